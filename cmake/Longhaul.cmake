@@ -1,0 +1,61 @@
+# One function for a library, one for a set of tests; everything else is plain CMake.
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "" FORCE)
+endif()
+set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O3 -g1")
+set(CMAKE_CXX_FLAGS_RELEASE "-O3")
+
+add_library(longhaul_options INTERFACE)
+target_include_directories(longhaul_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/proto)
+# No reassociation beyond fused multiply-add: results must not depend on how the compiler feels.
+target_compile_options(longhaul_options INTERFACE -Wall -Wextra -fno-math-errno -fno-trapping-math)
+if(LONGHAUL_WERROR)
+  target_compile_options(longhaul_options INTERFACE -Werror)
+endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  if(LONGHAUL_NATIVE)
+    target_compile_options(longhaul_options INTERFACE -march=native -mprefer-vector-width=512)
+  else()
+    target_compile_options(longhaul_options INTERFACE -march=x86-64-v3)
+  endif()
+elseif(LONGHAUL_NATIVE)
+  target_compile_options(longhaul_options INTERFACE -mcpu=native)
+endif()
+if(LONGHAUL_SANITIZE)
+  target_compile_options(longhaul_options INTERFACE -fsanitize=${LONGHAUL_SANITIZE}
+                                                    -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(longhaul_options INTERFACE -fsanitize=${LONGHAUL_SANITIZE})
+endif()
+
+# longhaul_library(NAME [PUBLIC targets…] [PRIVATE targets…]): every .cpp below the current folder
+# (sub-folders that hold their own CMakeLists.txt excepted) becomes the static library NAME.
+function(longhaul_library name)
+  cmake_parse_arguments(arg "" "" "PUBLIC;PRIVATE;EXCLUDE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cpp)
+  foreach(pattern ${arg_EXCLUDE})
+    list(FILTER sources EXCLUDE REGEX ${pattern})
+  endforeach()
+  add_library(${name} STATIC ${sources})
+  target_link_libraries(${name} PUBLIC longhaul_options ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
+endfunction()
+
+# longhaul_protobuf(NAME): generates every .proto of the current folder into the library NAME.
+function(longhaul_protobuf name)
+  file(GLOB protos CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.proto)
+  foreach(proto ${protos})
+    file(RELATIVE_PATH relative ${CMAKE_SOURCE_DIR} ${proto})
+    string(REGEX REPLACE "\\.proto$" "" stem ${CMAKE_BINARY_DIR}/proto/${relative})
+    add_custom_command(
+      OUTPUT ${stem}.pb.cc ${stem}.pb.h
+      COMMAND ${CMAKE_COMMAND} -E make_directory ${CMAKE_BINARY_DIR}/proto
+      COMMAND protobuf::protoc -I${CMAKE_SOURCE_DIR} --cpp_out=${CMAKE_BINARY_DIR}/proto ${proto}
+      DEPENDS ${proto} VERBATIM)
+    set_source_files_properties(${stem}.pb.cc PROPERTIES COMPILE_OPTIONS "-w")
+    target_sources(${name} PRIVATE ${stem}.pb.cc ${stem}.pb.h)
+  endforeach()
+  target_link_libraries(${name} PUBLIC protobuf::libprotobuf)
+endfunction()

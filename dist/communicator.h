@@ -1,0 +1,73 @@
+// The ranks that work together, seen from one of them. Three implementations pass one contract suite
+// (tests/dist/communicator_contract.h): threads of one process, MPI on host memory, NCCL on device memory.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "kernels/core/tensor.h"
+
+namespace longhaul::dist {
+
+/// An operation under way. Its views must stay valid and untouched until wait() returns.
+/// Destroying an unfinished operation waits for it.
+class Pending {
+ public:
+  virtual ~Pending() = default;
+  virtual void wait() = 0;
+  /// Makes progress without blocking; true once complete.
+  virtual bool test() = 0;
+};
+
+/// All ranks call the collectives in the same order with equal sizes and dtypes (all_gather and
+/// reduce_scatter: as stated). Views are contiguous. Sums are taken in fp32/fp64 in an order that depends on
+/// sizes only, and every rank receives the same bits. Creation, split and destruction are collective.
+/// One thread uses a communicator at a time. A wait longer than the configured limit ends the job with a
+/// message that names rank, operation and the ranks that did not answer.
+class Communicator {
+ public:
+  virtual ~Communicator() = default;
+  Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+
+  virtual std::unique_ptr<Pending> start_broadcast(core::TensorView view, int root) = 0;
+  /// In place.
+  virtual std::unique_ptr<Pending> start_all_reduce_sum(core::TensorView view) = 0;
+  /// In place; largest element of each position.
+  virtual std::unique_ptr<Pending> start_all_reduce_max(core::TensorView view) = 0;
+  /// gathered has size() times the elements of own, rank order.
+  virtual std::unique_ptr<Pending> start_all_gather(core::TensorView own, core::TensorView gathered) = 0;
+  /// full has size() times the elements of own; own receives the sum of everybody's part `rank()`.
+  virtual std::unique_ptr<Pending> start_reduce_scatter_sum(core::TensorView full, core::TensorView own) = 0;
+  /// Messages between two ranks with one tag arrive in order. Tags are 0 to 32,767.
+  virtual std::unique_ptr<Pending> start_send(core::TensorView view, int peer, int tag) = 0;
+  virtual std::unique_ptr<Pending> start_receive(core::TensorView view, int peer, int tag) = 0;
+  virtual void barrier() = 0;
+
+  /// Ranks with equal `color` form a new communicator, ordered by `key`, then by old rank.
+  virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
+
+  void broadcast(core::TensorView view, int root) { start_broadcast(view, root)->wait(); }
+  void all_reduce_sum(core::TensorView view) { start_all_reduce_sum(view)->wait(); }
+  void all_reduce_max(core::TensorView view) { start_all_reduce_max(view)->wait(); }
+  void all_gather(core::TensorView own, core::TensorView gathered) { start_all_gather(own, gathered)->wait(); }
+  void reduce_scatter_sum(core::TensorView full, core::TensorView own) {
+    start_reduce_scatter_sum(full, own)->wait();
+  }
+  void send(core::TensorView view, int peer, int tag) { start_send(view, peer, tag)->wait(); }
+  void receive(core::TensorView view, int peer, int tag) { start_receive(view, peer, tag)->wait(); }
+
+  /// Conveniences on host scalars and bytes.
+  double sum(double value);
+  double max(double value);
+  int64_t sum(int64_t value);  ///< exact below 2^53
+  /// Root's bytes on every rank; any length, may differ from what others hold before.
+  std::string broadcast_bytes(const std::string& bytes, int root);
+};
+
+}  // namespace longhaul::dist

@@ -1,0 +1,39 @@
+// Sums gradients over ranks in buckets while backward still runs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dist/communicator.h"
+
+namespace longhaul::dist {
+
+/// `gradients` is flat; backward announces parts as they become final, from the end of the buffer towards its
+/// start or in any order. Buckets are fixed at construction, so the order of summation is too.
+class GradientReducer {
+ public:
+  GradientReducer(Communicator& group, core::TensorView gradients, int64_t bucket_bytes = int64_t{4} << 20);
+
+  void begin_step();
+  /// Elements [begin, end) are final on this rank. Starts the reduction of every bucket that is now complete,
+  /// in the same bucket order on every rank.
+  void ready(int64_t begin, int64_t end);
+  /// Waits until every element holds the sum over all ranks. Parts never announced count as ready now.
+  void finish();
+
+ private:
+  struct Bucket {
+    int64_t begin = 0, end = 0;
+    int64_t missing = 0;
+    std::unique_ptr<Pending> pending;
+  };
+  void start_complete_buckets();
+
+  Communicator& group_;
+  core::TensorView gradients_;
+  std::vector<Bucket> buckets_;  // in order of reduction: last elements first
+  size_t next_ = 0;
+};
+
+}  // namespace longhaul::dist

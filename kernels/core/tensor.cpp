@@ -1,0 +1,128 @@
+#include "kernels/core/tensor.h"
+
+#include <cstring>
+#include <utility>
+
+#include "kernels/core/context.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::core {
+
+TensorView::TensorView(void* data, DType dtype, Shape shape, Device device)
+    : data_(data), dtype_(dtype), shape_(shape), device_(device) {
+  int64_t stride = 1;
+  for (int i = shape.rank() - 1; i >= 0; --i) {
+    strides_[i] = stride;
+    stride *= shape[i];
+  }
+}
+
+bool TensorView::is_contiguous() const {
+  int64_t stride = 1;
+  for (int i = rank() - 1; i >= 0; --i) {
+    if (shape_[i] != 1 && strides_[i] != stride) return false;
+    stride *= shape_[i];
+  }
+  return true;
+}
+
+TensorView TensorView::slice(int dim, int64_t begin, int64_t end) const {
+  CHECK(dim < rank() && begin >= 0 && begin <= end && end <= shape_[dim])
+      << "slice [" << begin << ", " << end << ") of dim " << dim << " of " << shape_;
+  TensorView result = *this;
+  result.shape_[dim] = end - begin;
+  result.data_ = static_cast<char*>(data_) + begin * strides_[dim] * size_of(dtype_);
+  return result;
+}
+
+TensorView TensorView::select(int dim, int64_t index) const {
+  const TensorView one = slice(dim, index, index + 1);
+  TensorView result = one;
+  result.shape_ = Shape{};
+  int next = 0;
+  for (int i = 0; i < rank(); ++i) {
+    if (i == dim) continue;
+    result.shape_.append(one.shape_[i]);
+    result.strides_[next++] = one.strides_[i];
+  }
+  return result;
+}
+
+TensorView TensorView::reshape(Shape shape) const {
+  CHECK(is_contiguous()) << "reshape of a strided view";
+  CHECK_EQ(shape.elements(), elements()) << shape_ << " to " << shape;
+  return TensorView(data_, dtype_, shape, device_);
+}
+
+TensorView TensorView::split_last(int64_t outer, int64_t inner) const {
+  const int last = rank() - 1;
+  CHECK(last >= 0 && shape_[last] == outer * inner && strides_[last] == 1);
+  TensorView result = *this;
+  result.shape_[last] = outer;
+  result.shape_.append(inner);
+  result.strides_[last] = inner;
+  result.strides_[last + 1] = 1;
+  return result;
+}
+
+Tensor::Tensor(Context& context, DType dtype, Shape shape) : pool_(&context.pool()) {
+  const int64_t bytes = shape.elements() * size_of(dtype);
+  view_ = TensorView(pool_->allocate(bytes), dtype, shape, context.device());
+}
+
+Tensor Tensor::zeros(Context& context, DType dtype, Shape shape) {
+  Tensor result(context, dtype, shape);
+  set_zero(context, result);
+  return result;
+}
+
+Tensor Tensor::copy_of(Context& context, const TensorView& source) {
+  Tensor result(context, source.dtype(), source.shape());
+  copy(context, source, result);
+  return result;
+}
+
+Tensor::~Tensor() {
+  if (view_) pool_->release(view_.raw(), view_.bytes());
+}
+
+Tensor::Tensor(Tensor&& other) noexcept
+    : pool_(std::exchange(other.pool_, nullptr)), view_(std::exchange(other.view_, {})) {}
+
+Tensor& Tensor::operator=(Tensor&& other) noexcept {
+  std::swap(pool_, other.pool_);
+  std::swap(view_, other.view_);
+  return *this;
+}
+
+namespace {
+
+void require_cpu(const TensorView& view) {
+  if (!view.device().is_cpu()) throw Error("copies to and from CUDA are not part of this build");
+}
+
+void copy_strided(const TensorView& source, const TensorView& target) {
+  if (source.rank() == 0 || (source.is_contiguous() && target.is_contiguous())) {
+    std::memcpy(target.raw(), source.raw(), static_cast<size_t>(source.bytes()));
+    return;
+  }
+  for (int64_t i = 0; i < source.extent(0); ++i) copy_strided(source.select(0, i), target.select(0, i));
+}
+
+}  // namespace
+
+void copy(Context&, const TensorView& source, const TensorView& target) {
+  CHECK(source.shape() == target.shape()) << source.shape() << " to " << target.shape();
+  CHECK(source.dtype() == target.dtype());
+  require_cpu(source);
+  require_cpu(target);
+  if (source.elements() > 0) copy_strided(source, target);
+}
+
+void set_zero(Context&, const TensorView& target) {
+  CHECK(target.is_contiguous());
+  require_cpu(target);
+  if (target.elements() > 0) std::memset(target.raw(), 0, static_cast<size_t>(target.bytes()));
+}
+
+}  // namespace longhaul::core

@@ -1,0 +1,33 @@
+// Dense layer: y = x Wᵀ + b.
+#pragma once
+
+#include "kernels/core/context.h"
+#include "kernels/core/tensor.h"
+
+namespace longhaul::kernels {
+
+/// Shapes: x [rows, in], weight [out, in], bias [out] or absent, y [rows, out].
+/// x and y may have a row stride; weight is contiguous. All of one dtype.
+struct LinearForward {
+  core::TensorView x, weight, bias;
+  core::TensorView y;
+};
+void linear_forward(core::Context& context, const LinearForward& args);
+
+/// dx = dy W (overwritten, may be absent); dweight += dyᵀ x; dbias += Σ_rows dy (either may be absent).
+struct LinearBackward {
+  core::TensorView x, weight, dy;
+  core::TensorView dx, dweight, dbias;
+};
+void linear_backward(core::Context& context, const LinearBackward& args);
+
+namespace cpu {
+void linear_forward(core::Context& context, const LinearForward& args);
+void linear_backward(core::Context& context, const LinearBackward& args);
+}  // namespace cpu
+namespace cuda {
+void linear_forward(core::Context& context, const LinearForward& args);
+void linear_backward(core::Context& context, const LinearBackward& args);
+}  // namespace cuda
+
+}  // namespace longhaul::kernels

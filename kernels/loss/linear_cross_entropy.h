@@ -1,0 +1,31 @@
+// Output head and cross-entropy in one op that never holds all logits: rows are taken in blocks.
+//   logits = hidden Wᵀ;  loss_r = logsumexp(logits_r) − logits_r[label_r]   (nats; label −1: the row does not count)
+#pragma once
+
+#include "kernels/core/context.h"
+#include "kernels/core/tensor.h"
+
+namespace longhaul::kernels {
+
+/// hidden [rows, width], weight [vocabulary, width], labels [rows] I32. Every output may be absent:
+/// loss [rows] (state dtype; 0 where the label is −1), predicted [rows] I32 (first arg max),
+/// dhidden [rows, width] overwritten, dweight [vocabulary, width] accumulated, both of scale · Σ_r loss_r.
+struct LinearCrossEntropy {
+  core::TensorView hidden, weight, labels;
+  double scale = 1;
+  core::TensorView loss, predicted, dhidden, dweight;
+};
+struct LossSum {
+  double sum = 0;     ///< Σ loss_r over counted rows, unscaled, added in row order
+  int64_t count = 0;  ///< counted rows
+};
+LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args);
+
+namespace cpu {
+LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args);
+}  // namespace cpu
+namespace cuda {
+LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args);
+}  // namespace cuda
+
+}  // namespace longhaul::kernels

@@ -1,0 +1,61 @@
+# One function for each kind of test; the kind decides label, time-out and processors.
+
+set(mpi_environment
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+    OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+    OMPI_MCA_hwloc_base_binding_policy=none)
+if(LONGHAUL_SANITIZE)
+  set(time_factor 8)
+else()
+  set(time_factor 1)
+endif()
+math(EXPR unit_timeout "60 * ${time_factor}")
+math(EXPR mpi_timeout "60 * ${time_factor}")
+
+# longhaul_unit_tests(FOLDER LINK targets… [EXCLUDE regex]): FOLDER/*_test.cpp as one program, cases discovered.
+function(longhaul_unit_tests folder)
+  cmake_parse_arguments(arg "" "EXCLUDE" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
+  if(arg_EXCLUDE)
+    list(FILTER sources EXCLUDE REGEX ${arg_EXCLUDE})
+  endif()
+  if(NOT sources)
+    return()
+  endif()
+  add_executable(${folder}_tests ${sources})
+  target_link_libraries(${folder}_tests PRIVATE ${arg_LINK} test_support GTest::gtest_main)
+  target_compile_definitions(${folder}_tests PRIVATE SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  gtest_discover_tests(${folder}_tests TEST_PREFIX ${folder}_ DISCOVERY_MODE PRE_TEST
+                       DISCOVERY_TIMEOUT 60
+                       PROPERTIES LABELS unit TIMEOUT ${unit_timeout} ENVIRONMENT "${mpi_environment}")
+endfunction()
+
+# longhaul_mpi_tests(NAME SOURCES … LINK … RANKS n…): one program, run under mpiexec once per rank count. Its main
+# is support/mpi_main.cpp's run_mpi_tests, which makes a failure on any rank a failure of all.
+function(longhaul_mpi_tests name)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK;RANKS" ${ARGN})
+  foreach(source ${arg_SOURCES})
+    if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+      return()
+    endif()
+  endforeach()
+  add_executable(${name}_mpi_tests ${arg_SOURCES})
+  target_link_libraries(${name}_mpi_tests PRIVATE ${arg_LINK} test_support)
+  foreach(ranks ${arg_RANKS})
+    add_test(NAME ${name}_mpi_${ranks}_ranks
+             COMMAND ${MPIEXEC_EXECUTABLE} -n ${ranks} $<TARGET_FILE:${name}_mpi_tests> --expect-ranks=${ranks})
+    set_tests_properties(${name}_mpi_${ranks}_ranks PROPERTIES LABELS mpi PROCESSORS ${ranks}
+                         TIMEOUT ${mpi_timeout} ENVIRONMENT "${mpi_environment}")
+  endforeach()
+endfunction()
+
+# longhaul_e2e_tests(): every e2e/*.sh gets the program and a scratch folder; exit 0 passes.
+function(longhaul_e2e_tests)
+  file(GLOB scripts CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/e2e/*_test.sh)
+  foreach(script ${scripts})
+    get_filename_component(name ${script} NAME_WE)
+    add_test(NAME e2e_${name} COMMAND bash ${script} $<TARGET_FILE:longhaul> ${CMAKE_BINARY_DIR}/e2e/${name})
+    set_tests_properties(e2e_${name} PROPERTIES LABELS e2e PROCESSORS 2 TIMEOUT 600
+                         ENVIRONMENT "${mpi_environment};SOURCE_DIR=${CMAKE_SOURCE_DIR}")
+  endforeach()
+endfunction()
