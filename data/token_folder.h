@@ -1,0 +1,68 @@
+// A folder of tokens: tokens.bin (little-endian u16, or u32 where the vocabulary needs it; each
+// document ends with the end-of-document token), documents.bin (little-endian u64: first token of
+// each document, then the total), and manifest.json (Protobuf JSON of data/token_folder.proto:
+// format version, tokenizer, vocabulary, element size, documents, tokens, sources, checksums).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace longhaul::data {
+
+/// Read-only and memory-mapped; everything is checked at opening (sizes, order of documents,
+/// element size) except token values, which are checked as they are read. Throws InputError naming
+/// the file and what is wrong with it.
+class TokenFolder {
+ public:
+  explicit TokenFolder(const std::filesystem::path& folder);
+  ~TokenFolder();
+  TokenFolder(TokenFolder&&) noexcept;
+  TokenFolder& operator=(TokenFolder&&) noexcept;
+
+  const std::filesystem::path& path() const;
+  int64_t tokens() const;
+  int64_t documents() const;
+  int64_t document_begin(int64_t document) const;  ///< document_begin(documents()) = tokens()
+  int64_t vocabulary() const;
+  int32_t end_of_document() const;
+  std::string tokenizer() const;
+  uint64_t fingerprint()
+      const;  ///< changes when the tokens do (sizes and checksums of the manifest)
+  /// Copies tokens [begin, begin + out.size()); InputError for a token outside the vocabulary.
+  void read(int64_t begin, std::span<int32_t> out) const;
+
+ private:
+  struct Mapped;
+  std::unique_ptr<Mapped> mapped_;
+};
+
+/// Writes a token folder beside its final name, fsyncs, then renames: an interrupted run leaves no
+/// half folder and harms nothing that was there. Refuses an existing folder that is not a token
+/// folder.
+class TokenFolderWriter {
+ public:
+  struct Description {
+    std::string tokenizer;
+    int64_t vocabulary = 0;
+    int32_t end_of_document = 0;
+  };
+  TokenFolderWriter(const std::filesystem::path& folder, Description description);
+  ~TokenFolderWriter();  ///< without finish(): removes what was written
+
+  void add_document(std::span<const int32_t> tokens);  ///< end of document is appended here
+  void append(std::span<const int32_t> tokens);        ///< continues a document piece by piece …
+  void end_document();                                 ///< … and ends it
+  void add_source(const std::string& name);
+  int64_t tokens() const;
+  int64_t documents() const;
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace longhaul::data

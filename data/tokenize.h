@@ -1,0 +1,35 @@
+// The tokenize command: text, .jsonl, .jsonl.zst, .jsonl.gz, .txt.gz/.zst and folders of them →
+// token folder.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/tokenizer.h"
+
+namespace longhaul::data {
+
+struct TokenizeProgress {
+  int64_t files_done = 0, files = 0;
+  int64_t bytes_done = 0, bytes = 0;  ///< of input files as stored
+  int64_t documents = 0, tokens = 0;
+};
+struct TokenizeJob {
+  std::vector<std::filesystem::path>
+      inputs;  ///< files or folders (walked in sorted order, links not followed)
+  std::filesystem::path output;
+  std::string text_key = "text";  ///< of .jsonl records
+  std::vector<std::string>
+      extensions;             ///< of files taken from folders; empty: all that are text by content
+  int64_t minimum_bytes = 0;  ///< shorter documents are skipped (and counted)
+  std::function<void(const TokenizeProgress&)>
+      report;  ///< called about four times a second, and at the end
+};
+/// Streams: memory stays bounded whatever the input's size. A .jsonl line is one document, any
+/// other file is one. Throws InputError naming file and line.
+TokenizeProgress tokenize(const Tokenizer& tokenizer, const TokenizeJob& job);
+
+}  // namespace longhaul::data

@@ -1,0 +1,69 @@
+// Perplexity and state statistics by position, in memory that does not grow with length: sequences
+// are read in pieces, the state carried.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "data/recall_task.h"
+#include "data/token_folder.h"
+#include "dist/mesh.h"
+#include "model/language_model.h"
+
+namespace longhaul::eval {
+
+/// Positions [begin, end) of a sequence, log-spaced: edges at powers of two and half-way between.
+struct Bucket {
+  int64_t begin = 0, end = 0;
+  int64_t count = 0;      ///< labels counted
+  double loss = 0;        ///< mean, nats
+  double loss_error = 0;  ///< standard error over sequences of their means in this bucket
+  double accuracy = 0;    ///< share of labels predicted by the arg max
+};
+
+/// State statistics at one position, over sequences, layers, heads and elements of the recurrent
+/// (SSM) states.
+struct StatePoint {
+  int64_t position = 0;  ///< tokens read
+  double mean = 0, deviation = 0;
+  double norm = 0;  ///< root mean square over sequences and layers of the Frobenius norm
+  std::vector<double> layer_deviation;
+};
+
+struct PositionCurve {
+  std::string task;  ///< "text" or "recall"
+  int64_t length = 0, sequences = 0, training_length = 0;
+  int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
+  bool inside_documents = true;
+  double loss = 0, perplexity = 0, accuracy = 0;  ///< over everything
+  std::vector<Bucket> buckets;
+  std::vector<StatePoint> states;
+};
+
+std::vector<Bucket> log_buckets(int64_t length);
+
+struct CurveOptions {
+  int64_t length = 8192, sequences = 8;
+  int64_t piece = 2048;  ///< tokens of a sequence read at a time (over all its sequence ranks)
+  int64_t batch = 8;     ///< sequences run at a time on a data rank
+  int64_t training_length = 0;  ///< only noted
+  uint64_t seed = 0;
+  bool states = true;
+  std::function<void(double share)> progress;  ///< 0 to 1, on rank 0
+};
+/// Collective over the mesh: sequences are dealt to data ranks, pieces sharded over sequence ranks.
+/// The result is the same on every rank and for every mesh (to rounding).
+PositionCurve evaluate_text(const dist::Mesh& mesh, model::LanguageModel& model,
+                            const data::TokenFolder& folder, const CurveOptions& options);
+PositionCurve evaluate_recall(const dist::Mesh& mesh, model::LanguageModel& model,
+                              const data::RecallTask& task, const CurveOptions& options);
+
+/// As JSON (Protobuf JSON of eval/curve.proto), written atomically; and back.
+void write_curve(const std::filesystem::path& file, const PositionCurve& curve);
+PositionCurve read_curve(const std::filesystem::path& file);
+std::string format_table(const PositionCurve& curve);  ///< for the terminal
+
+}  // namespace longhaul::eval

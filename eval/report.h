@@ -1,0 +1,23 @@
+// One HTML file for a set of runs: curves, tables, configurations; no network, no script needed to
+// read it.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace longhaul::eval {
+
+/// Runs are run folders (metrics.jsonl, run.yaml, evaluation/*.json). Arms appear in the order
+/// given under their folder's name.
+struct ReportJob {
+  std::vector<std::filesystem::path> runs;
+  std::filesystem::path output;
+  std::string title;
+};
+/// Perplexity (or accuracy, for recall) by position, state deviation by position, training curves,
+/// a table of lengths, and the configurations' differences; one line per arm; SVG plots made by
+/// gnuplot, inlined. Throws InputError naming what a run lacks.
+void write_report(const ReportJob& job);
+
+}  // namespace longhaul::eval

@@ -1,0 +1,165 @@
+// A run's YAML as structs. Sections: model, data, initial_state, parallel, optimizer, schedule,
+// checkpoint, evaluation, run.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "data/recall_task.h"
+#include "dist/state_exchange.h"
+#include "kernels/core/fields.h"
+#include "model/config.h"
+#include "trainer/config.h"
+
+namespace longhaul::launch {
+
+struct ModelSection {
+  std::string from;          ///< model folder to start from; "" trains `shape` from scratch
+  model::ModelConfig shape;  ///< ignored (and refused if given) where `from` is
+
+  template <class V>
+  void visit(V& v) {
+    v.field("from", from, "model folder to start from; empty: train `shape` from scratch");
+    v.section("shape", shape);
+  }
+};
+
+enum class DataKind { kTokens, kRecall };
+inline const std::vector<std::string_view>& enum_names(DataKind) {
+  static const std::vector<std::string_view> names{"tokens", "recall"};
+  return names;
+}
+
+struct DataSection {
+  DataKind kind = DataKind::kTokens;
+  std::string folder;  ///< token folder
+  data::RecallTask recall;
+  trainer::BatchConfig batch;
+
+  template <class V>
+  void visit(V& v) {
+    v.field("kind", kind, "tokens | recall");
+    v.field("folder", folder, "tokens: token folder made by longhaul tokenize");
+    v.section("recall", recall);
+    batch.visit(v);  // length, sequences, accumulation, segments, recompute
+  }
+};
+
+enum class GradientMode { kFull, kTruncated };
+inline const std::vector<std::string_view>& enum_names(GradientMode) {
+  static const std::vector<std::string_view> names{"full", "truncated"};
+  return names;
+}
+
+struct ParallelSection {
+  int64_t data = 0;  ///< 0: all ranks over `sequence`
+  int64_t sequence = 1;
+  dist::ExchangeAlgorithm exchange = dist::ExchangeAlgorithm::kAutomatic;
+  GradientMode gradient = GradientMode::kFull;
+  double bucket_mib = 4;
+  double time_limit_s = 300;
+  int64_t threads = 0;
+
+  template <class V>
+  void visit(V& v) {
+    v.field("data", data,
+            "data-parallel ranks; 0: as many as mpirun started, divided by `sequence`",
+            core::AtLeast{0});
+    v.field("sequence", sequence, "ranks that share each sequence", core::AtLeast{1});
+    v.field("exchange", exchange, "auto | all_gather | chain | log_step");
+    v.field("gradient", gradient, "full | truncated, across the borders of sequence ranks");
+    v.field("bucket_mib", bucket_mib, "size of a gradient bucket", core::Above{0});
+    v.field("time_limit_s", time_limit_s, "longest wait for other ranks before the job is ended",
+            core::Above{0});
+    v.field("threads", threads,
+            "threads of a rank on the CPU; 0: its share of the node's processors",
+            core::AtLeast{0});
+  }
+};
+
+struct EvaluationSection {
+  int64_t every = 0;
+  std::string folder;  ///< token folder; "": the training data's (recall: the task itself)
+  int64_t length = 0;  ///< 0: 8 × the training length
+  int64_t sequences = 8;
+
+  template <class V>
+  void visit(V& v) {
+    v.field("every", every, "steps between evaluations during training; 0: none", core::AtLeast{0});
+    v.field("folder", folder, "token folder; empty: the training data");
+    v.field("length", length, "tokens of an evaluation sequence; 0: 8 × data.length",
+            core::AtLeast{0});
+    v.field("sequences", sequences, "evaluation sequences", core::AtLeast{1});
+  }
+};
+
+enum class DeviceChoice { kAuto, kCpu, kCuda };
+inline const std::vector<std::string_view>& enum_names(DeviceChoice) {
+  static const std::vector<std::string_view> names{"auto", "cpu", "cuda"};
+  return names;
+}
+enum class DTypeChoice { kF32, kF64 };
+inline const std::vector<std::string_view>& enum_names(DTypeChoice) {
+  static const std::vector<std::string_view> names{"fp32", "fp64"};
+  return names;
+}
+
+struct RunSection {
+  std::string folder;  ///< where everything of the run is written
+  int64_t seed = 1;
+  DeviceChoice device = DeviceChoice::kAuto;
+  DTypeChoice dtype = DTypeChoice::kF32;
+  int64_t log_every = 10;
+
+  template <class V>
+  void visit(V& v) {
+    v.field("folder", folder, "run folder: everything of the run is written there");
+    v.field("seed", seed, "of all random numbers", core::AtLeast{0});
+    v.field("device", device, "auto | cpu | cuda");
+    v.field("dtype", dtype, "fp32 | fp64");
+    v.field("log_every", log_every, "steps between lines on the terminal", core::AtLeast{1});
+  }
+};
+
+struct RunConfig {
+  ModelSection model;
+  DataSection data;
+  trainer::InitialStateConfig initial_state;
+  ParallelSection parallel;
+  trainer::OptimizerConfig optimizer;
+  trainer::ScheduleConfig schedule;
+  trainer::CheckpointConfig checkpoint;
+  EvaluationSection evaluation;
+  RunSection run;
+
+  template <class V>
+  void visit(V& v) {
+    v.section("model", model);
+    v.section("data", data);
+    v.section("initial_state", initial_state);
+    v.section("parallel", parallel);
+    v.section("optimizer", optimizer);
+    v.section("schedule", schedule);
+    v.section("checkpoint", checkpoint);
+    v.section("evaluation", evaluation);
+    v.section("run", run);
+  }
+};
+
+/// Reads YAML, then applies `key.path=value` overrides. Unknown or repeated keys, wrong types,
+/// broken rules and impossible combinations are all reported together (InputError; "NAME:LINE: key:
+/// …"). `name` stands for the file in messages.
+RunConfig parse_run_config(const std::string& yaml_text, const std::string& name,
+                           const std::vector<std::string>& overrides = {});
+RunConfig read_run_config(const std::string& path, const std::vector<std::string>& overrides = {});
+
+/// The resolved configuration as YAML that parse_run_config reads back to the same values.
+std::string to_yaml(const RunConfig& config);
+
+/// Of the fields that make two runs the same computation (everything but run.folder, run.log_every,
+/// checkpoint.*, evaluation.*, parallel.time_limit_s).
+uint64_t computation_hash(const RunConfig& config);
+
+}  // namespace longhaul::launch

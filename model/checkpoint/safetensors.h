@@ -1,0 +1,62 @@
+// The safetensors container: u64 header length, JSON header, data. Reader and writer, for any
+// program that speaks it.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/core/dtype.h"
+#include "kernels/core/tensor.h"
+
+namespace longhaul::model {
+
+/// Element types of the container that we read ("F16" is widened to F32 by read_as).
+enum class StoredType : uint8_t { kF64, kF32, kF16, kBF16, kI64, kI32 };
+
+struct StoredTensor {
+  std::string name;
+  StoredType type = StoredType::kF32;
+  core::Shape shape;
+  uint64_t begin = 0, end = 0;  ///< bytes in the data section
+};
+
+/// Memory-maps a file and checks its header completely: length, JSON, types, shapes, offsets in
+/// order without holes or overlaps, duplicate names, size of the file. Throws InputError naming
+/// file and tensor.
+class SafetensorsFile {
+ public:
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  ~SafetensorsFile();
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+
+  const std::filesystem::path& path() const;
+  const std::vector<StoredTensor>& tensors() const;  ///< in order of their data
+  const std::map<std::string, std::string>& metadata() const;
+  const StoredTensor* find(const std::string& name) const;
+  const void* bytes(const StoredTensor& tensor) const;
+  /// Copies into a contiguous host view of the same number of elements, converting between floating
+  /// types (float targets) or from I64/I32 (I32 targets; InputError where a value does not fit).
+  void read_as(const StoredTensor& tensor, const core::TensorView& target) const;
+
+ private:
+  struct Mapped;
+  std::unique_ptr<Mapped> mapped_;
+};
+
+/// What to write: `view` is contiguous host memory; `type` the stored type (floats are rounded to
+/// nearest even).
+struct TensorToStore {
+  std::string name;
+  core::TensorView view;
+  StoredType type = StoredType::kF32;
+};
+/// Writes beside `path`, fsyncs, renames. Data starts 8-aligned. Metadata gets {"format": "pt"}
+/// unless given.
+void write_safetensors(const std::filesystem::path& path, const std::vector<TensorToStore>& tensors,
+                       std::map<std::string, std::string> metadata = {});
+
+}  // namespace longhaul::model

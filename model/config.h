@@ -1,0 +1,67 @@
+// Shapes of a Mamba-2 language model.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/core/fields.h"
+
+namespace longhaul::model {
+
+/// Names follow transformers' Mamba2Config where it has one; inner width E = heads · head_dim.
+struct ModelConfig {
+  int64_t vocabulary = 257;
+  int64_t width = 64;  ///< D, hidden_size
+  int64_t layers = 2;
+  int64_t heads = 2;
+  int64_t head_dim = 64;
+  int64_t state_dim = 64;  ///< N
+  int64_t groups = 1;
+  int64_t conv_width = 4;  ///< K
+  int64_t chunk = 64;      ///< Q; a matter of speed, not of results
+  int64_t mlp_width = 0;   ///< 0: no MLP
+  bool tied = true;        ///< output head shares the embedding
+  bool linear_bias = false;
+  bool conv_bias = true;
+  double norm_epsilon = 1e-5;
+  double dt_low = 0, dt_high = std::numeric_limits<double>::infinity();  ///< clamp of the step size
+  double dt_min = 1e-3, dt_max = 0.1, dt_floor = 1e-4;  ///< initialisation of dt_bias
+  double a_low = 1, a_high = 16;                        ///< initialisation of A
+
+  int64_t inner() const { return heads * head_dim; }
+  int64_t conv_channels() const { return inner() + 2 * groups * state_dim; }
+  int64_t in_projection() const { return 2 * inner() + 2 * groups * state_dim + heads; }
+
+  template <class V>
+  void visit(V& v) {
+    v.field("vocabulary", vocabulary, "rows of the embedding; 0: as the data needs",
+            core::AtLeast{0});
+    v.field("width", width, "model width", core::AtLeast{1});
+    v.field("layers", layers, "number of blocks", core::AtLeast{1});
+    v.field("heads", heads, "heads of a block; inner width is heads × head_dim", core::AtLeast{1});
+    v.field("head_dim", head_dim, "channels of a head", core::AtLeast{1});
+    v.field("state_dim", state_dim, "state size of a channel", core::AtLeast{1});
+    v.field("groups", groups, "groups of heads that share B and C", core::AtLeast{1});
+    v.field("conv_width", conv_width, "taps of the causal convolution", core::Within{1, 8});
+    v.field("chunk", chunk, "tokens of an SSD chunk", core::Within{1, 1024});
+    v.field("mlp_width", mlp_width, "inner width of the gated MLP after each mixer; 0: none",
+            core::AtLeast{0});
+    v.field("tied", tied, "output head shares the embedding");
+    v.field("linear_bias", linear_bias, "biases on the projections");
+    v.field("conv_bias", conv_bias, "bias on the convolution");
+    v.field("norm_epsilon", norm_epsilon, "epsilon of the norms", core::Above{0});
+    v.field("dt_low", dt_low, "lower clamp of the step size", core::AtLeast{0});
+    v.field("dt_high", dt_high, "upper clamp of the step size", core::Above{0});
+    v.field("dt_min", dt_min, "initialisation: smallest step size", core::Above{0});
+    v.field("dt_max", dt_max, "initialisation: largest step size", core::Above{0});
+    v.field("dt_floor", dt_floor, "initialisation: floor of the step size", core::Above{0});
+    v.field("a_low", a_low, "initialisation: smallest decay rate", core::Above{0});
+    v.field("a_high", a_high, "initialisation: largest decay rate", core::Above{0});
+  }
+  /// Rules across fields.
+  void validate(const std::string& key, core::Problems& problems) const;
+};
+
+}  // namespace longhaul::model

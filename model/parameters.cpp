@@ -1,0 +1,50 @@
+#include "model/parameters.h"
+
+#include <glog/logging.h>
+
+#include <utility>
+
+namespace longhaul::model {
+
+namespace {
+
+constexpr int64_t kAlignment = 16;
+
+int64_t aligned(int64_t element) { return (element + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+ParameterSet::ParameterSet(core::Context& context, core::DType dtype,
+                           std::vector<Parameter> parameters)
+    : parameters_(std::move(parameters)) {
+  int64_t next = 0;
+  for (size_t i = 0; i < parameters_.size(); ++i) {
+    parameters_[i].begin = next;
+    next = aligned(parameters_[i].end());
+    const bool is_new = index_.emplace(parameters_[i].name, i).second;
+    CHECK(is_new) << "two parameters are called " << parameters_[i].name;
+  }
+  values_ = core::Tensor::zeros(context, dtype, {next});
+  gradients_ = core::Tensor::zeros(context, dtype, {next});
+}
+
+int64_t ParameterSet::count() const {
+  int64_t total = 0;
+  for (const Parameter& parameter : parameters_) total += parameter.elements();
+  return total;
+}
+
+core::TensorView ParameterSet::value(const Parameter& parameter) const {
+  return values_.view().slice(0, parameter.begin, parameter.end()).reshape(parameter.shape);
+}
+
+core::TensorView ParameterSet::gradient(const Parameter& parameter) const {
+  return gradients_.view().slice(0, parameter.begin, parameter.end()).reshape(parameter.shape);
+}
+
+const Parameter* ParameterSet::find(std::string_view name) const {
+  const auto found = index_.find(name);
+  return found == index_.end() ? nullptr : &parameters_[found->second];
+}
+
+}  // namespace longhaul::model

@@ -1,0 +1,51 @@
+// All parameters of a model, in one flat buffer with one flat buffer of gradients: what the
+// optimizer steps over, the reducer sums and a checkpoint stores.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/core/context.h"
+#include "kernels/core/tensor.h"
+
+namespace longhaul::model {
+
+/// `name` and `shape` are those of the Hugging Face layout (conv1d.weight is [channels, 1, K] there
+/// and here).
+struct Parameter {
+  std::string name;
+  core::Shape shape;
+  bool decay = true;  ///< weight decay applies (not to A_log, D, dt_bias, biases, norms)
+  int64_t begin = 0;  ///< first element in the flat buffers
+  int64_t elements() const { return shape.elements(); }
+  int64_t end() const { return begin + elements(); }
+};
+
+/// Values are in the model's dtype (fp32, or fp64 for gradient checks). Order: embedding, blocks
+/// from first to last, final norm, untied head; backward completes gradients from the end to the
+/// start. Every parameter begins at a multiple of 16 elements and the flat buffers end at one; the
+/// gaps hold zeros, in values and gradients alike. Both buffers start as zeros.
+class ParameterSet {
+ public:
+  ParameterSet(core::Context& context, core::DType dtype, std::vector<Parameter> parameters);
+
+  const std::vector<Parameter>& list() const { return parameters_; }
+  int64_t count() const;                               ///< trainable elements, gaps not counted
+  core::TensorView values() const { return values_; }  ///< flat
+  core::TensorView gradients() const { return gradients_; }  ///< flat
+  core::TensorView value(const Parameter& parameter) const;  ///< in its shape
+  core::TensorView gradient(const Parameter& parameter) const;
+  /// nullptr if there is none of that name.
+  const Parameter* find(std::string_view name) const;
+
+ private:
+  std::vector<Parameter> parameters_;
+  std::map<std::string, size_t, std::less<>> index_;  // of each name in parameters_
+  core::Tensor values_, gradients_;
+};
+
+}  // namespace longhaul::model

@@ -1,0 +1,52 @@
+// The recurrent state of a model as a value: what h₀ is made of, what a sequence leaves behind.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/core/context.h"
+#include "kernels/core/tensor.h"
+
+namespace longhaul::model {
+
+/// kRecurrent: the memory itself (SSM state). kConv: the last rows before a convolution.
+enum class StateKind : uint8_t { kRecurrent, kConv };
+
+/// One state tensor of a model: its name ("ssm.0", "conv.0"), its shape for one sequence, and how
+/// many groups (heads) its first extent makes for statistics and fitted noise (conv: 1).
+struct StateSpec {
+  std::string name;
+  core::Shape shape;
+  StateKind kind = StateKind::kRecurrent;
+  int64_t layer = 0;
+  int64_t groups = 1;
+};
+
+/// One tensor per spec, [batch, shape…], in the state dtype. Move-only.
+class RecurrentState {
+ public:
+  RecurrentState() = default;
+  RecurrentState(core::Context& context, const std::vector<StateSpec>& specs, core::DType dtype,
+                 int64_t batch);  ///< zeros
+  RecurrentState clone(core::Context& context) const;
+
+  bool empty() const { return tensors_.empty(); }
+  int64_t batch() const { return tensors_.empty() ? 0 : tensors_.front().extent(0); }
+  size_t size() const { return tensors_.size(); }
+  const core::Tensor& operator[](size_t i) const { return tensors_[i]; }
+  int64_t bytes() const;
+
+  void set_zero(core::Context& context);
+  /// Zeroes what belongs to one sequence / to one kind.
+  void zero_sequence(core::Context& context, int64_t sequence);
+  void zero_kind(core::Context& context, const std::vector<StateSpec>& specs, StateKind kind);
+  /// This sequence's state becomes `source`'s of `source_sequence`.
+  void copy_sequence(core::Context& context, int64_t sequence, const RecurrentState& source,
+                     int64_t source_sequence);
+
+ private:
+  std::vector<core::Tensor> tensors_;
+};
+
+}  // namespace longhaul::model

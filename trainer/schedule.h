@@ -1,0 +1,13 @@
+#pragma once
+
+#include <cstdint>
+
+#include "trainer/config.h"
+
+namespace longhaul::trainer {
+
+/// Learning rate of optimizer step `step` (from 0): peak · share. Warm-up reaches the peak at step
+/// `warmup`.
+double learning_rate(const ScheduleConfig& schedule, double peak, int64_t step);
+
+}  // namespace longhaul::trainer

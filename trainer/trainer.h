@@ -1,0 +1,59 @@
+// The loop.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/batch.h"
+#include "dist/mesh.h"
+#include "dist/state_exchange.h"
+#include "model/language_model.h"
+#include "trainer/config.h"
+#include "trainer/metrics.h"
+
+namespace longhaul::trainer {
+
+struct TrainerConfig {
+  InitialStateConfig initial_state;
+  OptimizerConfig optimizer;
+  ScheduleConfig schedule;
+  BatchConfig batch;
+  CheckpointConfig checkpoint;
+  dist::ExchangeAlgorithm exchange = dist::ExchangeAlgorithm::kAutomatic;
+  bool full_gradient = true;  ///< parallel.gradient: full | truncated
+  int64_t bucket_bytes = int64_t{4} << 20;
+  uint64_t seed = 0;
+  int64_t log_every = 1;       ///< terminal lines; metrics are written every step
+  int64_t evaluate_every = 0;  ///< 0: never during training
+  double peak_flops = 0;       ///< of this rank, for utilisation; 0: not reported
+};
+
+/// What the run is made of; everything outlives the trainer.
+struct TrainerParts {
+  core::Context& context;
+  const dist::Mesh& mesh;
+  model::LanguageModel& model;
+  data::BatchSource& batches;
+  std::filesystem::path run_folder;
+  /// Called on every rank at evaluation steps; returns named numbers to record (rank 0's are
+  /// written).
+  std::function<std::vector<std::pair<std::string, double>>(int64_t step)> evaluate;
+  /// Polled on every rank between steps: true saves and stops (a signal arrived here; the ranks
+  /// agree on it).
+  std::function<bool()> interrupted;
+  /// Names what is being done, for messages of the communicator's time limit.
+  std::function<void(const std::string&)> activity;
+};
+
+enum class Ending { kDone, kInterrupted };
+
+/// Trains from the newest checkpoint if `resume`, else from the model as it is. Returns once
+/// schedule.steps are done or an interruption is saved. Throws core::Error when skips_in_row is
+/// reached.
+Ending train(const TrainerConfig& config, const TrainerParts& parts, bool resume);
+
+}  // namespace longhaul::trainer

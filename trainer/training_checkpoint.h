@@ -1,0 +1,49 @@
+// Training checkpoints: RUN/checkpoints/step-N/. A folder is written beside, fsynced, then renamed:
+// it is there whole or not at all. It is also a model folder (config.json, model.safetensors), so
+// that every command reads it. Beside the model: optimizer.safetensors (moments),
+// sources-D.safetensors for each data rank D (initial-state source), manifest.json (Protobuf JSON
+// of trainer/training_checkpoint.proto: format version, step, tokens, position of the data, mesh,
+// configuration hash, checksums).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "data/batch.h"
+#include "dist/mesh.h"
+#include "model/language_model.h"
+#include "trainer/initial_state.h"
+#include "trainer/optimizer.h"
+
+namespace longhaul::trainer {
+
+/// What a run consists of between two steps.
+struct TrainingState {
+  model::LanguageModel& model;
+  Optimizer& optimizer;
+  InitialStateSource& source;
+  data::BatchSource& batches;
+  int64_t step = 0;  ///< optimizer steps tried so far (skipped ones included)
+  int64_t micro_step = 0;
+  int64_t tokens = 0;  ///< over all ranks
+  int64_t skipped_in_row = 0;
+  int64_t skipped = 0;
+};
+
+/// Collective over the mesh: every data rank (sequence rank 0) writes its source, rank 0 the rest,
+/// then renames. Keeps the newest `keep`.
+void save_training_checkpoint(const std::filesystem::path& run_folder, const dist::Mesh& mesh,
+                              const TrainingState& state, int64_t keep);
+
+/// Step of the newest complete checkpoint, if any. Leftovers of interrupted writes are not seen.
+std::optional<int64_t> newest_checkpoint(const std::filesystem::path& run_folder);
+
+/// Restores everything, bit for bit on the same mesh. On another number of data ranks the data
+/// continues exactly and the source's rows are dealt out anew (by global row where their number is
+/// the same, else from zero, with a warning). Throws InputError naming file and tensor.
+void load_training_checkpoint(const std::filesystem::path& run_folder, int64_t step,
+                              const dist::Mesh& mesh, TrainingState& state);
+
+}  // namespace longhaul::trainer
