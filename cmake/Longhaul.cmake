@@ -12,7 +12,9 @@ set(CMAKE_CXX_FLAGS_RELEASE "-O3")
 add_library(longhaul_options INTERFACE)
 target_include_directories(longhaul_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR}/proto)
 # No reassociation beyond fused multiply-add: results must not depend on how the compiler feels.
-target_compile_options(longhaul_options INTERFACE -Wall -Wextra -fno-math-errno -fno-trapping-math)
+# Designated initialisers leave fields out on purpose.
+target_compile_options(longhaul_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
+                                                  -fno-math-errno -fno-trapping-math)
 if(LONGHAUL_WERROR)
   target_compile_options(longhaul_options INTERFACE -Werror)
 endif()

@@ -13,8 +13,8 @@
 namespace longhaul::data {
 
 /// Read-only and memory-mapped; everything is checked at opening (sizes, order of documents,
-/// element size) except token values, which are checked as they are read. Throws InputError naming
-/// the file and what is wrong with it.
+/// element size, checksums; of tokens.bin only up to 64 MiB) except token values, which are checked as
+/// they are read. Throws InputError naming the file and what is wrong with it.
 class TokenFolder {
  public:
   explicit TokenFolder(const std::filesystem::path& folder);
@@ -31,6 +31,8 @@ class TokenFolder {
   std::string tokenizer() const;
   uint64_t fingerprint()
       const;  ///< changes when the tokens do (sizes and checksums of the manifest)
+  /// Reads everything and compares the checksums; InputError if they differ.
+  void verify() const;
   /// Copies tokens [begin, begin + out.size()); InputError for a token outside the vocabulary.
   void read(int64_t begin, std::span<int32_t> out) const;
 

@@ -5,7 +5,13 @@
 namespace longhaul::dist {
 
 void Progress::advance_all() {
-  std::erase_if(active_, [](Advancing* operation) { return operation->advance(); });
+  for (size_t i = 0; i < active_.size();) {
+    if (active_[i]->advance()) {
+      active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      ++i;
+    }
+  }
 }
 
 void Progress::wait_for(Advancing& operation) {

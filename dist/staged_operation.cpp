@@ -32,9 +32,8 @@ StagedOperation::~StagedOperation() {
       }
     }
   }
-  if (!done_) progress_.remove(*this);
-  messages_.clear();
-  if (scratch_ != nullptr) progress_.pool().release(scratch_, scratch_bytes_);
+  progress_.remove(*this);
+  messages_.clear();  // before the scratch memory they may point into
 }
 
 void StagedOperation::wait() {
@@ -62,8 +61,8 @@ void StagedOperation::receive(void* data, int64_t bytes, int peer) {
 
 char* StagedOperation::scratch(int64_t bytes) {
   CHECK(scratch_ == nullptr) << "one block an operation";
-  scratch_bytes_ = bytes;
-  scratch_ = progress_.pool().allocate(bytes);
+  core::MemoryPool& pool = progress_.pool();
+  scratch_ = {static_cast<char*>(pool.allocate(bytes)), Release{&pool, bytes}};
   return scratch();
 }
 

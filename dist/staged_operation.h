@@ -31,7 +31,7 @@ class StagedOperation final : public Pending, private Advancing {
   void receive(void* data, int64_t bytes, int peer);
   /// Memory that lives as long as the operation, 64-byte aligned; one block an operation.
   char* scratch(int64_t bytes);
-  char* scratch() const { return static_cast<char*>(scratch_); }
+  char* scratch() const { return scratch_.get(); }
 
  private:
   bool advance() override;
@@ -45,8 +45,12 @@ class StagedOperation final : public Pending, private Advancing {
   std::deque<Stage> stages_;  // still to run
   std::vector<std::unique_ptr<Message>> messages_;
   size_t complete_ = 0;  // messages_ before this one are complete
-  void* scratch_ = nullptr;
-  int64_t scratch_bytes_ = 0;
+  struct Release {
+    core::MemoryPool* pool = nullptr;
+    int64_t bytes = 0;
+    void operator()(char* block) const { pool->release(block, bytes); }
+  };
+  std::unique_ptr<char, Release> scratch_;
   bool done_ = false;
   bool failed_ = false;
   int exceptions_at_start_;

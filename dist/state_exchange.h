@@ -35,7 +35,10 @@ struct ExchangeArgs {
   core::TensorView incoming;
 };
 
-/// All ranks of the group start and finish the same exchanges in the same order.
+/// All ranks of the group start and finish the same exchanges in the same order; several may be under way. One
+/// object a group is meant: several objects on one group must be finished in the order of their starts.
+/// Tags from kReservedTags up are taken on `group` by this and by HaloExchange.
+inline constexpr int kReservedTags = 16384;
 class StateExchange {
  public:
   /// `group` must outlive the exchange. kAutomatic measures (collectively) at construction for states of
@@ -59,6 +62,7 @@ class StateExchange {
   core::Context& context_;
   Communicator& group_;
   ExchangeAlgorithm algorithm_;
+  int64_t started_ = 0;
 };
 
 /// The halo of a convolution of width K: the K−1 rows that precede this rank's segment.
@@ -72,7 +76,8 @@ class HaloExchange {
   std::unique_ptr<StateExchange::Run> start_forward(core::TensorView rows, core::TensorView boundary,
                                                     core::TensorView halo);
   /// dhalo: gradient to this rank's halo. drows [batch, length, channels] (strides free) += what later ranks' halos
-  /// say of this rank's rows; dboundary (written on every rank, or absent) receives the gradient to the boundary.
+  /// say of this rank's rows; dboundary (written on every rank, or absent on every rank) receives the gradient to the
+  /// boundary.
   std::unique_ptr<StateExchange::Run> start_backward(core::TensorView dhalo, core::TensorView drows,
                                                      core::TensorView dboundary);
 

@@ -15,16 +15,18 @@
 
 namespace longhaul::eval {
 
-/// Positions [begin, end) of a sequence, log-spaced: edges at powers of two and half-way between.
+/// Positions [begin, end) of a sequence, log-spaced: edges at powers of two and half-way between
+/// (0 1 2 3 4 6 8 12 …). Position p holds the label of the token that follows token p. Where
+/// `count` is 0 the other numbers are 0.
 struct Bucket {
   int64_t begin = 0, end = 0;
   int64_t count = 0;      ///< labels counted
   double loss = 0;        ///< mean, nats
-  double loss_error = 0;  ///< standard error over sequences of their means in this bucket
+  double loss_error = 0;  ///< standard error over sequences of their means; 0 for one sequence
   double accuracy = 0;    ///< share of labels predicted by the arg max
 };
 
-/// State statistics at one position, over sequences, layers, heads and elements of the recurrent
+/// State statistics at one position (the edges of the buckets, and the end), over sequences, layers, heads and elements of the recurrent
 /// (SSM) states.
 struct StatePoint {
   int64_t position = 0;  ///< tokens read
@@ -34,7 +36,8 @@ struct StatePoint {
 };
 
 struct PositionCurve {
-  std::string task;  ///< "text" or "recall"
+  std::string task;   ///< "text" or "recall"
+  std::string model;  ///< as CurveOptions::model
   int64_t length = 0, sequences = 0, training_length = 0;
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
@@ -50,6 +53,7 @@ struct CurveOptions {
   int64_t piece = 2048;  ///< tokens of a sequence read at a time (over all its sequence ranks)
   int64_t batch = 8;     ///< sequences run at a time on a data rank
   int64_t training_length = 0;  ///< only noted
+  std::string model;            ///< only noted
   uint64_t seed = 0;
   bool states = true;
   std::function<void(double share)> progress;  ///< 0 to 1, on rank 0

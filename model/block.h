@@ -1,17 +1,28 @@
-// One layer of a recurrent language model: the seam between architectures. Everything outside model/mamba2_* goes through it.
+// One layer of a recurrent language model: the seam between architectures. Everything outside
+// model/mamba2_* goes through it.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "dist/state_exchange.h"
 #include "kernels/core/context.h"
-#include "model/parameters.h"
+#include "kernels/core/tensor.h"
 #include "model/recurrent_state.h"
 
 namespace longhaul::model {
 
-struct SequenceParallel;
+/// How a model runs when its sequences are sharded over the ranks of a group: every rank passes its
+/// own segment of every sequence; initial states matter on the first rank of the group, dfinal on
+/// the last.
+struct SequenceParallel {
+  dist::StateExchange* states = nullptr;
+  dist::HaloExchange* halo = nullptr;
+  /// true: state gradients go back to earlier ranks too; the result equals one rank on the whole
+  /// sequence. false: they stop at segment borders (truncated).
+  bool full_gradient = true;
+};
 
 /// What a block's backward needs from its forward; each kind of block derives its own.
 class BlockActivations {
@@ -19,25 +30,32 @@ class BlockActivations {
   virtual ~BlockActivations() = default;
 };
 
-/// Views of one layer's states or their gradients, in the order of its state_specs(); absent where not given.
+/// Views of one layer's states or their gradients, in the order of its state_specs(). Empty, or
+/// absent views: zeros where read, not wanted where written.
 using StateViews = std::vector<core::TensorView>;
 
-/// residual [rows, width] is the residual stream, rows = batch · length; the block adds its output to it through
-/// `branch`: a block first adds the branch of the one before (fused with its norm) and leaves its own in `branch`.
+/// Rows are tokens, [batch · length, width]. residual_out = residual_in + what the block adds.
 struct BlockForward {
   int64_t batch = 0, length = 0;
-  core::TensorView residual;         ///< in and out
-  core::TensorView branch;           ///< in (absent: nothing to add) …
-  core::TensorView branch_out;       ///< … and out [rows, width]
-  StateViews initial, final_state;   ///< absent: zeros / not wanted
+  core::TensorView residual_in;
+  core::TensorView residual_out;
+  StateViews initial;
+  StateViews final_state;
+  /// Written if given: the states that entered this rank's segment (without `parallel`: initial),
+  /// from which the segment can be run again on its own.
+  StateViews entering;
   const SequenceParallel* parallel = nullptr;
-  bool keep = false;                 ///< keep activations for backward
+  bool keep = false;  ///< keep activations for backward
 };
 
+/// dresidual: in, the gradient at residual_out; out, the gradient at residual_in.
 struct BlockBackward {
   int64_t batch = 0, length = 0;
-  core::TensorView dresidual;        ///< in and out [rows, width]: gradient at the block's output sum, becomes that at its input
-  StateViews initial, dfinal, dinitial;
+  core::TensorView residual_in;
+  core::TensorView dresidual;
+  StateViews entering;  ///< the states that entered this segment in forward
+  StateViews dfinal;
+  StateViews dinitial;
   const SequenceParallel* parallel = nullptr;
 };
 
@@ -46,9 +64,14 @@ class Block {
   virtual ~Block() = default;
   virtual std::vector<StateSpec> state_specs() const = 0;
   /// Returns what backward needs if args.keep, else nullptr.
-  virtual std::unique_ptr<BlockActivations> forward(core::Context& context, const BlockForward& args) = 0;
+  virtual std::unique_ptr<BlockActivations> forward(core::Context& context,
+                                                    const BlockForward& args) = 0;
   /// Adds to the parameters' gradients.
-  virtual void backward(core::Context& context, const BlockBackward& args, BlockActivations& kept) = 0;
+  virtual void backward(core::Context& context, const BlockBackward& args,
+                        BlockActivations& kept) = 0;
+  /// Elements of the flat parameter buffer that this block owns.
+  virtual int64_t parameters_begin() const = 0;
+  virtual int64_t parameters_end() const = 0;
   /// Floating-point operations of forward per token.
   virtual double flops_per_token() const = 0;
 };

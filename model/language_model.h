@@ -1,4 +1,5 @@
-// A recurrent language model with its state at the surface: any state in, any state out, gradients to both.
+// A recurrent language model with its state at the surface: any state in, any state out, gradients
+// to both.
 #pragma once
 
 #include <cstdint>
@@ -16,39 +17,31 @@
 
 namespace longhaul::model {
 
-/// How a model runs when its sequences are sharded over the ranks of a group. Every rank passes its own segment of
-/// every sequence; initial states and dfinal matter on the first and last rank of the group respectively.
-struct SequenceParallel {
-  dist::StateExchange* states = nullptr;
-  dist::HaloExchange* halo = nullptr;
-  /// true: state gradients go back to earlier ranks too; the result equals one rank on the whole sequence.
-  /// false: they stop at segment borders (truncated).
-  bool full_gradient = true;
-};
-
 struct TrainStep {
-  core::TensorView tokens, labels;        ///< [batch, length] I32; label −1 does not count
+  core::TensorView tokens, labels;          ///< [batch, length] I32; label −1 does not count
   const RecurrentState* initial = nullptr;  ///< nullptr: zeros
-  double scale = 1;                       ///< of Σ loss: 1 / global number of labels
-  RecurrentState* final_state = nullptr;  ///< written if given (under SequenceParallel: true on the last rank of the group)
+  double scale = 1;                         ///< of Σ loss: 1 / global number of labels
+  RecurrentState* final_state =
+      nullptr;  ///< written if given (under SequenceParallel: true on the last rank of the group)
   const RecurrentState* dfinal = nullptr;  ///< gradient arriving at the final state; nullptr: none
-  RecurrentState* dinitial = nullptr;     ///< written if given (under SequenceParallel: true on the first rank)
+  RecurrentState* dinitial =
+      nullptr;  ///< written if given (under SequenceParallel: true on the first rank)
   const SequenceParallel* parallel = nullptr;
-  bool recompute = false;                 ///< keep only each block's input, run its forward again in backward
+  bool recompute = false;  ///< keep only each block's input, run its forward again in backward
   /// Called as soon as gradients [begin, end) of the flat buffer are final on this rank.
   std::function<void(int64_t begin, int64_t end)> gradients_ready;
 };
 
 struct ForwardPass {
-  core::TensorView tokens;                ///< [batch, length] I32
-  core::TensorView labels;                ///< or absent
+  core::TensorView tokens;  ///< [batch, length] I32
+  core::TensorView labels;  ///< or absent
   const RecurrentState* initial = nullptr;
   RecurrentState* final_state = nullptr;
   const SequenceParallel* parallel = nullptr;
-  core::TensorView loss;                  ///< [batch, length] state dtype, or absent: loss of every label
-  core::TensorView predicted;             ///< [batch, length] I32, or absent: most likely next token
-  core::TensorView logits;                ///< [batch, length, vocabulary] or absent
-  core::TensorView last_logits;           ///< [batch, vocabulary] or absent: of the last token only
+  core::TensorView loss;         ///< [batch, length] state dtype, or absent: loss of every label
+  core::TensorView predicted;    ///< [batch, length] I32, or absent: most likely next token
+  core::TensorView logits;       ///< [batch, length, vocabulary] or absent
+  core::TensorView last_logits;  ///< [batch, vocabulary] or absent: of the last token only
 };
 
 class LanguageModel {
@@ -69,14 +62,21 @@ class LanguageModel {
   kernels::LossSum forward_backward(const TrainStep& step);
   kernels::LossSum forward(const ForwardPass& pass);
 
-  /// Floating-point operations per token of forward; a training step counts three times (reference: C6 of
-  /// "Transformers are SSMs" accounting: projections, SSD with causal skipping, conv, head).
+  /// Floating-point operations per token of forward; a training step counts three times (reference:
+  /// C6 of "Transformers are SSMs" accounting: projections, SSD with causal skipping, conv, head).
   double flops_per_token() const;
 
  private:
-  struct Activations;
-  void run_blocks(const core::TensorView& tokens, const RecurrentState* initial, RecurrentState* final_state,
-                  const SequenceParallel* parallel, Activations& out, bool keep, bool recompute);
+  struct Trace;
+  void run_blocks(const ForwardPass& pass, bool keep_activations, bool backward_follows,
+                  Trace& trace);
+  core::Tensor final_norm(const Trace& trace, core::Tensor& rstd);
+  kernels::LossSum backward_of_head(const TrainStep& step, Trace& trace,
+                                    const core::TensorView& dresidual);
+  void backward_of_block(const TrainStep& step, size_t index, Trace& trace,
+                         const core::TensorView& dresidual);
+  static void announce(const TrainStep& step, int64_t begin, int64_t end);
+  core::TensorView head_weight() const;
 
   core::Context& context_;
   ModelConfig config_;

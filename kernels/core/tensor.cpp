@@ -65,6 +65,19 @@ TensorView TensorView::split_last(int64_t outer, int64_t inner) const {
   return result;
 }
 
+TensorView TensorView::unflatten_first(int64_t outer, int64_t inner) const {
+  CHECK(rank() >= 1 && rank() < Shape::kMaxRank && shape_[0] == outer * inner);
+  TensorView result = *this;
+  result.shape_ = Shape{outer, inner};
+  result.strides_[0] = strides_[0] * inner;
+  result.strides_[1] = strides_[0];
+  for (int i = 1; i < rank(); ++i) {
+    result.shape_.append(shape_[i]);
+    result.strides_[i + 1] = strides_[i];
+  }
+  return result;
+}
+
 Tensor::Tensor(Context& context, DType dtype, Shape shape) : pool_(&context.pool()) {
   const int64_t bytes = shape.elements() * size_of(dtype);
   view_ = TensorView(pool_->allocate(bytes), dtype, shape, context.device());
@@ -90,8 +103,9 @@ Tensor::Tensor(Tensor&& other) noexcept
     : pool_(std::exchange(other.pool_, nullptr)), view_(std::exchange(other.view_, {})) {}
 
 Tensor& Tensor::operator=(Tensor&& other) noexcept {
-  std::swap(pool_, other.pool_);
-  std::swap(view_, other.view_);
+  Tensor taken(std::move(other));
+  std::swap(pool_, taken.pool_);
+  std::swap(view_, taken.view_);
   return *this;
 }
 

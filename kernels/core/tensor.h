@@ -52,6 +52,8 @@ class TensorView {
   TensorView reshape(Shape shape) const;
   /// Splits the last dimension (must have stride 1) into {outer, inner}.
   TensorView split_last(int64_t outer, int64_t inner) const;
+  /// Splits the first dimension into {outer, inner}; rows may be strided.
+  TensorView unflatten_first(int64_t outer, int64_t inner) const;
 
  private:
   void* data_ = nullptr;

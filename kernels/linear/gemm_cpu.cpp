@@ -3,6 +3,7 @@
 #include <oneapi/dnnl/dnnl.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <vector>
 
@@ -21,22 +22,39 @@ void scale_only(const Gemm<T>& args) {
   }
 }
 
-/// Side of the tiles that one dimension of C is cut into. A function of the shape alone: the
-/// results must not depend on the number of threads, and oneDNN's own threading splits k by it.
-[[maybe_unused]] int64_t tile_side(int64_t extent, int64_t wanted) {
-  const int64_t tiles = (extent + wanted - 1) / wanted;
-  const int64_t even = (extent + tiles - 1) / tiles;
-  return (even + 15) / 16 * 16;
-}
+/// How C is cut into tiles, one oneDNN call each. A function of the shape alone: oneDNN's own
+/// threading cuts k by the number of threads, and with it the order of the sums.
+struct Tiling {
+  int64_t rows, columns;
 
-void sgemm(const Gemm<float>& args) {
-  const dnnl_status_t status =
-      dnnl_sgemm(args.transpose_a ? 'T' : 'N', args.transpose_b ? 'T' : 'N', args.m, args.n, args.k,
-                 args.alpha, args.a, args.lda, args.b, args.ldb, args.beta, args.c, args.ldc);
-  if (status != dnnl_success) {
-    throw core::Error(core::message("oneDNN refused a matrix product [", args.m, " x ", args.k,
-                                    "] x [", args.k, " x ", args.n, "], status ", status));
+  Tiling(int64_t m, int64_t n, int64_t k) : rows(m), columns(n) {
+    constexpr int64_t kTilesWanted = 8, kLeastSide = 64, kLeastWork = int64_t{1} << 21;
+    if (m * n * k < kLeastWork) return;
+    rows = std::min<int64_t>(m, 256);
+    columns = std::min<int64_t>(n, 512);
+    auto tiles = [&] { return ((m + rows - 1) / rows) * ((n + columns - 1) / columns); };
+    while (tiles() < kTilesWanted && std::max(rows, columns) > kLeastSide) {
+      int64_t& longer = columns >= rows ? columns : rows;
+      longer = (longer / 2 + 15) / 16 * 16;
+    }
   }
+};
+
+/// oneDNN calls made on this thread meanwhile stay on it.
+class OneThread {
+ public:
+  OneThread() : before_(omp_get_max_threads()) { omp_set_num_threads(1); }
+  ~OneThread() { omp_set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  int before_;
+};
+
+dnnl_status_t sgemm(const Gemm<float>& g) {
+  return dnnl_sgemm(g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.m, g.n, g.k, g.alpha,
+                    g.a, g.lda, g.b, g.ldb, g.beta, g.c, g.ldc);
 }
 
 }  // namespace
@@ -44,8 +62,25 @@ void sgemm(const Gemm<float>& args) {
 void gemm(core::Context& context, const Gemm<float>& args) {
   if (args.m == 0 || args.n == 0) return;
   if (args.k == 0 || args.alpha == 0) return scale_only(args);
-  sgemm(args);
-  (void)context;
+  const Tiling tile(args.m, args.n, args.k);
+  const int64_t across = (args.n + tile.columns - 1) / tile.columns;
+  const int64_t down = (args.m + tile.rows - 1) / tile.rows;
+  std::atomic<int> status = dnnl_success;  // an exception must not leave a parallel region
+  const OneThread one_thread;
+  core::parallel_items(context, down * across, [&](int64_t t) {
+    const int64_t i = t / across * tile.rows, j = t % across * tile.columns;
+    Gemm<float> part = args;
+    part.m = std::min(tile.rows, args.m - i);
+    part.n = std::min(tile.columns, args.n - j);
+    part.a += i * (args.transpose_a ? 1 : args.lda);
+    part.b += j * (args.transpose_b ? args.ldb : 1);
+    part.c += i * args.ldc + j;
+    if (const dnnl_status_t s = sgemm(part); s != dnnl_success) status = s;
+  });
+  if (status != dnnl_success) {
+    throw core::Error(core::message("oneDNN refused a matrix product [", args.m, " x ", args.k,
+                                    "] x [", args.k, " x ", args.n, "], status ", status.load()));
+  }
 }
 
 namespace {

@@ -8,9 +8,11 @@ namespace longhaul::kernels {
 
 /// Shapes: x [rows, in], weight [out, in], bias [out] or absent, y [rows, out].
 /// x and y may have a row stride; weight is contiguous. All of one dtype.
+/// accumulate: y += … instead of y = ….
 struct LinearForward {
   core::TensorView x, weight, bias;
   core::TensorView y;
+  bool accumulate = false;
 };
 void linear_forward(core::Context& context, const LinearForward& args);
 

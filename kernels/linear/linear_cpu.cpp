@@ -21,7 +21,10 @@ void forward(core::Context& context, const LinearForward& args) {
   if (args.bias) {
     const T* bias = args.bias.data<T>();
     core::parallel_ranges(context, rows, 1 + 16384 / (out + 1), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) std::copy(bias, bias + out, y + r * ldy);
+      for (int64_t r = begin; r < end; ++r) {
+        T* row = y + r * ldy;
+        for (int64_t j = 0; j < out; ++j) row[j] = args.accumulate ? row[j] + bias[j] : bias[j];
+      }
     });
   }
   gemm(context, Gemm<T>{.transpose_b = true,
@@ -32,7 +35,7 @@ void forward(core::Context& context, const LinearForward& args) {
                         .lda = leading(args.x),
                         .b = args.weight.data<T>(),
                         .ldb = leading(args.weight),
-                        .beta = args.bias ? T(1) : T(0),
+                        .beta = args.bias || args.accumulate ? T(1) : T(0),
                         .c = y,
                         .ldc = ldy});
 }

@@ -1,5 +1,5 @@
-// A model folder in the Hugging Face layout: config.json and model.safetensors (one file, or shards with
-// model.safetensors.index.json). Names and keys: transformers' Mamba2ForCausalLM.
+// A model folder in the Hugging Face layout: config.json and model.safetensors (one file, or shards
+// with model.safetensors.index.json). Names and keys: transformers' Mamba2ForCausalLM.
 #pragma once
 
 #include <cstdint>
@@ -15,21 +15,25 @@ namespace longhaul::model {
 /// Throws InputError listing every problem with its key.
 ModelConfig read_model_config(const std::filesystem::path& folder);
 
-/// Fills the parameters. Missing, unexpected, mis-shaped and mis-typed tensors are all named in one InputError. A tied head
-/// that is present must equal the embedding.
+/// Fills the parameters. Missing, unexpected, mis-shaped and mis-typed tensors are all named in one
+/// InputError. A tied head that is present must equal the embedding.
 void load_parameters(const std::filesystem::path& folder, LanguageModel& model);
 
-std::unique_ptr<LanguageModel> load_model(core::Context& context, const std::filesystem::path& folder,
+std::unique_ptr<LanguageModel> load_model(core::Context& context,
+                                          const std::filesystem::path& folder,
                                           core::DType dtype = core::DType::kF32);
 
 struct SaveOptions {
-  std::string dtype = "float32";                           ///< float32 · bfloat16 · float16
-  int64_t shard_bytes = int64_t{5} << 30;                  ///< above this, shards and an index
+  std::string dtype = "float32";           ///< float32 · bfloat16 · float16
+  int64_t shard_bytes = int64_t{5} << 30;  ///< above this, shards and an index
 };
-/// Writes to a folder beside `folder`, fsyncs, renames. Refuses to replace a folder that is not a model folder.
-void save_model(const LanguageModel& model, const std::filesystem::path& folder, const SaveOptions& options = {});
+/// Writes to a folder beside `folder`, fsyncs, renames. Refuses to replace a folder that is not a
+/// model folder.
+void save_model(const LanguageModel& model, const std::filesystem::path& folder,
+                const SaveOptions& options = {});
 
-/// Writes bytes to a file beside `path`, fsyncs file and directory, renames: the old content or the new, never a mixture.
+/// Writes bytes to a file beside `path`, fsyncs file and directory, renames: the old content or the
+/// new, never a mixture.
 void write_file_atomically(const std::filesystem::path& path, const std::string& bytes);
 
 }  // namespace longhaul::model

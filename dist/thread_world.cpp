@@ -1,0 +1,98 @@
+#include "dist/thread_world.h"
+
+#include <chrono>
+#include <utility>
+
+namespace longhaul::dist {
+
+ThreadWorld::ThreadWorld(int ranks, double time_limit_s)
+    : mailboxes_(static_cast<size_t>(ranks)), time_limit_s_(time_limit_s), waiting_(mailboxes_.size()) {}
+
+void ThreadWorld::deliver(int rank, const Address& address, Bytes bytes) {
+  Mailbox& box = mailboxes_[static_cast<size_t>(rank)];
+  const std::lock_guard lock(box.mutex);
+  box.messages[address].push_back(std::move(bytes));
+  ++box.arrivals;
+  box.arrived.notify_one();
+}
+
+std::optional<ThreadWorld::Bytes> ThreadWorld::take(int rank, const Address& address) {
+  {
+    Mailbox& box = mailboxes_[static_cast<size_t>(rank)];
+    const std::lock_guard lock(box.mutex);
+    const auto found = box.messages.find(address);
+    if (found != box.messages.end()) {
+      Bytes bytes = std::move(found->second.front());
+      found->second.pop_front();
+      if (found->second.empty()) box.messages.erase(found);
+      return bytes;
+    }
+  }
+  if (failed()) throw ReleasedError(failure());
+  return std::nullopt;
+}
+
+uint64_t ThreadWorld::arrivals(int rank) {
+  Mailbox& box = mailboxes_[static_cast<size_t>(rank)];
+  const std::lock_guard lock(box.mutex);
+  return box.arrivals;
+}
+
+void ThreadWorld::wait_for_arrival(int rank, uint64_t arrivals_seen, double seconds) {
+  Mailbox& box = mailboxes_[static_cast<size_t>(rank)];
+  std::unique_lock lock(box.mutex);
+  box.arrived.wait_for(lock, std::chrono::duration<double>(seconds),
+                       [&] { return box.arrivals != arrivals_seen; });
+}
+
+int64_t ThreadWorld::context_of(int64_t parent, int64_t split, int part) {
+  const std::lock_guard lock(mutex_);
+  const auto next = static_cast<int64_t>(contexts_.size()) + 1;  // 0 is the world
+  return contexts_.try_emplace({parent, split, part}, next).first->second;
+}
+
+void ThreadWorld::fail(const std::string& reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (failed_) return;
+    failed_ = true;
+    failure_ = reason;
+  }
+  for (Mailbox& box : mailboxes_) {
+    const std::lock_guard lock(box.mutex);
+    ++box.arrivals;
+    box.arrived.notify_one();
+  }
+}
+
+bool ThreadWorld::failed() const {
+  const std::lock_guard lock(mutex_);
+  return failed_;
+}
+
+std::string ThreadWorld::failure() const {
+  const std::lock_guard lock(mutex_);
+  return failure_;
+}
+
+void ThreadWorld::set_waiting(int rank, const std::string& operation) {
+  const std::lock_guard lock(mutex_);
+  waiting_[static_cast<size_t>(rank)] = operation;
+}
+
+std::string ThreadWorld::missing_ranks(int asking) const {
+  const std::lock_guard lock(mutex_);
+  std::string missing, waiting;
+  for (int r = 0; r < ranks(); ++r) {
+    if (r == asking) continue;
+    const std::string& operation = waiting_[static_cast<size_t>(r)];
+    if (operation.empty()) {
+      missing += core::message(missing.empty() ? "no answer from rank " : ", ", r);
+    } else {
+      waiting += core::message(waiting.empty() ? "" : "; ", "rank ", r, " waits in ", operation);
+    }
+  }
+  return missing.empty() ? waiting : missing;
+}
+
+}  // namespace longhaul::dist

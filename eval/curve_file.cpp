@@ -1,0 +1,180 @@
+#include <fcntl.h>
+#include <google/protobuf/util/json_util.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "eval/curve.pb.h"
+#include "eval/file_output.h"
+#include "eval/perplexity.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+constexpr int kFormatVersion = 1;
+
+stored::Curve to_stored(const PositionCurve& curve) {
+  stored::Curve out;
+  out.set_format_version(kFormatVersion);
+  out.set_task(curve.task);
+  out.set_model(curve.model);
+  out.set_length(curve.length);
+  out.set_sequences(curve.sequences);
+  out.set_training_length(curve.training_length);
+  out.set_whole_documents(curve.whole_documents);
+  out.set_inside_documents(curve.inside_documents);
+  out.set_loss(curve.loss);
+  out.set_perplexity(curve.perplexity);
+  out.set_accuracy(curve.accuracy);
+  for (const Bucket& bucket : curve.buckets) {
+    stored::Bucket& to = *out.add_buckets();
+    to.set_begin(bucket.begin);
+    to.set_end(bucket.end);
+    to.set_count(bucket.count);
+    to.set_loss(bucket.loss);
+    to.set_loss_error(bucket.loss_error);
+    to.set_accuracy(bucket.accuracy);
+  }
+  for (const StatePoint& point : curve.states) {
+    stored::StatePoint& to = *out.add_states();
+    to.set_position(point.position);
+    to.set_mean(point.mean);
+    to.set_deviation(point.deviation);
+    to.set_norm(point.norm);
+    to.mutable_layer_deviation()->Add(point.layer_deviation.begin(), point.layer_deviation.end());
+  }
+  return out;
+}
+
+PositionCurve from_stored(const stored::Curve& from) {
+  PositionCurve curve{.task = from.task(),
+                      .model = from.model(),
+                      .length = from.length(),
+                      .sequences = from.sequences(),
+                      .training_length = from.training_length(),
+                      .whole_documents = from.whole_documents(),
+                      .inside_documents = from.inside_documents(),
+                      .loss = from.loss(),
+                      .perplexity = from.perplexity(),
+                      .accuracy = from.accuracy(),
+                      .buckets = {},
+                      .states = {}};
+  for (const stored::Bucket& bucket : from.buckets()) {
+    curve.buckets.push_back({.begin = bucket.begin(),
+                             .end = bucket.end(),
+                             .count = bucket.count(),
+                             .loss = bucket.loss(),
+                             .loss_error = bucket.loss_error(),
+                             .accuracy = bucket.accuracy()});
+  }
+  for (const stored::StatePoint& point : from.states()) {
+    curve.states.push_back(
+        {.position = point.position(),
+         .mean = point.mean(),
+         .deviation = point.deviation(),
+         .norm = point.norm(),
+         .layer_deviation = {point.layer_deviation().begin(), point.layer_deviation().end()}});
+  }
+  return curve;
+}
+
+/// What is wrong with a curve that parsed, or "".
+std::string flaw(const stored::Curve& curve) {
+  if (curve.format_version() != kFormatVersion) {
+    return core::message("format_version is ", curve.format_version(), ", this program reads ",
+                         kFormatVersion);
+  }
+  if (curve.task() != "text" && curve.task() != "recall") {
+    return "task is '" + curve.task() + "', expected 'text' or 'recall'";
+  }
+  if (curve.buckets().empty()) return "has no buckets";
+  int64_t position = 0;
+  for (const stored::Bucket& bucket : curve.buckets()) {
+    if (bucket.begin() != position || bucket.end() <= position || bucket.count() < 0) {
+      return core::message("bucket [", bucket.begin(), ", ", bucket.end(), ") with ",
+                           bucket.count(), " labels does not continue at position ", position);
+    }
+    position = bucket.end();
+  }
+  if (position != curve.length()) {
+    return core::message("buckets end at ", position, ", length is ", curve.length());
+  }
+  return "";
+}
+
+/// printf of numbers into a string.
+template <class... Values>
+std::string formatted(const char* format, Values... values) {
+  char line[256];
+  std::snprintf(line, sizeof line, format, values...);
+  return line;
+}
+
+}  // namespace
+
+void write_curve(const std::filesystem::path& file, const PositionCurve& curve) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  std::string text;
+  const auto status = google::protobuf::util::MessageToJsonString(to_stored(curve), &text, options);
+  if (!status.ok()) throw core::Error(file.string() + ": " + status.ToString());
+  write_file_atomically(file, text);
+}
+
+PositionCurve read_curve(const std::filesystem::path& file) {
+  const std::string text = read_file(file);
+  stored::Curve curve;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // of later versions that keep the meaning of these
+  const auto status = google::protobuf::util::JsonStringToMessage(text, &curve, options);
+  if (!status.ok()) {
+    throw core::InputError(file.string() + ": not an evaluation: " +
+                           std::string(status.message().data(), status.message().size()));
+  }
+  if (const std::string what = flaw(curve); !what.empty()) {
+    throw core::InputError(file.string() + ": " + what);
+  }
+  return from_stored(curve);
+}
+
+std::string format_table(const PositionCurve& curve) {
+  std::string out = formatted("%s, %lld sequences of %lld tokens: loss %.4f, perplexity %.4g, "
+                              "accuracy %.2f%%\n",
+                              curve.task.c_str(), static_cast<long long>(curve.sequences),
+                              static_cast<long long>(curve.length), curve.loss, curve.perplexity,
+                              100 * curve.accuracy);
+  if (!curve.inside_documents) {
+    out += formatted("%lld documents are that long: sequences cross document borders\n",
+                     static_cast<long long>(curve.whole_documents));
+  }
+  out += "           positions     labels     loss  std.err  perplexity  accuracy  state dev.\n";
+  bool beyond = false;
+  for (size_t i = 0; i < curve.buckets.size(); ++i) {
+    const Bucket& bucket = curve.buckets[i];
+    if (!beyond && curve.training_length > 0 && bucket.end > curve.training_length) {
+      beyond = true;
+      out += formatted("  -- past the training length, %lld --\n",
+                       static_cast<long long>(curve.training_length));
+    }
+    out += formatted("%9lld to %8lld %10lld ", static_cast<long long>(bucket.begin),
+                     static_cast<long long>(bucket.end - 1), static_cast<long long>(bucket.count));
+    out += bucket.count == 0
+               ? formatted("%8s %8s %11s %9s", "-", "-", "-", "-")
+               : formatted("%8.4f %8.4f %11.5g %8.2f%%", bucket.loss, bucket.loss_error,
+                           std::exp(bucket.loss), 100 * bucket.accuracy);
+    if (i < curve.states.size()) out += formatted(" %11.4g", curve.states[i].deviation);
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace longhaul::eval

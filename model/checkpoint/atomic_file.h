@@ -1,0 +1,37 @@
+// Files that appear whole or not at all.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <string>
+
+#include "model/checkpoint/file_descriptor.h"
+
+namespace longhaul::model {
+
+/// Written beside `path` under a name of its own; commit() makes it `path`. Without commit()
+/// nothing remains. Failures throw core::Error with the path and the reason.
+class AtomicFile {
+ public:
+  explicit AtomicFile(const std::filesystem::path& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(const void* bytes, size_t count);
+  /// Fsyncs the file, renames it, fsyncs the directory.
+  void commit();
+
+ private:
+  std::filesystem::path path_, partial_;
+  FileDescriptor file_;
+};
+
+/// Writes bytes to a file beside `path`, fsyncs file and directory, renames: the old content or the
+/// new, never a mixture.
+void write_file_atomically(const std::filesystem::path& path, const std::string& bytes);
+
+/// Makes the names in `folder` durable. File systems that cannot are taken as they are.
+void sync_folder(const std::filesystem::path& folder);
+
+}  // namespace longhaul::model

@@ -1,0 +1,195 @@
+#include "model/checkpoint/config_json.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string_view>
+#include <utility>
+
+#include "kernels/core/error.h"
+#include "model/checkpoint/config_reader.h"
+#include "model/checkpoint/json_reading.h"
+
+namespace longhaul::model {
+
+namespace {
+
+using core::message;
+
+constexpr size_t kLargestConfig = size_t{16} << 20;
+constexpr const char* kModelType = "mamba2";
+constexpr const char* kModelTypeWithMlp = "mamba2_mlp";
+
+// Each field of ModelConfig and its key: rules speak of fields, users of keys.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 21> kKeyOfField = {{
+    {"vocabulary", "vocab_size"},     {"width", "hidden_size"},
+    {"layers", "num_hidden_layers"},  {"heads", "num_heads"},
+    {"head_dim", "head_dim"},         {"state_dim", "state_size"},
+    {"groups", "n_groups"},           {"conv_width", "conv_kernel"},
+    {"chunk", "chunk_size"},          {"mlp_width", "d_intermediate"},
+    {"tied", "tie_word_embeddings"},  {"linear_bias", "use_bias"},
+    {"conv_bias", "use_conv_bias"},   {"norm_epsilon", "layer_norm_epsilon"},
+    {"dt_low", "time_step_limit[0]"}, {"dt_high", "time_step_limit[1]"},
+    {"dt_min", "time_step_min"},      {"dt_max", "time_step_max"},
+    {"dt_floor", "time_step_floor"},  {"a_low", "A_init_range[0]"},
+    {"a_high", "A_init_range[1]"},
+}};
+
+std::string key_of(std::string_view field) {
+  for (const auto& [name, key] : kKeyOfField) {
+    if (name == field) return std::string(key);
+  }
+  return std::string(field);
+}
+
+/// Applies the rule that each field of ModelConfig carries.
+class RuleCheck {
+ public:
+  explicit RuleCheck(ConfigReader& reader) : reader_(reader) {}
+  bool any() const { return any_; }
+
+  template <class T>
+  void field(const char*, const T&, const char*) {}
+  template <class T, class Rule>
+  void field(const char* name, const T& value, const char*, const Rule& rule) {
+    const std::string wrong = rule(value);
+    if (wrong.empty()) return;
+    any_ = true;
+    reader_.problem(key_of(name), message(wrong, ", is ", value));
+  }
+
+ private:
+  ConfigReader& reader_;
+  bool any_ = false;
+};
+
+void check_architecture(ConfigReader& reader) {
+  const std::string type = reader.string({"model_type"}, "");
+  if (type != kModelType && type != kModelTypeWithMlp) {
+    reader.problem("model_type",
+                   message("expected \"mamba2\", is ", reader.shown("model_type"),
+                           reader.has("d_model") || reader.has("ssm_cfg")
+                               ? " (d_model and ssm_cfg belong to the state-spaces layout)"
+                               : ""));
+  }
+  const auto architectures = reader.strings({"architectures"});
+  const auto is_ours = [](const std::string& name) {
+    return name == "Mamba2ForCausalLM" || name == "Mamba2MlpForCausalLM";
+  };
+  if (!architectures.empty() && std::none_of(architectures.begin(), architectures.end(), is_ours)) {
+    reader.problem("architectures",
+                   message("expected \"Mamba2ForCausalLM\", is ", reader.shown("architectures")));
+  }
+}
+
+/// Settings that other programs have and this model has not.
+void check_unsupported(ConfigReader& reader) {
+  const std::string activation = reader.string({"hidden_act"}, "silu");
+  if (activation != "silu" && activation != "swish") {
+    reader.problem("hidden_act", message("expected \"silu\", is ", quoted(activation)));
+  }
+  const auto require = [&](ConfigReader::Keys keys, bool needed) {
+    if (reader.boolean(keys, needed) == needed) return;
+    reader.problem(*keys.begin(), needed ? "false is not supported" : "true is not supported");
+  };
+  require({"rms_norm", "rmsnorm"}, true);
+  require({"norm_before_gate"}, false);
+  require({"D_has_hdim"}, false);
+  for (const char* key : {"attn", "attn_cfg", "attn_layer_idx", "quantization_config"}) {
+    const std::string value = reader.shown(key);
+    if (reader.has(key) && value != "{}" && value != "[]") {
+      reader.problem(key, message("is ", value, ", which is not supported"));
+    }
+  }
+}
+
+bool spelled_as_fla(const ConfigReader& reader) {
+  const auto keys = {"norm_eps",      "rmsnorm",  "dt_min",           "dt_max",
+                     "dt_init_floor", "dt_limit", "norm_before_gate", "D_has_hdim"};
+  return std::any_of(keys.begin(), keys.end(), [&](const char* key) { return reader.has(key); });
+}
+
+/// flash-linear-attention derives the heads; transformers takes both and wants them to agree.
+void read_heads(ConfigReader& reader, bool fla, ModelConfig& config) {
+  const double inner = reader.number({"expand"}, 2) * static_cast<double>(config.width);
+  config.head_dim = reader.integer({"head_dim"}, 64);
+  const double derived = inner / static_cast<double>(std::max<int64_t>(config.head_dim, 1));
+  const bool derivable = derived >= 1 && derived < 1e12;
+  config.heads = reader.integer({"num_heads"}, fla && derivable ? std::llround(derived) : 128);
+  if (!reader.has("expand") && reader.has("num_heads") && reader.has("head_dim")) return;
+  const double given = static_cast<double>(config.heads) * static_cast<double>(config.head_dim);
+  // A fractional `expand` carries rounding.
+  if (!(std::fabs(given - inner) < 0.5)) {
+    reader.problem("expand", message("hidden_size · expand is ", inner,
+                                     ", but num_heads · head_dim is ", given));
+  }
+}
+
+ModelConfig read_fields(ConfigReader& reader) {
+  const bool fla = spelled_as_fla(reader);
+  for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "n_groups"}) {
+    if (fla && !reader.has(key)) {
+      reader.problem(key, "absent; transformers and flash-linear-attention differ in its default");
+    }
+  }
+  ModelConfig config;
+  config.vocabulary = reader.integer({"vocab_size"}, 32768);
+  config.width = reader.integer({"hidden_size"}, 4096);
+  config.layers = reader.integer({"num_hidden_layers"}, 64);
+  read_heads(reader, fla, config);
+  config.state_dim = reader.integer({"state_size"}, 128);
+  config.groups = reader.integer({"n_groups"}, 8);
+  config.conv_width = reader.integer({"conv_kernel"}, 4);
+  config.chunk = reader.integer({"chunk_size"}, 256);
+  config.mlp_width = reader.integer({"d_intermediate"}, 0);
+  config.tied = reader.boolean({"tie_word_embeddings"}, false);
+  config.linear_bias = reader.boolean({"use_bias"}, false);
+  config.conv_bias = reader.boolean({"use_conv_bias"}, true);
+  config.norm_epsilon = reader.number({"layer_norm_epsilon", "norm_eps"}, 1e-5);
+  const double infinity = std::numeric_limits<double>::infinity();
+  std::tie(config.dt_low, config.dt_high) =
+      reader.range({"time_step_limit", "dt_limit"}, {0, infinity});
+  config.dt_min = reader.number({"time_step_min", "dt_min"}, 1e-3);
+  config.dt_max = reader.number({"time_step_max", "dt_max"}, 0.1);
+  config.dt_floor = reader.number({"time_step_floor", "dt_init_floor"}, 1e-4);
+  std::tie(config.a_low, config.a_high) = reader.range({"A_init_range"}, {1, 16});
+  return config;
+}
+
+void check_rules(ConfigReader& reader, ModelConfig& config) {
+  RuleCheck rules(reader);
+  config.visit(rules);
+  if (config.vocabulary == 0) reader.problem("vocab_size", "must be at least 1, is 0");
+  if (rules.any()) return;  // rules across fields take the single ones for granted
+  core::Problems across;
+  config.validate("", across);
+  for (const std::string& line : across) {
+    const size_t colon = line.find(": ");
+    reader.problem(key_of(std::string_view(line).substr(0, colon)), line.substr(colon + 2));
+  }
+}
+
+}  // namespace
+
+ModelConfig parse_model_config(std::string_view text, const std::string& name) {
+  if (text.size() > kLargestConfig) {
+    throw core::InputError(
+        message(name, ": ", text.size(), " bytes, the most is ", kLargestConfig));
+  }
+  const nlohmann::json root = parse_python_json(text, name);
+  if (!root.is_object()) {
+    throw core::InputError(message(name, ": expected a JSON object, is ", shown(root)));
+  }
+  ConfigReader reader(root, name);
+  check_architecture(reader);
+  // Another architecture's keys would only be misunderstood.
+  if (!reader.problems().empty()) throw core::InputError(reader.problems());
+  check_unsupported(reader);
+  ModelConfig config = read_fields(reader);
+  check_rules(reader, config);
+  if (!reader.problems().empty()) throw core::InputError(reader.problems());
+  return config;
+}
+
+}  // namespace longhaul::model

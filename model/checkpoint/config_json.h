@@ -1,0 +1,21 @@
+// config.json of transformers' Mamba-2; also in flash-linear-attention's spelling.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "model/config.h"
+
+namespace longhaul::model {
+
+/// `name` stands for the file in messages. Absent keys have transformers' defaults. A file that
+/// uses one of flash-linear-attention's spellings must say what the two libraries' defaults differ
+/// in. Throws InputError listing every problem with its key.
+ModelConfig parse_model_config(std::string_view text, const std::string& name);
+
+/// What transformers needs to load the model; `dtype` is that of the stored tensors ("float32").
+/// A model with an MLP, which transformers has not, gets a model_type of its own, so that nobody
+/// loads it without noticing.
+std::string model_config_json(const ModelConfig& config, const std::string& dtype);
+
+}  // namespace longhaul::model

@@ -1,0 +1,47 @@
+#include "model/checkpoint/mapped_file.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "kernels/core/error.h"
+#include "model/checkpoint/file_descriptor.h"
+
+namespace longhaul::model {
+
+MappedFile::MappedFile(const std::filesystem::path& path) {
+  const auto refuse = [&](const char* what) {
+    throw core::InputError(core::message(path.string(), ": cannot be read: ", what));
+  };
+  // Non-blocking, or opening a pipe would wait for its writer.
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!file) refuse(std::strerror(errno));
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) refuse(std::strerror(errno));
+  if (S_ISDIR(status.st_mode)) refuse("it is a folder, expected a file");
+  if (!S_ISREG(status.st_mode)) refuse("it is not a regular file");
+  size_ = static_cast<uint64_t>(status.st_size);
+  if (size_ == 0) return;  // an empty mapping is an error to mmap
+  void* mapping = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (mapping == MAP_FAILED) refuse(std::strerror(errno));
+  data_ = mapping;
+}
+
+MappedFile::~MappedFile() {
+  if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+}  // namespace longhaul::model

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string_view>
+
+namespace longhaul::model {
+
+/// A regular file, mapped read-only; symbolic links are followed. Throws InputError naming the path
+/// if there is none, it is a folder or a device, or it cannot be read. Pages come in as they are
+/// touched.
+class MappedFile {
+ public:
+  explicit MappedFile(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&& other) noexcept;
+
+  uint64_t size() const { return size_; }
+  const char* data() const { return static_cast<const char*>(data_); }
+  std::string_view text() const { return {data(), static_cast<size_t>(size_)}; }
+
+ private:
+  void* data_ = nullptr;
+  uint64_t size_ = 0;
+};
+
+}  // namespace longhaul::model

@@ -1,0 +1,27 @@
+// The header of a safetensors file, checked completely; no file needed (the fuzzer's door).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/checkpoint/safetensors.h"
+
+namespace longhaul::model {
+
+struct SafetensorsHeader {
+  std::vector<StoredTensor> tensors;  ///< in order of their data
+  std::map<std::string, std::string> metadata;
+  uint64_t data_begin = 0;  ///< byte of the file
+};
+
+/// `bytes` is the whole file; `name` stands for it in messages. Throws InputError.
+SafetensorsHeader parse_safetensors_header(std::string_view bytes, const std::string& name);
+
+uint64_t size_of(StoredType type);
+/// As the container spells it: "F32".
+const char* name_of(StoredType type);
+
+}  // namespace longhaul::model

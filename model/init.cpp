@@ -1,0 +1,77 @@
+#include "model/init.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+
+#include "kernels/core/dispatch.h"
+#include "kernels/core/random.h"
+
+namespace longhaul::model {
+namespace {
+
+/// The value of one element, given a uniform and a normal draw for it.
+class ElementInit {
+ public:
+  ElementInit(const ModelConfig& config, const Parameter& parameter)
+      : config_(config), name_(parameter.name) {
+    // Fan-in of a projection or convolution: everything but the first extent.
+    for (int i = 1; i < parameter.shape.rank(); ++i)
+      fan_in_ *= static_cast<double>(parameter.shape[i]);
+    const double branches = config.mlp_width > 0 ? 2.0 : 1.0;
+    if (ends_with("out_proj.weight") || ends_with("fc2.weight")) {
+      shrink_ = 1.0 / std::sqrt(branches * static_cast<double>(config.layers));
+    }
+  }
+
+  double operator()(const core::RandomKey& key, uint64_t index) const {
+    if (ends_with("embeddings.weight") || ends_with("lm_head.weight"))
+      return 0.02 * core::normal(key, index);
+    if (ends_with("norm.weight") || ends_with("norm2.weight") || ends_with("norm_f.weight"))
+      return 1.0;
+    if (ends_with("mixer.D")) return 1.0;
+    if (ends_with("A_log")) {
+      return std::log(config_.a_low + (config_.a_high - config_.a_low) * core::uniform(key, index));
+    }
+    if (ends_with("dt_bias")) return time_step_bias(core::uniform(key, index));
+    if (ends_with("conv1d.bias"))
+      return (2 * core::uniform(key, index) - 1) /
+             std::sqrt(static_cast<double>(config_.conv_width));
+    if (ends_with(".bias")) return 0.0;
+    return shrink_ * (2 * core::uniform(key, index) - 1) / std::sqrt(fan_in_);
+  }
+
+ private:
+  bool ends_with(std::string_view suffix) const { return name_.ends_with(suffix); }
+
+  /// dt log-uniform in [dt_min, dt_max]; the bias is its inverse softplus.
+  double time_step_bias(double u) const {
+    const double low = std::log(config_.dt_min), high = std::log(config_.dt_max);
+    const double dt = std::max(std::exp(low + u * (high - low)), config_.dt_floor);
+    return dt + std::log(-std::expm1(-dt));
+  }
+
+  const ModelConfig& config_;
+  std::string_view name_;
+  double fan_in_ = 1;
+  double shrink_ = 1;
+};
+
+}  // namespace
+
+void initialize(LanguageModel& model, uint64_t seed) {
+  uint64_t stream = 0;
+  for (const Parameter& parameter : model.parameters().list()) {
+    const ElementInit element(model.config(), parameter);
+    const core::RandomKey key{seed, stream++, core::RandomPurpose::kParameterInit};
+    const core::TensorView view = model.parameters().value(parameter);
+    core::dispatch_float("initialize", view.dtype(), [&]<class T>(T) {
+      T* values = view.data<T>();
+      for (int64_t i = 0; i < view.elements(); ++i) {
+        values[i] = static_cast<T>(element(key, static_cast<uint64_t>(i)));
+      }
+    });
+  }
+}
+
+}  // namespace longhaul::model

@@ -1,0 +1,286 @@
+#include "model/mamba2_block.h"
+
+#include <glog/logging.h>
+
+#include "kernels/conv1d/causal_conv1d.h"
+#include "kernels/linear/linear.h"
+#include "kernels/mlp/swiglu.h"
+#include "kernels/norm/gated_rms_norm.h"
+#include "kernels/norm/rms_norm.h"
+#include "kernels/ssd/ssd.h"
+#include "kernels/ssd/time_step.h"
+#include "model/mamba2_activations.h"
+
+namespace longhaul::model {
+
+using core::Context;
+using core::Shape;
+using core::Tensor;
+using core::TensorView;
+
+namespace {
+
+TensorView view_or_absent(const StateViews& views, size_t index) {
+  return index < views.size() ? views[index] : TensorView{};
+}
+
+void copy_or_zero(Context& context, const TensorView& source, const TensorView& target) {
+  if (source) {
+    core::copy(context, source, target);
+  } else {
+    core::set_zero(context, target);
+  }
+}
+
+constexpr size_t kSsm = 0, kConv = 1;  // order of state_specs()
+
+}  // namespace
+
+Mamba2Block::Mamba2Block(const ModelConfig& config, int64_t layer, ParameterSet& parameters)
+    : config_(config),
+      layer_(layer),
+      parameters_(parameters),
+      dtype_(parameters.values().dtype()),
+      state_dtype_(core::state_dtype(dtype_)),
+      norm_(weight("norm.weight")),
+      in_proj_(weight("mixer.in_proj.weight")),
+      in_proj_bias_(weight("mixer.in_proj.bias")),
+      conv_(weight("mixer.conv1d.weight")),
+      conv_bias_(weight("mixer.conv1d.bias")),
+      dt_bias_(weight("mixer.dt_bias")),
+      A_log_(weight("mixer.A_log")),
+      D_(weight("mixer.D")),
+      gated_norm_(weight("mixer.norm.weight")),
+      out_proj_(weight("mixer.out_proj.weight")),
+      out_proj_bias_(weight("mixer.out_proj.bias")),
+      norm2_(weight("norm2.weight")),
+      fc1_(weight("mlp.fc1.weight")),
+      fc2_(weight("mlp.fc2.weight")) {
+  const Shape taps{config_.conv_channels(), config_.conv_width};  // stored as [channels, 1, K]
+  conv_.value = conv_.value.reshape(taps);
+  conv_.gradient = conv_.gradient.reshape(taps);
+}
+
+Mamba2Block::Weight Mamba2Block::weight(const std::string& name) const {
+  const Parameter* parameter =
+      parameters_.find("backbone.layers." + std::to_string(layer_) + "." + name);
+  if (parameter == nullptr) return {};
+  return {parameters_.value(*parameter), parameters_.gradient(*parameter)};
+}
+
+std::vector<StateSpec> Mamba2Block::state_specs() const {
+  const std::string suffix = "." + std::to_string(layer_);
+  return {{.name = "ssm" + suffix,
+           .shape = {config_.heads, config_.head_dim, config_.state_dim},
+           .kind = StateKind::kRecurrent,
+           .layer = layer_,
+           .groups = config_.heads},
+          {.name = "conv" + suffix,
+           .shape = {config_.conv_width - 1, config_.conv_channels()},
+           .kind = StateKind::kConv,
+           .layer = layer_,
+           .groups = 1}};
+}
+
+Mamba2Block::Columns Mamba2Block::columns_of(const TensorView& zxbcdt) const {
+  const int64_t E = config_.inner(), mid = E + config_.conv_channels();
+  return {zxbcdt.slice(1, 0, E), zxbcdt.slice(1, E, mid),
+          zxbcdt.slice(1, mid, mid + config_.heads)};
+}
+
+Mamba2Block::SsdViews Mamba2Block::ssd_views(const TensorView& xBC, int64_t batch,
+                                             int64_t length) const {
+  const int64_t E = config_.inner(), GN = config_.groups * config_.state_dim;
+  const TensorView tokens = xBC.reshape({batch, length, config_.conv_channels()});
+  return {tokens.slice(2, 0, E).split_last(config_.heads, config_.head_dim),
+          tokens.slice(2, E, E + GN).split_last(config_.groups, config_.state_dim),
+          tokens.slice(2, E + GN, E + 2 * GN).split_last(config_.groups, config_.state_dim)};
+}
+
+std::unique_ptr<BlockActivations> Mamba2Block::forward(Context& context, const BlockForward& args) {
+  const int64_t rows = args.batch * args.length;
+  const int64_t E = config_.inner();
+  auto act = std::make_unique<Mamba2Activations>();
+
+  act->normed = Tensor(context, dtype_, {rows, config_.width});
+  act->rstd = Tensor(context, state_dtype_, {rows});
+  kernels::rms_norm_forward(context, {.x = {},
+                                      .residual = args.residual_in,
+                                      .weight = norm_.value,
+                                      .epsilon = config_.norm_epsilon,
+                                      .y = act->normed,
+                                      .rstd = act->rstd});
+  act->zxbcdt = Tensor(context, dtype_, {rows, config_.in_projection()});
+  kernels::linear_forward(
+      context,
+      {.x = act->normed, .weight = in_proj_.value, .bias = in_proj_bias_.value, .y = act->zxbcdt});
+  convolve(context, args, *act);
+  const Columns columns = columns_of(act->zxbcdt);
+  act->dt = Tensor(context, state_dtype_, {rows, config_.heads});
+  kernels::time_step_forward(context, {.raw = columns.dt,
+                                       .bias = dt_bias_.value,
+                                       .low = config_.dt_low,
+                                       .high = config_.dt_high,
+                                       .dt = act->dt});
+  act->y = Tensor(context, dtype_, {rows, E});
+  if (args.length == 1 && !args.keep && args.parallel == nullptr) {
+    step(context, args, *act);
+  } else {
+    scan(context, args, *act);
+  }
+  act->gated = Tensor(context, dtype_, {rows, E});
+  act->gated_rstd = Tensor(context, state_dtype_, {rows, config_.groups});
+  kernels::gated_rms_norm_forward(context, {.y = act->y,
+                                            .z = columns.z,
+                                            .weight = gated_norm_.value,
+                                            .epsilon = config_.norm_epsilon,
+                                            .out = act->gated,
+                                            .rstd = act->gated_rstd});
+  core::copy(context, args.residual_in, args.residual_out);
+  kernels::linear_forward(context, {.x = act->gated,
+                                    .weight = out_proj_.value,
+                                    .bias = out_proj_bias_.value,
+                                    .y = args.residual_out,
+                                    .accumulate = true});
+  if (fc1_.value) mlp_forward(context, args.residual_out, *act);
+  return args.keep ? std::move(act) : nullptr;
+}
+
+// The K−1 rows before the segment come from the caller or, within a sequence group, from the ranks
+// before.
+void Mamba2Block::convolve(Context& context, const BlockForward& args,
+                           Mamba2Activations& act) const {
+  const Shape rows{args.batch, args.length, config_.conv_channels()};
+  const Shape tail{args.batch, config_.conv_width - 1, config_.conv_channels()};
+  TensorView x = columns_of(act.zxbcdt).xBC.unflatten_first(args.batch, args.length);
+  act.initial_conv = view_or_absent(args.initial, kConv);
+  if (args.parallel != nullptr) {
+    act.halo = Tensor(context, dtype_, tail);
+    args.parallel->halo->start_forward(x, act.initial_conv, act.halo)->finish();
+    act.initial_conv = act.halo;
+  }
+  act.xBC = Tensor(context, dtype_, {args.batch * args.length, config_.conv_channels()});
+  kernels::causal_conv1d_forward(context, {.x = x,
+                                           .weight = conv_.value,
+                                           .bias = conv_bias_.value,
+                                           .initial_state = act.initial_conv,
+                                           .y = act.xBC.view().reshape(rows),
+                                           .final_state = view_or_absent(args.final_state, kConv)});
+  if (const TensorView entering = view_or_absent(args.entering, kConv)) {
+    copy_or_zero(context, act.initial_conv, entering);
+  }
+}
+
+void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activations& act) const {
+  const int64_t H = config_.heads, P = config_.head_dim, N = config_.state_dim;
+  const SsdViews in = ssd_views(act.xBC, args.batch, args.length);
+  const bool wanted = args.keep || args.parallel != nullptr;
+  const int64_t chunks = kernels::ssd_chunks(args.length, config_.chunk);
+  if (wanted) act.chunk_states = Tensor(context, state_dtype_, {args.batch, chunks, H, P, N});
+  act.initial_ssm = view_or_absent(args.initial, kSsm);
+  kernels::SsdForward ssd{.x = in.x,
+                          .dt = act.dt.view().reshape({args.batch, args.length, H}),
+                          .A_log = A_log_.value,
+                          .B = in.B,
+                          .C = in.C,
+                          .D = D_.value,
+                          .initial_state = act.initial_ssm,
+                          .chunk = config_.chunk,
+                          .y = act.y.view().reshape({args.batch, args.length, H, P}),
+                          .final_state = view_or_absent(args.final_state, kSsm),
+                          .chunk_states = act.chunk_states};
+  if (args.parallel == nullptr) {
+    kernels::ssd_forward(context, ssd);
+  } else {
+    act.log_decay = Tensor(context, state_dtype_, {args.batch, H});
+    act.entering_ssm = Tensor(context, state_dtype_, {args.batch, H, P, N});
+    Tensor from_zero(context, state_dtype_, {args.batch, H, P, N});
+    kernels::ssd_forward_map(context, ssd,
+                             {.log_decay = act.log_decay, .state_from_zero = from_zero});
+    const auto exchange = args.parallel->states->start({.direction = dist::Direction::kForward,
+                                                        .log_decay = act.log_decay,
+                                                        .state = from_zero,
+                                                        .boundary = act.initial_ssm,
+                                                        .incoming = act.entering_ssm});
+    kernels::ssd_forward_intra(context, ssd);  // while the states travel
+    exchange->finish();
+    ssd.initial_state = act.initial_ssm = act.entering_ssm;
+    kernels::ssd_forward_inter(context, ssd);
+  }
+  if (const TensorView entering = view_or_absent(args.entering, kSsm)) {
+    copy_or_zero(context, act.initial_ssm, entering);
+  }
+}
+
+// One token: the plain recurrence, the state updated in place.
+void Mamba2Block::step(Context& context, const BlockForward& args, Mamba2Activations& act) const {
+  const int64_t H = config_.heads, P = config_.head_dim, N = config_.state_dim;
+  Tensor scratch;
+  TensorView state = view_or_absent(args.final_state, kSsm);
+  if (!state) {
+    scratch = Tensor(context, state_dtype_, {args.batch, H, P, N});
+    state = scratch;
+  }
+  const TensorView initial = view_or_absent(args.initial, kSsm);
+  if (const TensorView entering = view_or_absent(args.entering, kSsm)) {
+    copy_or_zero(context, initial, entering);
+  }
+  if (!initial || initial.raw() != state.raw()) copy_or_zero(context, initial, state);
+  const SsdViews in = ssd_views(act.xBC, args.batch, 1);
+  kernels::ssd_step(context, {.x = in.x.select(1, 0),
+                              .dt = act.dt.view().reshape({args.batch, H}),
+                              .A_log = A_log_.value,
+                              .B = in.B.select(1, 0),
+                              .C = in.C.select(1, 0),
+                              .D = D_.value,
+                              .state = state,
+                              .y = act.y.view().reshape({args.batch, H, P})});
+}
+
+void Mamba2Block::mlp_forward(Context& context, const TensorView& residual,
+                              Mamba2Activations& act) const {
+  const int64_t rows = residual.extent(0), F = config_.mlp_width;
+  act.residual_mid = Tensor::copy_of(context, residual);
+  act.normed2 = Tensor(context, dtype_, {rows, config_.width});
+  act.rstd2 = Tensor(context, state_dtype_, {rows});
+  kernels::rms_norm_forward(context, {.x = {},
+                                      .residual = act.residual_mid,
+                                      .weight = norm2_.value,
+                                      .epsilon = config_.norm_epsilon,
+                                      .y = act.normed2,
+                                      .rstd = act.rstd2});
+  act.fc1_out = Tensor(context, dtype_, {rows, 2 * F});
+  kernels::linear_forward(context,
+                          {.x = act.normed2, .weight = fc1_.value, .bias = {}, .y = act.fc1_out});
+  act.gate_out = Tensor(context, dtype_, {rows, F});
+  kernels::swiglu_forward(context, {.x = act.fc1_out, .y = act.gate_out});
+  kernels::linear_forward(
+      context,
+      {.x = act.gate_out, .weight = fc2_.value, .bias = {}, .y = residual, .accumulate = true});
+}
+
+int64_t Mamba2Block::parameters_begin() const {
+  return parameters_.find("backbone.layers." + std::to_string(layer_) + ".norm.weight")->begin;
+}
+
+int64_t Mamba2Block::parameters_end() const {
+  const Parameter* next =
+      parameters_.find("backbone.layers." + std::to_string(layer_ + 1) + ".norm.weight");
+  return (next ? next : parameters_.find("backbone.norm_f.weight"))->begin;
+}
+
+// Products as 2 per multiply-add; SSD with the causal half of each chunk: Gram Q·N·G, intra Q·P·H,
+// state in and out 2·P·N·H each, passing 2·P·N·H/Q.
+double Mamba2Block::flops_per_token() const {
+  const double D = static_cast<double>(config_.width), E = static_cast<double>(config_.inner());
+  const double H = static_cast<double>(config_.heads), P = static_cast<double>(config_.head_dim);
+  const double N = static_cast<double>(config_.state_dim), Q = static_cast<double>(config_.chunk);
+  const double G = static_cast<double>(config_.groups);
+  const double projections = 2 * D * static_cast<double>(config_.in_projection()) + 2 * D * E;
+  const double conv = 2.0 * static_cast<double>(config_.conv_width * config_.conv_channels());
+  const double ssd = Q * N * G + Q * P * H + 4 * P * N * H + 2 * P * N * H / Q;
+  const double mlp = 6 * D * static_cast<double>(config_.mlp_width);
+  return projections + conv + ssd + mlp;
+}
+
+}  // namespace longhaul::model

@@ -1,0 +1,71 @@
+// The Mamba-2 block: norm → in_proj → causal conv → SSD → gated norm → out_proj, added to the
+// residual stream; then, where the model has one, norm → gated MLP, added too.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/block.h"
+#include "model/config.h"
+#include "model/parameters.h"
+
+namespace longhaul::model {
+
+struct Mamba2Activations;
+
+/// States of a layer, in order: "ssm.{layer}" [heads, head_dim, state] and "conv.{layer}" [K−1,
+/// channels].
+class Mamba2Block final : public Block {
+ public:
+  /// `parameters` must outlive the block.
+  Mamba2Block(const ModelConfig& config, int64_t layer, ParameterSet& parameters);
+
+  std::vector<StateSpec> state_specs() const override;
+  std::unique_ptr<BlockActivations> forward(core::Context& context,
+                                            const BlockForward& args) override;
+  void backward(core::Context& context, const BlockBackward& args, BlockActivations& kept) override;
+  int64_t parameters_begin() const override;
+  int64_t parameters_end() const override;
+  double flops_per_token() const override;
+
+ private:
+  /// A parameter's value and gradient; absent where the model has none.
+  struct Weight {
+    core::TensorView value, gradient;
+  };
+  /// Column ranges of in_proj's output: z | x B C | dt.
+  struct Columns {
+    core::TensorView z, xBC, dt;
+  };
+  struct SsdViews {
+    core::TensorView x, B, C;
+  };
+
+  Weight weight(const std::string& name) const;
+  Columns columns_of(const core::TensorView& zxbcdt) const;
+  SsdViews ssd_views(const core::TensorView& xBC, int64_t batch, int64_t length) const;
+
+  void convolve(core::Context& context, const BlockForward& args, Mamba2Activations& act) const;
+  void scan(core::Context& context, const BlockForward& args, Mamba2Activations& act) const;
+  void step(core::Context& context, const BlockForward& args, Mamba2Activations& act) const;
+  void mlp_forward(core::Context& context, const core::TensorView& residual,
+                   Mamba2Activations& act) const;
+
+  struct Gradients;
+  void mlp_backward(core::Context& context, const core::TensorView& dresidual,
+                    Mamba2Activations& act) const;
+  void scan_backward(core::Context& context, const BlockBackward& args, Mamba2Activations& act,
+                     Gradients& grad) const;
+  void convolve_backward(core::Context& context, const BlockBackward& args, Mamba2Activations& act,
+                         Gradients& grad) const;
+
+  const ModelConfig config_;
+  int64_t layer_;
+  ParameterSet& parameters_;
+  core::DType dtype_, state_dtype_;
+  Weight norm_, in_proj_, in_proj_bias_, conv_, conv_bias_, dt_bias_, A_log_, D_, gated_norm_,
+      out_proj_, out_proj_bias_, norm2_, fc1_, fc2_;
+};
+
+}  // namespace longhaul::model

@@ -1,0 +1,261 @@
+// The whole model: gradients against finite differences, parallel form against token by token,
+// segments against the whole sequence.
+#include "model/language_model.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/model/tiny_model.h"
+#include "tests/support/compare.h"
+#include "tests/support/gradient_check.h"
+
+namespace longhaul {
+namespace {
+
+using core::Context;
+using core::DType;
+using core::Tensor;
+using model::LanguageModel;
+using model::ModelConfig;
+using model::RecurrentState;
+using testing::TokenBatch;
+using testing::Values;
+
+struct Case {
+  std::string name;
+  ModelConfig config;
+  int64_t batch = 2, length = 11;
+  bool recompute = false;
+};
+
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
+
+std::vector<Case> cases() {
+  const ModelConfig base = testing::tiny_config();
+  std::vector<Case> all{{.name = "grouped_tied", .config = base}};
+  all.push_back({.name = "mlp_untied_bias", .config = base});
+  all.back().config.mlp_width = 7;
+  all.back().config.tied = false;
+  all.back().config.linear_bias = true;
+  all.push_back({.name = "recomputed", .config = base, .recompute = true});
+  all.push_back({.name = "narrow_conv_no_bias", .config = base});
+  all.back().config.conv_width = 2;
+  all.back().config.conv_bias = false;
+  all.back().config.groups = 1;
+  all.push_back({.name = "one_tap_clamped", .config = base});
+  all.back().config.conv_width = 1;
+  all.back().config.dt_low = 0.02;
+  all.back().config.dt_high = 0.6;
+  all.push_back({.name = "one_token", .config = base, .batch = 3, .length = 1});
+  all.push_back({.name = "shorter_than_conv", .config = base, .length = 2});
+  all.push_back({.name = "one_chunk_exactly", .config = base, .batch = 1, .length = 4});
+  return all;
+}
+
+class ModelGradient : public ::testing::TestWithParam<Case> {};
+
+TEST_P(ModelGradient, EqualsFiniteDifferences) {
+  const Case& c = GetParam();
+  Context context({}, 1);
+  LanguageModel model(context, c.config, DType::kF64);
+  testing::randomize(model, 3);
+  TokenBatch tokens(c.batch, c.length, c.config.vocabulary, 5);
+  const double scale = 0.37;
+
+  Values inputs = {};
+  for (const auto& p : model.parameters().list())
+    inputs[p.name] = testing::values_of(model.parameters().value(p));
+  const RecurrentState start = testing::random_state(model, c.batch, 7);
+  for (const auto& [name, values] : testing::values_of_state(model, start))
+    inputs["initial." + name] = values;
+
+  auto set_inputs = [&](const Values& in, RecurrentState& initial) {
+    for (const auto& p : model.parameters().list())
+      testing::assign(model.parameters().value(p), in.at(p.name));
+    for (size_t i = 0; i < initial.size(); ++i) {
+      testing::assign(initial[i], in.at("initial." + model.state_specs()[i].name));
+    }
+  };
+  const testing::GradientCheck check{
+      .inputs = inputs,
+      .forward =
+          [&](const Values& in) {
+            RecurrentState initial = model.make_state(c.batch),
+                           final_state = model.make_state(c.batch);
+            set_inputs(in, initial);
+            const auto loss = model.forward({.tokens = tokens.token_view(),
+                                             .labels = tokens.label_view(),
+                                             .initial = &initial,
+                                             .final_state = &final_state});
+            Values out = testing::values_of_state(model, final_state);
+            out["loss"] = {scale * loss.sum};
+            return out;
+          },
+      .backward =
+          [&](const Values& in, const Values& upstream) {
+            RecurrentState initial = model.make_state(c.batch), dfinal = model.make_state(c.batch),
+                           dinitial = model.make_state(c.batch);
+            set_inputs(in, initial);
+            for (size_t i = 0; i < dfinal.size(); ++i) {
+              testing::assign(dfinal[i], upstream.at(model.state_specs()[i].name));
+            }
+            core::set_zero(context, model.parameters().gradients());
+            model.forward_backward({.tokens = tokens.token_view(),
+                                    .labels = tokens.label_view(),
+                                    .initial = &initial,
+                                    .scale = scale * upstream.at("loss")[0],
+                                    .dfinal = &dfinal,
+                                    .dinitial = &dinitial,
+                                    .recompute = c.recompute});
+            Values out = testing::gradients_of(model);
+            for (const auto& [name, values] : testing::values_of_state(model, dinitial)) {
+              out["initial." + name] = values;
+            }
+            return out;
+          }};
+  EXPECT_TRUE(testing::check_gradients(check));
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, ModelGradient, ::testing::ValuesIn(cases()),
+                         [](const auto& info) { return info.param.name; });
+
+TEST(LanguageModel, TokenByTokenEqualsParallelForm) {
+  Context context({}, 1);
+  LanguageModel model(context, testing::tiny_config(), DType::kF64);
+  testing::randomize(model, 11);
+  const int64_t batch = 2, length = 13, vocabulary = model.config().vocabulary;
+  TokenBatch tokens(batch, length, vocabulary, 1);
+  const RecurrentState initial = testing::random_state(model, batch, 2);
+  RecurrentState whole_end = model.make_state(batch);
+  Tensor whole(context, DType::kF64, {batch, length, vocabulary});
+  model.forward({.tokens = tokens.token_view(),
+                 .initial = &initial,
+                 .final_state = &whole_end,
+                 .logits = whole});
+
+  RecurrentState state = initial.clone(context);
+  Tensor one(context, DType::kF64, {batch, vocabulary});
+  for (int64_t t = 0; t < length; ++t) {
+    TokenBatch next = tokens.segment({t, t + 1});
+    RecurrentState after = model.make_state(batch);
+    model.forward({.tokens = next.token_view(),
+                   .initial = &state,
+                   .final_state = &after,
+                   .last_logits = one});
+    state = std::move(after);
+    EXPECT_TRUE(testing::close(one, testing::values_of(whole.view().select(1, t)), 1e-12))
+        << "token " << t;
+  }
+  for (size_t i = 0; i < state.size(); ++i) {
+    EXPECT_TRUE(testing::close(state[i], testing::values_of(whole_end[i]), 1e-12))
+        << model.state_specs()[i].name;
+  }
+}
+
+// Any cut: state and its gradient carried across equal the whole sequence.
+TEST(LanguageModel, TwoSegmentsWithCarriedStateEqualTheWhole) {
+  Context context({}, 1);
+  LanguageModel model(context, testing::tiny_config(), DType::kF64);
+  testing::randomize(model, 13);
+  const int64_t batch = 2, length = 14;
+  TokenBatch tokens(batch, length, model.config().vocabulary, 3);
+  const RecurrentState initial = testing::random_state(model, batch, 4);
+  const RecurrentState dfinal = testing::random_state(model, batch, 5);
+  RecurrentState whole_end = model.make_state(batch), whole_dinitial = model.make_state(batch);
+  const auto whole_loss = model.forward_backward({.tokens = tokens.token_view(),
+                                                  .labels = tokens.label_view(),
+                                                  .initial = &initial,
+                                                  .final_state = &whole_end,
+                                                  .dfinal = &dfinal,
+                                                  .dinitial = &whole_dinitial});
+  const auto whole = testing::gradients_of(model);
+
+  for (const int64_t cut : {1, 2, 4, 7, 13}) {
+    core::set_zero(context, model.parameters().gradients());
+    TokenBatch first = tokens.segment({0, cut}), second = tokens.segment({cut, length});
+    RecurrentState middle = model.make_state(batch), end = model.make_state(batch);
+    RecurrentState dmiddle = model.make_state(batch), dinitial = model.make_state(batch);
+    model.forward({.tokens = first.token_view(), .initial = &initial, .final_state = &middle});
+    const auto loss2 = model.forward_backward({.tokens = second.token_view(),
+                                               .labels = second.label_view(),
+                                               .initial = &middle,
+                                               .final_state = &end,
+                                               .dfinal = &dfinal,
+                                               .dinitial = &dmiddle});
+    const auto loss1 = model.forward_backward({.tokens = first.token_view(),
+                                               .labels = first.label_view(),
+                                               .initial = &initial,
+                                               .dfinal = &dmiddle,
+                                               .dinitial = &dinitial});
+    EXPECT_NEAR(loss1.sum + loss2.sum, whole_loss.sum, 1e-12 * whole_loss.sum);
+    EXPECT_EQ(loss1.count + loss2.count, whole_loss.count);
+    for (const auto& [name, gradient] : testing::gradients_of(model)) {
+      EXPECT_TRUE(testing::close(gradient, whole.at(name), 1e-11)) << name << ", cut " << cut;
+    }
+    for (size_t i = 0; i < end.size(); ++i) {
+      EXPECT_TRUE(testing::close(end[i], testing::values_of(whole_end[i]), 1e-12));
+      EXPECT_TRUE(testing::close(dinitial[i], testing::values_of(whole_dinitial[i]), 1e-11));
+    }
+  }
+}
+
+TEST(LanguageModel, GradientsAreAnnouncedOnceFromTheEndAndFinal) {
+  Context context({}, 1);
+  ModelConfig config = testing::tiny_config();
+  config.tied = false;
+  LanguageModel model(context, config, DType::kF64);
+  testing::randomize(model, 17);
+  TokenBatch tokens(2, 9, config.vocabulary, 3);
+  std::vector<double> seen(static_cast<size_t>(model.parameters().gradients().elements()), 0);
+  std::vector<int> times(seen.size(), 0);
+  model.forward_backward({.tokens = tokens.token_view(),
+                          .labels = tokens.label_view(),
+                          .gradients_ready = [&](int64_t begin, int64_t end) {
+                            const double* now = model.parameters().gradients().data<double>();
+                            for (int64_t i = begin; i < end; ++i) {
+                              seen[static_cast<size_t>(i)] = now[i];
+                              ++times[static_cast<size_t>(i)];
+                            }
+                          }});
+  EXPECT_EQ(seen, testing::values_of(model.parameters().gradients()));
+  for (const int count : times) EXPECT_EQ(count, 1);
+}
+
+TEST(LanguageModel, SinglePrecisionFollowsDouble) {
+  Context context({}, 2);
+  ModelConfig config = testing::tiny_config();
+  config.width = 32, config.heads = 4, config.head_dim = 16, config.state_dim = 24,
+  config.chunk = 16;
+  LanguageModel exact(context, config, DType::kF64), model(context, config, DType::kF32);
+  testing::randomize(exact, 19);
+  testing::assign(model.parameters().values(), testing::values_of(exact.parameters().values()));
+  TokenBatch tokens(3, 50, config.vocabulary, 3);
+  const auto expected =
+      exact.forward_backward({.tokens = tokens.token_view(), .labels = tokens.label_view()});
+  const auto found =
+      model.forward_backward({.tokens = tokens.token_view(), .labels = tokens.label_view()});
+  EXPECT_NEAR(found.sum, expected.sum, 2e-5 * expected.sum);
+  const auto gradients = testing::gradients_of(exact);
+  for (const auto& [name, gradient] : testing::gradients_of(model)) {
+    EXPECT_TRUE(testing::close(gradient, gradients.at(name), 2e-4)) << name;
+  }
+}
+
+TEST(LanguageModel, ResultsDoNotDependOnThreads) {
+  ModelConfig config = testing::tiny_config();
+  config.width = 48, config.heads = 4, config.head_dim = 16, config.state_dim = 16,
+  config.chunk = 16;
+  std::vector<std::vector<double>> gradients;
+  for (const int threads : {1, 2, 3}) {
+    Context context({}, threads);
+    LanguageModel model(context, config);
+    testing::randomize(model, 23);
+    TokenBatch tokens(4, 70, config.vocabulary, 3);
+    model.forward_backward({.tokens = tokens.token_view(), .labels = tokens.label_view()});
+    gradients.push_back(testing::values_of(model.parameters().gradients()));
+  }
+  EXPECT_EQ(gradients[0], gradients[1]);
+  EXPECT_EQ(gradients[0], gradients[2]);
+}
+
+}  // namespace
+}  // namespace longhaul
