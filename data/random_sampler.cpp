@@ -1,5 +1,3 @@
-#include <glog/logging.h>
-
 #include <algorithm>
 
 #include "data/permutation.h"
@@ -19,7 +17,7 @@ class RandomSampler : public BatchSource {
   RandomSampler(const TokenFolder& folder, int64_t length, uint64_t seed, RowShare share)
       : folder_(folder), length_(length), seed_(seed), share_(share) {
     check_share(share, length);
-    require_tokens(folder, length + 1, core::message("one sequence of ", length, " tokens"));
+    require_tokens(folder, length, core::message("one sequence of ", length));
   }
 
   Batch next() override {

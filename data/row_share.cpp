@@ -8,10 +8,11 @@ namespace longhaul::data {
 
 void check_share(const RowShare& share, int64_t length) {
   CHECK(share.data_ranks >= 1 && share.rows >= 1 && share.data_rank >= 0 &&
-        share.data_rank < share.data_ranks)
+        share.data_rank < share.data_ranks && share.rows <= kMostRows / share.data_ranks)
       << "rank " << share.data_rank << " of " << share.data_ranks << ", " << share.rows << " rows";
-  if (length < 1)
-    throw core::InputError(core::message("sequence length: is ", length, ", expected at least 1"));
+  if (length < 1 || length > kMostSteps)
+    throw core::InputError(
+        core::message("sequence length: is ", length, ", expected from 1 to ", kMostSteps));
 }
 
 Batch empty_batch(int64_t rows, int64_t length) {
@@ -23,10 +24,10 @@ Batch empty_batch(int64_t rows, int64_t length) {
           .fresh = std::vector<uint8_t>(static_cast<size_t>(rows), 0)};
 }
 
-void require_tokens(const TokenFolder& folder, int64_t least, const std::string& what) {
-  if (folder.tokens() < least)
+void require_tokens(const TokenFolder& folder, int64_t needed, const std::string& what) {
+  if (folder.tokens() <= needed)
     throw core::InputError(core::message(folder.path().string(), ": has ", folder.tokens(),
-                                         " tokens, expected at least ", least, " (", what,
+                                         " tokens, expected at least ", needed + 1, " (", what,
                                          " and the token after)"));
 }
 

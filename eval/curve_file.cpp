@@ -1,18 +1,13 @@
-#include <fcntl.h>
 #include <google/protobuf/util/json_util.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
-#include <fstream>
-#include <iterator>
 
 #include "eval/curve.pb.h"
-#include "eval/file_output.h"
 #include "eval/perplexity.h"
+#include "eval/text_file.h"
 #include "kernels/core/error.h"
+#include "model/checkpoint/atomic_file.h"
 
 namespace longhaul::eval {
 
@@ -20,8 +15,8 @@ namespace {
 
 constexpr int kFormatVersion = 1;
 
-stored::Curve to_stored(const PositionCurve& curve) {
-  stored::Curve out;
+proto::Curve to_stored(const PositionCurve& curve) {
+  proto::Curve out;
   out.set_format_version(kFormatVersion);
   out.set_task(curve.task);
   out.set_model(curve.model);
@@ -34,16 +29,17 @@ stored::Curve to_stored(const PositionCurve& curve) {
   out.set_perplexity(curve.perplexity);
   out.set_accuracy(curve.accuracy);
   for (const Bucket& bucket : curve.buckets) {
-    stored::Bucket& to = *out.add_buckets();
+    proto::Bucket& to = *out.add_buckets();
     to.set_begin(bucket.begin);
     to.set_end(bucket.end);
     to.set_count(bucket.count);
     to.set_loss(bucket.loss);
     to.set_loss_error(bucket.loss_error);
     to.set_accuracy(bucket.accuracy);
+    to.set_accuracy_error(bucket.accuracy_error);
   }
   for (const StatePoint& point : curve.states) {
-    stored::StatePoint& to = *out.add_states();
+    proto::StatePoint& to = *out.add_states();
     to.set_position(point.position);
     to.set_mean(point.mean);
     to.set_deviation(point.deviation);
@@ -53,7 +49,7 @@ stored::Curve to_stored(const PositionCurve& curve) {
   return out;
 }
 
-PositionCurve from_stored(const stored::Curve& from) {
+PositionCurve from_stored(const proto::Curve& from) {
   PositionCurve curve{.task = from.task(),
                       .model = from.model(),
                       .length = from.length(),
@@ -66,15 +62,16 @@ PositionCurve from_stored(const stored::Curve& from) {
                       .accuracy = from.accuracy(),
                       .buckets = {},
                       .states = {}};
-  for (const stored::Bucket& bucket : from.buckets()) {
+  for (const proto::Bucket& bucket : from.buckets()) {
     curve.buckets.push_back({.begin = bucket.begin(),
                              .end = bucket.end(),
                              .count = bucket.count(),
                              .loss = bucket.loss(),
                              .loss_error = bucket.loss_error(),
-                             .accuracy = bucket.accuracy()});
+                             .accuracy = bucket.accuracy(),
+                             .accuracy_error = bucket.accuracy_error()});
   }
-  for (const stored::StatePoint& point : from.states()) {
+  for (const proto::StatePoint& point : from.states()) {
     curve.states.push_back(
         {.position = point.position(),
          .mean = point.mean(),
@@ -86,7 +83,7 @@ PositionCurve from_stored(const stored::Curve& from) {
 }
 
 /// What is wrong with a curve that parsed, or "".
-std::string flaw(const stored::Curve& curve) {
+std::string flaw(const proto::Curve& curve) {
   if (curve.format_version() != kFormatVersion) {
     return core::message("format_version is ", curve.format_version(), ", this program reads ",
                          kFormatVersion);
@@ -96,7 +93,7 @@ std::string flaw(const stored::Curve& curve) {
   }
   if (curve.buckets().empty()) return "has no buckets";
   int64_t position = 0;
-  for (const stored::Bucket& bucket : curve.buckets()) {
+  for (const proto::Bucket& bucket : curve.buckets()) {
     if (bucket.begin() != position || bucket.end() <= position || bucket.count() < 0) {
       return core::message("bucket [", bucket.begin(), ", ", bucket.end(), ") with ",
                            bucket.count(), " labels does not continue at position ", position);
@@ -127,12 +124,12 @@ void write_curve(const std::filesystem::path& file, const PositionCurve& curve) 
   std::string text;
   const auto status = google::protobuf::util::MessageToJsonString(to_stored(curve), &text, options);
   if (!status.ok()) throw core::Error(file.string() + ": " + status.ToString());
-  write_file_atomically(file, text);
+  model::write_file_atomically(file, text);
 }
 
 PositionCurve read_curve(const std::filesystem::path& file) {
-  const std::string text = read_file(file);
-  stored::Curve curve;
+  const std::string text = read_text_file(file);
+  proto::Curve curve;
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;  // of later versions that keep the meaning of these
   const auto status = google::protobuf::util::JsonStringToMessage(text, &curve, options);
@@ -147,11 +144,11 @@ PositionCurve read_curve(const std::filesystem::path& file) {
 }
 
 std::string format_table(const PositionCurve& curve) {
-  std::string out = formatted("%s, %lld sequences of %lld tokens: loss %.4f, perplexity %.4g, "
-                              "accuracy %.2f%%\n",
-                              curve.task.c_str(), static_cast<long long>(curve.sequences),
-                              static_cast<long long>(curve.length), curve.loss, curve.perplexity,
-                              100 * curve.accuracy);
+  std::string out = formatted(
+      "%s, %lld sequences of %lld tokens: loss %.4f, perplexity %.4g, "
+      "accuracy %.2f%%\n",
+      curve.task.c_str(), static_cast<long long>(curve.sequences),
+      static_cast<long long>(curve.length), curve.loss, curve.perplexity, 100 * curve.accuracy);
   if (!curve.inside_documents) {
     out += formatted("%lld documents are that long: sequences cross document borders\n",
                      static_cast<long long>(curve.whole_documents));

@@ -20,14 +20,15 @@ namespace longhaul::eval {
 /// `count` is 0 the other numbers are 0.
 struct Bucket {
   int64_t begin = 0, end = 0;
-  int64_t count = 0;      ///< labels counted
-  double loss = 0;        ///< mean, nats
-  double loss_error = 0;  ///< standard error over sequences of their means; 0 for one sequence
-  double accuracy = 0;    ///< share of labels predicted by the arg max
+  int64_t count = 0;          ///< labels counted
+  double loss = 0;            ///< mean, nats
+  double loss_error = 0;      ///< standard error over sequences of their means; 0 for one sequence
+  double accuracy = 0;        ///< share of labels predicted by the arg max
+  double accuracy_error = 0;  ///< standard error, as of the loss
 };
 
-/// State statistics at one position (the edges of the buckets, and the end), over sequences, layers, heads and elements of the recurrent
-/// (SSM) states.
+/// State statistics at one position (the edges of the buckets, and the end), over sequences,
+/// layers, heads and elements of the recurrent (SSM) states.
 struct StatePoint {
   int64_t position = 0;  ///< tokens read
   double mean = 0, deviation = 0;

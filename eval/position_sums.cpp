@@ -28,6 +28,20 @@ std::vector<Bucket> log_buckets(int64_t length) {
   return buckets;
 }
 
+namespace {
+
+/// Of the mean; 0 for fewer than two values.
+double standard_error(const std::vector<double>& values) {
+  const auto n = static_cast<double>(values.size());
+  if (n < 2) return 0;
+  double mean = 0, squares = 0;
+  for (double value : values) mean += value / n;
+  for (double value : values) squares += (value - mean) * (value - mean);
+  return std::sqrt(squares / (n - 1) / n);
+}
+
+}  // namespace
+
 PositionSums::PositionSums(int64_t sequences, int64_t length,
                            const std::vector<model::StateSpec>& specs)
     : sequences_(sequences), specs_(specs), buckets_(log_buckets(length)) {
@@ -108,25 +122,22 @@ void PositionSums::reduce(core::Context& context, dist::Communicator& world) {
 Bucket PositionSums::finish_bucket(size_t index, LabelSums& total) const {
   Bucket bucket = buckets_[index];
   LabelSums all;
-  std::vector<double> means;  // of the sequences that have labels here
+  std::vector<double> losses, accuracies;  // means of the sequences that have labels here
   for (size_t s = 0; s < static_cast<size_t>(sequences_); ++s) {
     const LabelSums& sums = labels_[s * buckets_.size() + index];
     if (sums.count == 0) continue;
     all.count += sums.count;
     all.loss += sums.loss;
     all.correct += sums.correct;
-    means.push_back(sums.loss / sums.count);
+    losses.push_back(sums.loss / sums.count);
+    accuracies.push_back(sums.correct / sums.count);
   }
   bucket.count = std::llround(all.count);
   if (bucket.count == 0) return bucket;
   bucket.loss = all.loss / all.count;
   bucket.accuracy = all.correct / all.count;
-  if (const auto n = static_cast<double>(means.size()); n > 1) {
-    double mean = 0, squares = 0;
-    for (double value : means) mean += value / n;
-    for (double value : means) squares += (value - mean) * (value - mean);
-    bucket.loss_error = std::sqrt(squares / (n - 1) / n);
-  }
+  bucket.loss_error = standard_error(losses);
+  bucket.accuracy_error = standard_error(accuracies);
   total.count += all.count;
   total.loss += all.loss;
   total.correct += all.correct;

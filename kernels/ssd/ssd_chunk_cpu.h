@@ -52,6 +52,12 @@ struct HeadBlock {
 /// threads.
 std::vector<HeadBlock> head_blocks(const Geometry& g);
 
+/// Null where the view is absent.
+template <class T>
+T* optional_data(const core::TensorView& view) {
+  return view ? view.data<T>() : nullptr;
+}
+
 /// [batch, length, …] with free batch and token strides.
 template <class T>
 struct TokenRows {
@@ -60,14 +66,9 @@ struct TokenRows {
 
   TokenRows() = default;
   explicit TokenRows(const core::TensorView& view)
-      : data(view.data<T>()), batch_stride(view.stride(0)), token_stride(view.stride(1)) {}
+      : data(optional_data<T>(view)), batch_stride(view.stride(0)), token_stride(view.stride(1)) {}
   T* at(int64_t b, int64_t t) const { return data + b * batch_stride + t * token_stride; }
 };
-
-template <class T>
-T* optional_data(const core::TensorView& view) {
-  return view ? view.data<T>() : nullptr;
-}
 
 /// Cuts one allocation into the arrays that `Arrays::each(geometry, f)` names with their sizes.
 template <class T, class Arrays>
@@ -106,6 +107,11 @@ void store_tile(const T* from, int64_t ld, int64_t rows, int64_t columns, T* to,
   for (int64_t i = 0; i < rows; ++i) {
     std::memcpy(to + i * stride, from + i * ld, static_cast<size_t>(columns) * sizeof(T));
   }
+}
+/// Usually decided by the first element; spares the products of a state that is known to be 0.
+template <class T>
+bool is_zero(const T* values, int64_t count) {
+  return std::all_of(values, values + count, [](T v) { return v == T(0); });
 }
 /// to = diag(factors) from, tiles of the same shape.
 template <class T>

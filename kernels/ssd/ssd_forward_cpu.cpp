@@ -1,4 +1,5 @@
-// The chunked forward pass. One thread walks the chunks of a block of heads with their states in cache.
+// The chunked forward pass. One thread walks the chunks of a block of heads with their states in
+// cache.
 #include "kernels/core/dispatch.h"
 #include "kernels/core/parallel.h"
 #include "kernels/ssd/ssd.h"
@@ -76,14 +77,13 @@ class ForwardItem {
       : f_(f), g_(f.g), b_(b), block_(block), scratch_(context, g_, block.last - block.first) {}
 
   void whole() {
-    const bool from_zero = f_.initial_state == nullptr;
     for_heads([&](int64_t h, T* state) { load_state(f_.initial_state, h, state); });
     for (int64_t c = 0; c < g_.chunks; ++c) {
       load_group(c, true, true);
       for_heads([&](int64_t h, T* state) {
         load_head(c, h);
         if (f_.chunk_states) save(state, f_.chunk_states + g_.chunk_state_at(b_, c, h));
-        output(c, h, c == 0 && from_zero ? nullptr : state, true);
+        output(c, h, is_zero(state, g_.P * g_.N) ? nullptr : state, true);
         if (c + 1 == g_.chunks && !f_.final_state) return;
         for_contribution(c, [&](const auto& tile, int64_t at) [[gnu::always_inline]] {
           tile.add_to_scaled(state + at, g_.N, scratch_.decays.total);
@@ -102,7 +102,8 @@ class ForwardItem {
         load_head(c, h);
         double& sum = sums[static_cast<size_t>(h - block_.first)];
         const double A = decay_rate(f_.A_log[h]);
-        for (int64_t i = 0; i < g_.tokens(c); ++i) sum += static_cast<double>(scratch_.decays.dt[i]) * A;
+        for (int64_t i = 0; i < g_.tokens(c); ++i)
+          sum += static_cast<double>(scratch_.decays.dt[i]) * A;
         T* own = scratch_.state_transposed;  // as large, and not in use here
         for_contribution(c, [&](const auto& tile, int64_t at) [[gnu::always_inline]] {
           tile.store(own + at, g_.N);
@@ -113,7 +114,8 @@ class ForwardItem {
     }
     for_heads([&](int64_t h, T* state) {
       constexpr double kLowest = std::numeric_limits<T>::lowest();
-      log_decay[b_ * g_.heads + h] = static_cast<T>(std::max(sums[static_cast<size_t>(h - block_.first)], kLowest));
+      log_decay[b_ * g_.heads + h] =
+          static_cast<T>(std::max(sums[static_cast<size_t>(h - block_.first)], kLowest));
       save(state, state_from_zero + g_.state_at(b_, h));
     });
   }
@@ -137,7 +139,8 @@ class ForwardItem {
         T* own = scratch_.state_transposed;
         load_tile(kept, g_.state, g_.head_dim, g_.state, own, g_.N);
         save(state, kept);
-        for (int64_t i = 0; i < g_.head_dim * g_.N; ++i) state[i] = scratch_.decays.total * state[i] + own[i];
+        for (int64_t i = 0; i < g_.head_dim * g_.N; ++i)
+          state[i] = scratch_.decays.total * state[i] + own[i];
       });
     }
     store_final();
@@ -166,15 +169,19 @@ class ForwardItem {
   void load_group(int64_t c, bool with_B, bool with_C) {
     const int64_t first = c * g_.chunk, tokens = g_.tokens(c), offset = block_.group * g_.state;
     auto& group = scratch_.group;
-    if (with_B) load_tile(f_.B.at(b_, first) + offset, f_.B.token_stride, tokens, g_.state, group.B, g_.N);
-    if (with_C) load_tile(f_.C.at(b_, first) + offset, f_.C.token_stride, tokens, g_.state, group.C, g_.N);
+    if (with_B)
+      load_tile(f_.B.at(b_, first) + offset, f_.B.token_stride, tokens, g_.state, group.B, g_.N);
+    if (with_C)
+      load_tile(f_.C.at(b_, first) + offset, f_.C.token_stride, tokens, g_.state, group.C, g_.N);
     if (with_B && with_C) group.load_gram(g_, padded<T>(tokens));
   }
 
   void load_head(int64_t c, int64_t h) {
     const int64_t first = c * g_.chunk, tokens = g_.tokens(c);
-    scratch_.decays.load(f_.dt.at(b_, first) + h, f_.dt.token_stride, decay_rate(f_.A_log[h]), tokens);
-    load_tile(f_.x.at(b_, first) + h * g_.head_dim, f_.x.token_stride, tokens, g_.head_dim, scratch_.x, g_.P);
+    scratch_.decays.load(f_.dt.at(b_, first) + h, f_.dt.token_stride, decay_rate(f_.A_log[h]),
+                         tokens);
+    load_tile(f_.x.at(b_, first) + h * g_.head_dim, f_.x.token_stride, tokens, g_.head_dim,
+              scratch_.x, g_.P);
   }
 
   /// weights_ij = Γ_ij dt_j Π e^ℓ, with D on the diagonal.

@@ -1,5 +1,6 @@
-// Products of small padded matrices in registers: the arithmetic of the CPU recurrence. Matrices are row-major in
-// scratch memory, both extents padded with zeros to kPad elements, so that no product has an edge.
+// Products of small padded matrices in registers: the arithmetic of the CPU recurrence. Matrices
+// are row-major in scratch memory, both extents padded with zeros to kPad elements, so that no
+// product has an edge.
 #pragma once
 
 #include <algorithm>
@@ -7,8 +8,9 @@
 
 namespace longhaul::kernels::cpu::ssd {
 
-// A tile of kTileRows × 2 vectors must fit the register file together with its operands (32 registers with AVX-512,
-// else 16). Four rows × four vectors loads as little, but measured 20 % slower.
+// A tile of kTileRows × 2 vectors must fit the register file together with its operands (32
+// registers with AVX-512, else 16). Four rows × four vectors loads as little, but measured 20 %
+// slower.
 #if defined(__AVX512F__)
 inline constexpr int kVectorBytes = 64;
 inline constexpr int kTileRows = 8;
@@ -67,7 +69,8 @@ template <class T>
 template <class T>
 [[gnu::always_inline]] inline T sum_of_lanes(Vector<T> v) {
 #pragma GCC unroll 4
-  for (int half = kLanes<T> / 2; half > 0; half /= 2) v += __builtin_shuffle(v, lane_numbers<T>() ^ half);
+  for (int half = kLanes<T> / 2; half > 0; half /= 2)
+    v += __builtin_shuffle(v, lane_numbers<T>() ^ half);
   return v[0];
 }
 
@@ -124,14 +127,26 @@ struct Tile {
     alignas(kVectorBytes) T whole[kTileRows * kColumns];
     store(whole, kColumns);
     for (int64_t r = 0; r < std::min<int64_t>(rows, kTileRows); ++r) {
-      for (int64_t j = 0; j < std::min(columns, kColumns); ++j) c[r * ldc + j] = whole[r * kColumns + j];
+      for (int64_t j = 0; j < std::min(columns, kColumns); ++j)
+        c[r * ldc + j] = whole[r * kColumns + j];
+    }
+  }
+  /// The same, added to what is there.
+  [[gnu::always_inline]] void add_part(T* c, int64_t ldc, int64_t rows, int64_t columns) const {
+    if (rows >= kTileRows && columns >= kColumns) return add_to(c, ldc);
+    alignas(kVectorBytes) T whole[kTileRows * kColumns];
+    store(whole, kColumns);
+    for (int64_t r = 0; r < std::min<int64_t>(rows, kTileRows); ++r) {
+      for (int64_t j = 0; j < std::min(columns, kColumns); ++j)
+        c[r * ldc + j] += whole[r * kColumns + j];
     }
   }
   /// sums[r] += ⟨row r, b's row r⟩.
   [[gnu::always_inline]] void add_dots(const T* b, int64_t ldb, T* sums) const {
     for (int r = 0; r < kTileRows; ++r) {
       Vector<T> products = row[r][0] * ssd::load(b + r * ldb);
-      for (int v = 1; v < kVectors; ++v) products += row[r][v] * ssd::load(b + r * ldb + v * kLanes<T>);
+      for (int v = 1; v < kVectors; ++v)
+        products += row[r][v] * ssd::load(b + r * ldb + v * kLanes<T>);
       sums[r] += sum_of_lanes<T>(products);
     }
   }
@@ -172,7 +187,8 @@ template <class T, class Body>
 [[gnu::always_inline]] inline void for_causal_tiles(int64_t rows, const Body& body) {
   for (int64_t i = 0; i < rows; i += kTileRows) {
     int64_t j = 0;
-    for (; j + kLanes<T> < i + kTileRows && j + Tile<T, 2>::kColumns <= rows; j += Tile<T, 2>::kColumns) {
+    for (; j + kLanes<T> < i + kTileRows && j + Tile<T, 2>::kColumns <= rows;
+         j += Tile<T, 2>::kColumns) {
       Tile<T, 2> tile;
       tile.clear();
       body(tile, i, j);
@@ -187,7 +203,8 @@ template <class T, class Body>
 
 /// to [columns, rows] = fromᵀ, from [rows, columns]; both extents padded.
 template <class T>
-void transpose(int64_t rows, int64_t columns, const T* from, int64_t ld_from, T* to, int64_t ld_to) {
+void transpose(int64_t rows, int64_t columns, const T* from, int64_t ld_from, T* to,
+               int64_t ld_to) {
   constexpr int kSide = kLanes<T>;
   const Index<T> lanes = lane_numbers<T>();
   for (int64_t i = 0; i < rows; i += kSide) {
@@ -195,7 +212,7 @@ void transpose(int64_t rows, int64_t columns, const T* from, int64_t ld_from, T*
       Vector<T> line[kSide];
 #pragma GCC unroll 16
       for (int r = 0; r < kSide; ++r) line[r] = load(from + (i + r) * ld_from + j);
-      // Swaps the off-diagonal halves of 2 × 2 blocks of side 1, 2, 4, ….
+        // Swaps the off-diagonal halves of 2 × 2 blocks of side 1, 2, 4, ….
 #pragma GCC unroll 4
       for (int side = 1; side < kSide; side *= 2) {
         const Index<T> upper = (lanes & side) == 0 ? lanes : lanes - side + kSide;

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "model/checkpoint/atomic_file.h"
 #include "model/config.h"
 #include "model/language_model.h"
 
@@ -31,9 +32,5 @@ struct SaveOptions {
 /// model folder.
 void save_model(const LanguageModel& model, const std::filesystem::path& folder,
                 const SaveOptions& options = {});
-
-/// Writes bytes to a file beside `path`, fsyncs file and directory, renames: the old content or the
-/// new, never a mixture.
-void write_file_atomically(const std::filesystem::path& path, const std::string& bytes);
 
 }  // namespace longhaul::model

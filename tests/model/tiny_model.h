@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "dist/mesh.h"
+#include "kernels/core/random.h"
 #include "model/init.h"
 #include "model/language_model.h"
 #include "tests/support/random_tensor.h"

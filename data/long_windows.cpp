@@ -1,0 +1,38 @@
+#include <glog/logging.h>
+
+#include <algorithm>
+
+#include "data/row_share.h"
+#include "data/samplers.h"
+#include "kernels/core/random.h"
+
+namespace longhaul::data {
+
+LongWindows find_long_windows(const TokenFolder& folder, int64_t length, int64_t count,
+                              uint64_t seed) {
+  CHECK_GE(count, 1);
+  check_share({}, length);
+  require_tokens(folder, length, core::message("one window of ", length));
+  LongWindows found;
+  std::vector<int64_t> places;  // beginnings of documents that hold a window
+  for (int64_t i = 0; i < folder.documents(); ++i)
+    if (folder.document_begin(i + 1) - folder.document_begin(i) > length)
+      places.push_back(folder.document_begin(i));
+  found.whole_documents = std::ssize(places);
+  found.inside_documents = found.whole_documents >= count;
+  const int64_t choices =
+      found.inside_documents ? found.whole_documents : folder.tokens() - length;
+  const core::RandomKey key{seed, 0, core::RandomPurpose::kEvaluation};
+  for (int64_t i = 0; i < count; ++i) {  // one at random in each of `count` equal strata
+    const auto edge = [&](int64_t k) {
+      return static_cast<int64_t>(static_cast<__int128>(choices) * k / count);
+    };
+    const int64_t low = edge(i), width = std::max<int64_t>(1, edge(i + 1) - low);
+    const int64_t choice = low + static_cast<int64_t>(core::uniform_below(
+                                     key, static_cast<uint64_t>(i), static_cast<uint64_t>(width)));
+    found.begins.push_back(found.inside_documents ? places[static_cast<size_t>(choice)] : choice);
+  }
+  return found;
+}
+
+}  // namespace longhaul::data

@@ -1,0 +1,70 @@
+#include <cmath>
+#include <vector>
+
+#include "kernels/core/dispatch.h"
+#include "kernels/core/parallel.h"
+#include "kernels/optimizer/adamw.h"
+
+namespace longhaul::kernels::cpu {
+namespace {
+
+template <class T>
+void step(core::Context& context, const AdamwStep& args) {
+  const double steps = static_cast<double>(args.step);
+  const T beta1 = static_cast<T>(args.beta1), one_minus_beta1 = static_cast<T>(1 - args.beta1);
+  const T beta2 = static_cast<T>(args.beta2), one_minus_beta2 = static_cast<T>(1 - args.beta2);
+  const T correct1 = static_cast<T>(1 / (1 - std::pow(args.beta1, steps)));
+  const T correct2 = static_cast<T>(1 / (1 - std::pow(args.beta2, steps)));
+  const T rate = static_cast<T>(args.rate), epsilon = static_cast<T>(args.epsilon);
+  const T keep = static_cast<T>(1 - args.rate * args.decay),
+          scale = static_cast<T>(args.gradient_scale);
+  T* weight = args.weight.data<T>();
+  const T* gradient = args.gradient.data<T>();
+  T* first = args.first_moment.data<T>();
+  T* second = args.second_moment.data<T>();
+  core::parallel_ranges(context, args.weight.elements(), 8192, [&](int64_t begin, int64_t end) {
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) {
+      const T g = scale * gradient[i];
+      const T m = beta1 * first[i] + one_minus_beta1 * g;
+      const T v = beta2 * second[i] + one_minus_beta2 * (g * g);
+      first[i] = m;
+      second[i] = v;
+      const T update = (m * correct1) / (std::sqrt(v * correct2) + epsilon);
+      weight[i] = keep * weight[i] - rate * update;
+    }
+  });
+}
+
+}  // namespace
+
+void adamw_step(core::Context& context, const AdamwStep& args) {
+  core::dispatch_float("adamw_step", args.weight.dtype(),
+                       [&]<class T>(T) { step<T>(context, args); });
+}
+
+double sum_of_squares(core::Context& context, const core::TensorView& x) {
+  return core::dispatch_float("sum_of_squares", x.dtype(), [&]<class T>(T) {
+    constexpr int64_t kBlock = 32768;
+    const T* values = x.data<T>();
+    const int64_t elements = x.elements(), blocks = (elements + kBlock - 1) / kBlock;
+    std::vector<double> sums(static_cast<size_t>(blocks));
+    core::parallel_ranges(context, blocks, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t block = begin; block < end; ++block) {
+        const int64_t last = std::min(elements, (block + 1) * kBlock);
+        double sum = 0;
+#pragma omp simd reduction(+ : sum)
+        for (int64_t i = block * kBlock; i < last; ++i) {
+          const double value = static_cast<double>(values[i]);
+          sum += value * value;
+        }
+        sums[static_cast<size_t>(block)] = sum;
+      }
+    });
+    double total = 0;
+    for (const double sum : sums) total += sum;
+    return total;
+  });
+}
+
+}  // namespace longhaul::kernels::cpu
