@@ -124,10 +124,9 @@ class DocumentLanes : public BatchSource {
         ++lane.offset;
         continue;
       }
-      const Chunk chunk{
-          .begin = token,
-          .count = std::min({length_, inputs, size - lane.offset}),
-          .fresh = lane.offset == 0 || token == folder_.document_begin(document)};
+      const Chunk chunk{.begin = token,
+                        .count = std::min({length_, inputs, size - lane.offset}),
+                        .fresh = lane.offset == 0 || token == folder_.document_begin(document)};
       lane.offset += chunk.count;
       return chunk;
     }

@@ -44,7 +44,8 @@ class MappedFile {
   int64_t size_ = 0;
 };
 
-/// Creates (or overwrites) a file and writes it through a buffer; throws core::Error (disk full, …).
+/// Creates (or overwrites) a file and writes it through a buffer; throws core::Error (disk full,
+/// …).
 class OutputFile {
  public:
   explicit OutputFile(const std::filesystem::path& path);

@@ -5,14 +5,15 @@
 #include "data/position.pb.h"
 #include "data/row_share.h"
 #include "data/samplers.h"
+#include "kernels/core/error.h"
 #include "kernels/core/random.h"
 
 namespace longhaul::data {
 
 int64_t lane_rotation(const TokenFolder& folder, uint64_t seed, int64_t epoch) {
-  return static_cast<int64_t>(core::uniform_below(
-      {seed, static_cast<uint64_t>(epoch), core::RandomPurpose::kSampler}, 0,
-      static_cast<uint64_t>(folder.tokens())));
+  return static_cast<int64_t>(
+      core::uniform_below({seed, static_cast<uint64_t>(epoch), core::RandomPurpose::kSampler}, 0,
+                          static_cast<uint64_t>(folder.tokens())));
 }
 
 namespace {

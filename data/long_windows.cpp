@@ -4,6 +4,7 @@
 
 #include "data/row_share.h"
 #include "data/samplers.h"
+#include "kernels/core/error.h"
 #include "kernels/core/random.h"
 
 namespace longhaul::data {
@@ -20,8 +21,7 @@ LongWindows find_long_windows(const TokenFolder& folder, int64_t length, int64_t
       places.push_back(folder.document_begin(i));
   found.whole_documents = std::ssize(places);
   found.inside_documents = found.whole_documents >= count;
-  const int64_t choices =
-      found.inside_documents ? found.whole_documents : folder.tokens() - length;
+  const int64_t choices = found.inside_documents ? found.whole_documents : folder.tokens() - length;
   const core::RandomKey key{seed, 0, core::RandomPurpose::kEvaluation};
   for (int64_t i = 0; i < count; ++i) {  // one at random in each of `count` equal strata
     const auto edge = [&](int64_t k) {

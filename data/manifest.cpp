@@ -40,9 +40,10 @@ std::vector<std::string> problems_of(const proto::TokenFolderManifest& m, const 
         "from 1 to ", kMostVocabulary);
   check(m.end_of_document() >= 0 && m.end_of_document() < m.vocabulary(), "end_of_document",
         m.end_of_document(), "a token of the vocabulary of ", m.vocabulary());
-  check(m.element_bytes() == 4 || (m.element_bytes() == 2 && element_bytes_for(m.vocabulary()) == 2),
-        "element_bytes", m.element_bytes(), element_bytes_for(m.vocabulary()),
-        " for a vocabulary of ", m.vocabulary());
+  check(
+      m.element_bytes() == 4 || (m.element_bytes() == 2 && element_bytes_for(m.vocabulary()) == 2),
+      "element_bytes", m.element_bytes(), element_bytes_for(m.vocabulary()),
+      " for a vocabulary of ", m.vocabulary());
   check(m.tokens() >= 0 && m.tokens() <= kMostTokens, "tokens", m.tokens(), "from 0 to ",
         kMostTokens);
   check(m.documents() >= 0 && m.documents() <= m.tokens(), "documents", m.documents(),
@@ -65,7 +66,8 @@ Manifest read_manifest(const std::filesystem::path& file) {
     std::string why(status.message());
     for (char& c : why)
       if (c == '\n' || c == '\r') c = ' ';
-    throw core::InputError(core::message(file.string(), ": is not a token folder's manifest: ", why));
+    throw core::InputError(
+        core::message(file.string(), ": is not a token folder's manifest: ", why));
   }
   auto problems = problems_of(m, file.string());
   if (!problems.empty()) throw core::InputError(std::move(problems));

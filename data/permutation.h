@@ -7,8 +7,8 @@
 
 namespace longhaul::data {
 
-/// A Feistel network over the next even power of two, keyed by `key`, walked along its cycle until it
-/// is below `size` again (Black & Rogaway, "Ciphers with arbitrary finite domains", 2002): a
+/// A Feistel network over the next even power of two, keyed by `key`, walked along its cycle until
+/// it is below `size` again (Black & Rogaway, "Ciphers with arbitrary finite domains", 2002): a
 /// bijection for every size, in fewer than four walks on average.
 class Permutation {
  public:

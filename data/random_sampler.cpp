@@ -5,6 +5,8 @@
 #include "data/position.pb.h"
 #include "data/row_share.h"
 #include "data/samplers.h"
+#include "kernels/core/error.h"
+#include "kernels/core/random.h"
 
 namespace longhaul::data {
 
@@ -74,9 +76,7 @@ class RandomSampler : public BatchSource {
     return static_cast<int64_t>(
         core::uniform_below(key(epoch), kOffsetDraw, static_cast<uint64_t>(choices)));
   }
-  int64_t windows(int64_t epoch) const {
-    return (folder_.tokens() - 1 - offset(epoch)) / length_;
-  }
+  int64_t windows(int64_t epoch) const { return (folder_.tokens() - 1 - offset(epoch)) / length_; }
   int64_t window_begin() const {
     const Permutation order(key(epoch_), static_cast<uint64_t>(windows(epoch_)));
     return offset(epoch_) + static_cast<int64_t>(order(static_cast<uint64_t>(window_))) * length_;

@@ -60,8 +60,7 @@ bool RecallGenerator::is_recent(int64_t key) const {
 }
 
 void RecallGenerator::draw_pair() {
-  const bool want_query =
-      core::uniform(key_, first_draw_ + draws_++) < task_.query_fraction;
+  const bool want_query = core::uniform(key_, first_draw_ + draws_++) < task_.query_fraction;
   query_ = pairs_ > 0 && want_query;
   int64_t key = 0;
   if (query_) {

@@ -110,8 +110,7 @@ class RecallSource : public BatchSource {
     std::vector<int32_t> unused(static_cast<size_t>(2 * length_));
     for (int64_t row = 0; row < share_.global_rows(); ++row)
       if (row < first || row >= first + share_.rows)
-        lanes_[static_cast<size_t>(row)].write(length_ / 2, unused.data(),
-                                               unused.data() + length_);
+        lanes_[static_cast<size_t>(row)].write(length_ / 2, unused.data(), unused.data() + length_);
   }
 
   RecallTask task_;

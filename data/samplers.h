@@ -30,7 +30,9 @@ std::unique_ptr<BatchSource> make_random_sampler(const TokenFolder& folder, int6
 /// 1 continues row r of step k. At the end of a lane an epoch ends: all lanes start again, shifted
 /// to other places by a seeded rotation, fresh = 1. `reset_at_documents`: a row never crosses a
 /// document border: the rest of the row after a document's end is padding (labels −1) and the next
-/// row of the lane starts the next document with fresh = 1.
+/// row of the lane starts the next document with fresh = 1. Lanes then need unequal numbers of
+/// rows, so each one ends its epochs on its own. The tokens are a ring: the first document follows
+/// the last.
 struct LaneOptions {
   bool reset_at_documents = false;
 };

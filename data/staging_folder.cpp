@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <string_view>
 
 #include "kernels/core/error.h"
 
@@ -21,8 +22,8 @@ fs::path resolve(const fs::path& folder) {
   fs::path path = fs::absolute(folder).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "folder/"
   if (folder.empty() || !path.has_filename())
-    throw core::InputError(
-        core::message("output folder: is \"", folder.string(), "\", expected the name of a folder"));
+    throw core::InputError(core::message("output folder: is \"", folder.string(),
+                                         "\", expected the name of a folder"));
   return path;
 }
 
@@ -32,6 +33,11 @@ bool is_locked(const fs::path& staging) {
   const Descriptor lock(::open((staging / kLock).c_str(), O_RDWR | O_CLOEXEC));
   if (!lock.is_open()) return errno != ENOENT && errno != ENOTDIR;
   return ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0;
+}
+
+/// ".NAME.SUFFIX" beside `target`.
+fs::path hidden(const fs::path& target, std::string_view suffix) {
+  return target.parent_path() / core::message(".", target.filename().string(), ".", suffix);
 }
 
 [[noreturn]] void fail(const fs::path& path, const char* doing) {
@@ -46,14 +52,13 @@ StagingFolder::StagingFolder(const fs::path& target,
   std::error_code error;
   fs::create_directories(target_.parent_path(), error);
   if (error)
-    throw core::InputError(core::message(target_.parent_path().string(),
-                                         ": cannot be created: ", error.message()));
+    throw core::InputError(
+        core::message(target_.parent_path().string(), ": cannot be created: ", error.message()));
   remove_leftovers();
-  const fs::path staging = target_.parent_path() / ("." + target_.filename().string() +
-                                                    ".partial-" + std::to_string(::getpid()));
+  const fs::path staging = hidden(target_, core::message("partial-", ::getpid()));
   if (!fs::create_directory(staging, error))
-    throw core::InputError(core::message(staging.string(), ": cannot be created: ",
-                                         error ? error.message() : "it exists"));
+    throw core::InputError(core::message(
+        staging.string(), ": cannot be created: ", error ? error.message() : "it exists"));
   staging_ = staging;
   lock_ = Descriptor(::open((staging_ / kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (lock_.is_open()) ::flock(lock_.get(), LOCK_EX | LOCK_NB);
@@ -77,7 +82,7 @@ void StagingFolder::check_target() const {
 }
 
 void StagingFolder::remove_leftovers() const {
-  const std::string prefix = "." + target_.filename().string() + ".partial-";
+  const std::string prefix = hidden(target_, "partial-").filename().string();
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(target_.parent_path(), error)) {
     const std::string name = entry.path().filename().string();
@@ -86,8 +91,7 @@ void StagingFolder::remove_leftovers() const {
       continue;
     if (is_locked(entry.path()))
       throw core::InputError(core::message(target_.string(), ": another run is writing it (",
-                                           entry.path().string(),
-                                           "; remove that if no run is)"));
+                                           entry.path().string(), "; remove that if no run is)"));
     fs::remove_all(entry.path(), error);
   }
 }
@@ -106,8 +110,7 @@ void StagingFolder::publish() {
   } else {
     // No exchange on this file system: for a moment nothing is at the target, and the old folder
     // is under its hidden name, from where a killed run's user can take it back.
-    const fs::path old = target_.parent_path() / ("." + target_.filename().string() + ".old-" +
-                                                  std::to_string(::getpid()));
+    const fs::path old = hidden(target_, core::message("old-", ::getpid()));
     if (::rename(to, old.c_str()) != 0) fail(target_, "rename aside");
     if (::rename(from, to) != 0) {
       const int why = errno;

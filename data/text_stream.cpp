@@ -30,8 +30,7 @@ class PlainStream : public TextStream {
     while (done < out.size()) {
       const ssize_t now = ::read(file_.get(), out.data() + done, out.size() - done);
       if (now < 0 && errno == EINTR) continue;
-      if (now < 0)
-        throw core::Error(core::message(path_, ": cannot read: ", std::strerror(errno)));
+      if (now < 0) throw core::Error(core::message(path_, ": cannot read: ", std::strerror(errno)));
       if (now == 0) break;
       done += static_cast<size_t>(now);
     }

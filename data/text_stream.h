@@ -13,8 +13,8 @@ namespace longhaul::data {
 class TextStream {
  public:
   virtual ~TextStream() = default;
-  /// Fills `out` as far as there are bytes; fewer only at the end. InputError if the file is damaged
-  /// or truncated, core::Error if it cannot be read.
+  /// Fills `out` as far as there are bytes; fewer only at the end. InputError if the file is
+  /// damaged or truncated, core::Error if it cannot be read.
   virtual size_t read(std::span<char> out) = 0;
   /// Bytes of the file, as stored, that have been read so far.
   virtual int64_t stored_bytes() const = 0;

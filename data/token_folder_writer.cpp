@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 /// Only what a writer made, and nothing beside it, may be replaced.
 void expect_token_folder(const fs::path& folder) {
   const auto refuse = [&](const std::string& why) {
-    throw core::InputError(core::message(
-        folder.string(), ": exists and is not a token folder (", why, "), expected a new name"));
+    throw core::InputError(core::message(folder.string(), ": exists and is not a token folder (",
+                                         why, "), expected a new name"));
   };
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {

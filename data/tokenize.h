@@ -16,10 +16,13 @@ struct TokenizeProgress {
   int64_t files_done = 0, files = 0;
   int64_t bytes_done = 0, bytes = 0;  ///< of input files as stored
   int64_t documents = 0, tokens = 0;
+  int64_t short_documents = 0;  ///< skipped: empty, or below the minimum
+  int64_t binary_files = 0;     ///< of folders, skipped
 };
 struct TokenizeJob {
   std::vector<std::filesystem::path>
-      inputs;  ///< files or folders (walked in sorted order, links not followed)
+      inputs;  ///< files or folders (walked in sorted order, links not followed,
+               ///< hidden entries and `output` skipped)
   std::filesystem::path output;
   std::string text_key = "text";  ///< of .jsonl records
   std::vector<std::string>

@@ -34,8 +34,7 @@ std::unique_ptr<Tokenizer> make_tokenizer(const std::string& specification) {
     throw core::InputError(core::message(
         "tokenizer: is ", specification,
         ", but files of tokenizers are not supported by this version, expected \"byte\""));
-  throw core::InputError(
-      core::message("tokenizer: is \"", specification, "\", expected \"byte\""));
+  throw core::InputError(core::message("tokenizer: is \"", specification, "\", expected \"byte\""));
 }
 
 }  // namespace longhaul::data

@@ -14,6 +14,8 @@ class MpiSession {
  public:
   struct Options {
     double time_limit_s = 300;  ///< longest wait inside one operation before the job is ended
+    /// Longer messages travel in pieces: MPI counts are int.
+    int64_t largest_message_bytes = int64_t{1} << 30;
   };
   MpiSession(int* argc, char*** argv) : MpiSession(argc, argv, Options{}) {}
   MpiSession(int* argc, char*** argv, Options options);

@@ -62,7 +62,7 @@ void StagedOperation::receive(void* data, int64_t bytes, int peer) {
 char* StagedOperation::scratch(int64_t bytes) {
   CHECK(scratch_ == nullptr) << "one block an operation";
   core::MemoryPool& pool = progress_.pool();
-  scratch_ = {static_cast<char*>(pool.allocate(bytes)), Release{&pool, bytes}};
+  scratch_ = {static_cast<char*>(pool.allocate(bytes)), ReturnToPool{&pool, bytes}};
   return scratch();
 }
 

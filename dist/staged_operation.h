@@ -12,6 +12,12 @@
 
 namespace longhaul::dist {
 
+struct ReturnToPool {
+  core::MemoryPool* pool = nullptr;
+  int64_t bytes = 0;
+  void operator()(char* block) const { pool->release(block, bytes); }
+};
+
 class StagedOperation final : public Pending, private Advancing {
  public:
   using Stage = std::function<void(StagedOperation&)>;
@@ -45,12 +51,7 @@ class StagedOperation final : public Pending, private Advancing {
   std::deque<Stage> stages_;  // still to run
   std::vector<std::unique_ptr<Message>> messages_;
   size_t complete_ = 0;  // messages_ before this one are complete
-  struct Release {
-    core::MemoryPool* pool = nullptr;
-    int64_t bytes = 0;
-    void operator()(char* block) const { pool->release(block, bytes); }
-  };
-  std::unique_ptr<char, Release> scratch_;
+  std::unique_ptr<char, ReturnToPool> scratch_;
   bool done_ = false;
   bool failed_ = false;
   int exceptions_at_start_;

@@ -105,7 +105,7 @@ struct BackwardHead {
       const Vector<T> column = load(s.pair_sums + diagonal) + load(row + diagonal);
       store<T>(s.pair_sums + diagonal, column);
       const Vector<T> product = column * load(s.decays.dt + diagonal);
-      const auto within = static_cast<decltype(lanes[0])>(i - diagonal);
+      const auto within = static_cast<LaneNumber<T>>(i - diagonal);
       s.straddling[i] = sum_of_lanes<T>(sum + (lanes < within ? product : Vector<T>{}));
     }
   }

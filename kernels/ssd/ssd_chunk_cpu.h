@@ -193,7 +193,7 @@ template <class T, class Visit>
     Vector<T> m{};
     for (int64_t i = 0; i < kSide; ++i) {
       m *= d.decay[first + i];
-      m = lanes == static_cast<decltype(lanes[0])>(i) ? diagonal : m;
+      m = lanes == static_cast<LaneNumber<T>>(i) ? diagonal : m;
       visit(first + i, first, m);
     }
     store<T>(d.column + first, forget<T>(m));

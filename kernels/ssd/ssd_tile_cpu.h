@@ -37,18 +37,22 @@ template <>
 struct VectorTypes<float> {
   typedef float Vector __attribute__((vector_size(kVectorBytes)));
   typedef float Unaligned __attribute__((vector_size(kVectorBytes), aligned(4), may_alias));
-  typedef int32_t Index __attribute__((vector_size(kVectorBytes)));
+  using LaneNumber = int32_t;
+  typedef LaneNumber Index __attribute__((vector_size(kVectorBytes)));
 };
 template <>
 struct VectorTypes<double> {
   typedef double Vector __attribute__((vector_size(kVectorBytes)));
   typedef double Unaligned __attribute__((vector_size(kVectorBytes), aligned(8), may_alias));
-  typedef int64_t Index __attribute__((vector_size(kVectorBytes)));
+  using LaneNumber = int64_t;
+  typedef LaneNumber Index __attribute__((vector_size(kVectorBytes)));
 };
 template <class T>
 using Vector = typename VectorTypes<T>::Vector;
 template <class T>
 using Index = typename VectorTypes<T>::Index;
+template <class T>
+using LaneNumber = typename VectorTypes<T>::LaneNumber;
 
 template <class T>
 [[gnu::always_inline]] inline Vector<T> load(const T* from) {

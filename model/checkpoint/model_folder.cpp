@@ -32,8 +32,8 @@ void check_replaceable(const std::filesystem::path& folder) {
                                          ": exists, is not empty and is no Mamba-2 model folder (",
                                          why, "): not replaced"));
   };
-  if (!std::filesystem::exists(folder / kWeightFile) &&
-      !std::filesystem::exists(folder / kIndexFile)) {
+  if (!std::filesystem::exists(folder / kWeightFile, error) &&
+      !std::filesystem::exists(folder / kIndexFile, error)) {
     refuse(core::message("no ", kWeightFile));
   }
   try {

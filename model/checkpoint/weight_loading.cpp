@@ -68,7 +68,8 @@ struct Found {
 class WeightFiles {
  public:
   explicit WeightFiles(const std::filesystem::path& folder) : folder_(folder) {
-    if (!std::filesystem::is_directory(folder)) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(folder, error)) {
       throw core::InputError(message(folder.string(), ": no such folder"));
     }
     if (is_there(folder / kWeightFile)) {

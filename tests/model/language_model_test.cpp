@@ -7,6 +7,7 @@
 #include "tests/model/tiny_model.h"
 #include "tests/support/compare.h"
 #include "tests/support/gradient_check.h"
+#include "tests/support/reference_model.h"
 
 namespace longhaul {
 namespace {
@@ -117,6 +118,40 @@ TEST_P(ModelGradient, EqualsFiniteDifferences) {
 
 INSTANTIATE_TEST_SUITE_P(Shapes, ModelGradient, ::testing::ValuesIn(cases()),
                          [](const auto& info) { return info.param.name; });
+
+// Against plain loops that share no code with the model, batch row by batch row.
+TEST_P(ModelGradient, LogitsLossAndStatesEqualThePlainRecurrence) {
+  const Case& c = GetParam();
+  Context context({}, 1);
+  LanguageModel model(context, c.config, DType::kF64);
+  testing::randomize(model, 43);
+  const int64_t vocabulary = c.config.vocabulary;
+  TokenBatch tokens(c.batch, c.length, vocabulary, 5);
+  const RecurrentState initial = testing::random_state(model, c.batch, 7);
+  RecurrentState end = model.make_state(c.batch);
+  Tensor logits(context, DType::kF64, {c.batch, c.length, vocabulary});
+  model.forward(
+      {.tokens = tokens.token_view(), .initial = &initial, .final_state = &end, .logits = logits});
+
+  testing::NamedValues parameters;
+  for (const auto& p : model.parameters().list()) {
+    parameters[p.name] = testing::values_of(model.parameters().value(p));
+  }
+  for (int64_t row = 0; row < c.batch; ++row) {
+    testing::NamedValues state;
+    for (size_t i = 0; i < initial.size(); ++i) {
+      state[model.state_specs()[i].name] = testing::values_of(initial[i].view().select(0, row));
+    }
+    const auto first = tokens.tokens.begin() + row * c.length;
+    const std::vector<double> expected = testing::reference_logits(
+        c.config, parameters, std::vector<int32_t>(first, first + c.length), state);
+    EXPECT_TRUE(testing::close(logits.view().select(0, row), expected, 1e-11)) << "row " << row;
+    for (size_t i = 0; i < end.size(); ++i) {
+      const std::string& name = model.state_specs()[i].name;
+      EXPECT_TRUE(testing::close(end[i].view().select(0, row), state.at(name), 1e-11)) << name;
+    }
+  }
+}
 
 TEST(LanguageModel, TokenByTokenEqualsParallelForm) {
   Context context({}, 1);

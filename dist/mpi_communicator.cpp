@@ -1,0 +1,278 @@
+#include "dist/mpi_communicator.h"
+
+#include <glog/logging.h>
+#include <mpi.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <thread>
+#include <vector>
+
+#include "dist/message_communicator.h"
+#include "dist/mpi_liveness.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::dist {
+
+namespace {
+
+void check(int code, const char* call) {
+  if (code == MPI_SUCCESS) return;
+  char text[MPI_MAX_ERROR_STRING] = {};
+  int length = 0;
+  MPI_Error_string(code, text, &length);
+  throw core::Error(core::message(call, ": ", text));
+}
+
+/// One message in as many pieces as the int counts of MPI ask for.
+class MpiMessage final : public Message {
+ public:
+  struct Piece {
+    MPI_Request request = MPI_REQUEST_NULL;
+    int bytes = 0;
+  };
+  MpiMessage(std::vector<Piece> pieces, bool receives) : pieces_(std::move(pieces)), receives_(receives) {}
+
+  ~MpiMessage() override {
+    for (Piece& piece : pieces_) {
+      if (piece.request == MPI_REQUEST_NULL) continue;
+      if (receives_) MPI_Cancel(&piece.request);
+      MPI_Request_free(&piece.request);
+    }
+  }
+
+  bool test() override {
+    for (; next_ < pieces_.size(); ++next_) {
+      Piece& piece = pieces_[next_];
+      int done = 0, arrived = 0;
+      MPI_Status status;
+      check(MPI_Test(&piece.request, &done, &status), "MPI_Test");
+      if (!done) return false;
+      if (!receives_) continue;
+      MPI_Get_count(&status, MPI_BYTE, &arrived);
+      if (arrived != piece.bytes) {
+        throw core::Error(core::message("a message of ", arrived, " bytes came from rank ", status.MPI_SOURCE,
+                                        " where ", piece.bytes, " were expected"));
+      }
+    }
+    return true;
+  }
+
+ private:
+  std::vector<Piece> pieces_;
+  size_t next_ = 0;
+  bool receives_;
+};
+
+/// Polls: spins for microseconds, then gives the processor away (two ranks may share one), then sleeps.
+class MpiProgress final : public Progress {
+ public:
+  explicit MpiProgress(const MpiSession::Options& options) : options_(options) {
+    char name[MPI_MAX_PROCESSOR_NAME] = {};
+    int length = 0;
+    MPI_Get_processor_name(name, &length);
+    host_ = name;
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+  }
+
+  bool broken() const override { return gave_up_; }
+  void give_up(const std::string&) override { gave_up_ = true; }  // MpiSession's end aborts the job
+
+  int64_t largest_message_bytes() const { return options_.largest_message_bytes; }
+  void set_time_limit(double seconds) { options_.time_limit_s = seconds; }
+  void set_activity(const std::string& activity) { activity_ = activity; }
+
+ private:
+  static constexpr int kSpins = 64;
+  static constexpr double kYieldSeconds = 1e-3;
+  static constexpr double kAnswerSeconds = 0.1;
+  static constexpr double kLongestGraceSeconds = 5;  // for answers, once the limit has passed
+
+  uint64_t arrivals() override { return 0; }
+
+  void finished_waiting() override {
+    last_answer_s_ = 0;
+    if (liveness_.asking() || liveness_.lower_rank_asked()) liveness_.stop_asking();
+  }
+
+  void idle(const Wait& wait, uint64_t) override {
+    if (wait.attempts < kSpins) return;
+    if (wait.seconds < kYieldSeconds) {
+      sched_yield();
+      return;
+    }
+    if (wait.seconds - last_answer_s_ > kAnswerSeconds) {
+      last_answer_s_ = wait.seconds;
+      liveness_.answer_questions(wait.operation.description() + at_activity());
+    }
+    if (wait.seconds > options_.time_limit_s) run_out_of_time(wait);
+    std::this_thread::sleep_for(std::chrono::microseconds(wait.seconds < 0.1 ? 20 : 200));
+  }
+
+  void run_out_of_time(const Wait& wait) {
+    const double limit = options_.time_limit_s;
+    const double grace = std::min(kLongestGraceSeconds, limit);
+    if (!liveness_.asking()) {
+      asked_at_s_ = wait.seconds;
+      liveness_.ask(wait.operation.description() + at_activity());
+    }
+    const double patience = liveness_.lower_rank_asked() ? 2 * grace : grace;
+    if (wait.seconds < asked_at_s_ + patience) return;
+    std::fprintf(stderr, "longhaul: rank %d (host %s): %s did not finish within %g s%s; %s\n", rank_, host_.c_str(),
+                 wait.operation.description().c_str(), limit, at_activity().c_str(), liveness_.findings().c_str());
+    std::fflush(stderr);
+    MPI_Abort(MPI_COMM_WORLD, 1);
+  }
+
+  std::string at_activity() const { return activity_.empty() ? "" : " at " + activity_; }
+
+  MpiSession::Options options_;
+  MpiLiveness liveness_;
+  std::string host_, activity_;
+  int rank_ = 0;
+  double last_answer_s_ = 0;  // in seconds of the current wait
+  double asked_at_s_ = 0;
+  bool gave_up_ = false;
+};
+
+/// Owns two MPI communicators, one a channel.
+class MpiTransport final : public Transport {
+ public:
+  /// Takes `comm` over.
+  MpiTransport(MpiProgress& progress, MPI_Comm comm) : progress_(progress), comms_{comm, MPI_COMM_NULL} {
+    MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
+    check(MPI_Comm_dup(comm, &comms_[1]), "MPI_Comm_dup");
+    MPI_Comm_rank(comm, &rank_);
+    MPI_Comm_size(comm, &size_);
+  }
+  ~MpiTransport() override {
+    if (progress_.broken()) return;  // freeing is collective, the others may be gone
+    for (MPI_Comm& comm : comms_) MPI_Comm_free(&comm);
+  }
+
+  int rank() const override { return rank_; }
+  int size() const override { return size_; }
+  Progress& progress() override { return progress_; }
+
+  std::unique_ptr<Message> start_send(const Envelope& to, const void* data, int64_t bytes) override {
+    return start(bytes, false, [&](int64_t offset, int count, MPI_Request* request) {
+      const char* from = static_cast<const char*>(data) + offset;
+      check(MPI_Isend(from, count, MPI_BYTE, to.peer, to.tag, comm_of(to), request), "MPI_Isend");
+    });
+  }
+
+  std::unique_ptr<Message> start_receive(const Envelope& from, void* data, int64_t bytes) override {
+    return start(bytes, true, [&](int64_t offset, int count, MPI_Request* request) {
+      char* target = static_cast<char*>(data) + offset;
+      check(MPI_Irecv(target, count, MPI_BYTE, from.peer, from.tag, comm_of(from), request), "MPI_Irecv");
+    });
+  }
+
+  std::unique_ptr<Transport> split(const Partition& partition) override {
+    MPI_Comm comm = MPI_COMM_NULL;
+    check(MPI_Comm_split(comms_[0], partition.part, partition.new_rank, &comm), "MPI_Comm_split");
+    return std::make_unique<MpiTransport>(progress_, comm);
+  }
+
+ private:
+  MPI_Comm comm_of(const Envelope& envelope) const { return comms_[envelope.channel == Channel::kCollective ? 1 : 0]; }
+
+  template <class StartPiece>
+  std::unique_ptr<Message> start(int64_t bytes, bool receives, const StartPiece& start_piece) {
+    std::vector<MpiMessage::Piece> pieces;
+    int64_t offset = 0;
+    do {
+      MpiMessage::Piece piece;
+      piece.bytes = static_cast<int>(std::min(bytes - offset, progress_.largest_message_bytes()));
+      start_piece(offset, piece.bytes, &piece.request);
+      pieces.push_back(piece);
+      offset += piece.bytes;
+    } while (offset < bytes);
+    return std::make_unique<MpiMessage>(std::move(pieces), receives);
+  }
+
+  MpiProgress& progress_;
+  MPI_Comm comms_[2];
+  int rank_ = 0, size_ = 1;
+};
+
+void initialise_mpi(int* argc, char*** argv) {
+  int provided = MPI_THREAD_SINGLE;
+  if (MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
+    throw core::Error("MPI could not be initialised");
+  }
+  if (provided < MPI_THREAD_SERIALIZED) {
+    throw core::Error("this MPI was built without thread support; MPI_THREAD_SERIALIZED is needed");
+  }
+}
+
+MPI_Comm duplicate_world() {
+  MPI_Comm comm = MPI_COMM_NULL;
+  check(MPI_Comm_dup(MPI_COMM_WORLD, &comm), "MPI_Comm_dup");
+  return comm;
+}
+
+}  // namespace
+
+struct MpiSession::State {
+  explicit State(const Options& options)
+      : exceptions_at_start(std::uncaught_exceptions()),
+        progress(options),
+        world(std::make_unique<MpiTransport>(progress, duplicate_world())) {
+    MPI_Comm node = MPI_COMM_NULL;
+    check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank(), MPI_INFO_NULL, &node),
+          "MPI_Comm_split_type");
+    MPI_Comm_rank(node, &local_rank);
+    MPI_Comm_size(node, &local_size);
+    MPI_Comm_free(&node);
+  }
+
+  int exceptions_at_start;
+  MpiProgress progress;
+  MessageCommunicator world;
+  int local_rank = 0, local_size = 1;
+};
+
+MpiSession::MpiSession(int* argc, char*** argv, Options options) {
+  CHECK(options.largest_message_bytes > 0 && options.largest_message_bytes <= INT32_MAX);
+  initialise_mpi(argc, argv);
+  state_ = std::make_unique<State>(options);
+}
+
+MpiSession::~MpiSession() {
+  if (std::uncaught_exceptions() > state_->exceptions_at_start || state_->progress.broken()) abort(1);
+  try {
+    state_->world.barrier();  // with the time limit, which MPI_Finalize does not have
+  } catch (const std::exception& error) {
+    LOG(ERROR) << "at the end of the job: " << error.what();
+    abort(1);
+  }
+  state_.reset();
+  MPI_Finalize();
+}
+
+Communicator& MpiSession::world() { return state_->world; }
+void MpiSession::set_time_limit(double seconds) { state_->progress.set_time_limit(seconds); }
+void MpiSession::set_activity(const std::string& activity) { state_->progress.set_activity(activity); }
+int MpiSession::local_rank() const { return state_->local_rank; }
+int MpiSession::local_size() const { return state_->local_size; }
+
+void MpiSession::abort(int code) {
+  std::fflush(nullptr);
+  MPI_Abort(MPI_COMM_WORLD, code);
+  std::_Exit(code);
+}
+
+bool launched_by_mpi() {
+  for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"}) {
+    const char* value = std::getenv(name);
+    if (value != nullptr && std::atoi(value) > 1) return true;
+  }
+  return false;
+}
+
+}  // namespace longhaul::dist

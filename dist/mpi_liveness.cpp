@@ -1,0 +1,131 @@
+#include "dist/mpi_liveness.h"
+
+#include <mpi.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <list>
+#include <vector>
+
+#include "kernels/core/error.h"
+
+namespace longhaul::dist {
+
+namespace {
+
+constexpr int kTag = 0;
+constexpr size_t kMostNamed = 16;  // ranks in a message
+
+enum class Kind : int32_t { kQuestion, kAnswer };
+
+/// Fixed size, small enough that sending never waits for the receiver.
+struct Note {
+  Kind kind = Kind::kQuestion;
+  int32_t number = 0;  // of the question
+  char text[248] = {};
+};
+
+struct Outgoing {
+  Note note;
+  MPI_Request request = MPI_REQUEST_NULL;
+};
+
+}  // namespace
+
+struct MpiLiveness::State {
+  MPI_Comm comm = MPI_COMM_NULL;
+  int rank = 0, size = 1;
+  std::list<Outgoing> outgoing;  // a list: MPI holds addresses of its elements
+  bool asking = false;
+  bool lower_asked = false;
+  int32_t question = 0;
+  std::vector<std::string> answers;  // by rank; empty: none yet
+
+  void send(Kind kind, int32_t number, const std::string& text, int peer) {
+    Outgoing& out = outgoing.emplace_back();
+    out.note.kind = kind;
+    out.note.number = number;
+    std::strncpy(out.note.text, text.c_str(), sizeof(out.note.text) - 1);
+    MPI_Isend(&out.note, sizeof(Note), MPI_BYTE, peer, kTag, comm, &out.request);
+  }
+
+  void drop_sent() {
+    outgoing.remove_if([](Outgoing& out) {
+      int done = 0;
+      MPI_Test(&out.request, &done, MPI_STATUS_IGNORE);
+      return done != 0;
+    });
+  }
+};
+
+MpiLiveness::MpiLiveness() : state_(std::make_unique<State>()) {
+  MPI_Comm_dup(MPI_COMM_WORLD, &state_->comm);
+  MPI_Comm_rank(state_->comm, &state_->rank);
+  MPI_Comm_size(state_->comm, &state_->size);
+}
+
+MpiLiveness::~MpiLiveness() {
+  state_->drop_sent();
+  for (Outgoing& out : state_->outgoing) {
+    if (out.request == MPI_REQUEST_NULL) continue;
+    MPI_Cancel(&out.request);
+    MPI_Request_free(&out.request);
+  }
+  MPI_Comm_free(&state_->comm);
+}
+
+void MpiLiveness::answer_questions(const std::string& status) {
+  State& s = *state_;
+  s.drop_sent();
+  for (;;) {
+    int arrived = 0;
+    MPI_Status from;
+    MPI_Iprobe(MPI_ANY_SOURCE, kTag, s.comm, &arrived, &from);
+    if (!arrived) return;
+    Note note;
+    MPI_Recv(&note, sizeof(Note), MPI_BYTE, from.MPI_SOURCE, kTag, s.comm, MPI_STATUS_IGNORE);
+    if (note.kind == Kind::kQuestion) {
+      s.send(Kind::kAnswer, note.number, status, from.MPI_SOURCE);
+      s.lower_asked = s.lower_asked || from.MPI_SOURCE < s.rank;
+    } else if (s.asking && note.number == s.question) {
+      s.answers[static_cast<size_t>(from.MPI_SOURCE)] = note.text;
+    }
+  }
+}
+
+void MpiLiveness::ask(const std::string& status) {
+  State& s = *state_;
+  s.asking = true;
+  ++s.question;
+  s.answers.assign(static_cast<size_t>(s.size), "");
+  s.answers[static_cast<size_t>(s.rank)] = status;
+  for (int peer = 0; peer < s.size; ++peer) {
+    if (peer != s.rank) s.send(Kind::kQuestion, s.question, status, peer);
+  }
+}
+
+void MpiLiveness::stop_asking() {
+  state_->asking = false;
+  state_->lower_asked = false;
+}
+
+bool MpiLiveness::asking() const { return state_->asking; }
+
+bool MpiLiveness::lower_rank_asked() const { return state_->lower_asked; }
+
+std::string MpiLiveness::findings() const {
+  std::vector<std::string> silent, waiting;
+  for (int r = 0; r < state_->size; ++r) {
+    const std::string& answer = state_->answers[static_cast<size_t>(r)];
+    if (answer.empty()) silent.push_back(std::to_string(r));
+    if (!answer.empty() && r != state_->rank) waiting.push_back(core::message("rank ", r, " waits in ", answer));
+  }
+  const auto& items = silent.empty() ? waiting : silent;
+  std::string text = silent.empty() ? "all ranks answered: " : "no answer from rank ";
+  for (size_t i = 0; i < std::min(items.size(), kMostNamed); ++i) text += (i > 0 ? ", " : "") + items[i];
+  if (items.size() > kMostNamed) text += core::message(" and ", items.size() - kMostNamed, " more");
+  return text;
+}
+
+}  // namespace longhaul::dist
