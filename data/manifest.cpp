@@ -48,7 +48,7 @@ std::vector<std::string> problems_of(const proto::TokenFolderManifest& m, const 
         kMostTokens);
   check(m.documents() >= 0 && m.documents() <= m.tokens(), "documents", m.documents(),
         "from 0 to tokens (", m.tokens(), ")");
-  check(m.documents() > 0 || m.tokens() == 0, "documents", m.documents(), "at least 1 for ",
+  check(m.documents() != 0 || m.tokens() == 0, "documents", m.documents(), "at least 1 for ",
         m.tokens(), " tokens");
   return problems;
 }

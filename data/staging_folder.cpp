@@ -19,9 +19,9 @@ namespace fs = std::filesystem;
 constexpr const char* kLock = "lock";
 
 fs::path resolve(const fs::path& folder) {
-  fs::path path = fs::absolute(folder).lexically_normal();
+  fs::path path = folder.empty() ? folder : fs::absolute(folder).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();  // "folder/"
-  if (folder.empty() || !path.has_filename())
+  if (!path.has_filename())
     throw core::InputError(core::message("output folder: is \"", folder.string(),
                                          "\", expected the name of a folder"));
   return path;

@@ -23,7 +23,9 @@ double Communicator::max(double value) {
   return value;
 }
 
-int64_t Communicator::sum(int64_t value) { return static_cast<int64_t>(sum(static_cast<double>(value))); }
+int64_t Communicator::sum(int64_t value) {
+  return static_cast<int64_t>(sum(static_cast<double>(value)));
+}
 
 std::string Communicator::broadcast_bytes(const std::string& bytes, int root) {
   double length = static_cast<double>(bytes.size());

@@ -1,5 +1,6 @@
-// The ranks that work together, seen from one of them. Three implementations pass one contract suite
-// (tests/dist/communicator_contract.h): threads of one process, MPI on host memory, NCCL on device memory.
+// The ranks that work together, seen from one of them. Three implementations pass one contract
+// suite (tests/dist/communicator_contract.h): threads of one process, MPI on host memory, NCCL on
+// device memory.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +22,10 @@ class Pending {
 };
 
 /// All ranks call the collectives in the same order with equal sizes and dtypes (all_gather and
-/// reduce_scatter: as stated). Views are contiguous. Sums are taken in fp32/fp64 in an order that depends on
-/// sizes only, and every rank receives the same bits. Creation, split and destruction are collective.
-/// One thread uses a communicator at a time. A wait longer than the configured limit ends the job with a
-/// message that names rank, operation and the ranks that did not answer.
+/// reduce_scatter: as stated). Views are contiguous. Sums are taken in fp32/fp64 in an order that
+/// depends on sizes only, and every rank receives the same bits. Creation, split and destruction
+/// are collective. One thread uses a communicator at a time. A wait longer than the configured
+/// limit ends the job with a message that names rank, operation and the ranks that did not answer.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -41,9 +42,11 @@ class Communicator {
   /// In place; largest element of each position.
   virtual std::unique_ptr<Pending> start_all_reduce_max(core::TensorView view) = 0;
   /// gathered has size() times the elements of own, rank order.
-  virtual std::unique_ptr<Pending> start_all_gather(core::TensorView own, core::TensorView gathered) = 0;
+  virtual std::unique_ptr<Pending> start_all_gather(core::TensorView own,
+                                                    core::TensorView gathered) = 0;
   /// full has size() times the elements of own; own receives the sum of everybody's part `rank()`.
-  virtual std::unique_ptr<Pending> start_reduce_scatter_sum(core::TensorView full, core::TensorView own) = 0;
+  virtual std::unique_ptr<Pending> start_reduce_scatter_sum(core::TensorView full,
+                                                            core::TensorView own) = 0;
   /// Messages between two ranks with one tag arrive in order. Tags are 0 to 32,767.
   virtual std::unique_ptr<Pending> start_send(core::TensorView view, int peer, int tag) = 0;
   virtual std::unique_ptr<Pending> start_receive(core::TensorView view, int peer, int tag) = 0;
@@ -55,7 +58,9 @@ class Communicator {
   void broadcast(core::TensorView view, int root) { start_broadcast(view, root)->wait(); }
   void all_reduce_sum(core::TensorView view) { start_all_reduce_sum(view)->wait(); }
   void all_reduce_max(core::TensorView view) { start_all_reduce_max(view)->wait(); }
-  void all_gather(core::TensorView own, core::TensorView gathered) { start_all_gather(own, gathered)->wait(); }
+  void all_gather(core::TensorView own, core::TensorView gathered) {
+    start_all_gather(own, gathered)->wait();
+  }
   void reduce_scatter_sum(core::TensorView full, core::TensorView own) {
     start_reduce_scatter_sum(full, own)->wait();
   }

@@ -15,11 +15,13 @@ class AllGatherRun final : public StateExchange::Run {
       : setting_(setting),
         log_decays_(setting.context, setting.dtype(),
                     {setting.group.size(), setting.args.log_decay.elements()}),
-        states_(setting.context, setting.dtype(), {setting.group.size(), setting.args.state.elements()}) {
+        states_(setting.context, setting.dtype(),
+                {setting.group.size(), setting.args.state.elements()}) {
     const ExchangeArgs& args = setting_.args;
     TensorView own = args.state;
     if (setting_.position() == 0 && args.boundary) {
-      // The first rank knows its S_in: its contribution is the true S_out, nobody else needs the boundary.
+      // The first rank knows its S_in: its contribution is the true S_out, nobody else needs the
+      // boundary.
       first_ = Tensor(setting_.context, setting_.dtype(), args.state.shape());
       own = first_;
       apply_maps(setting_.context, {args.log_decay, args.boundary, args.state, own});
@@ -40,8 +42,8 @@ class AllGatherRun final : public StateExchange::Run {
     for (int i = 0; i < position; ++i) {
       const int rank = setting_.at(i);
       const TensorView before = i == 0 ? TensorView() : args.incoming;
-      apply_maps(setting_.context, {log_decays_.view().select(0, rank), before, states_.view().select(0, rank),
-                                    args.incoming});
+      apply_maps(setting_.context, {log_decays_.view().select(0, rank), before,
+                                    states_.view().select(0, rank), args.incoming});
     }
   }
 

@@ -1,4 +1,5 @@
-// Rank after rank passes on its true S_out, in blocks: a rank works on one block while the next one travels.
+// Rank after rank passes on its true S_out, in blocks: a rank works on one block while the next one
+// travels.
 #include <algorithm>
 #include <vector>
 
@@ -12,7 +13,8 @@ namespace {
 using core::Tensor;
 using core::TensorView;
 
-// A block is large enough that its transfer outweighs a message's latency; W − 1 + blocks steps in all.
+// A block is large enough that its transfer outweighs a message's latency; W − 1 + blocks steps in
+// all.
 constexpr int64_t kBlockBytes = 128 << 10;
 constexpr int64_t kMostBlocks = 32;
 
@@ -27,8 +29,8 @@ class ChainRun final : public StateExchange::Run {
                     : core::set_zero(setting_.context, args.incoming);
     } else {
       for (int64_t b = 0; b < blocks_; ++b) {
-        receives_.push_back(setting_.group.start_receive(block(args.incoming, b), setting_.at(setting_.position() - 1),
-                                                         setting_.tag));
+        receives_.push_back(setting_.group.start_receive(
+            block(args.incoming, b), setting_.at(setting_.position() - 1), setting_.tag));
       }
     }
     if (sends_) outgoing_ = Tensor(setting_.context, setting_.dtype(), args.state.shape());
@@ -51,10 +53,10 @@ class ChainRun final : public StateExchange::Run {
     for (int64_t b = 0; b < blocks_; ++b) {
       if (!receives_.empty()) receives_[static_cast<size_t>(b)]->wait();
       if (!sends_) continue;
-      apply_maps(setting_.context, {args.log_decay, args.incoming, args.state, outgoing_}, begin_of(b),
-                 begin_of(b + 1));
-      sending_.push_back(
-          setting_.group.start_send(block(outgoing_, b), setting_.at(setting_.position() + 1), setting_.tag));
+      apply_maps(setting_.context, {args.log_decay, args.incoming, args.state, outgoing_},
+                 begin_of(b), begin_of(b + 1));
+      sending_.push_back(setting_.group.start_send(
+          block(outgoing_, b), setting_.at(setting_.position() + 1), setting_.tag));
     }
   }
 

@@ -1,5 +1,6 @@
-// Exclusive scan in ⌈log₂ ranks⌉ rounds (Hillis and Steele, "Data parallel algorithms", CACM 1986). In round d = 1,
-// 2, 4, … position p sends the map of the segments (p − d, p] to p + d and prepends what came from p − d.
+// Exclusive scan in ⌈log₂ ranks⌉ rounds (Hillis and Steele, "Data parallel algorithms", CACM 1986).
+// In round d = 1, 2, 4, … position p sends the map of the segments (p − d, p] to p + d and prepends
+// what came from p − d.
 #include <limits>
 #include <vector>
 
@@ -34,8 +35,8 @@ class LogStepRun final : public StateExchange::Run {
     const int position = setting_.position();
     for (int d = 1; d <= position; d *= 2) {
       arriving_.push_back(new_map());
-      receives_.push_back(
-          setting_.group.start_receive(arriving_.back().all(), setting_.at(position - d), setting_.tag));
+      receives_.push_back(setting_.group.start_receive(arriving_.back().all(),
+                                                       setting_.at(position - d), setting_.tag));
     }
     if (position < setting_.last()) {
       inclusive_ = new_map();
@@ -46,8 +47,9 @@ class LogStepRun final : public StateExchange::Run {
       } else {
         core::copy(setting_.context, flat(args.log_decay), inclusive_.log_decay());
       }
-      apply_maps(setting_.context, {flat(args.log_decay), position == 0 ? args.boundary : TensorView(),
-                                    flat(args.state), inclusive_.state()});
+      apply_maps(setting_.context,
+                 {flat(args.log_decay), position == 0 ? args.boundary : TensorView(),
+                  flat(args.state), inclusive_.state()});
       start_send_to(position + 1);
     }
   }
@@ -71,8 +73,8 @@ class LogStepRun final : public StateExchange::Run {
       if (position + 2 * d > setting_.last()) continue;
       if (d <= position) {
         const PackedMap& earlier = arriving_[static_cast<size_t>(round)];
-        apply_maps(setting_.context,
-                   {inclusive_.log_decay(), earlier.state(), inclusive_.state(), inclusive_.state()});
+        apply_maps(setting_.context, {inclusive_.log_decay(), earlier.state(), inclusive_.state(),
+                                      inclusive_.state()});
         add_log_decays(earlier.log_decay(), inclusive_.log_decay());
       }
       start_send_to(position + 2 * d);
@@ -81,7 +83,8 @@ class LogStepRun final : public StateExchange::Run {
 
  private:
   PackedMap new_map() const {
-    return {setting_.context, setting_.dtype(), setting_.args.log_decay.elements(), setting_.args.state.elements()};
+    return {setting_.context, setting_.dtype(), setting_.args.log_decay.elements(),
+            setting_.args.state.elements()};
   }
   static TensorView flat(const TensorView& view) { return view.reshape({view.elements()}); }
 
@@ -89,7 +92,8 @@ class LogStepRun final : public StateExchange::Run {
     sending_ = setting_.group.start_send(inclusive_.all(), setting_.at(position), setting_.tag);
   }
 
-  /// incoming is the state part of the exclusive map of (position − d, position); decay its log-decay.
+  /// incoming is the state part of the exclusive map of (position − d, position); decay its
+  /// log-decay.
   void prepend_to_incoming(const PackedMap& earlier, bool is_first, const TensorView& decay) {
     const TensorView incoming = flat(setting_.args.incoming);
     if (is_first) {

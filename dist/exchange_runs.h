@@ -1,4 +1,5 @@
-// The algorithms of the state exchange. Each start function posts its first messages and returns what finishes.
+// The algorithms of the state exchange. Each start function posts its first messages and returns
+// what finishes.
 #pragma once
 
 #include <memory>

@@ -6,7 +6,8 @@
 
 namespace longhaul::dist {
 
-GradientReducer::GradientReducer(Communicator& group, core::TensorView gradients, int64_t bucket_bytes)
+GradientReducer::GradientReducer(Communicator& group, core::TensorView gradients,
+                                 int64_t bucket_bytes)
     : group_(group), gradients_(gradients) {
   CHECK(gradients.rank() == 1 && gradients.is_contiguous());
   CHECK_GT(bucket_bytes, 0);
@@ -31,7 +32,8 @@ void GradientReducer::begin_step() {
 void GradientReducer::ready(int64_t begin, int64_t end) {
   CHECK(begin >= 0 && begin <= end && end <= gradients_.elements());
   for (Bucket& bucket : buckets_) {
-    bucket.missing -= std::max<int64_t>(0, std::min(end, bucket.end) - std::max(begin, bucket.begin));
+    bucket.missing -=
+        std::max<int64_t>(0, std::min(end, bucket.end) - std::max(begin, bucket.begin));
     CHECK_GE(bucket.missing, 0) << "elements announced twice in [" << begin << ", " << end << ")";
   }
   start_complete_buckets();

@@ -9,17 +9,20 @@
 
 namespace longhaul::dist {
 
-/// `gradients` is flat; backward announces parts as they become final, from the end of the buffer towards its
-/// start or in any order. Buckets are fixed at construction, so the order of summation is too.
+/// `gradients` is flat; backward announces parts as they become final, from the end of the buffer
+/// towards its start or in any order. Buckets are fixed at construction, so the order of summation
+/// is too.
 class GradientReducer {
  public:
-  GradientReducer(Communicator& group, core::TensorView gradients, int64_t bucket_bytes = int64_t{4} << 20);
+  GradientReducer(Communicator& group, core::TensorView gradients,
+                  int64_t bucket_bytes = int64_t{4} << 20);
 
   void begin_step();
-  /// Elements [begin, end) are final on this rank. Starts the reduction of every bucket that is now complete,
-  /// in the same bucket order on every rank.
+  /// Elements [begin, end) are final on this rank. Starts the reduction of every bucket that is now
+  /// complete, in the same bucket order on every rank.
   void ready(int64_t begin, int64_t end);
-  /// Waits until every element holds the sum over all ranks. Parts never announced count as ready now.
+  /// Waits until every element holds the sum over all ranks. Parts never announced count as ready
+  /// now.
   void finish();
 
  private:

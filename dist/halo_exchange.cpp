@@ -29,15 +29,18 @@ struct HaloSetting {
   }
   /// Every halo comes from one neighbour. The last rank's own rows are nobody's halo.
   bool neighbours_suffice() const {
-    return std::all_of(lengths.begin(), lengths.end() - 1, [&](int64_t each) { return each >= width; });
+    return std::all_of(lengths.begin(), lengths.end() - 1,
+                       [&](int64_t each) { return each >= width; });
   }
 };
 
 /// The last `width` rows of `before` (absent: zeros) followed by `rows`, into `target`.
-void last_rows(core::Context& context, const TensorView& before, const TensorView& rows, const TensorView& target) {
+void last_rows(core::Context& context, const TensorView& before, const TensorView& rows,
+               const TensorView& target) {
   const int64_t width = target.extent(1);
   const int64_t own = std::min(width, rows.extent(1));
-  core::copy(context, rows.slice(1, rows.extent(1) - own, rows.extent(1)), target.slice(1, width - own, width));
+  core::copy(context, rows.slice(1, rows.extent(1) - own, rows.extent(1)),
+             target.slice(1, width - own, width));
   if (own == width) return;
   const TensorView old = target.slice(1, 0, width - own);
   if (before) {
@@ -64,7 +67,8 @@ void add_row(const TensorView& source, const TensorView& target) {
 void add_rows(const TensorView& source, const TensorView& target) {
   for (int64_t b = 0; b < target.extent(0); ++b) {
     for (int64_t t = 0; t < target.extent(1); ++t) {
-      const TensorView from = source.select(0, b).select(0, t), to = target.select(0, b).select(0, t);
+      const TensorView from = source.select(0, b).select(0, t),
+                       to = target.select(0, b).select(0, t);
       switch (target.dtype()) {
         case core::DType::kF32:
           add_row<float>(from, to);
@@ -128,11 +132,13 @@ class GatherForward final : public StateExchange::Run {
 
   void finish() override {
     pending_->wait();
-    // Backwards from the segment's beginning; the first rank's rows were filled up from the boundary.
+    // Backwards from the segment's beginning; the first rank's rows were filled up from the
+    // boundary.
     int64_t missing = setting_.group.rank() == 0 ? 0 : setting_.width;
     for (int r = setting_.group.rank() - 1; r >= 0 && missing > 0; --r) {
       const int64_t take = std::min(missing, r == 0 ? setting_.width : setting_.length(r));
-      core::copy(setting_.context, all_.view().select(0, r).slice(1, setting_.width - take, setting_.width),
+      core::copy(setting_.context,
+                 all_.view().select(0, r).slice(1, setting_.width - take, setting_.width),
                  halo_.slice(1, missing - take, missing));
       missing -= take;
     }
@@ -224,33 +230,39 @@ class NoHalo final : public StateExchange::Run {
 
 }  // namespace
 
-HaloExchange::HaloExchange(core::Context& context, Communicator& group, std::vector<int64_t> lengths)
+HaloExchange::HaloExchange(core::Context& context, Communicator& group,
+                           std::vector<int64_t> lengths)
     : context_(context), group_(group), lengths_(std::move(lengths)) {
   CHECK_EQ(static_cast<int>(lengths_.size()), group.size());
 }
 
-std::unique_ptr<StateExchange::Run> HaloExchange::start_forward(TensorView rows, TensorView boundary,
+std::unique_ptr<StateExchange::Run> HaloExchange::start_forward(TensorView rows,
+                                                                TensorView boundary,
                                                                 TensorView halo) {
   CHECK(halo.rank() == 3 && rows.rank() == 3 && halo.is_contiguous());
-  CHECK(rows.extent(0) == halo.extent(0) && rows.extent(2) == halo.extent(2) && rows.dtype() == halo.dtype());
+  CHECK(rows.extent(0) == halo.extent(0) && rows.extent(2) == halo.extent(2) &&
+        rows.dtype() == halo.dtype());
   CHECK(!boundary || (boundary.shape() == halo.shape() && boundary.dtype() == halo.dtype()));
   const HaloSetting setting{context_, group_, lengths_, halo.extent(1)};
   CHECK_EQ(rows.extent(1), setting.length(group_.rank()));
   if (setting.width == 0) return std::make_unique<NoHalo>();
-  if (setting.neighbours_suffice()) return std::make_unique<NeighbourForward>(setting, rows, boundary, halo);
+  if (setting.neighbours_suffice())
+    return std::make_unique<NeighbourForward>(setting, rows, boundary, halo);
   return std::make_unique<GatherForward>(setting, rows, boundary, halo);
 }
 
 std::unique_ptr<StateExchange::Run> HaloExchange::start_backward(TensorView dhalo, TensorView drows,
                                                                  TensorView dboundary) {
   CHECK(dhalo.rank() == 3 && drows.rank() == 3 && dhalo.is_contiguous());
-  CHECK(drows.extent(0) == dhalo.extent(0) && drows.extent(2) == dhalo.extent(2) && drows.dtype() == dhalo.dtype());
+  CHECK(drows.extent(0) == dhalo.extent(0) && drows.extent(2) == dhalo.extent(2) &&
+        drows.dtype() == dhalo.dtype());
   CHECK(!dboundary || (dboundary.is_contiguous() && dboundary.shape() == dhalo.shape() &&
                        dboundary.dtype() == dhalo.dtype()));
   const HaloSetting setting{context_, group_, lengths_, dhalo.extent(1)};
   CHECK_EQ(drows.extent(1), setting.length(group_.rank()));
   if (setting.width == 0) return std::make_unique<NoHalo>();
-  if (setting.neighbours_suffice()) return std::make_unique<NeighbourBackward>(setting, dhalo, drows, dboundary);
+  if (setting.neighbours_suffice())
+    return std::make_unique<NeighbourBackward>(setting, dhalo, drows, dboundary);
   return std::make_unique<GatherBackward>(setting, dhalo, drows, dboundary);
 }
 

@@ -12,8 +12,9 @@ namespace {
 
 MeshShape checked(MeshShape shape, int ranks) {
   if (shape.data < 1 || shape.sequence < 1 || int64_t{shape.data} * shape.sequence != ranks) {
-    throw core::InputError(core::message("parallel: data ranks (", shape.data, ") times sequence ranks (",
-                                         shape.sequence, ") must be the number of ranks, which is ", ranks));
+    throw core::InputError(core::message("parallel: data ranks (", shape.data,
+                                         ") times sequence ranks (", shape.sequence,
+                                         ") must be the number of ranks, which is ", ranks));
   }
   return shape;
 }

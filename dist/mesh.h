@@ -1,5 +1,5 @@
-// Ranks as a grid: data × sequence. Ranks of one sequence group are neighbours (rank = data · S + sequence), so
-// that they share a node where they can.
+// Ranks as a grid: data × sequence. Ranks of one sequence group are neighbours (rank = data · S +
+// sequence), so that they share a node where they can.
 #pragma once
 
 #include <memory>
@@ -20,8 +20,10 @@ class Mesh {
   Mesh(Communicator& world, MeshShape shape);
 
   Communicator& world() const { return world_; }
-  Communicator& data_group() const { return *data_group_; }          ///< ranks with this sequence index
-  Communicator& sequence_group() const { return *sequence_group_; }  ///< ranks that share a sequence
+  Communicator& data_group() const { return *data_group_; }  ///< ranks with this sequence index
+  Communicator& sequence_group() const {
+    return *sequence_group_;
+  }  ///< ranks that share a sequence
   MeshShape shape() const { return shape_; }
   int data_rank() const { return data_group_->rank(); }
   int sequence_rank() const { return sequence_group_->rank(); }
@@ -33,8 +35,8 @@ class Mesh {
   std::unique_ptr<Communicator> sequence_group_;
 };
 
-/// Tokens [begin, end) of a sequence that sequence rank `rank` of `ranks` holds: contiguous, lengths differ by at
-/// most one, earlier ranks take the longer ones.
+/// Tokens [begin, end) of a sequence that sequence rank `rank` of `ranks` holds: contiguous,
+/// lengths differ by at most one, earlier ranks take the longer ones.
 struct Segment {
   int64_t begin = 0, end = 0;
   int64_t length() const { return end - begin; }

@@ -16,9 +16,9 @@ namespace {
 using core::TensorView;
 using Stages = std::deque<StagedOperation::Stage>;
 
-constexpr int kTags = 32768;        // 0 to 32,767 is what MPI guarantees
-constexpr int kStages = 4;          // tags of one collective
-constexpr int64_t kSmall = 16384;   // bytes up to which one latency counts more than the volume
+constexpr int kTags = 32768;           // 0 to 32,767 is what MPI guarantees
+constexpr int kCollectiveTags = 4096;  // used in turn; more than are ever under way at once
+constexpr int64_t kSmall = 16384;      // bytes up to which one latency counts more than the volume
 
 void check_view(const TensorView& view) {
   CHECK(view.is_contiguous()) << "communication needs contiguous memory";
@@ -27,7 +27,8 @@ void check_view(const TensorView& view) {
 
 char* bytes_of(const TensorView& view) { return static_cast<char*>(view.raw()); }
 
-/// Elements [begin, end) that rank r of `ranks` reduces; boundaries on whole cache lines of 4-byte elements.
+/// Elements [begin, end) that rank r of `ranks` reduces; boundaries on whole cache lines of 4-byte
+/// elements.
 struct Share {
   int64_t begin = 0, end = 0;
 };
@@ -44,7 +45,8 @@ void for_each_peer(int rank, int ranks, const Body& body) {
 }
 
 /// Contributions in rank order: own where it lies, the others in scratch (rank r at r · stride).
-std::vector<const void*> contributions(int rank, int ranks, const char* own, const char* scratch, int64_t stride) {
+std::vector<const void*> contributions(int rank, int ranks, const char* own, const char* scratch,
+                                       int64_t stride) {
   std::vector<const void*> sources;
   for (int r = 0; r < ranks; ++r) sources.push_back(r == rank ? own : scratch + r * stride);
   return sources;
@@ -52,23 +54,27 @@ std::vector<const void*> contributions(int rank, int ranks, const char* own, con
 
 }  // namespace
 
-std::unique_ptr<Pending> MessageCommunicator::start_collective(const char* name, int64_t bytes, Stages stages) {
-  const int tag = static_cast<int>(collectives_++ % (kTags / kStages)) * kStages;
-  return std::make_unique<StagedOperation>(*transport_, core::message(name, " of ", bytes, " bytes"),
+std::unique_ptr<Pending> MessageCommunicator::start_collective(const char* name, int64_t bytes,
+                                                               Stages stages) {
+  const int tag = static_cast<int>(collectives_++ % kCollectiveTags);
+  return std::make_unique<StagedOperation>(*transport_,
+                                           core::message(name, " of ", bytes, " bytes"),
                                            Channel::kCollective, tag, std::move(stages));
 }
 
 std::unique_ptr<Pending> MessageCommunicator::start_broadcast(TensorView view, int root) {
   check_view(view);
   CHECK(root >= 0 && root < size());
-  // Binomial tree over ranks relative to the root: a rank's parent is itself without its highest set bit.
+  // Binomial tree over ranks relative to the root: a rank's parent is itself without its highest
+  // set bit.
   const int relative = (rank() - root + size()) % size();
   int first_child_bit = 1;
   while (first_child_bit <= relative) first_child_bit *= 2;
   Stages stages;
   stages.push_back([=, this](StagedOperation& op) {
     const int parent = relative - first_child_bit / 2;
-    if (relative > 0 && view.bytes() > 0) op.receive(view.raw(), view.bytes(), (parent + root) % size());
+    if (relative > 0 && view.bytes() > 0)
+      op.receive(view.raw(), view.bytes(), (parent + root) % size());
   });
   stages.push_back([=, this](StagedOperation& op) {
     for (int bit = first_child_bit; relative + bit < size() && view.bytes() > 0; bit *= 2) {
@@ -86,7 +92,8 @@ std::unique_ptr<Pending> MessageCommunicator::start_all_reduce_max(TensorView vi
   return start_all_reduce(view, Reduction::kMax);
 }
 
-std::unique_ptr<Pending> MessageCommunicator::start_all_reduce(TensorView view, Reduction reduction) {
+std::unique_ptr<Pending> MessageCommunicator::start_all_reduce(TensorView view,
+                                                               Reduction reduction) {
   check_view(view);
   const int me = rank(), ranks = size();
   const int64_t bytes = view.bytes(), unit = core::size_of(view.dtype());
@@ -120,7 +127,8 @@ std::unique_ptr<Pending> MessageCommunicator::start_all_reduce(TensorView view, 
     });
     stages.push_back([=](StagedOperation& op) {
       char* own = data + part(me).begin * unit;
-      reduce(reduction, view.dtype(), contributions(me, ranks, own, op.scratch(), mine), own, mine / unit);
+      reduce(reduction, view.dtype(), contributions(me, ranks, own, op.scratch(), mine), own,
+             mine / unit);
       for_each_peer(me, ranks, [&](int peer) {
         const auto [begin, end] = part(peer);
         if (begin < end) op.receive(data + begin * unit, (end - begin) * unit, peer);
@@ -133,7 +141,8 @@ std::unique_ptr<Pending> MessageCommunicator::start_all_reduce(TensorView view, 
   return start_collective(name, bytes, std::move(stages));
 }
 
-std::unique_ptr<Pending> MessageCommunicator::start_all_gather(TensorView own, TensorView gathered) {
+std::unique_ptr<Pending> MessageCommunicator::start_all_gather(TensorView own,
+                                                               TensorView gathered) {
   check_view(own);
   check_view(gathered);
   CHECK(own.dtype() == gathered.dtype());
@@ -144,14 +153,16 @@ std::unique_ptr<Pending> MessageCommunicator::start_all_gather(TensorView own, T
   stages.push_back([=](StagedOperation& op) {
     if (bytes == 0) return;
     char* all = bytes_of(gathered);
-    if (all + me * bytes != own.raw()) std::memcpy(all + me * bytes, own.raw(), static_cast<size_t>(bytes));
+    if (all + me * bytes != own.raw())
+      std::memcpy(all + me * bytes, own.raw(), static_cast<size_t>(bytes));
     for_each_peer(me, ranks, [&](int peer) { op.receive(all + peer * bytes, bytes, peer); });
     for_each_peer(me, ranks, [&](int peer) { op.send(own.raw(), bytes, peer); });
   });
   return start_collective("all_gather", bytes, std::move(stages));
 }
 
-std::unique_ptr<Pending> MessageCommunicator::start_reduce_scatter_sum(TensorView full, TensorView own) {
+std::unique_ptr<Pending> MessageCommunicator::start_reduce_scatter_sum(TensorView full,
+                                                                       TensorView own) {
   check_view(full);
   check_view(own);
   CHECK(own.dtype() == full.dtype());
@@ -163,10 +174,12 @@ std::unique_ptr<Pending> MessageCommunicator::start_reduce_scatter_sum(TensorVie
     stages.push_back([=](StagedOperation& op) {
       char* others = op.scratch(ranks * bytes);
       for_each_peer(me, ranks, [&](int peer) { op.receive(others + peer * bytes, bytes, peer); });
-      for_each_peer(me, ranks, [&](int peer) { op.send(bytes_of(full) + peer * bytes, bytes, peer); });
+      for_each_peer(me, ranks,
+                    [&](int peer) { op.send(bytes_of(full) + peer * bytes, bytes, peer); });
     });
     stages.push_back([=](StagedOperation& op) {
-      const auto sources = contributions(me, ranks, bytes_of(full) + me * bytes, op.scratch(), bytes);
+      const auto sources =
+          contributions(me, ranks, bytes_of(full) + me * bytes, op.scratch(), bytes);
       reduce(Reduction::kSum, own.dtype(), sources, own.raw(), own.elements());
     });
   }
@@ -175,7 +188,8 @@ std::unique_ptr<Pending> MessageCommunicator::start_reduce_scatter_sum(TensorVie
 
 std::unique_ptr<Pending> MessageCommunicator::start_send(TensorView view, int peer, int tag) {
   check_view(view);
-  CHECK(peer >= 0 && peer < size() && tag >= 0 && tag < kTags) << "peer " << peer << ", tag " << tag;
+  CHECK(peer >= 0 && peer < size() && tag >= 0 && tag < kTags)
+      << "peer " << peer << ", tag " << tag;
   Stages stages{[=](StagedOperation& op) { op.send(view.raw(), view.bytes(), peer); }};
   return std::make_unique<StagedOperation>(
       *transport_, core::message("send of ", view.bytes(), " bytes to rank ", peer, " of ", size()),
@@ -184,10 +198,12 @@ std::unique_ptr<Pending> MessageCommunicator::start_send(TensorView view, int pe
 
 std::unique_ptr<Pending> MessageCommunicator::start_receive(TensorView view, int peer, int tag) {
   check_view(view);
-  CHECK(peer >= 0 && peer < size() && tag >= 0 && tag < kTags) << "peer " << peer << ", tag " << tag;
+  CHECK(peer >= 0 && peer < size() && tag >= 0 && tag < kTags)
+      << "peer " << peer << ", tag " << tag;
   Stages stages{[=](StagedOperation& op) { op.receive(view.raw(), view.bytes(), peer); }};
   return std::make_unique<StagedOperation>(
-      *transport_, core::message("receive of ", view.bytes(), " bytes from rank ", peer, " of ", size()),
+      *transport_,
+      core::message("receive of ", view.bytes(), " bytes from rank ", peer, " of ", size()),
       Channel::kPointToPoint, tag, std::move(stages));
 }
 
@@ -212,10 +228,13 @@ std::unique_ptr<Communicator> MessageCommunicator::split(int color, int key) {
   }
   std::sort(colors.begin(), colors.end());
   colors.erase(std::unique(colors.begin(), colors.end()), colors.end());
-  partition.part = static_cast<int>(std::find(colors.begin(), colors.end(), color) - colors.begin());
+  partition.part =
+      static_cast<int>(std::find(colors.begin(), colors.end(), color) - colors.begin());
   auto& members = partition.members;
-  std::stable_sort(members.begin(), members.end(), [&](int a, int b) { return all[2 * a + 1] < all[2 * b + 1]; });
-  partition.new_rank = static_cast<int>(std::find(members.begin(), members.end(), rank()) - members.begin());
+  std::stable_sort(members.begin(), members.end(),
+                   [&](int a, int b) { return all[2 * a + 1] < all[2 * b + 1]; });
+  partition.new_rank =
+      static_cast<int>(std::find(members.begin(), members.end(), rank()) - members.begin());
   return std::make_unique<MessageCommunicator>(transport_->split(partition));
 }
 

@@ -11,21 +11,25 @@
 
 namespace longhaul::dist {
 
-/// Sums are taken in rank order whatever the size, so ranks, runs and machines agree on every bit. Gather and
-/// reduction exchange with every other rank directly: least volume, two latencies; meant for tens of ranks.
-/// The collectives of MPI were rejected: the order of their sums depends on version and topology, and the second
-/// phase of an operation in flight could not be started in the same order on all ranks.
+/// Sums are taken in rank order whatever the size, so ranks, runs and machines agree on every bit.
+/// Gather and reduction exchange with every other rank directly: least volume, two latencies; meant
+/// for tens of ranks. The collectives of MPI were rejected: the order of their sums depends on
+/// version and topology, and the second phase of an operation in flight could not be started in the
+/// same order on all ranks.
 class MessageCommunicator final : public Communicator {
  public:
-  explicit MessageCommunicator(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
+  explicit MessageCommunicator(std::unique_ptr<Transport> transport)
+      : transport_(std::move(transport)) {}
 
   int rank() const override { return transport_->rank(); }
   int size() const override { return transport_->size(); }
   std::unique_ptr<Pending> start_broadcast(core::TensorView view, int root) override;
   std::unique_ptr<Pending> start_all_reduce_sum(core::TensorView view) override;
   std::unique_ptr<Pending> start_all_reduce_max(core::TensorView view) override;
-  std::unique_ptr<Pending> start_all_gather(core::TensorView own, core::TensorView gathered) override;
-  std::unique_ptr<Pending> start_reduce_scatter_sum(core::TensorView full, core::TensorView own) override;
+  std::unique_ptr<Pending> start_all_gather(core::TensorView own,
+                                            core::TensorView gathered) override;
+  std::unique_ptr<Pending> start_reduce_scatter_sum(core::TensorView full,
+                                                    core::TensorView own) override;
   std::unique_ptr<Pending> start_send(core::TensorView view, int peer, int tag) override;
   std::unique_ptr<Pending> start_receive(core::TensorView view, int peer, int tag) override;
   void barrier() override;

@@ -1,5 +1,5 @@
-// What a communicator made of messages needs from the machine. Threads and MPI differ in this and nothing else:
-// the collectives above it are one code, so both give the same bits.
+// What a communicator made of messages needs from the machine. Threads and MPI differ in this and
+// nothing else: the collectives above it are one code, so both give the same bits.
 #pragma once
 
 #include <cstdint>
@@ -28,19 +28,21 @@ class Advancing {
   virtual std::string description() const = 0;  ///< "all_reduce_sum of 4096 bytes"
 };
 
-/// One per rank, shared by all its communicators: while one operation is waited for, all others advance, so no
-/// order of waits can block two ranks on each other.
+/// One per rank, shared by all its communicators: while one operation is waited for, all others
+/// advance, so no order of waits can block two ranks on each other.
 class Progress {
  public:
   virtual ~Progress() = default;
   void add(Advancing& operation) { active_.push_back(&operation); }
   void remove(Advancing& operation) { std::erase(active_, &operation); }
   void advance_all();
-  /// Returns when `operation` is complete; throws, or ends the job, when that takes longer than the limit.
+  /// Returns when `operation` is complete; throws, or ends the job, when that takes longer than the
+  /// limit.
   void wait_for(Advancing& operation);
   /// Waiting has failed for good: nothing that is still under way will complete.
   virtual bool broken() const = 0;
-  /// This rank gives up an unfinished operation while an exception unwinds it: others must not wait for it.
+  /// This rank gives up an unfinished operation while an exception unwinds it: others must not wait
+  /// for it.
   virtual void give_up(const std::string& description) = 0;
   core::MemoryPool& pool() { return pool_; }
 
@@ -83,8 +85,10 @@ class Transport {
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual Progress& progress() = 0;
-  virtual std::unique_ptr<Message> start_send(const Envelope& to, const void* data, int64_t bytes) = 0;
-  virtual std::unique_ptr<Message> start_receive(const Envelope& from, void* data, int64_t bytes) = 0;
+  virtual std::unique_ptr<Message> start_send(const Envelope& to, const void* data,
+                                              int64_t bytes) = 0;
+  virtual std::unique_ptr<Message> start_receive(const Envelope& from, void* data,
+                                                 int64_t bytes) = 0;
   virtual std::unique_ptr<Transport> split(const Partition& partition) = 0;
 };
 

@@ -35,7 +35,8 @@ class MpiMessage final : public Message {
     MPI_Request request = MPI_REQUEST_NULL;
     int bytes = 0;
   };
-  MpiMessage(std::vector<Piece> pieces, bool receives) : pieces_(std::move(pieces)), receives_(receives) {}
+  MpiMessage(std::vector<Piece> pieces, bool receives)
+      : pieces_(std::move(pieces)), receives_(receives) {}
 
   ~MpiMessage() override {
     for (Piece& piece : pieces_) {
@@ -55,8 +56,9 @@ class MpiMessage final : public Message {
       if (!receives_) continue;
       MPI_Get_count(&status, MPI_BYTE, &arrived);
       if (arrived != piece.bytes) {
-        throw core::Error(core::message("a message of ", arrived, " bytes came from rank ", status.MPI_SOURCE,
-                                        " where ", piece.bytes, " were expected"));
+        throw core::Error(core::message("a message of ", arrived, " bytes came from rank ",
+                                        status.MPI_SOURCE, " where ", piece.bytes,
+                                        " were expected"));
       }
     }
     return true;
@@ -68,7 +70,8 @@ class MpiMessage final : public Message {
   bool receives_;
 };
 
-/// Polls: spins for microseconds, then gives the processor away (two ranks may share one), then sleeps.
+/// Polls: spins for microseconds, then gives the processor away (two ranks may share one), then
+/// sleeps.
 class MpiProgress final : public Progress {
  public:
   explicit MpiProgress(const MpiSession::Options& options) : options_(options) {
@@ -122,8 +125,9 @@ class MpiProgress final : public Progress {
     }
     const double patience = liveness_.lower_rank_asked() ? 2 * grace : grace;
     if (wait.seconds < asked_at_s_ + patience) return;
-    std::fprintf(stderr, "longhaul: rank %d (host %s): %s did not finish within %g s%s; %s\n", rank_, host_.c_str(),
-                 wait.operation.description().c_str(), limit, at_activity().c_str(), liveness_.findings().c_str());
+    std::fprintf(stderr, "longhaul: rank %d (host %s): %s did not finish within %g s%s; %s\n",
+                 rank_, host_.c_str(), wait.operation.description().c_str(), limit,
+                 at_activity().c_str(), liveness_.findings().c_str());
     std::fflush(stderr);
     MPI_Abort(MPI_COMM_WORLD, 1);
   }
@@ -143,7 +147,8 @@ class MpiProgress final : public Progress {
 class MpiTransport final : public Transport {
  public:
   /// Takes `comm` over.
-  MpiTransport(MpiProgress& progress, MPI_Comm comm) : progress_(progress), comms_{comm, MPI_COMM_NULL} {
+  MpiTransport(MpiProgress& progress, MPI_Comm comm)
+      : progress_(progress), comms_{comm, MPI_COMM_NULL} {
     MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
     check(MPI_Comm_dup(comm, &comms_[1]), "MPI_Comm_dup");
     MPI_Comm_rank(comm, &rank_);
@@ -158,7 +163,8 @@ class MpiTransport final : public Transport {
   int size() const override { return size_; }
   Progress& progress() override { return progress_; }
 
-  std::unique_ptr<Message> start_send(const Envelope& to, const void* data, int64_t bytes) override {
+  std::unique_ptr<Message> start_send(const Envelope& to, const void* data,
+                                      int64_t bytes) override {
     return start(bytes, false, [&](int64_t offset, int count, MPI_Request* request) {
       const char* from = static_cast<const char*>(data) + offset;
       check(MPI_Isend(from, count, MPI_BYTE, to.peer, to.tag, comm_of(to), request), "MPI_Isend");
@@ -168,7 +174,8 @@ class MpiTransport final : public Transport {
   std::unique_ptr<Message> start_receive(const Envelope& from, void* data, int64_t bytes) override {
     return start(bytes, true, [&](int64_t offset, int count, MPI_Request* request) {
       char* target = static_cast<char*>(data) + offset;
-      check(MPI_Irecv(target, count, MPI_BYTE, from.peer, from.tag, comm_of(from), request), "MPI_Irecv");
+      check(MPI_Irecv(target, count, MPI_BYTE, from.peer, from.tag, comm_of(from), request),
+            "MPI_Irecv");
     });
   }
 
@@ -179,7 +186,9 @@ class MpiTransport final : public Transport {
   }
 
  private:
-  MPI_Comm comm_of(const Envelope& envelope) const { return comms_[envelope.channel == Channel::kCollective ? 1 : 0]; }
+  MPI_Comm comm_of(const Envelope& envelope) const {
+    return comms_[envelope.channel == Channel::kCollective ? 1 : 0];
+  }
 
   template <class StartPiece>
   std::unique_ptr<Message> start(int64_t bytes, bool receives, const StartPiece& start_piece) {
@@ -224,7 +233,8 @@ struct MpiSession::State {
         progress(options),
         world(std::make_unique<MpiTransport>(progress, duplicate_world())) {
     MPI_Comm node = MPI_COMM_NULL;
-    check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank(), MPI_INFO_NULL, &node),
+    check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank(), MPI_INFO_NULL,
+                              &node),
           "MPI_Comm_split_type");
     MPI_Comm_rank(node, &local_rank);
     MPI_Comm_size(node, &local_size);
@@ -244,7 +254,8 @@ MpiSession::MpiSession(int* argc, char*** argv, Options options) {
 }
 
 MpiSession::~MpiSession() {
-  if (std::uncaught_exceptions() > state_->exceptions_at_start || state_->progress.broken()) abort(1);
+  if (std::uncaught_exceptions() > state_->exceptions_at_start || state_->progress.broken())
+    abort(1);
   try {
     state_->world.barrier();  // with the time limit, which MPI_Finalize does not have
   } catch (const std::exception& error) {
@@ -257,7 +268,9 @@ MpiSession::~MpiSession() {
 
 Communicator& MpiSession::world() { return state_->world; }
 void MpiSession::set_time_limit(double seconds) { state_->progress.set_time_limit(seconds); }
-void MpiSession::set_activity(const std::string& activity) { state_->progress.set_activity(activity); }
+void MpiSession::set_activity(const std::string& activity) {
+  state_->progress.set_activity(activity);
+}
 int MpiSession::local_rank() const { return state_->local_rank; }
 int MpiSession::local_size() const { return state_->local_size; }
 

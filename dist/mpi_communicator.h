@@ -8,8 +8,9 @@
 
 namespace longhaul::dist {
 
-/// MPI from initialisation to finalisation; exactly one, made first in main. Without mpirun it is one rank.
-/// Destroyed while an exception unwinds it aborts the job instead of finalising, so that no rank waits for this one.
+/// MPI from initialisation to finalisation; exactly one, made first in main. Without mpirun it is
+/// one rank. Destroyed while an exception unwinds it aborts the job instead of finalising, so that
+/// no rank waits for this one.
 class MpiSession {
  public:
   struct Options {

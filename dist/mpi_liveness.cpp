@@ -119,11 +119,13 @@ std::string MpiLiveness::findings() const {
   for (int r = 0; r < state_->size; ++r) {
     const std::string& answer = state_->answers[static_cast<size_t>(r)];
     if (answer.empty()) silent.push_back(std::to_string(r));
-    if (!answer.empty() && r != state_->rank) waiting.push_back(core::message("rank ", r, " waits in ", answer));
+    if (!answer.empty() && r != state_->rank)
+      waiting.push_back(core::message("rank ", r, " waits in ", answer));
   }
   const auto& items = silent.empty() ? waiting : silent;
   std::string text = silent.empty() ? "all ranks answered: " : "no answer from rank ";
-  for (size_t i = 0; i < std::min(items.size(), kMostNamed); ++i) text += (i > 0 ? ", " : "") + items[i];
+  for (size_t i = 0; i < std::min(items.size(), kMostNamed); ++i)
+    text += (i > 0 ? ", " : "") + items[i];
   if (items.size() > kMostNamed) text += core::message(" and ", items.size() - kMostNamed, " more");
   return text;
 }

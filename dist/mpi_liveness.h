@@ -6,14 +6,15 @@
 
 namespace longhaul::dist {
 
-/// Ranks that wait answer questions; ranks that hang, are stopped or compute do not. Lives on its own duplicate of
-/// the world, so its messages meet no others.
+/// Ranks that wait answer questions; ranks that hang, are stopped or compute do not. Lives on its
+/// own duplicate of the world, so its messages meet no others.
 class MpiLiveness {
  public:
   MpiLiveness();
   ~MpiLiveness();
 
-  /// What a waiting rank does now and then: answers the questions that have come. `status`: what it is waiting in.
+  /// What a waiting rank does now and then: answers the questions that have come. `status`: what it
+  /// is waiting in.
   void answer_questions(const std::string& status);
   /// Asks everybody. answer_questions() collects the answers too.
   void ask(const std::string& status);

@@ -8,7 +8,8 @@ namespace longhaul::dist {
 
 namespace {
 
-// What a sum of T is taken in. Unsigned, so that an overflow of int32 wraps instead of being undefined.
+// What a sum of T is taken in. Unsigned, so that an overflow of int32 wraps instead of being
+// undefined.
 template <class T>
 struct AccumulatorOf {
   using Type = T;
@@ -33,7 +34,8 @@ T larger(T a, T b) {
 }
 
 template <class T>
-void reduce_as(Reduction reduction, const std::vector<const void*>& sources, void* target, int64_t count) {
+void reduce_as(Reduction reduction, const std::vector<const void*>& sources, void* target,
+               int64_t count) {
   using A = typename AccumulatorOf<T>::Type;
   constexpr int64_t kBlock = 1024;  // stays in the first-level cache while all sources pass
   std::array<A, kBlock> block;
@@ -56,8 +58,8 @@ void reduce_as(Reduction reduction, const std::vector<const void*>& sources, voi
 
 }  // namespace
 
-void reduce(Reduction reduction, core::DType dtype, const std::vector<const void*>& sources, void* target,
-            int64_t count) {
+void reduce(Reduction reduction, core::DType dtype, const std::vector<const void*>& sources,
+            void* target, int64_t count) {
   switch (dtype) {
     case core::DType::kF32:
       return reduce_as<float>(reduction, sources, target, count);

@@ -40,8 +40,8 @@ void apply_maps(core::Context& context, const MapApplication& args, int64_t begi
         const int64_t row = i / width;
         const int64_t stop = std::min(begin + to, (row + 1) * width);
         const T decay = static_cast<T>(std::exp(static_cast<double>(log_decay[row])));
-        apply_row(decay, before ? before + i : nullptr, args.state.data<T>() + i, args.result.data<T>() + i,
-                  stop - i);
+        apply_row(decay, before ? before + i : nullptr, args.state.data<T>() + i,
+                  args.result.data<T>() + i, stop - i);
         i = stop;
       }
     });

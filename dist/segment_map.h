@@ -6,9 +6,10 @@
 
 namespace longhaul::dist {
 
-/// result[i] = e^{log_decay[row of i]} · before[i] + state[i] for the elements [begin, end) of the flattened
-/// tensors, where every row (one batch entry and group) has elements / log_decay.elements() of them. A decay of
-/// exactly 0 forgets even an infinite `before`. `before` absent is zero. result may be any of the others.
+/// result[i] = e^{log_decay[row of i]} · before[i] + state[i] for the elements [begin, end) of the
+/// flattened tensors, where every row (one batch entry and group) has elements /
+/// log_decay.elements() of them. A decay of exactly 0 forgets even an infinite `before`. `before`
+/// absent is zero. result may be any of the others.
 struct MapApplication {
   core::TensorView log_decay, before, state, result;
 };

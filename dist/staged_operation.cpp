@@ -7,8 +7,8 @@
 
 namespace longhaul::dist {
 
-StagedOperation::StagedOperation(Transport& transport, std::string description, Channel channel, int tag,
-                                 std::deque<Stage> stages)
+StagedOperation::StagedOperation(Transport& transport, std::string description, Channel channel,
+                                 int tag, std::deque<Stage> stages)
     : transport_(transport),
       progress_(transport.progress()),
       description_(std::move(description)),
@@ -16,7 +16,8 @@ StagedOperation::StagedOperation(Transport& transport, std::string description, 
       tag_(tag),
       stages_(std::move(stages)),
       exceptions_at_start_(std::uncaught_exceptions()) {
-  progress_.advance_all();  // older operations first: a long backward pass makes progress with every new bucket
+  progress_.advance_all();  // older operations first: a long backward pass makes progress with
+                            // every new bucket
   if (!advance()) progress_.add(*this);
 }
 
@@ -80,7 +81,6 @@ bool StagedOperation::advance() {
       const Stage stage = std::move(stages_.front());
       stages_.pop_front();
       stage(*this);
-      ++tag_;
     }
   }
   return true;

@@ -1,4 +1,5 @@
-// A collective as a short list of stages: each posts messages, the next begins when all of them are complete.
+// A collective as a short list of stages: each posts messages, the next begins when all of them are
+// complete.
 #pragma once
 
 #include <deque>
@@ -22,7 +23,8 @@ class StagedOperation final : public Pending, private Advancing {
  public:
   using Stage = std::function<void(StagedOperation&)>;
 
-  /// `tag`: tag of the first stage's messages; stage i uses tag + i. Runs the first stage at once.
+  /// All stages use one tag: messages between two ranks keep their order. Runs the first stage at
+  /// once.
   StagedOperation(Transport& transport, std::string description, Channel channel, int tag,
                   std::deque<Stage> stages);
   ~StagedOperation() override;

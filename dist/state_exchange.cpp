@@ -16,19 +16,23 @@ namespace {
 
 void check_args(const ExchangeArgs& args) {
   CHECK(args.log_decay && args.state && args.incoming);
-  CHECK(args.log_decay.is_contiguous() && args.state.is_contiguous() && args.incoming.is_contiguous());
+  CHECK(args.log_decay.is_contiguous() && args.state.is_contiguous() &&
+        args.incoming.is_contiguous());
   CHECK(args.incoming.shape() == args.state.shape());
   CHECK(args.state.rank() >= 2 && args.log_decay.rank() == 2);
-  CHECK(args.log_decay.extent(0) == args.state.extent(0) && args.log_decay.extent(1) == args.state.extent(1))
+  CHECK(args.log_decay.extent(0) == args.state.extent(0) &&
+        args.log_decay.extent(1) == args.state.extent(1))
       << args.log_decay.shape() << " and " << args.state.shape();
-  CHECK(args.log_decay.dtype() == args.state.dtype() && args.incoming.dtype() == args.state.dtype());
+  CHECK(args.log_decay.dtype() == args.state.dtype() &&
+        args.incoming.dtype() == args.state.dtype());
   if (args.boundary) {
     CHECK(args.boundary.is_contiguous() && args.boundary.shape() == args.state.shape());
     CHECK(args.boundary.dtype() == args.state.dtype());
   }
 }
 
-std::unique_ptr<StateExchange::Run> start_with(ExchangeAlgorithm algorithm, const ExchangeSetting& setting) {
+std::unique_ptr<StateExchange::Run> start_with(ExchangeAlgorithm algorithm,
+                                               const ExchangeSetting& setting) {
   switch (algorithm) {
     case ExchangeAlgorithm::kChain:
       return start_chain_exchange(setting);
@@ -58,7 +62,8 @@ ExchangeAlgorithm fastest(core::Context& context, Communicator& group, int64_t t
   if (group.size() == 1) return ExchangeAlgorithm::kAllGather;
   const int64_t elements = typical_elements > 0 ? typical_elements : int64_t{1} << 16;
   constexpr int64_t kGroups = 16;
-  const auto state = core::Tensor::zeros(context, core::DType::kF32, {1, kGroups, (elements + kGroups - 1) / kGroups});
+  const auto state = core::Tensor::zeros(context, core::DType::kF32,
+                                         {1, kGroups, (elements + kGroups - 1) / kGroups});
   const auto log_decay = core::Tensor::zeros(context, core::DType::kF32, {1, kGroups});
   const core::Tensor incoming(context, core::DType::kF32, state.shape());
   const ExchangeArgs args{Direction::kForward, log_decay, state, {}, incoming};
@@ -91,10 +96,11 @@ class SoloRun final : public StateExchange::Run {
 
 }  // namespace
 
-StateExchange::StateExchange(core::Context& context, Communicator& group, ExchangeAlgorithm algorithm,
-                             int64_t typical_elements)
+StateExchange::StateExchange(core::Context& context, Communicator& group,
+                             ExchangeAlgorithm algorithm, int64_t typical_elements)
     : context_(context), group_(group), algorithm_(algorithm) {
-  if (algorithm_ == ExchangeAlgorithm::kAutomatic) algorithm_ = fastest(context, group, typical_elements);
+  if (algorithm_ == ExchangeAlgorithm::kAutomatic)
+    algorithm_ = fastest(context, group, typical_elements);
 }
 
 StateExchange::~StateExchange() = default;

@@ -1,6 +1,7 @@
 // Passing of states along a sequence that is sharded over the ranks of a group.
-// Each rank's segment is an affine map S_out = a ⊙ S_in + S_ext. The exchange is the exclusive scan of these maps:
-// it gives every rank its true S_in. In the other direction it gives every rank its true dS_out.
+// Each rank's segment is an affine map S_out = a ⊙ S_in + S_ext. The exchange is the exclusive scan
+// of these maps: it gives every rank its true S_in. In the other direction it gives every rank its
+// true dS_out.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +14,9 @@
 
 namespace longhaul::dist {
 
-/// all_gather: one collective, then a local scan; volume grows with ranks. chain: rank after rank, pipelined in
-/// blocks; least volume. log_step: Hillis–Steele, ⌈log₂ ranks⌉ messages. automatic: measured at start.
+/// all_gather: one collective, then a local scan; volume grows with ranks. chain: rank after rank,
+/// pipelined in blocks; least volume. log_step: Hillis–Steele, ⌈log₂ ranks⌉ messages. automatic:
+/// measured at start.
 enum class ExchangeAlgorithm { kAutomatic, kAllGather, kChain, kLogStep };
 inline const std::vector<std::string_view>& enum_names(ExchangeAlgorithm) {
   static const std::vector<std::string_view> names{"auto", "all_gather", "chain", "log_step"};
@@ -25,24 +27,26 @@ inline const std::vector<std::string_view>& enum_names(ExchangeAlgorithm) {
 enum class Direction { kForward, kBackward };
 
 /// One exchange. log_decay [batch, groups] is the sum of log-decays over this rank's segment, state
-/// [batch, groups, …] its state from zero (kBackward: its state gradient from zero). boundary, shaped as state
-/// or absent (zeros), enters at the first rank (kBackward: the last); other ranks' value is ignored.
-/// incoming, shaped as state, receives the state entering (kBackward: the gradient arriving at the end of)
-/// this rank's segment. All fp32 or all fp64. Decays combine as sums of logs; e^{−∞} = 0 forgets exactly.
+/// [batch, groups, …] its state from zero (kBackward: its state gradient from zero). boundary,
+/// shaped as state or absent (zeros), enters at the first rank (kBackward: the last); other ranks'
+/// value is ignored. incoming, shaped as state, receives the state entering (kBackward: the
+/// gradient arriving at the end of) this rank's segment. All fp32 or all fp64. Decays combine as
+/// sums of logs; e^{−∞} = 0 forgets exactly.
 struct ExchangeArgs {
   Direction direction = Direction::kForward;
   core::TensorView log_decay, state, boundary;
   core::TensorView incoming;
 };
 
-/// All ranks of the group start and finish the same exchanges in the same order; several may be under way. One
-/// object a group is meant: several objects on one group must be finished in the order of their starts.
-/// Tags from kReservedTags up are taken on `group` by this and by HaloExchange.
+/// All ranks of the group start and finish the same exchanges in the same order; several may be
+/// under way. One object a group is meant: several objects on one group must be finished in the
+/// order of their starts. Tags from kReservedTags up are taken on `group` by this and by
+/// HaloExchange.
 inline constexpr int kReservedTags = 16384;
 class StateExchange {
  public:
-  /// `group` must outlive the exchange. kAutomatic measures (collectively) at construction for states of
-  /// `typical_elements`; see algorithm() for the choice.
+  /// `group` must outlive the exchange. kAutomatic measures (collectively) at construction for
+  /// states of `typical_elements`; see algorithm() for the choice.
   StateExchange(core::Context& context, Communicator& group, ExchangeAlgorithm algorithm,
                 int64_t typical_elements = 0);
   ~StateExchange();
@@ -66,18 +70,20 @@ class StateExchange {
 };
 
 /// The halo of a convolution of width K: the K−1 rows that precede this rank's segment.
-/// rows: this rank's own x [batch, length, channels] (strides free, length ≥ 0, may differ between ranks, may be
-/// shorter than K−1); boundary [batch, K−1, channels] or absent precedes the whole sequence (first rank's is used);
-/// halo [batch, K−1, channels] receives the rows before the segment.
+/// rows: this rank's own x [batch, length, channels] (strides free, length ≥ 0, may differ between
+/// ranks, may be shorter than K−1); boundary [batch, K−1, channels] or absent precedes the whole
+/// sequence (first rank's is used); halo [batch, K−1, channels] receives the rows before the
+/// segment.
 class HaloExchange {
  public:
   /// lengths[r]: tokens of rank r's segment. Same on all ranks.
   HaloExchange(core::Context& context, Communicator& group, std::vector<int64_t> lengths);
-  std::unique_ptr<StateExchange::Run> start_forward(core::TensorView rows, core::TensorView boundary,
+  std::unique_ptr<StateExchange::Run> start_forward(core::TensorView rows,
+                                                    core::TensorView boundary,
                                                     core::TensorView halo);
-  /// dhalo: gradient to this rank's halo. drows [batch, length, channels] (strides free) += what later ranks' halos
-  /// say of this rank's rows; dboundary (written on every rank, or absent on every rank) receives the gradient to the
-  /// boundary.
+  /// dhalo: gradient to this rank's halo. drows [batch, length, channels] (strides free) += what
+  /// later ranks' halos say of this rank's rows; dboundary (written on every rank, or absent on
+  /// every rank) receives the gradient to the boundary.
   std::unique_ptr<StateExchange::Run> start_backward(core::TensorView dhalo, core::TensorView drows,
                                                      core::TensorView dboundary);
 

@@ -25,15 +25,22 @@ class DeliveredMessage final : public Message {
 
 class ExpectedMessage final : public Message {
  public:
-  ExpectedMessage(ThreadWorld& world, int rank, ThreadWorld::Address address, void* data, int64_t bytes)
-      : world_(world), rank_(rank), address_(address), data_(data), bytes_(bytes) {}
+  ExpectedMessage(ThreadWorld& world, int rank, ThreadWorld::Address address, void* data,
+                  int64_t bytes)
+      : world_(world),
+        rank_(rank),
+        address_(address),
+        data_(data),
+        bytes_(bytes),
+        place_(world.expect(rank, address)) {}
 
   bool test() override {
-    const auto message = world_.take(rank_, address_);
+    const auto message = world_.take(rank_, address_, place_);
     if (!message) return false;
     if (static_cast<int64_t>(message->size()) != bytes_) {
-      throw core::Error(core::message("rank ", rank_, ": a message of ", message->size(), " bytes came from rank ",
-                                      std::get<1>(address_), " where ", bytes_, " were expected"));
+      throw core::Error(core::message("rank ", rank_, ": a message of ", message->size(),
+                                      " bytes came from rank ", std::get<1>(address_), " where ",
+                                      bytes_, " were expected"));
     }
     if (bytes_ > 0) std::memcpy(data_, message->data(), message->size());
     return true;
@@ -45,6 +52,7 @@ class ExpectedMessage final : public Message {
   ThreadWorld::Address address_;
   void* data_;
   int64_t bytes_;
+  int64_t place_;
 };
 
 class ThreadProgress final : public Progress {
@@ -64,8 +72,8 @@ class ThreadProgress final : public Progress {
     const std::string operation = wait.operation.description();
     if (left <= 0) {
       const std::string reason =
-          core::message("rank ", rank_, ": ", operation, " did not finish within ", world_.time_limit_s(), " s; ",
-                        world_.missing_ranks(rank_));
+          core::message("rank ", rank_, ": ", operation, " did not finish within ",
+                        world_.time_limit_s(), " s; ", world_.missing_ranks(rank_));
       world_.fail(reason);
       throw core::Error(reason);
     }
@@ -80,35 +88,43 @@ class ThreadProgress final : public Progress {
 class ThreadTransport final : public Transport {
  public:
   /// `members`: world ranks of the group, in its order.
-  ThreadTransport(ThreadWorld& world, Progress& progress, int64_t context, std::vector<int> members, int rank)
-      : world_(world), progress_(progress), context_(context), members_(std::move(members)), rank_(rank) {}
+  ThreadTransport(ThreadWorld& world, Progress& progress, int64_t context, std::vector<int> members,
+                  int rank)
+      : world_(world),
+        progress_(progress),
+        context_(context),
+        members_(std::move(members)),
+        rank_(rank) {}
 
   int rank() const override { return rank_; }
   int size() const override { return static_cast<int>(members_.size()); }
   Progress& progress() override { return progress_; }
 
-  std::unique_ptr<Message> start_send(const Envelope& to, const void* data, int64_t bytes) override {
+  std::unique_ptr<Message> start_send(const Envelope& to, const void* data,
+                                      int64_t bytes) override {
     const char* begin = static_cast<const char*>(data);
     world_.deliver(world_rank(to.peer), address(to, world_rank(rank_)), {begin, begin + bytes});
     return std::make_unique<DeliveredMessage>();
   }
 
   std::unique_ptr<Message> start_receive(const Envelope& from, void* data, int64_t bytes) override {
-    return std::make_unique<ExpectedMessage>(world_, world_rank(rank_), address(from, world_rank(from.peer)), data,
-                                             bytes);
+    return std::make_unique<ExpectedMessage>(world_, world_rank(rank_),
+                                             address(from, world_rank(from.peer)), data, bytes);
   }
 
   std::unique_ptr<Transport> split(const Partition& partition) override {
     std::vector<int> members;
     for (int old_rank : partition.members) members.push_back(world_rank(old_rank));
     const int64_t context = world_.context_of(context_, splits_++, partition.part);
-    return std::make_unique<ThreadTransport>(world_, progress_, context, std::move(members), partition.new_rank);
+    return std::make_unique<ThreadTransport>(world_, progress_, context, std::move(members),
+                                             partition.new_rank);
   }
 
  private:
   int world_rank(int group_rank) const { return members_[static_cast<size_t>(group_rank)]; }
   ThreadWorld::Address address(const Envelope& envelope, int sender) const {
-    return {2 * context_ + (envelope.channel == Channel::kCollective ? 1 : 0), sender, envelope.tag};
+    return {2 * context_ + (envelope.channel == Channel::kCollective ? 1 : 0), sender,
+            envelope.tag};
   }
 
   ThreadWorld& world_;
@@ -125,13 +141,16 @@ class SoloTransport final : public Transport {
   int rank() const override { return 0; }
   int size() const override { return 1; }
   Progress& progress() override { return progress_; }
-  std::unique_ptr<Message> start_send(const Envelope& to, const void* data, int64_t bytes) override {
+  std::unique_ptr<Message> start_send(const Envelope& to, const void* data,
+                                      int64_t bytes) override {
     return threads_.start_send(to, data, bytes);
   }
   std::unique_ptr<Message> start_receive(const Envelope& from, void* data, int64_t bytes) override {
     return threads_.start_receive(from, data, bytes);
   }
-  std::unique_ptr<Transport> split(const Partition&) override { return std::make_unique<SoloTransport>(); }
+  std::unique_ptr<Transport> split(const Partition&) override {
+    return std::make_unique<SoloTransport>();
+  }
 
  private:
   ThreadWorld world_{1, 300};
@@ -157,7 +176,8 @@ class FirstException {
   bool has_cause_ = false;
 };
 
-void run_rank(ThreadWorld& world, int rank, const std::function<void(Communicator&)>& body, FirstException& first) {
+void run_rank(ThreadWorld& world, int rank, const std::function<void(Communicator&)>& body,
+              FirstException& first) {
   try {
     std::vector<int> members;
     for (int r = 0; r < world.ranks(); ++r) members.push_back(r);
@@ -182,7 +202,8 @@ std::unique_ptr<Communicator> solo_communicator() {
   return std::make_unique<MessageCommunicator>(std::make_unique<SoloTransport>());
 }
 
-void run_thread_ranks(int ranks, const std::function<void(Communicator&)>& body, double time_limit_s) {
+void run_thread_ranks(int ranks, const std::function<void(Communicator&)>& body,
+                      double time_limit_s) {
   CHECK_GE(ranks, 1);
   ThreadWorld world(ranks, time_limit_s);
   FirstException first;

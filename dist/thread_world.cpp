@@ -6,26 +6,37 @@
 namespace longhaul::dist {
 
 ThreadWorld::ThreadWorld(int ranks, double time_limit_s)
-    : mailboxes_(static_cast<size_t>(ranks)), time_limit_s_(time_limit_s), waiting_(mailboxes_.size()) {}
+    : mailboxes_(static_cast<size_t>(ranks)),
+      time_limit_s_(time_limit_s),
+      waiting_(mailboxes_.size()) {}
 
 void ThreadWorld::deliver(int rank, const Address& address, Bytes bytes) {
   Mailbox& box = mailboxes_[static_cast<size_t>(rank)];
   const std::lock_guard lock(box.mutex);
-  box.messages[address].push_back(std::move(bytes));
+  Line& line = box.lines[address];
+  line.messages.emplace(line.delivered++, std::move(bytes));
   ++box.arrivals;
   box.arrived.notify_one();
 }
 
-std::optional<ThreadWorld::Bytes> ThreadWorld::take(int rank, const Address& address) {
+int64_t ThreadWorld::expect(int rank, const Address& address) {
+  Mailbox& box = mailboxes_[static_cast<size_t>(rank)];
+  const std::lock_guard lock(box.mutex);
+  return box.lines[address].expected++;
+}
+
+std::optional<ThreadWorld::Bytes> ThreadWorld::take(int rank, const Address& address,
+                                                    int64_t place) {
   {
     Mailbox& box = mailboxes_[static_cast<size_t>(rank)];
     const std::lock_guard lock(box.mutex);
-    const auto found = box.messages.find(address);
-    if (found != box.messages.end()) {
-      Bytes bytes = std::move(found->second.front());
-      found->second.pop_front();
-      if (found->second.empty()) box.messages.erase(found);
-      return bytes;
+    const auto found = box.lines.find(address);
+    Line& line = found->second;
+    auto message = line.messages.extract(place);
+    if (message) {
+      // A line that owes nothing to anybody may begin again at 0.
+      if (line.messages.empty() && line.expected == line.delivered) box.lines.erase(found);
+      return std::move(message.mapped());
     }
   }
   if (failed()) throw ReleasedError(failure());

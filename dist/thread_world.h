@@ -34,8 +34,11 @@ class ThreadWorld {
   double time_limit_s() const { return time_limit_s_; }
 
   void deliver(int rank, const Address& address, Bytes bytes);
-  /// The oldest message at `address`, or nothing yet. Throws ReleasedError once the world has failed.
-  std::optional<Bytes> take(int rank, const Address& address);
+  /// A place in the line of receives at `address`: the n-th receive gets the n-th message, whoever
+  /// looks first.
+  int64_t expect(int rank, const Address& address);
+  /// The message for `place`, or nothing yet. Throws ReleasedError once the world has failed.
+  std::optional<Bytes> take(int rank, const Address& address, int64_t place);
   uint64_t arrivals(int rank);
   /// Until something arrives beyond `arrivals_seen`, the world fails, or `seconds` have passed.
   void wait_for_arrival(int rank, uint64_t arrivals_seen, double seconds);
@@ -53,10 +56,14 @@ class ThreadWorld {
   std::string missing_ranks(int asking) const;
 
  private:
+  struct Line {
+    int64_t expected = 0, delivered = 0;  // so far
+    std::map<int64_t, Bytes> messages;    // delivered and not yet taken
+  };
   struct Mailbox {
     std::mutex mutex;
     std::condition_variable arrived;
-    std::map<Address, std::deque<Bytes>> messages;
+    std::map<Address, Line> lines;
     uint64_t arrivals = 0;
   };
 

@@ -162,4 +162,7 @@ std::string to_yaml(const RunConfig& config);
 /// checkpoint.*, evaluation.*, parallel.time_limit_s).
 uint64_t computation_hash(const RunConfig& config);
 
+/// Keys of those fields in which two configurations differ.
+std::vector<std::string> computation_differences(const RunConfig& a, const RunConfig& b);
+
 }  // namespace longhaul::launch

@@ -12,6 +12,9 @@ endif()
 math(EXPR unit_timeout "60 * ${time_factor}")
 math(EXPR mpi_timeout "60 * ${time_factor}")
 
+# Test code is compiled once and run for a second: its compile time is what counts.
+add_compile_options($<$<CONFIG:RelWithDebInfo,Release>:-O1>)
+
 # longhaul_unit_tests(FOLDER LINK targets… [EXCLUDE regex]): FOLDER/*_test.cpp as one program, cases discovered.
 function(longhaul_unit_tests folder)
   cmake_parse_arguments(arg "" "EXCLUDE" "LINK" ${ARGN})

@@ -20,11 +20,11 @@ inline const std::vector<std::string_view>& enum_names(SourceKind) {
 /// Where h₀ comes from (Buitrago Ruiz & Gu 2025). Defaults are the paper's.
 struct InitialStateConfig {
   SourceKind source = SourceKind::kZero;
-  double zero_probability =
-      0.1;  ///< state_passing, noise, fitted_noise: chance that a sequence starts from zero
-  double deviation = 1.0;  ///< noise: standard deviation, one for all layers and heads
-  double mean = 0.0;       ///< noise
-  double momentum = 0.01;  ///< fitted_noise: weight of a step's moments in the running ones
+  double zero_probability = 0.1;      ///< state_passing: chance that a sequence starts from zero
+  double noise_zero_probability = 0;  ///< noise, fitted_noise: the same; the paper has none
+  double deviation = 1.0;             ///< noise: standard deviation, one for all layers and heads
+  double mean = 0.0;                  ///< noise
+  double momentum = 0.01;  ///< fitted_noise: weight of a micro-step's moments in the running ones
   bool permute = true;     ///< state_passing: states go to other sequences of the rank's batch
   bool pass_conv = false;  ///< state_passing: conv state too (the paper: SSM only)
   bool tbtt_conv = true;   ///< tbtt: conv state too
@@ -34,10 +34,14 @@ struct InitialStateConfig {
   void visit(V& v) {
     v.field("source", source, "zero | noise | fitted_noise | state_passing | tbtt");
     v.field("zero_probability", zero_probability,
-            "chance that a sequence starts from zero all the same", core::Within{0, 1});
+            "state_passing: chance that a sequence starts from zero all the same",
+            core::Within{0, 1});
+    v.field("noise_zero_probability", noise_zero_probability,
+            "noise, fitted_noise: chance that a sequence starts from zero all the same",
+            core::Within{0, 1});
     v.field("deviation", deviation, "noise: standard deviation", core::AtLeast{0});
     v.field("mean", mean, "noise: mean");
-    v.field("momentum", momentum, "fitted_noise: weight of one step in the running moments",
+    v.field("momentum", momentum, "fitted_noise: weight of one micro-step in the running moments",
             core::Within{0, 1});
     v.field("permute", permute, "state_passing: shuffle the states over the sequences");
     v.field("pass_conv", pass_conv, "state_passing: pass the conv state too");

@@ -16,41 +16,44 @@ namespace longhaul::trainer {
 /// not depend on how they are spread over data ranks.
 struct SourceStep {
   int64_t micro_step = 0;      ///< counted over the run
-  int64_t first_sequence = 0;  ///< global number of this rank's first row within the step
+  int64_t first_sequence = 0;  ///< global number of this rank's first row within the micro-step
   const std::vector<uint8_t>* fresh =
       nullptr;  ///< rows that do not continue the row before (data::Batch)
 };
 
-/// Calls alternate: initial(), then (once backward is done) keep(), for each micro-step. Under
-/// sequence parallelism the source runs on every rank of the group with the same numbers; the model
-/// reads the first rank's state.
+/// For each micro-step initial(), then (once backward is done) keep(). Under sequence parallelism
+/// the source runs on every rank of the group with the same numbers; the model reads the first
+/// rank's state.
 class InitialStateSource {
  public:
   virtual ~InitialStateSource() = default;
-  /// The states this micro-step starts from. Valid until keep().
+  /// The states this micro-step starts from. Valid until keep() or the next initial().
   virtual const model::RecurrentState& initial(const SourceStep& step) = 0;
-  /// Takes the final states of the micro-step (detached; the true ones on every rank of the group).
+  /// Takes the final states of the micro-step: detached, finite, the true ones on every rank of
+  /// the sequence group. Left out, on all ranks alike, where they are not finite: the source then
+  /// goes on from what it had. Collective over the data ranks.
   virtual void keep(const SourceStep& step, const model::RecurrentState& final_state) = 0;
   /// Whether keep() needs final states at all.
   virtual bool uses_final_states() const = 0;
-  /// Everything that the next steps depend on, as named tensors for the training checkpoint.
+  /// Everything that the next steps depend on, for the training checkpoint, which also writes to
+  /// the views when it restores them. `per_row`: the first extent is this rank's rows (else the
+  /// tensor is the same on all ranks).
   struct NamedTensor {
     std::string name;
     core::TensorView view;
+    bool per_row = false;
   };
   virtual std::vector<NamedTensor> stored() = 0;
 };
 
 /// `group`: the ranks over which moments are reduced for fitted noise (all data ranks). `batch`:
-/// rows of a micro-step on this rank; `slots`: micro-steps of an optimizer step (each keeps its own
-/// rows of the buffer).
+/// rows of a micro-step on this rank. The references must outlive the source.
 struct SourceSetup {
   core::Context& context;
   const std::vector<model::StateSpec>& specs;
   core::DType state_dtype = core::DType::kF32;
   dist::Communicator& group;
   int64_t batch = 1;
-  int64_t slots = 1;
   uint64_t seed = 0;
 };
 std::unique_ptr<InitialStateSource> make_source(const InitialStateConfig& config,

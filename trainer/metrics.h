@@ -1,4 +1,4 @@
-// What a run tells: one line a step on the terminal, metrics.jsonl, TensorBoard events.
+// What a run tells: one line a step in metrics.jsonl, and TensorBoard events.
 #pragma once
 
 #include <cstdint>
@@ -10,20 +10,22 @@
 
 namespace longhaul::trainer {
 
-/// One record: a step and named numbers, in order ("loss", "gradient_norm", "rate",
-/// "tokens_per_second", …).
+/// One record: a step and named numbers ("loss", "gradient_norm", "rate", "tokens_per_second", …).
+/// Names without a field of their own in trainer/metrics.proto come after those that have one.
 struct Record {
   std::string kind = "train";  ///< train · evaluation · event
-  int64_t step = 0;
-  int64_t tokens = 0;  ///< seen so far, over all ranks
+  int64_t step = 0;            ///< optimizer steps done
+  int64_t tokens = 0;          ///< seen so far, over all ranks
   std::vector<std::pair<std::string, double>> values;
   std::string text;  ///< of events
 };
 
-/// Writes on the rank that constructs it (rank 0). On resume at step n, records of later steps and
-/// a torn last line are dropped from metrics.jsonl first, so that a resumed run leaves the same
-/// file as an uninterrupted one (numbers of time excepted). Wall-clock values are in records under
-/// names ending in "_per_second", "seconds", or "utilisation".
+/// Writes on the rank that constructs it (rank 0): RUN/metrics.jsonl, a line of Protobuf JSON
+/// (trainer/metrics.proto) for each record, every number exact; and RUN/events.out.tfevents.…. On
+/// resume at step n, records of later steps and a torn last line are dropped from metrics.jsonl
+/// first, so that a resumed run leaves the same file as an uninterrupted one (numbers of time
+/// excepted). Wall-clock values are in records under names ending in "_per_second", "seconds", or
+/// "utilisation".
 class MetricsWriter {
  public:
   /// `resume_step` < 0: a new run (files are created).
@@ -38,7 +40,8 @@ class MetricsWriter {
   std::unique_ptr<State> state_;
 };
 
-/// metrics.jsonl back, for reports and tests. InputError names file and line.
+/// metrics.jsonl back, for reports and tests; a last line without its end is left out (a run may be
+/// writing it). InputError names file and line.
 std::vector<Record> read_metrics(const std::filesystem::path& file);
 
 }  // namespace longhaul::trainer

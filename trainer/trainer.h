@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/batch.h"
@@ -13,7 +13,6 @@
 #include "dist/state_exchange.h"
 #include "model/language_model.h"
 #include "trainer/config.h"
-#include "trainer/metrics.h"
 
 namespace longhaul::trainer {
 
@@ -27,23 +26,25 @@ struct TrainerConfig {
   bool full_gradient = true;  ///< parallel.gradient: full | truncated
   int64_t bucket_bytes = int64_t{4} << 20;
   uint64_t seed = 0;
-  int64_t log_every = 1;       ///< terminal lines; metrics are written every step
-  int64_t evaluate_every = 0;  ///< 0: never during training
+  int64_t log_every = 1;       ///< steps between terminal lines, 0: none; metrics have every step
+  int64_t evaluate_every = 0;  ///< 0: at the end only
   double peak_flops = 0;       ///< of this rank, for utilisation; 0: not reported
+  uint64_t configuration_hash =
+      0;  ///< stored in checkpoints; another one at resumption is warned of
 };
 
-/// What the run is made of; everything outlives the trainer.
+/// What the run is made of; everything outlives the trainer. The functions may be empty.
 struct TrainerParts {
   core::Context& context;
   const dist::Mesh& mesh;
   model::LanguageModel& model;
-  data::BatchSource& batches;
+  data::BatchSource& batches;  ///< of rows: batch.sequences / (data ranks · accumulation)
   std::filesystem::path run_folder;
-  /// Called on every rank at evaluation steps; returns named numbers to record (rank 0's are
-  /// written).
+  /// Called on every rank at evaluation steps and at the end; returns named numbers to record (rank
+  /// 0's are written).
   std::function<std::vector<std::pair<std::string, double>>(int64_t step)> evaluate;
-  /// Polled on every rank between steps: true saves and stops (a signal arrived here; the ranks
-  /// agree on it).
+  /// Polled on every rank once a step: true saves and stops (a signal arrived here; the ranks agree
+  /// on it).
   std::function<bool()> interrupted;
   /// Names what is being done, for messages of the communicator's time limit.
   std::function<void(const std::string&)> activity;
@@ -51,9 +52,9 @@ struct TrainerParts {
 
 enum class Ending { kDone, kInterrupted };
 
-/// Trains from the newest checkpoint if `resume`, else from the model as it is. Returns once
-/// schedule.steps are done or an interruption is saved. Throws core::Error when skips_in_row is
-/// reached.
+/// Collective. Trains from the newest checkpoint if `resume` and there is one, else from the model
+/// as it is. Returns once schedule.steps are done or an interruption is saved. Throws core::Error
+/// when skips_in_row is reached, InputError if it is a new run and the folder holds checkpoints.
 Ending train(const TrainerConfig& config, const TrainerParts& parts, bool resume);
 
 }  // namespace longhaul::trainer

@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <string>
 
 #include "data/batch.h"
 #include "dist/mesh.h"
@@ -30,19 +29,22 @@ struct TrainingState {
   int64_t tokens = 0;  ///< over all ranks
   int64_t skipped_in_row = 0;
   int64_t skipped = 0;
+  uint64_t configuration_hash = 0;  ///< 0: not known
 };
 
 /// Collective over the mesh: every data rank (sequence rank 0) writes its source, rank 0 the rest,
-/// then renames. Keeps the newest `keep`.
+/// then renames. Keeps the newest `keep`. If any rank fails, all throw the same error, nothing of
+/// the new checkpoint is left and the older ones stay.
 void save_training_checkpoint(const std::filesystem::path& run_folder, const dist::Mesh& mesh,
                               const TrainingState& state, int64_t keep);
 
 /// Step of the newest complete checkpoint, if any. Leftovers of interrupted writes are not seen.
 std::optional<int64_t> newest_checkpoint(const std::filesystem::path& run_folder);
 
-/// Restores everything, bit for bit on the same mesh. On another number of data ranks the data
-/// continues exactly and the source's rows are dealt out anew (by global row where their number is
-/// the same, else from zero, with a warning). Throws InputError naming file and tensor.
+/// Collective. Restores everything, bit for bit on the same mesh. On another number of data ranks
+/// the data continues exactly and the source's rows are dealt out anew (by global row where their
+/// number is the same, else from zero, with a warning); another configuration hash is a warning.
+/// Throws InputError naming file and tensor, on all ranks; `state` is then of no use.
 void load_training_checkpoint(const std::filesystem::path& run_folder, int64_t step,
                               const dist::Mesh& mesh, TrainingState& state);
 

@@ -18,53 +18,57 @@ constexpr int64_t kRowsAtOnce = 32, kChannelsAtOnce = 256;
 /// p of R adjacent rows into p[i · p_stride + c − channels.begin]; sums [K + 1][channels] +=
 /// dweight, dbias of these rows if `sums` is not null.
 template <class T, int K, int R, bool kSum>
-void pre_gradient(const T* const* rows, const T* const* dys, const Taps<T>& taps, Channels channels,
-                  T* p, T* sums) {
+[[gnu::flatten]] void pre_gradient(const T* const* rows, const T* const* dys, const Taps<T>& taps,
+                                   Channels channels, T* p, T* sums) {
   const T *row[R + K - 1], *dy[R], *tap[K];
   for (int i = 0; i < R + K - 1; ++i) row[i] = rows[i];
   for (int i = 0; i < R; ++i) dy[i] = dys[i];
   for (int j = 0; j < K; ++j) tap[j] = taps.tap(j);
   const T* bias = taps.bias.data();
   const int64_t all = taps.channels, begin = channels.begin;
-#pragma omp simd
-  for (int64_t c = begin; c < channels.end; ++c) {
+  auto channel = [&](int64_t c) {
     T x[R + K - 1], pre[R];
-    for (int i = 0; i < R + K - 1; ++i) x[i] = row[i][c];
-    for (int i = 0; i < R; ++i) pre[i] = bias[c];
-    for (int j = 0; j < K; ++j) {
+    unrolled<R + K - 1>([&](auto i) { x[i] = row[i][c]; });
+    unrolled<R>([&](auto i) { pre[i] = bias[c]; });
+    unrolled<K>([&](auto j) {
       const T weight = tap[j][c];
-      for (int i = 0; i < R; ++i) pre[i] = std::fma(weight, x[i + j], pre[i]);
-    }
-    for (int i = 0; i < R; ++i) {
+      unrolled<R>([&](auto i) { pre[i] = std::fma(weight, x[i + j], pre[i]); });
+    });
+    unrolled<R>([&](auto i) {
       pre[i] = dy[i][c] * core::silu_derivative(pre[i], core::sigmoid(pre[i]));
       p[i * kChannelsAtOnce + c - begin] = pre[i];
-    }
+    });
     if constexpr (kSum) {
       T bias_sum = sums[K * all + c];
-      for (int i = 0; i < R; ++i) bias_sum += pre[i];
+      unrolled<R>([&](auto i) { bias_sum += pre[i]; });
       sums[K * all + c] = bias_sum;
-      for (int j = 0; j < K; ++j) {
+      unrolled<K>([&](auto j) {
         T sum = sums[j * all + c];
-        for (int i = 0; i < R; ++i) sum = std::fma(pre[i], x[i + j], sum);
+        unrolled<R>([&](auto i) { sum = std::fma(pre[i], x[i + j], sum); });
         sums[j * all + c] = sum;
-      }
+      });
     }
-  }
+  };
+#pragma omp simd
+  for (int64_t c = begin; c < channels.end; ++c) channel(c);
 }
 
 /// dx of one row: p points at p_s, whose followers lie below it; `dfinal` is added unless null.
 template <class T, int K>
-void input_gradient(const T* p, const Taps<T>& taps, Channels channels, const T* dfinal, T* dx) {
+[[gnu::flatten]] void input_gradient(const T* p, const Taps<T>& taps, Channels channels,
+                                     const T* dfinal, T* dx) {
   const T* tap[K];
   for (int j = 0; j < K; ++j) tap[j] = taps.tap(j);
   const int64_t begin = channels.begin;
-#pragma omp simd
-  for (int64_t c = begin; c < channels.end; ++c) {
+  auto channel = [&](int64_t c) {
     T sum = 0;
-    for (int j = 0; j < K; ++j)
+    unrolled<K>([&](auto j) {
       sum = std::fma(tap[j][c], p[(K - 1 - j) * kChannelsAtOnce + c - begin], sum);
+    });
     dx[c] = sum;
-  }
+  };
+#pragma omp simd
+  for (int64_t c = begin; c < channels.end; ++c) channel(c);
   if (dfinal == nullptr) return;
 #pragma omp simd
   for (int64_t c = begin; c < channels.end; ++c) dx[c] += dfinal[c];
@@ -133,7 +137,7 @@ class Backward {
 
   template <bool kSum>
   void fill(int64_t b, int64_t begin, int64_t end, Channels channels, T* p, T* sums) const {
-    constexpr int R = 4;
+    constexpr int R = kTogether<T, K>;
     const T *rows[R + K - 1], *dys[R];
     auto gather = [&](int64_t t, int count) {
       for (int i = 0; i < count + K - 1; ++i) rows[i] = x_.at(b, t + i - (K - 1));

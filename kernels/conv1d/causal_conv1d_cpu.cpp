@@ -13,29 +13,30 @@ constexpr int64_t kRowsPerItem = 64, kChannelsAtOnce = 512;
 
 /// y of R adjacent rows; rows[i + j] is what output i meets with tap j.
 template <class T, int K, int R>
-void convolve(const T* const* rows, const Taps<T>& taps, Channels channels, T* y,
-              int64_t y_stride) {
+[[gnu::flatten]] void convolve(const T* const* rows, const Taps<T>& taps, Channels channels, T* y,
+                               int64_t y_stride) {
   const T* row[R + K - 1];
   const T* tap[K];
   for (int i = 0; i < R + K - 1; ++i) row[i] = rows[i];
   for (int j = 0; j < K; ++j) tap[j] = taps.tap(j);
   const T* bias = taps.bias.data();
-#pragma omp simd
-  for (int64_t c = channels.begin; c < channels.end; ++c) {
+  auto channel = [&](int64_t c) {
     T pre[R];
-    for (int i = 0; i < R; ++i) pre[i] = bias[c];
-    for (int j = 0; j < K; ++j) {
+    unrolled<R>([&](auto i) { pre[i] = bias[c]; });
+    unrolled<K>([&](auto j) {
       const T weight = tap[j][c];
-      for (int i = 0; i < R; ++i) pre[i] = std::fma(weight, row[i + j][c], pre[i]);
-    }
-    for (int i = 0; i < R; ++i) y[i * y_stride + c] = core::silu(pre[i]);
-  }
+      unrolled<R>([&](auto i) { pre[i] = std::fma(weight, row[i + j][c], pre[i]); });
+    });
+    unrolled<R>([&](auto i) { y[i * y_stride + c] = core::silu(pre[i]); });
+  };
+#pragma omp simd
+  for (int64_t c = channels.begin; c < channels.end; ++c) channel(c);
 }
 
 template <class T, int K>
 void forward_rows(const CausalConv1dForward& args, const Rows<T, K>& x, const Taps<T>& taps,
                   int64_t b, int64_t begin, int64_t end) {
-  constexpr int R = 4;
+  constexpr int R = kTogether<T, K>;
   T* y = args.y.data<T>() + b * args.y.stride(0);
   const int64_t y_stride = args.y.stride(1), all = args.x.extent(2);
   const T* rows[R + K - 1];

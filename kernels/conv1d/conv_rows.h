@@ -4,11 +4,25 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "kernels/core/tensor.h"
 
 namespace longhaul::kernels::cpu {
+
+/// body(0), …, body(N − 1) with constant arguments. A loop would leave small arrays in memory, and
+/// the loop over channels around it scalar.
+template <int N, class Body>
+inline void unrolled(const Body& body) {
+  [&]<int... I>(std::integer_sequence<int, I...>) { (body(std::integral_constant<int, I>{}), ...); }
+  (std::make_integer_sequence<int, N>{});
+}
+
+/// Rows computed at once, so that they share the loads of x and of the taps. Only what models are
+/// trained with is worth the compile time: fp32 with four taps.
+template <class T, int K>
+inline constexpr int kTogether = std::is_same_v<T, float>&& K == 4 ? 4 : 1;
 
 /// Channels [begin, end) that a loop works on at once, so that taps and the rows that several
 /// outputs share stay in the nearest cache.

@@ -83,11 +83,11 @@ class BackwardItem {
       for_heads([&](int64_t h, T* dstate) {
         auto head = load_head(c, h);
         head.load_dy_from_start();
-        head.for_dentering([&](const auto& tile, int64_t at) [[gnu::always_inline]] {
-          tile.store(scratch_.entering + at, g_.N);
+        head.for_dentering([&](const auto& tile, int64_t at) __attribute__((always_inline)) {
+          tile.store(scratch_.state + at, g_.N);
           tile.add_to_scaled(dstate + at, g_.N, scratch_.decays.total);
         });
-        store_tile(scratch_.entering, g_.N, g_.head_dim, g_.state,
+        store_tile(scratch_.state, g_.N, g_.head_dim, g_.state,
                    f_.dchunk_states + g_.chunk_state_at(b_, c, h), g_.state);
       });
     }
@@ -145,7 +145,15 @@ class BackwardItem {
                          decay_rate(f_.A_log[h]), tokens);
     load_head_tile(f_.x, c, h, scratch_.x);
     load_head_tile(f_.dy, c, h, scratch_.dy);
-    return {g_, scratch_, tokens};
+    return {.g = g_, .s = scratch_, .tokens = tokens};
+  }
+
+  /// In place where no padding is needed.
+  const T* load_entering(int64_t c, int64_t h) {
+    const T* kept = f_.chunk_states + g_.chunk_state_at(b_, c, h);
+    if (g_.P == g_.head_dim && g_.N == g_.state) return kept;
+    load_tile(kept, g_.state, g_.head_dim, g_.state, scratch_.state, g_.N);
+    return scratch_.state;
   }
 
   void chunk(int64_t c, Terms terms) {
@@ -167,8 +175,7 @@ class BackwardItem {
   void head(int64_t c, int64_t h, T* dleaving, Terms terms) {
     BackwardHead<T> head = load_head(c, h);
     HeadSums& sums = f_.sums[static_cast<size_t>(b_ * g_.heads + h)];
-    load_tile(f_.chunk_states + g_.chunk_state_at(b_, c, h), g_.state, g_.head_dim, g_.state,
-              scratch_.entering, g_.N);
+    head.entering = load_entering(c, h);
     if (terms.intra) {
       sums.dy_x += head.load_pairs();
       head.apply_decays(f_.D ? f_.D[h] : T(0));
@@ -185,14 +192,14 @@ class BackwardItem {
     if (!terms.inter || (c == 0 && !f_.dinitial_state)) return;
     const T total = scratch_.decays.total;
     if (terms.intra) {
-      head.for_dentering([&](const auto& tile, int64_t at) [[gnu::always_inline]] {
+      head.for_dentering([&](const auto& tile, int64_t at) __attribute__((always_inline)) {
         tile.add_to_scaled(dleaving + at, g_.N, total);
       });
     } else {
       const T* own = f_.dchunk_states + g_.chunk_state_at(b_, c, h);
-      load_tile(own, g_.state, g_.head_dim, g_.state, scratch_.entering, g_.N);
+      load_tile(own, g_.state, g_.head_dim, g_.state, scratch_.state, g_.N);
       for (int64_t i = 0; i < g_.P * g_.N; ++i)
-        dleaving[i] = total * dleaving[i] + scratch_.entering[i];
+        dleaving[i] = total * dleaving[i] + scratch_.state[i];
     }
   }
 
@@ -201,7 +208,7 @@ class BackwardItem {
     const int64_t tokens = g_.tokens(c), Q = g_.Q, N = g_.N;
     auto& s = scratch_;
     for_tiles<T>(
-        padded<T>(tokens), N, [&](auto& tile, int64_t i, int64_t j) [[gnu::always_inline]] {
+        padded<T>(tokens), N, [&](auto& tile, int64_t i, int64_t j) __attribute__((always_inline)) {
           tile.add_transposed(tokens - i, s.dgram + i * Q + i, Q, s.group.C + i * N + j, N);
           tile.add_to(s.dB + i * N + j, N);
           tile.clear();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/core/tensor.h"
+#include "kernels/core/vector_math.h"
 #include "kernels/ssd/ssd_tile_cpu.h"
 
 namespace longhaul::kernels::cpu::ssd {
@@ -157,7 +158,8 @@ struct Decays {
   }
   void load(const T* from, int64_t stride, T A, int64_t tokens) {
     for (int64_t i = 0; i < tokens; ++i) dt[i] = from[i * stride];
-    for (int64_t i = 0; i < tokens; ++i) decay[i] = std::exp(dt[i] * A);
+#pragma omp simd
+    for (int64_t i = 0; i < tokens; ++i) decay[i] = core::vector_exp(dt[i] * A);
     const int64_t rows = padded<T>(tokens);
     std::fill(dt + tokens, dt + rows, T(0));
     std::fill(decay + tokens, decay + rows, T(1));
@@ -214,10 +216,11 @@ struct GroupTiles {
   }
   void load_gram(const Geometry& g, int64_t rows) {
     transpose(rows, g.N, B, g.N, B_transposed, g.Q);
-    for_causal_tiles<T>(rows, [&](auto& tile, int64_t i, int64_t j) [[gnu::always_inline]] {
-      tile.add(g.state, C + i * g.N, g.N, B_transposed + j, g.Q);
-      tile.store(gram + i * g.Q + j, g.Q);
-    });
+    for_causal_tiles<T>(
+        rows, [&](auto& tile, int64_t i, int64_t j) __attribute__((always_inline)) {
+          tile.add(g.state, C + i * g.N, g.N, B_transposed + j, g.Q);
+          tile.store(gram + i * g.Q + j, g.Q);
+        });
   }
 };
 

@@ -85,9 +85,10 @@ class ForwardItem {
         if (f_.chunk_states) save(state, f_.chunk_states + g_.chunk_state_at(b_, c, h));
         output(c, h, is_zero(state, g_.P * g_.N) ? nullptr : state, true);
         if (c + 1 == g_.chunks && !f_.final_state) return;
-        for_contribution(c, [&](const auto& tile, int64_t at) [[gnu::always_inline]] {
-          tile.add_to_scaled(state + at, g_.N, scratch_.decays.total);
-        });
+        for_contribution(
+            c, [&](const auto& tile, int64_t at) __attribute__((always_inline)) {
+              tile.add_to_scaled(state + at, g_.N, scratch_.decays.total);
+            });
       });
     }
     store_final();
@@ -105,10 +106,11 @@ class ForwardItem {
         for (int64_t i = 0; i < g_.tokens(c); ++i)
           sum += static_cast<double>(scratch_.decays.dt[i]) * A;
         T* own = scratch_.state_transposed;  // as large, and not in use here
-        for_contribution(c, [&](const auto& tile, int64_t at) [[gnu::always_inline]] {
-          tile.store(own + at, g_.N);
-          tile.add_to_scaled(state + at, g_.N, scratch_.decays.total);
-        });
+        for_contribution(
+            c, [&](const auto& tile, int64_t at) __attribute__((always_inline)) {
+              tile.store(own + at, g_.N);
+              tile.add_to_scaled(state + at, g_.N, scratch_.decays.total);
+            });
         save(own, f_.chunk_states + g_.chunk_state_at(b_, c, h));
       });
     }
@@ -186,11 +188,12 @@ class ForwardItem {
 
   /// weights_ij = Γ_ij dt_j Π e^ℓ, with D on the diagonal.
   void load_weights(int64_t rows, T D) {
-    for_decays(scratch_.decays, scratch_.decays.dt, rows,
-               [&](int64_t i, int64_t j, Vector<T> m) [[gnu::always_inline]] {
-                 const int64_t at = i * g_.Q + j;
-                 store<T>(scratch_.weights + at, m * load(scratch_.group.gram + at));
-               });
+    for_decays(
+        scratch_.decays, scratch_.decays.dt,
+        rows, [&](int64_t i, int64_t j, Vector<T> m) __attribute__((always_inline)) {
+          const int64_t at = i * g_.Q + j;
+          store<T>(scratch_.weights + at, m * load(scratch_.group.gram + at));
+        });
     for (int64_t i = 0; i < rows; ++i) scratch_.weights[i * g_.Q + i] += D;
   }
 
@@ -201,19 +204,20 @@ class ForwardItem {
     if (intra) load_weights(rows, f_.D ? f_.D[h] : T(0));
     if (state) transpose(g_.P, g_.N, state, g_.N, s.state_transposed, g_.P);
     T* y = f_.y.at(b_, c * g_.chunk) + h * g_.head_dim;
-    for_tiles<T>(rows, g_.P, [&](auto& tile, int64_t i, int64_t j) [[gnu::always_inline]] {
-      if (state) {
-        tile.add(g_.state, s.group.C + i * g_.N, g_.N, s.state_transposed + j, g_.P);
-        tile.scale(s.decays.from_start + i);
-      }
-      T* at = y + i * f_.y.token_stride + j;
-      if (intra) {
-        tile.add(std::min(i + kTileRows, tokens), s.weights + i * g_.Q, g_.Q, s.x + j, g_.P);
-        tile.store_part(at, f_.y.token_stride, tokens - i, g_.head_dim - j);
-      } else {
-        tile.add_part(at, f_.y.token_stride, tokens - i, g_.head_dim - j);
-      }
-    });
+    for_tiles<T>(
+        rows, g_.P, [&](auto& tile, int64_t i, int64_t j) __attribute__((always_inline)) {
+          if (state) {
+            tile.add(g_.state, s.group.C + i * g_.N, g_.N, s.state_transposed + j, g_.P);
+            tile.scale(s.decays.from_start + i);
+          }
+          T* at = y + i * f_.y.token_stride + j;
+          if (intra) {
+            tile.add(std::min(i + kTileRows, tokens), s.weights + i * g_.Q, g_.Q, s.x + j, g_.P);
+            tile.store_part(at, f_.y.token_stride, tokens - i, g_.head_dim - j);
+          } else {
+            tile.add_part(at, f_.y.token_stride, tokens - i, g_.head_dim - j);
+          }
+        });
   }
 
   /// take(tile, offset) for the tiles of Σ_i to_end_i dt_i x_i B_iᵀ [P, N].
@@ -224,10 +228,11 @@ class ForwardItem {
     auto& d = s.decays;
     for (int64_t i = 0; i < padded<T>(tokens); ++i) d.column[i] = d.to_end[i] * d.dt[i];
     scale_rows(s.x, d.column, tokens, g_.P, s.x_to_end);
-    for_tiles<T>(g_.P, g_.N, [&](auto& tile, int64_t i, int64_t j) [[gnu::always_inline]] {
-      tile.add_transposed(tokens, s.x_to_end + i, g_.P, s.group.B + j, g_.N);
-      take(tile, i * g_.N + j);
-    });
+    for_tiles<T>(
+        g_.P, g_.N, [&](auto& tile, int64_t i, int64_t j) __attribute__((always_inline)) {
+          tile.add_transposed(tokens, s.x_to_end + i, g_.P, s.group.B + j, g_.N);
+          take(tile, i * g_.N + j);
+        });
   }
 
   const Forward<T>& f_;

@@ -28,13 +28,16 @@ T step_row(int64_t state, T decay, T input, const T* B, const T* C, T* row) {
   return sum;
 }
 
+/// Elements of states: about ten microseconds.
+constexpr int64_t kWorthAThread = int64_t{1} << 16;
+
 template <class T>
 void step(core::Context& context, const SsdStep& args) {
   const int64_t heads = args.x.extent(1), head_dim = args.x.extent(2);
   const int64_t groups = args.B.extent(1), state = args.B.extent(2);
   const T* D = optional_data<T>(args.D);
-  constexpr int64_t kGrain = 4;  // heads: some microseconds
-  core::parallel_ranges(context, args.x.extent(0) * heads, kGrain, [&](int64_t begin, int64_t end) {
+  const int64_t grain = std::max<int64_t>(1, kWorthAThread / (head_dim * state));
+  core::parallel_ranges(context, args.x.extent(0) * heads, grain, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t b = item / heads, h = item % heads, offset = h * groups / heads * state;
       const T* x = args.x.data<T>() + b * args.x.stride(0) + h * head_dim;

@@ -39,8 +39,9 @@ void backward(core::Context& context, const TimeStepBackward& args) {
       for (int64_t h = 0; h < heads; ++h) {
         const T sum = raw[h] + bias[h];
         const T step = core::softplus(sum);
-        const T through = ddt[h] * core::sigmoid(sum);
-        const T gradient = step < low ? T(0) : step > high ? T(0) : through;
+        const T slope = core::sigmoid(sum);
+        const T above = step < low ? T(0) : slope;
+        const T gradient = ddt[h] * (step > high ? T(0) : above);
         draw[h] = gradient;
         dbias[h] += gradient;
       }

@@ -87,7 +87,7 @@ void check_architecture(ConfigReader& reader) {
 void check_unsupported(ConfigReader& reader) {
   const std::string activation = reader.string({"hidden_act"}, "silu");
   if (activation != "silu" && activation != "swish") {
-    reader.problem("hidden_act", message("expected \"silu\", is ", quoted(activation)));
+    reader.problem("hidden_act", message("expected \"silu\", is ", in_quotes(activation)));
   }
   const auto require = [&](ConfigReader::Keys keys, bool needed) {
     if (reader.boolean(keys, needed) == needed) return;

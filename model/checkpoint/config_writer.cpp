@@ -1,6 +1,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "kernels/core/error.h"
 #include "model/checkpoint/config_json.h"
 
 namespace longhaul::model {
@@ -18,12 +19,12 @@ class ObjectText {
   void integer(const char* key, int64_t value) { line(key, std::to_string(value)); }
   void number(const char* key, double value) { line(key, spelled(value)); }
   void range(const char* key, double low, double high) {
-    line(key, "[" + spelled(low) + ", " + spelled(high) + "]");
+    line(key, core::message("[", spelled(low), ", ", spelled(high), "]"));
   }
   void line(const char* key, const std::string& value) {
-    text_ += (text_.empty() ? "  \"" : ",\n  \"") + std::string(key) + "\": " + value;
+    text_.append(text_.empty() ? "  \"" : ",\n  \"").append(key).append("\": ").append(value);
   }
-  std::string finish() const { return "{\n" + text_ + "\n}\n"; }
+  std::string finish() const { return core::message("{\n", text_, "\n}\n"); }
 
  private:
   static std::string spelled(double value) {

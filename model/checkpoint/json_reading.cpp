@@ -33,7 +33,7 @@ class StructureCheck {
     if (event == json::parse_event_t::key) {
       const auto& key = parsed.get_ref<const std::string&>();
       if (!keys_.back().insert(key).second) {
-        throw core::InputError(core::message(name_, ": ", quoted(key), " is there twice"));
+        throw core::InputError(core::message(name_, ": ", in_quotes(key), " is there twice"));
       }
     }
     return true;
@@ -91,7 +91,7 @@ json parse_python_json(std::string_view text, const std::string& name) {
   return parse_json(plain, name);
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   constexpr char kDigits[] = "0123456789abcdef";
   std::string result = "\"";
   for (char c : text.substr(0, kLongestShown)) {

@@ -15,8 +15,9 @@ nlohmann::json parse_json(std::string_view text, const std::string& name);
 /// -Infinity become the strings of that spelling.
 nlohmann::json parse_python_json(std::string_view text, const std::string& name);
 
-/// For messages: quoted, control characters as \xNN, cut where it gets long.
-std::string quoted(std::string_view text);
+/// For messages: in quotes (std::quoted escapes no control characters), control characters as \xNN,
+/// cut where it gets long.
+std::string in_quotes(std::string_view text);
 
 /// For messages: a value as JSON, cut where it gets long.
 std::string shown(const nlohmann::json& value);

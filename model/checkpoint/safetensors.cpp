@@ -53,7 +53,7 @@ void SafetensorsFile::read_as(const StoredTensor& tensor, const core::TensorView
   CHECK(target.device().is_cpu() && target.is_contiguous());
   const auto refuse = [&](const std::string& what) {
     throw core::InputError(
-        core::message(path().string(), ": tensor ", quoted(tensor.name), ": ", what));
+        core::message(path().string(), ": tensor ", in_quotes(tensor.name), ": ", what));
   };
   if (target.elements() != tensor.shape.elements()) {
     refuse(core::message("is ", tensor.shape, ", expected ", target.shape()));

@@ -35,7 +35,7 @@ class Report {
 
   template <class... Parts>
   void tensor(const std::string& name, const Parts&... parts) {
-    add(message(file_, ": tensor ", quoted(name), ": ", parts...));
+    add(message(file_, ": tensor ", in_quotes(name), ": ", parts...));
   }
   template <class... Parts>
   void file(const Parts&... parts) {
@@ -101,7 +101,7 @@ std::optional<StoredType> read_type(const std::string& name, const json& entry, 
   for (const auto& [spelling, type] : kTypes) {
     if (spelled == spelling) return type;
   }
-  report.tensor(name, "dtype: ", quoted(spelled),
+  report.tensor(name, "dtype: ", in_quotes(spelled),
                 " cannot be read, expected F64, F32, F16, BF16, I64 or I32");
   return std::nullopt;
 }
@@ -185,7 +185,7 @@ void read_metadata(const json& entry, SafetensorsHeader& header, Report& report)
     if (value.is_string()) {
       header.metadata[key] = value.get<std::string>();
     } else {
-      report.file("__metadata__: ", quoted(key), ": expected a string, is ", shown(value));
+      report.file("__metadata__: ", in_quotes(key), ": expected a string, is ", shown(value));
     }
   }
 }

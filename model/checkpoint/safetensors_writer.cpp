@@ -62,7 +62,7 @@ void write_data(const TensorToStore& tensor, const std::filesystem::path& path, 
                        begin, count, piece.data(), tensor.type);
     if (!problem.empty()) {
       throw core::InputError(
-          core::message(path.string(), ": tensor ", quoted(tensor.name), ": ", problem));
+          core::message(path.string(), ": tensor ", in_quotes(tensor.name), ": ", problem));
     }
     file.write(piece.data(), static_cast<size_t>(count * stored_size));
   }

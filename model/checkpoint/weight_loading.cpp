@@ -50,7 +50,7 @@ std::map<std::string, std::string> read_index(const std::filesystem::path& path,
     const std::string file_name = value.is_string() ? value.get<std::string>() : "";
     if (file_name.empty() || file_name == "." || file_name == ".." ||
         file_name.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
-      problems.push_back(message(path.string(), ": weight_map: ", quoted(name),
+      problems.push_back(message(path.string(), ": weight_map: ", in_quotes(name),
                                  ": expected the name of a file in this folder, is ",
                                  shown(value)));
     } else {
@@ -114,13 +114,13 @@ class WeightFiles {
       if (listed != index.end() && listed->second == name) {
         add({&file, &tensor});
       } else {
-        problems_.push_back(message(file.path().string(), ": tensor ", quoted(tensor.name),
+        problems_.push_back(message(file.path().string(), ": tensor ", in_quotes(tensor.name),
                                     ": is not this file's in ", kIndexFile));
       }
     }
     for (const auto& [tensor, holder] : index) {
       if (holder == name && file.find(tensor) == nullptr) {
-        problems_.push_back(message(file.path().string(), ": tensor ", quoted(tensor),
+        problems_.push_back(message(file.path().string(), ": tensor ", in_quotes(tensor),
                                     ": missing, though ", kIndexFile, " lists it here"));
       }
     }
@@ -129,7 +129,7 @@ class WeightFiles {
   void add(const Found& found) {
     if (!tensors_.emplace(canonical(found.tensor->name), found).second) {
       problems_.push_back(message(found.file->path().string(), ": tensor ",
-                                  quoted(found.tensor->name), ": is there twice"));
+                                  in_quotes(found.tensor->name), ": is there twice"));
     }
   }
 
@@ -150,7 +150,7 @@ std::string mismatch(const Found& found, const core::Shape& shape, core::DType d
   } else {
     return "";
   }
-  return message(found.file->path().string(), ": tensor ", quoted(tensor.name), ": ", wrong);
+  return message(found.file->path().string(), ": tensor ", in_quotes(tensor.name), ": ", wrong);
 }
 
 std::vector<std::string> compare_lists(const std::filesystem::path& folder,
@@ -159,7 +159,7 @@ std::vector<std::string> compare_lists(const std::filesystem::path& folder,
   std::vector<std::string> problems;
   for (const Parameter& parameter : parameters.list()) {
     if (!files.tensors().contains(parameter.name)) {
-      problems.push_back(message(folder.string(), ": tensor ", quoted(parameter.name), " ",
+      problems.push_back(message(folder.string(), ": tensor ", in_quotes(parameter.name), " ",
                                  parameter.shape, ": missing"));
     }
   }
@@ -167,7 +167,7 @@ std::vector<std::string> compare_lists(const std::filesystem::path& folder,
     const Parameter* parameter = parameters.find(tied && name == kHead ? kEmbedding : name);
     if (parameter == nullptr) {
       problems.push_back(message(found.file->path().string(), ": tensor ",
-                                 quoted(found.tensor->name), " ", found.tensor->shape,
+                                 in_quotes(found.tensor->name), " ", found.tensor->shape,
                                  ": unexpected"));
     } else if (std::string wrong = mismatch(found, parameter->shape, parameters.values().dtype());
                !wrong.empty()) {
@@ -186,8 +186,8 @@ void check_tied_head(const Found& head, const Found& embedding, core::DType dtyp
     return values;
   };
   if (read(head) == read(embedding)) return;
-  throw core::InputError(message(head.file->path().string(), ": tensor ", quoted(kHead),
-                                 ": differs from ", quoted(embedding.tensor->name),
+  throw core::InputError(message(head.file->path().string(), ": tensor ", in_quotes(kHead),
+                                 ": differs from ", in_quotes(embedding.tensor->name),
                                  " though tie_word_embeddings is true"));
 }
 

@@ -27,7 +27,8 @@ class MpiTest : public ::testing::Test {
   const RankCase& case_;
 };
 
-/// Says on which rank a failure was, and ends the job where the other ranks would wait for this one.
+/// Says on which rank a failure was, and ends the job where the other ranks would wait for this
+/// one.
 class FailureListener final : public ::testing::EmptyTestEventListener {
  public:
   explicit FailureListener(dist::MpiSession& session) : session_(session) {}
@@ -35,7 +36,8 @@ class FailureListener final : public ::testing::EmptyTestEventListener {
   void OnTestPartResult(const ::testing::TestPartResult& result) override {
     if (!result.failed()) return;
     std::fprintf(stderr, "rank %d: %s:%d: %s\n", session_.world().rank(),
-                 result.file_name() ? result.file_name() : "?", result.line_number(), result.message());
+                 result.file_name() ? result.file_name() : "?", result.line_number(),
+                 result.message());
     if (result.fatally_failed()) session_.abort(1);
   }
 
@@ -55,7 +57,8 @@ int expected_ranks(int argc, char** argv) {
 }  // namespace
 
 int run_mpi_tests(int argc, char** argv, const char* suite, const std::vector<RankCase>& cases) {
-  // A hang is reported well before CTest's own limit; small pieces, so that splitting of messages is exercised.
+  // A hang is reported well before CTest's own limit; small pieces, so that splitting of messages
+  // is exercised.
   dist::MpiSession session(&argc, &argv, {.time_limit_s = 30, .largest_message_bytes = 1 << 16});
   dist::Communicator& world = session.world();
   ::testing::InitGoogleTest(&argc, argv);
@@ -69,8 +72,9 @@ int run_mpi_tests(int argc, char** argv, const char* suite, const std::vector<Ra
   if (world.rank() != 0) delete listeners.Release(listeners.default_result_printer());
   listeners.Append(new FailureListener(session));
   for (const RankCase& rank_case : cases) {
-    ::testing::RegisterTest(suite, rank_case.name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
-                            [&world, &rank_case]() -> ::testing::Test* { return new MpiTest(world, rank_case); });
+    ::testing::RegisterTest(
+        suite, rank_case.name.c_str(), nullptr, nullptr, __FILE__, __LINE__,
+        [&world, &rank_case]() -> ::testing::Test* { return new MpiTest(world, rank_case); });
   }
   return world.max(RUN_ALL_TESTS()) > 0 ? 1 : 0;
 }

@@ -14,6 +14,8 @@ struct RankCase {
   std::function<void(dist::Communicator&)> body;
 };
 
-inline std::ostream& operator<<(std::ostream& out, const RankCase& rank_case) { return out << rank_case.name; }
+inline std::ostream& operator<<(std::ostream& out, const RankCase& rank_case) {
+  return out << rank_case.name;
+}
 
 }  // namespace longhaul::test

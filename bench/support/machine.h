@@ -1,0 +1,20 @@
+// What every bench program says about the machine, and the rate everything is compared with.
+#pragma once
+
+#include <string>
+
+#include "kernels/core/context.h"
+
+namespace longhaul::bench {
+
+/// FLOP/s of oneDNN's fp32 matrix product, [2048 × 2048] × [2048 × 2048], with the context's
+/// threads: best of several.
+double gemm_rate(core::Context& context);
+
+/// Processor model and number of processors, as one JSON object.
+std::string machine_json();
+
+/// Highest resident memory of this process so far, bytes.
+int64_t peak_resident_bytes();
+
+}  // namespace longhaul::bench

@@ -1,0 +1,20 @@
+// What a section shows, in sentences computed from its numbers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "eval/section.h"
+
+namespace longhaul::eval {
+
+/// An arm fails past its training length where perplexity exceeds kFailingRatio times that at the
+/// end of the training length (recall: accuracy falls by more than kFailingDrop), by more than
+/// twice the standard error of the difference; or where the loss is not finite.
+constexpr double kFailingRatio = 1.1;
+constexpr double kFailingDrop = 0.05;
+
+/// Plain sentences (not escaped), the verdict over all arms first.
+std::vector<std::string> findings(const Section& section, const std::vector<std::string>& arms);
+
+}  // namespace longhaul::eval

@@ -1,0 +1,44 @@
+// Plots as SVG that takes its colours from the page (CSS variables --ink, --axis, --grid, --arm-N):
+// one picture for light, dark and paper. Drawn by gnuplot; no text of the user's reaches it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace longhaul::eval {
+
+constexpr int kArmColours = 8;
+
+/// Dash pattern of an arm as in SVG's stroke-dasharray ("": solid). Colours repeat after
+/// kArmColours arms, colour and dash together after 40.
+std::string dash_of_arm(int arm);
+
+struct PlotPoint {
+  double x = 0, y = 0;
+  double error = 0;  ///< half the height of the band around the line; 0: none
+};
+
+struct PlotLine {
+  int arm = 0;
+  std::vector<PlotPoint> points;  ///< the line breaks where y is not finite
+};
+
+struct Plot {
+  std::string name;                ///< prefix of the ids in the SVG: letters, digits
+  std::string x_label;             ///< written by us, never from a file: letters, spaces
+  bool over_positions = false;     ///< x is log₂ and labelled 1k = 1024; else linear
+  bool wide_range_is_log = false;  ///< y becomes logarithmic where values spread over a factor of 4
+  std::vector<int64_t> marks;      ///< training lengths: vertical lines
+  std::vector<PlotLine> lines;
+};
+
+bool has_points(const Plot& plot);
+
+/// "512", "8k", "1M": k = 1024.
+std::string position_name(int64_t position);
+
+/// Throws InputError if there is no gnuplot, Error if it fails.
+std::string draw(const Plot& plot);
+
+}  // namespace longhaul::eval

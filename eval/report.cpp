@@ -1,0 +1,260 @@
+#include "eval/report.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <set>
+
+#include "eval/findings.h"
+#include "eval/html.h"
+#include "eval/plot.h"
+#include "eval/report_tables.h"
+#include "eval/run_folder.h"
+#include "eval/section.h"
+#include "kernels/core/error.h"
+#include "model/checkpoint/atomic_file.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+/// Reads all runs, reporting the problems of all together.
+std::vector<RunFolder> read_runs(const std::vector<std::filesystem::path>& folders) {
+  std::vector<RunFolder> runs;
+  std::vector<std::string> problems;
+  if (folders.empty()) problems.push_back("report: no run given, expected one or more run folders");
+  for (const auto& folder : folders) {
+    try {
+      runs.push_back(read_run_folder(folder));
+    } catch (const core::InputError& error) {
+      problems.insert(problems.end(), error.problems().begin(), error.problems().end());
+    }
+  }
+  if (!problems.empty()) throw core::InputError(problems);
+  return runs;
+}
+
+/// Folder names; where two are alike, the paths as given.
+std::vector<std::string> arm_names(const std::vector<RunFolder>& runs, const ReportJob& job) {
+  std::vector<std::string> names;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    const auto alike = std::count_if(runs.begin(), runs.end(), [&](const RunFolder& other) {
+      return other.name == runs[i].name;
+    });
+    names.push_back(alike == 1 ? runs[i].name : job.runs[i].string());
+  }
+  return names;
+}
+
+std::string legend(const std::vector<std::string>& arms) {
+  std::string out = "<ul class=\"legend\">";
+  for (size_t i = 0; i < arms.size(); ++i) {
+    const int arm = static_cast<int>(i);
+    out +=
+        core::message("<li><svg class=\"swatch\" viewBox=\"0 0 38 12\" aria-hidden=\"true\">",
+                      "<path d=\"M0,6 H38\" fill=\"none\" stroke=\"var(--arm-", arm % kArmColours,
+                      ")\" stroke-width=\"3\" stroke-dasharray=\"", dash_of_arm(arm),
+                      "\"/></svg><span>", escape_html(arms[i]), "</span></li>");
+  }
+  return out + "</ul>\n";
+}
+
+std::string figure(const Plot& plot, const std::string& title, const std::string& caption,
+                   const std::string& key) {
+  if (!has_points(plot)) return "";
+  return "<figure>\n<h3>" + title + "</h3>\n" + key + draw(plot) + "<figcaption>" + caption +
+         "</figcaption>\n</figure>\n";
+}
+
+/// Buckets are drawn at the geometric middle of their positions. The first few positions, whose
+/// losses dwarf all others, are left to the table of the evaluation itself.
+PlotLine bucket_line(int arm, const PositionCurve& curve, bool accuracy) {
+  PlotLine line{.arm = arm, .points = {}};
+  const int64_t first = curve.length >= 512 ? 8 : 1;
+  for (const Bucket& bucket : curve.buckets) {
+    if (bucket.begin < first || bucket.count == 0) continue;
+    PlotPoint point{
+        .x = std::sqrt(static_cast<double>(bucket.begin) * static_cast<double>(bucket.end))};
+    point.y = accuracy ? 100 * bucket.accuracy : std::exp(bucket.loss);
+    // The error of exp(loss) to first order.
+    point.error = accuracy ? 100 * bucket.accuracy_error : point.y * bucket.loss_error;
+    if (!std::isfinite(bucket.loss)) point.y = kNaN;
+    line.points.push_back(point);
+  }
+  return line;
+}
+
+PlotLine state_line(int arm, const PositionCurve& curve) {
+  PlotLine line{.arm = arm, .points = {}};
+  for (const StatePoint& point : curve.states) {
+    if (point.position < 8 && curve.length >= 512) continue;
+    line.points.push_back({.x = static_cast<double>(point.position), .y = point.deviation});
+  }
+  return line;
+}
+
+std::string conditions(const Section& section) {
+  std::set<std::string> each;
+  for (const PositionCurve* curve : section.curves) {
+    if (curve == nullptr) continue;
+    std::string text = core::message(curve->sequences, " sequences of ", curve->length, " tokens");
+    if (curve->training_length > 0) {
+      text += core::message(", trained on ", curve->training_length);
+    }
+    if (curve->task == "text") {
+      text += curve->inside_documents
+                  ? ", each inside one document"
+                  : core::message(", across document borders: only ", curve->whole_documents,
+                                  " documents are that long");
+    }
+    each.insert(text);
+  }
+  std::string out = "<p class=\"soft\">";
+  if (each.size() > 1) out += "The arms were not measured alike: ";
+  const char* separator = "";
+  for (const std::string& text : each) {
+    out += separator + text;
+    separator = "; ";
+  }
+  return out + ".</p>\n";
+}
+
+std::string section_html(const Section& section, const std::vector<std::string>& arms,
+                         size_t index) {
+  const std::string id = core::message("s", index);
+  Plot loss{.name = id + "loss",
+            .x_label = "position in the sequence, tokens",
+            .over_positions = true,
+            .wide_range_is_log = true,
+            .marks = {},
+            .lines = {}};
+  std::set<int64_t> marks;
+  for (const PositionCurve* curve : section.curves) {
+    if (curve != nullptr && curve->training_length > 0) marks.insert(curve->training_length);
+  }
+  loss.marks.assign(marks.begin(), marks.end());
+  Plot accuracy = loss, states = loss;
+  accuracy.name = id + "accuracy";
+  accuracy.wide_range_is_log = false;
+  states.name = id + "states";
+  for (size_t i = 0; i < arms.size(); ++i) {
+    if (section.curves[i] == nullptr) continue;
+    const int arm = static_cast<int>(i);
+    loss.lines.push_back(bucket_line(arm, *section.curves[i], false));
+    accuracy.lines.push_back(bucket_line(arm, *section.curves[i], true));
+    states.lines.push_back(state_line(arm, *section.curves[i]));
+  }
+  const std::string key = legend(arms), band = " Bands: ± one standard error over sequences.";
+  std::string out = "<section>\n<h2>" + escape_html(section.title) + "</h2>\n";
+  out += conditions(section);
+  if (section.task == "recall") {
+    out += figure(accuracy, "Accuracy by position, %", "Share of queries answered." + band, key);
+  }
+  out += figure(loss, "Perplexity by position",
+                "Logarithmic where values spread over a factor of four or more." + band, key);
+  out += figure(states, "Deviation of the recurrent state by position",
+                "Standard deviation over sequences, layers and elements. A state that keeps "
+                "growing leaves what training has shown.",
+                key);
+  out += "<h3>At multiples of the training length</h3>\n" + length_table(section, arms);
+  return out + "</section>\n";
+}
+
+/// Means over a window of steps, at most 400 points a line.
+PlotLine smoothed(int arm, const std::vector<TrainingPoint>& training, const std::string& value,
+                  size_t window) {
+  PlotLine line{.arm = arm, .points = {}};
+  const size_t stride = std::max<size_t>(1, training.size() / 400);
+  for (size_t i = 0; i < training.size(); i += stride) {
+    const size_t begin = i >= window / 2 ? i - window / 2 : 0;
+    const size_t end = std::min(training.size(), i + window / 2 + 1);
+    double sum = 0, count = 0;
+    for (size_t j = begin; j < end; ++j) {
+      const auto found = training[j].values.find(value);
+      if (found == training[j].values.end() || !std::isfinite(found->second)) continue;
+      sum += found->second;
+      count += 1;
+    }
+    line.points.push_back(
+        {.x = static_cast<double>(training[i].step), .y = count > 0 ? sum / count : kNaN});
+  }
+  return line;
+}
+
+std::string training_html(const std::vector<RunFolder>& runs,
+                          const std::vector<std::string>& arms) {
+  size_t longest = 0;
+  for (const RunFolder& run : runs) longest = std::max(longest, run.training.size());
+  if (longest == 0) return "";
+  const size_t window = std::max<size_t>(1, longest / 50);
+  const std::string caption =
+      window > 1 ? core::message("Mean over ", window / 2 * 2 + 1, " logged steps.") : "";
+  std::string out = "<section>\n<h2>Training</h2>\n";
+  const auto draw_value = [&](const char* value, const char* title, const char* id) {
+    Plot plot{.name = id,
+              .x_label = "optimizer step",
+              .wide_range_is_log = true,
+              .marks = {},
+              .lines = {}};
+    for (size_t i = 0; i < runs.size(); ++i) {
+      if (runs[i].training.empty()) continue;
+      plot.lines.push_back(smoothed(static_cast<int>(i), runs[i].training, value, window));
+    }
+    out += figure(plot, title, caption, legend(arms));
+  };
+  draw_value("loss", "Training loss, nats", "trainloss");
+  draw_value("gradient_norm", "Gradient norm", "trainnorm");
+  return out + "</section>\n";
+}
+
+std::string missing_html(const std::vector<RunFolder>& runs, const std::vector<std::string>& arms) {
+  std::string items;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    for (const std::string& what : runs[i].missing) {
+      items += "<li>" + escape_html(arms[i] + ": " + what) + "</li>\n";
+    }
+  }
+  return items.empty()
+             ? ""
+             : "<section>\n<h2>What is missing</h2>\n<ul>\n" + items + "</ul>\n</section>\n";
+}
+
+std::string seen_html(const std::vector<Section>& sections, const std::vector<std::string>& arms) {
+  std::string out = "<div class=\"seen\">\n<h2>What is seen</h2>\n";
+  for (const Section& section : sections) {
+    const std::vector<std::string> sentences = findings(section, arms);
+    out += "<p><strong>" + escape_html(section.title + ": " + sentences.front()) +
+           "</strong></p>\n<ul>\n";
+    for (size_t i = 1; i < sentences.size(); ++i) {
+      out += "<li>" + escape_html(sentences[i]) + "</li>\n";
+    }
+    out += "</ul>\n";
+  }
+  if (sections.empty()) out += "<p>No run has an evaluation: nothing can be said of lengths.</p>\n";
+  out += core::message(
+      "<p class=\"soft\">An arm fails where, past its training length, perplexity is more than ",
+      kFailingRatio, " × that at the end of the training length (recall: accuracy more than ",
+      100 * kFailingDrop, " points lower), by more than two standard errors; or where the loss is ",
+      "not finite.</p>\n</div>\n");
+  return out;
+}
+
+}  // namespace
+
+void write_report(const ReportJob& job) {
+  const std::vector<RunFolder> runs = read_runs(job.runs);
+  const std::vector<std::string> arms = arm_names(runs, job);
+  const std::vector<Section> sections = make_sections(runs);
+  const std::string title = job.title.empty() ? "Length generalization" : job.title;
+  std::string body = "<h1>" + escape_html(title) + "</h1>\n" + legend(arms);
+  body += seen_html(sections, arms);
+  for (size_t i = 0; i < sections.size(); ++i) body += section_html(sections[i], arms, i);
+  body += training_html(runs, arms);
+  body += "<section>\n<h2>Configurations</h2>\n" + configuration_table(runs, arms) + "</section>\n";
+  body += missing_html(runs, arms);
+  model::write_file_atomically(job.output, html_page(title, body));
+}
+
+}  // namespace longhaul::eval

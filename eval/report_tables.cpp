@@ -1,0 +1,148 @@
+#include "eval/report_tables.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "eval/html.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+std::string shown(const char* format, double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, value);
+  return std::isfinite(value) ? text : "not finite";
+}
+
+std::string with_error(const std::string& value, const char* format, double error) {
+  return error > 0 ? value + " ± " + shown(format, error) : value;
+}
+
+/// Smaller is better.
+double score(const std::string& task, const Bucket& bucket) {
+  const double value = task == "recall" ? -bucket.accuracy : bucket.loss;
+  return std::isfinite(value) ? value : std::numeric_limits<double>::infinity();
+}
+
+const Bucket* best_of(const Section& section, const LengthColumn& column) {
+  const Bucket* best = nullptr;
+  for (const PositionCurve* curve : section.curves) {
+    const Bucket* bucket =
+        curve != nullptr ? find_bucket(*curve, column.begin, column.end) : nullptr;
+    if (bucket == nullptr || !std::isfinite(bucket->loss)) continue;
+    if (best == nullptr || score(section.task, *bucket) < score(section.task, *best)) {
+      best = bucket;
+    }
+  }
+  return best;
+}
+
+std::string cell(const Section& section, const LengthColumn& column, const Bucket* bucket,
+                 const Bucket* best) {
+  if (bucket == nullptr) return column.beyond ? "<td class=\"beyond\">–</td>" : "<td>–</td>";
+  const bool recall = section.task == "recall";
+  const auto error = [&](const Bucket& b) { return recall ? b.accuracy_error : b.loss_error; };
+  std::string mark, classes = column.beyond ? "beyond" : "";
+  if (bucket == best) {
+    mark = "● ";
+    classes += " best";
+  } else if (best != nullptr && score(section.task, *bucket) - score(section.task, *best) <=
+                                    2 * std::hypot(error(*bucket), error(*best))) {
+    mark = "○ ";
+  }
+  std::string main, minor;
+  if (recall) {
+    main = with_error(shown("%.1f", 100 * bucket->accuracy), "%.1f", 100 * bucket->accuracy_error) +
+           " %";
+    minor = "loss " + with_error(shown("%.3f", bucket->loss), "%.3f", bucket->loss_error);
+  } else {
+    main = shown("%.4g", std::exp(bucket->loss));
+    minor = with_error(shown("%.3f", bucket->loss), "%.3f", bucket->loss_error) + "<br>" +
+            shown("%.1f", 100 * bucket->accuracy) + " %";
+  }
+  return "<td class=\"" + classes + "\">" + mark + main + "<small>" + minor + "</small></td>";
+}
+
+}  // namespace
+
+std::string length_table(const Section& section, const std::vector<std::string>& arms) {
+  const std::vector<LengthColumn> columns = length_columns(section);
+  if (columns.empty()) return "";
+  const bool recall = section.task == "recall";
+  std::string out = "<div class=\"narrow-scroll\"><table>\n<caption>";
+  out += recall ? "Accuracy, beneath it the loss in nats; ± is the standard error over sequences."
+                : "Perplexity, beneath it the loss in nats with its standard error over sequences, "
+                  "and the accuracy of the most likely token.";
+  out += " ● best, ○ within two standard errors of the best.";
+  if (section.training_length > 0) out += " Columns: multiples of the training length";
+  out += section.training_length > 0 ? " and the positions measured there; shaded: beyond it."
+                                     : " Columns: the positions measured.";
+  out += "</caption>\n<thead><tr><th scope=\"col\">arm</th>";
+  for (const LengthColumn& column : columns) {
+    out +=
+        core::message("<th scope=\"col\"", column.beyond ? " class=\"beyond\">" : ">", column.name,
+                      "<small>", column.begin, "–", column.end - 1, "</small></th>");
+  }
+  out += "</tr></thead>\n<tbody>\n";
+  for (size_t i = 0; i < arms.size(); ++i) {
+    out += "<tr><th scope=\"row\">" + escape_html(arms[i]) + "</th>";
+    for (const LengthColumn& column : columns) {
+      const PositionCurve* curve = section.curves[i];
+      const Bucket* bucket =
+          curve != nullptr ? find_bucket(*curve, column.begin, column.end) : nullptr;
+      out += cell(section, column, bucket, best_of(section, column));
+    }
+    out += "</tr>\n";
+  }
+  return out + "</tbody></table></div>\n";
+}
+
+std::string configuration_table(const std::vector<RunFolder>& runs,
+                                const std::vector<std::string>& arms) {
+  std::vector<const Configuration*> known;
+  for (const RunFolder& run : runs) {
+    if (!run.configuration.empty()) known.push_back(&run.configuration);
+  }
+  if (known.empty()) return "<p>No run has a run.yaml.</p>\n";
+  const std::vector<std::string> keys = differing_keys(known);
+  std::string out;
+  if (keys.empty()) {
+    out = known.size() == 1 ? "<p>One run.yaml only: nothing to compare.</p>\n"
+                            : "<p>The configurations are the same.</p>\n";
+  } else {
+    out =
+        "<div class=\"narrow-scroll\"><table class=\"text\">\n<thead><tr><th scope=\"col\">key"
+        "</th>";
+    for (size_t i = 0; i < arms.size(); ++i) {
+      if (!runs[i].configuration.empty()) {
+        out += "<th scope=\"col\">" + escape_html(arms[i]) + "</th>";
+      }
+    }
+    out += "</tr></thead>\n<tbody>\n";
+    for (const std::string& key : keys) {
+      out += "<tr><th scope=\"row\"><code>" + escape_html(key) + "</code></th>";
+      for (const Configuration* configuration : known) {
+        const std::string* value = find_value(*configuration, key);
+        out += "<td>";
+        out += value != nullptr ? "<code>" + escape_html(*value) + "</code>" : "–";
+        out += "</td>";
+      }
+      out += "</tr>\n";
+    }
+    out += "</tbody></table></div>\n";
+  }
+  std::string shared;
+  for (const auto& [key, value] : *known.front()) {
+    if (key == "run.folder" || std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
+    shared += "<tr><th scope=\"row\"><code>" + escape_html(key) + "</code></th><td><code>" +
+              escape_html(value) + "</code></td></tr>\n";
+  }
+  if (shared.empty()) return out;
+  return out + "<details><summary>What they share</summary><table class=\"text\"><tbody>\n" +
+         shared + "</tbody></table></details>\n";
+}
+
+}  // namespace longhaul::eval

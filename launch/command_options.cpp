@@ -1,0 +1,73 @@
+#include "launch/command_options.h"
+
+#include <algorithm>
+
+#include "kernels/core/cuda_memory.h"
+#include "launch/rank_session.h"
+#include "launch/yaml_reader.h"
+
+namespace longhaul::launch {
+
+CLI::Validator whole_number(int64_t least) {
+  return CLI::Validator(
+      [least](std::string& text) -> std::string {
+        YamlNode node;
+        node.kind = YamlNode::Kind::kScalar;
+        node.text = text;
+        int64_t value = 0;
+        std::string wrong = read_scalar(node, value);
+        if (wrong.empty() && value < least) {
+          wrong = core::message("must be at least ", least, ", is ", value);
+        }
+        return wrong;
+      },
+      "", "whole number");
+}
+
+void ComputeOptions::describe(CLI::App& command) {
+  command.add_option("--device", device, "auto | cpu | cuda")
+      ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      ->capture_default_str();
+  command.add_option("--dtype", dtype, "fp32 | fp64 (fp64 on the cpu only)")
+      ->check(CLI::IsMember({"fp32", "fp64"}))
+      ->capture_default_str();
+  command.add_option("--threads", threads, "threads of a rank; 0: its share of the processors")
+      ->check(whole_number(0))
+      ->capture_default_str();
+}
+
+core::DType ComputeOptions::element_type() const {
+  return launch::element_type(dtype == "fp64" ? DTypeChoice::kF64 : DTypeChoice::kF32);
+}
+
+core::Device choose_device(DeviceChoice choice, const RankSession& session) {
+  if (choice == DeviceChoice::kCuda && !core::cuda_available()) {
+    throw core::InputError(
+        core::message("device: cuda cannot be used: ", core::cuda_unavailable_reason(),
+                      "; expected cpu or auto"));
+  }
+  if (choice == DeviceChoice::kCpu || !core::cuda_available()) return {};
+  return {.kind = core::DeviceKind::kCuda, .index = session.local_rank()};
+}
+
+core::DType element_type(DTypeChoice choice) {
+  return choice == DTypeChoice::kF64 ? core::DType::kF64 : core::DType::kF32;
+}
+
+int choose_threads(int64_t wanted, const RankSession& session) {
+  if (wanted > 0) return static_cast<int>(std::min<int64_t>(wanted, 1024));
+  return std::max(1, core::available_threads() / session.local_size());
+}
+
+core::Context make_context(const ComputeOptions& options, const RankSession& session) {
+  const DeviceChoice choice = options.device == "cuda"  ? DeviceChoice::kCuda
+                              : options.device == "cpu" ? DeviceChoice::kCpu
+                                                        : DeviceChoice::kAuto;
+  const core::Device device = choose_device(choice, session);
+  if (!device.is_cpu() && options.dtype == "fp64") {
+    throw core::InputError("--dtype: fp64 is there for the cpu only");
+  }
+  return core::Context(device, choose_threads(options.threads, session));
+}
+
+}  // namespace longhaul::launch

@@ -1,0 +1,34 @@
+// Options that several commands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+
+#include "kernels/core/context.h"
+#include "kernels/core/dtype.h"
+#include "launch/run_config.h"
+
+namespace longhaul::launch {
+
+class RankSession;
+
+/// Decimal digits only (CLI11 alone reads 010 as 8), at least `least`.
+CLI::Validator whole_number(int64_t least);
+
+struct ComputeOptions {
+  std::string device = "auto";
+  std::string dtype = "fp32";
+  int64_t threads = 0;
+
+  void describe(CLI::App& command);
+  core::DType element_type() const;
+};
+
+core::Device choose_device(DeviceChoice choice, const RankSession& session);
+core::DType element_type(DTypeChoice choice);
+/// Threads of this rank's CPU ops; 0: its share of the processors.
+int choose_threads(int64_t wanted, const RankSession& session);
+core::Context make_context(const ComputeOptions& options, const RankSession& session);
+
+}  // namespace longhaul::launch

@@ -1,0 +1,147 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <string>
+#include <vector>
+
+#include "data/tokenizer.h"
+#include "kernels/core/error.h"
+#include "launch/command.h"
+#include "launch/command_options.h"
+#include "launch/token_choice.h"
+#include "model/checkpoint/model_folder.h"
+
+namespace longhaul::launch {
+
+namespace {
+
+using core::DType;
+using core::InputError;
+using core::message;
+using core::Tensor;
+
+constexpr int64_t kPiece = 512;  // tokens of the prompt read at a time
+
+/// A model that reads tokens one after another; its memory does not grow with their number.
+class StateReader {
+ public:
+  explicit StateReader(model::LanguageModel& model)
+      : model_(model), entering_(model.make_state(1)), leaving_(model.make_state(1)) {
+    logits_ = Tensor(model.context(), model.dtype(), {1, model.config().vocabulary});
+  }
+
+  void read(const int32_t* tokens, int64_t count) {
+    const core::TensorView view(const_cast<int32_t*>(tokens), DType::kI32, {1, count});
+    const Tensor input = Tensor::copy_of(model_.context(), view);
+    model::ForwardPass pass;
+    pass.tokens = input;
+    pass.initial = &entering_;
+    pass.final_state = &leaving_;
+    pass.last_logits = logits_;
+    model_.forward(pass);
+    std::swap(entering_, leaving_);
+  }
+
+  std::vector<double> logits(int64_t count) const {
+    std::vector<double> values(static_cast<size_t>(count));
+    const auto take = [&](const auto* data) { std::copy(data, data + count, values.begin()); };
+    if (logits_.dtype() == DType::kF64) {
+      take(logits_.data<double>());
+    } else {
+      take(logits_.data<float>());
+    }
+    return values;
+  }
+
+ private:
+  model::LanguageModel& model_;
+  model::RecurrentState entering_, leaving_;
+  Tensor logits_;
+};
+
+class GenerateCommand : public Command {
+ public:
+  void describe(CLI::App& program) override {
+    command_ = program.add_subcommand("generate", "Continues a prompt from a constant-size state");
+    command_->add_option("--model", model_, "model folder or training checkpoint")->required();
+    auto* text = command_->add_option("--prompt", prompt_, "text to continue");
+    command_->add_option("--prompt-file", prompt_file_, "file whose text is continued")
+        ->excludes(text);
+    command_->add_option("--tokenizer", tokenizer_, "byte")->capture_default_str();
+    command_->add_option("--tokens", tokens_, "most tokens to generate")
+        ->check(whole_number(0))
+        ->capture_default_str();
+    command_->add_option("--temperature", choice_.temperature, "0: always the most likely token")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    command_->add_option("--top-k", choice_.top_k, "choose among so many; 0: all")
+        ->check(whole_number(0))
+        ->capture_default_str();
+    command_->add_option("--seed", choice_.seed, "of the random choices")
+        ->check(whole_number(0))
+        ->capture_default_str();
+    compute_.describe(*command_);
+    command_->footer(
+        "Example:\n  longhaul generate --model runs/zero/model --prompt 'The kernel' --tokens 200 "
+        "--temperature 0.8");
+  }
+  bool chosen() const override { return command_->parsed(); }
+
+  int run(RankSession& session) override {
+    const auto tokenizer = data::make_tokenizer(tokenizer_);
+    std::vector<int32_t> prompt;
+    const std::string text = prompt_text();
+    tokenizer->encode(text, prompt);
+    // Nothing to continue: start as a document does, after the end of another.
+    if (prompt.empty()) prompt.push_back(tokenizer->end_of_document());
+
+    core::Context context = make_context(compute_, session);
+    const auto model = model::load_model(context, model_, compute_.element_type());
+    if (model->config().vocabulary < tokenizer->vocabulary()) {
+      throw InputError(message(model_, ": has a vocabulary of ", model->config().vocabulary,
+                               ", the tokenizer '", tokenizer_, "' needs ",
+                               tokenizer->vocabulary()));
+    }
+    StateReader reader(*model);
+    const auto count = static_cast<int64_t>(prompt.size());
+    for (int64_t begin = 0; begin < count; begin += kPiece) {
+      reader.read(prompt.data() + begin, std::min(kPiece, count - begin));
+    }
+    std::cout << text << std::flush;
+    for (int64_t i = 0; i < tokens_; ++i) {
+      const int32_t token = choose_token(reader.logits(tokenizer->vocabulary()), choice_, i);
+      if (token == tokenizer->end_of_document()) break;
+      std::cout << tokenizer->decode(token) << std::flush;
+      if (!std::cout) throw core::Error("standard output: cannot be written");
+      reader.read(&token, 1);
+    }
+    std::cout << std::endl;
+    return kDone;
+  }
+
+ private:
+  std::string prompt_text() const {
+    if (prompt_file_.empty()) return prompt_;
+    std::ifstream file(prompt_file_, std::ios::binary);
+    file.peek();  // sets bad() for a folder
+    if (!file.is_open() || file.bad())
+      throw InputError(message(prompt_file_, ": cannot be read, expected a text file"));
+    file.clear();
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+
+  CLI::App* command_ = nullptr;
+  std::string model_, prompt_, prompt_file_;
+  std::string tokenizer_ = "byte";
+  int64_t tokens_ = 100;
+  TokenChoice choice_;
+  ComputeOptions compute_;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_generate_command() { return std::make_unique<GenerateCommand>(); }
+
+}  // namespace longhaul::launch

@@ -1,0 +1,71 @@
+// The program: starts the ranks, reads the command line, runs one command, turns failures into exit
+// codes (0 done, 1 failed while running, 2 wrong usage or input, 75 interrupted and saved).
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <iostream>
+#include <memory>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "kernels/core/error.h"
+#include "launch/command.h"
+#include "launch/rank_session.h"
+
+namespace {
+
+using longhaul::launch::Command;
+using longhaul::launch::RankSession;
+
+std::vector<std::unique_ptr<Command>> make_commands() {
+  using namespace longhaul::launch;  // NOLINT(google-build-using-namespace)
+  std::vector<std::unique_ptr<Command>> commands;
+  commands.push_back(make_tokenize_command());
+  commands.push_back(make_train_command());
+  commands.push_back(make_eval_command());
+  commands.push_back(make_forward_command());
+  commands.push_back(make_export_command());
+  commands.push_back(make_generate_command());
+  commands.push_back(make_report_command());
+  commands.push_back(make_inspect_command());
+  return commands;
+}
+
+int run(int argc, char** argv, RankSession& session) {
+  CLI::App program{
+      "longhaul post-trains recurrent language models to work far beyond the length "
+      "they were trained on."};
+  program.name("longhaul");
+  program.require_subcommand(1);
+  const auto commands = make_commands();
+  for (const auto& command : commands) command->describe(program);
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return session.is_first() ? program.exit(help) : 0;
+  } catch (const CLI::ParseError& error) {
+    throw longhaul::core::InputError(std::string(error.what()) + " (see --help)");
+  }
+  for (const auto& command : commands) {
+    if (command->chosen() && (session.is_first() || command->uses_ranks())) {
+      return command->run(session);
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  RankSession session(&argc, &argv);
+  const longhaul::launch::LogSession log(argv[0], session);
+  try {
+    return run(argc, argv, session);
+  } catch (const longhaul::core::InputError& error) {
+    session.fail(longhaul::launch::kWrongInput, error.what());
+  } catch (const std::bad_alloc&) {
+    session.fail(longhaul::launch::kFailed, "out of memory");
+  } catch (const std::exception& error) {
+    session.fail(longhaul::launch::kFailed, error.what());
+  }
+}

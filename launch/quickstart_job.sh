@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# The work of quickstart.sh: launch/quickstart_job.sh PROGRAM [FOLDER WITH TEXT]
+# Everything that is finished is skipped, so that it can be stopped and started again.
+set -euo pipefail
+
+if (($# < 1)) || [[ ! -x $1 ]]; then
+  echo "usage: launch/quickstart_job.sh PROGRAM [FOLDER WITH TEXT]" >&2
+  exit 2
+fi
+program=$(realpath "$1")
+given_text=${2:+$(realpath "$2")}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+ranks=${LONGHAUL_RANKS:-2}
+arms=(zero state_passing tbtt fitted_noise noise)
+job=runs/quickstart
+
+say() { printf '\n== %s\n' "$*"; }
+
+# Real prose with long documents: the kernel's documentation as Debian and Ubuntu package it.
+# Nothing is installed; the package is only unpacked.
+fetch_text() {
+  local target=$1 scratch sources package
+  scratch=$(mktemp -d)
+  trap 'rm -rf "$scratch"' RETURN
+  local as_root=()
+  if ((EUID != 0)); then as_root=(sudo -n); fi
+  for package in linux-doc-6.1 linux-doc; do
+    (cd "$scratch" && apt-get -q download "$package") && break
+  done || { "${as_root[@]}" apt-get -q update && (cd "$scratch" && apt-get -q download linux-doc-6.1 ||
+    apt-get -q download linux-doc); } || true
+  package=$(find "$scratch" -name '*.deb' | head -n 1)
+  if [[ -z $package ]]; then
+    echo "quickstart: no text: apt-get could not fetch the kernel's documentation;" \
+      "give a folder with text: ./quickstart.sh FOLDER" >&2
+    exit 1
+  fi
+  dpkg-deb -x "$package" "$scratch/unpacked"
+  sources=$(find "$scratch/unpacked" -type d -name _sources | head -n 1)
+  [[ -n $sources ]] || sources=$(find "$scratch/unpacked" -type d -name Documentation | head -n 1)
+  [[ -n $sources ]] || sources=$scratch/unpacked
+  find "$sources" -name '*.gz' -exec gunzip -f {} +
+  mkdir -p "$(dirname "$target")"
+  mv "$sources" "$target"
+}
+
+# Every tenth file is held out for evaluation. share FOLDER PART TARGET
+share() {
+  local list
+  list=$(mktemp)
+  (cd "$1" && find . -type f -size +0 | LC_ALL=C sort) |
+    awk -v part="$2" '(NR % 10 == 0) == (part == "held_out")' >"$list"
+  rm -rf "$3"
+  mkdir -p "$3"
+  tar -C "$1" -c -T "$list" --verbatim-files-from | tar -C "$3" -x
+  rm -f "$list"
+}
+
+prepare_tokens() {
+  [[ -e $job/tokens && -e $job/tokens_held_out ]] && return
+  local text=${given_text:-$job/text}
+  if [[ ! -d $text ]]; then
+    say "fetching text"
+    fetch_text "$text"
+  fi
+  say "tokenizing $text"
+  local part target
+  for part in train held_out; do
+    target=$job/tokens
+    [[ $part == train ]] || target=$job/tokens_held_out
+    share "$text" "$part" "$job/text_$part"
+    "$program" tokenize --tokenizer byte --out "$target" "$job/text_$part"
+    rm -rf "$job/text_$part"
+  done
+}
+
+# train FOLDER CONFIG OVERRIDE…
+train() {
+  local folder=$1 config=$2
+  shift 2
+  [[ -e $folder/model ]] && return
+  say "training $folder"
+  launch/mpirun.sh "$ranks" "$program" train "$config" run.folder="$folder" "$@" --resume
+}
+
+# evaluate MODEL RUN_FOLDER perplexity|recall OPTION…
+evaluate() {
+  local model=$1 json=$2/evaluation/$3.json measure=$3
+  shift 3
+  [[ -e $json ]] && return
+  say "evaluating $model"
+  launch/mpirun.sh "$ranks" "$program" eval "$measure" --model "$model" --json "$json" "$@"
+}
+
+# compare NAME MEASURE OPTION…: the base, every arm from it, and the report, in runs/NAME.
+compare() {
+  local name=$1 measure=$2 folder=runs/$1 base=configs/$1/base arm folders=()
+  shift 2
+  if [[ ! -e $base/config.json ]]; then
+    train "$folder/base" "configs/$name/base.yaml"
+    base=$folder/base/model
+  fi
+  evaluate "$base" "$folder/base" "$measure" "$@"
+  folders+=("$folder/base")
+  for arm in "${arms[@]}"; do
+    train "$folder/$arm" "configs/$name/arm.yaml" model.from="$base" initial_state.source="$arm"
+    evaluate "$folder/$arm/model" "$folder/$arm" "$measure" "$@"
+    folders+=("$folder/$arm")
+  done
+  say "report"
+  "$program" report "${folders[@]}" --out "$folder/report.html" --title "longhaul: $name"
+}
+
+prepare_tokens
+# 64 times the training length of configs/quickstart/arm.yaml and configs/recall/arm.yaml.
+compare quickstart perplexity --data "$job/tokens_held_out" --length 8192 --sequences 16 \
+  --training-length 128
+"$program" export --model "$job/state_passing/model" --format hf --out "$job/state_passing_hf"
+compare recall recall --run configs/recall/arm.yaml --length 4096 --sequences 64 \
+  --training-length 64
+say "done: $job/report.html and runs/recall/report.html"

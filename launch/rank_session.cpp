@@ -1,0 +1,96 @@
+#include "launch/rank_session.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <iostream>
+#include <sstream>
+#include <thread>
+
+#include "dist/thread_communicator.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::launch {
+
+RankSession::RankSession(int* argc, char*** argv) {
+  if (dist::launched_by_mpi()) {
+    mpi_.emplace(argc, argv);
+  } else {
+    solo_ = dist::solo_communicator();
+  }
+}
+
+void RankSession::set_time_limit(double seconds) {
+  if (mpi_) mpi_->set_time_limit(seconds);
+}
+
+void RankSession::set_activity(const std::string& activity) {
+  if (mpi_) mpi_->set_activity(activity);
+}
+
+void RankSession::fail(int exit_code, const std::string& text) {
+  const int rank = world().rank();
+  // Bad input is seen by every rank. The first one speaks and ends the job; the others wait for
+  // that end and speak only if it does not come.
+  if (rank > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500 * std::min(rank, 4)));
+  std::istringstream lines(text);
+  std::string all;
+  for (std::string line; std::getline(lines, line);) {
+    all += "longhaul: " + (mpi_ ? core::message("rank ", rank, ": ") : "") + line + "\n";
+  }
+  std::cout.flush();
+  std::cerr << all << std::flush;
+  if (mpi_) mpi_->abort(exit_code);
+  std::exit(exit_code);
+}
+
+dist::Mesh make_mesh(RankSession& session, int64_t sequence_ranks) {
+  const int ranks = session.world().size();
+  if (sequence_ranks > ranks || ranks % sequence_ranks != 0) {
+    throw core::InputError(core::message("--sequence-ranks: found ", sequence_ranks,
+                                         ", expected a divisor of the ", ranks,
+                                         ranks == 1 ? " rank started" : " ranks started"));
+  }
+  const int sequence = static_cast<int>(sequence_ranks);
+  return dist::Mesh(session.world(), {.data = ranks / sequence, .sequence = sequence});
+}
+
+class LogSession::Sink : public google::LogSink {
+ public:
+  explicit Sink(RankSession& session)
+      : prefix_(session.world().size() == 1
+                    ? "longhaul: "
+                    : core::message("longhaul: rank ", session.world().rank(), ": ")) {}
+
+  void send(google::LogSeverity severity, const char* file, const char* base_file, int line,
+            const google::LogMessageTime& time, const char* text, size_t length) override {
+    static_cast<void>(file), static_cast<void>(base_file);
+    static_cast<void>(line), static_cast<void>(time);
+    if (severity == google::GLOG_FATAL) return;  // glog itself writes these, with their place
+    const std::string kind = severity == google::GLOG_WARNING ? "warning: " : "error: ";
+    std::cerr << prefix_ + kind + std::string(text, length) + "\n" << std::flush;
+  }
+
+ private:
+  std::string prefix_;
+};
+
+LogSession::LogSession(const char* program, RankSession& session)
+    : sink_(std::make_unique<Sink>(session)) {
+  google::InitGoogleLogging(program);
+  for (int severity = google::GLOG_INFO; severity <= google::GLOG_FATAL; ++severity) {
+    google::SetLogDestination(severity, "");
+  }
+  FLAGS_minloglevel = google::GLOG_WARNING;
+  FLAGS_stderrthreshold = google::GLOG_FATAL;
+  google::AddLogSink(sink_.get());
+}
+
+LogSession::~LogSession() {
+  google::RemoveLogSink(sink_.get());
+  google::ShutdownGoogleLogging();
+}
+
+}  // namespace longhaul::launch

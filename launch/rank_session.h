@@ -1,0 +1,48 @@
+// The ranks of this job as a command sees them: MPI where mpirun started several, else one.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "dist/communicator.h"
+#include "dist/mesh.h"
+#include "dist/mpi_communicator.h"
+
+namespace longhaul::launch {
+
+class RankSession {
+ public:
+  RankSession(int* argc, char*** argv);
+
+  dist::Communicator& world() { return mpi_ ? mpi_->world() : *solo_; }
+  bool is_first() { return world().rank() == 0; }
+  int local_rank() const { return mpi_ ? mpi_->local_rank() : 0; }
+  int local_size() const { return mpi_ ? mpi_->local_size() : 1; }
+  void set_time_limit(double seconds);
+  void set_activity(const std::string& activity);
+
+  /// Ends this process, and with it the job, after one line to stderr for each line of `text`.
+  /// Ranks that met the same failure leave the telling to the first of them.
+  [[noreturn]] void fail(int exit_code, const std::string& text);
+
+ private:
+  std::optional<dist::MpiSession> mpi_;
+  std::unique_ptr<dist::Communicator> solo_;
+};
+
+/// All ranks as data × sequence; InputError where `sequence_ranks` does not divide them.
+dist::Mesh make_mesh(RankSession& session, int64_t sequence_ranks);
+
+/// glog's warnings and errors to stderr as "longhaul: rank R: …", nothing below, no files.
+class LogSession {
+ public:
+  LogSession(const char* program, RankSession& session);
+  ~LogSession();
+
+ private:
+  class Sink;
+  std::unique_ptr<Sink> sink_;
+};
+
+}  // namespace longhaul::launch

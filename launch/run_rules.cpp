@@ -1,0 +1,167 @@
+#include "launch/run_rules.h"
+
+#include <algorithm>
+#include <string>
+
+#include "kernels/core/error.h"
+#include "launch/yaml_document.h"
+
+namespace longhaul::launch {
+
+using core::message;
+
+namespace {
+
+class Rules {
+ public:
+  Rules(const RunConfig& config, YamlDocument& document) : config_(config), document_(document) {}
+
+  void check() {
+    check_model();
+    check_data();
+    check_initial_state();
+    check_parallel();
+    check_schedule();
+    check_run();
+  }
+
+ private:
+  void report(const std::string& path, const std::string& what) {
+    document_.report(document_.line_of(path), path, what);
+  }
+
+  void check_model() {
+    const auto& model = config_.model;
+    const bool shape = document_.has("model.shape");
+    if (!model.from.empty() && shape) {
+      report("model.shape", message("is given beside model.from ('", model.from,
+                                    "'), which brings its own; expected one of the two"));
+    } else if (model.from.empty() && !shape) {
+      report("model", "neither model.from (a model folder) nor model.shape is given");
+    }
+    if (model.from.empty() && shape) {
+      core::Problems problems;
+      model.shape.validate("model.shape", problems);
+      for (const auto& problem : problems) {
+        const auto colon = std::min(problem.find(": "), problem.size());
+        report(problem.substr(0, colon), problem.substr(std::min(colon + 2, problem.size())));
+      }
+    }
+  }
+
+  void check_data() {
+    const auto& data = config_.data;
+    if (data.kind == DataKind::kTokens && data.folder.empty()) {
+      report("data.folder", "is not given; data.kind tokens reads a token folder");
+    }
+    if (data.kind == DataKind::kRecall) {
+      if (!data.folder.empty()) {
+        report("data.folder", "is given, but data.kind recall makes its own data");
+      }
+      if (data.batch.length % 2 != 0) {
+        report("data.length", message("must be even for data.kind recall (pairs of key and value), "
+                                      "is ",
+                                      data.batch.length));
+      }
+    }
+    if (data.kind == DataKind::kRecall && data.recall.keys <= data.recall.reach) {
+      report("data.recall.keys", message("must be more than data.recall.reach (", data.recall.reach,
+                                         "), is ", data.recall.keys));
+    }
+    if (data.batch.sequences % data.batch.accumulation != 0) {
+      report("data.accumulation", message("must divide data.sequences (", data.batch.sequences,
+                                          "), is ", data.batch.accumulation));
+    }
+  }
+
+  void check_initial_state() {
+    const auto& state = config_.initial_state;
+    if (!state.reset_at_documents) return;
+    if (state.source != trainer::SourceKind::kTbtt) {
+      report("initial_state.reset_at_documents", "is for initial_state.source tbtt only");
+    } else if (config_.data.kind == DataKind::kRecall) {
+      report("initial_state.reset_at_documents", "data.kind recall has no documents");
+    }
+  }
+
+  // Every sequence rank must have at least one token of every segment.
+  void check_parallel() {
+    const auto& batch = config_.data.batch;
+    const int64_t ranks = config_.parallel.sequence;
+    if (batch.length / batch.segments < ranks) {
+      const bool segments = batch.length < batch.segments || ranks == 1;
+      report(segments ? "data.segments" : "parallel.sequence",
+             message("a sequence of ", batch.length, " tokens (data.length) cannot be cut into ",
+                     batch.segments, " segments (data.segments) of at least one token for each of ",
+                     ranks, " ranks (parallel.sequence)"));
+    }
+  }
+
+  void check_schedule() {
+    const auto& schedule = config_.schedule;
+    if (schedule.warmup > schedule.steps) {
+      report("schedule.warmup", message("must be at most schedule.steps (", schedule.steps,
+                                        "), is ", schedule.warmup));
+    } else if (schedule.kind == trainer::ScheduleKind::kWsd &&
+               schedule.decay_steps > schedule.steps - schedule.warmup) {
+      report("schedule.decay_steps",
+             message("must be at most the ", schedule.steps - schedule.warmup,
+                     " steps after warm-up, is ", schedule.decay_steps));
+    }
+  }
+
+  void check_run() {
+    if (config_.run.folder.empty()) {
+      report("run.folder", "is not given; everything of the run is written there");
+    }
+    if (config_.run.device == DeviceChoice::kCuda && config_.run.dtype == DTypeChoice::kF64) {
+      report("run.dtype", "fp64 is there for the cpu only, run.device is cuda");
+    }
+    const auto& evaluation = config_.evaluation;
+    if (config_.data.kind == DataKind::kRecall && !evaluation.folder.empty()) {
+      report("evaluation.folder", "is given, but data.kind recall is evaluated on its own task");
+    }
+    if (config_.data.kind == DataKind::kRecall && evaluation.length % 2 != 0) {
+      report("evaluation.length",
+             message("must be even for data.kind recall, is ", evaluation.length));
+    }
+  }
+
+  const RunConfig& config_;
+  YamlDocument& document_;
+};
+
+}  // namespace
+
+// A broken field is reported already and holds its default here, so that the rules that build on it
+// stay meaningful.
+void check_rules(const RunConfig& config, YamlDocument& document) {
+  Rules(config, document).check();
+}
+
+int64_t data_ranks(const RunConfig& config, int64_t ranks) {
+  return config.parallel.data > 0 ? config.parallel.data : ranks / config.parallel.sequence;
+}
+
+void check_against_world(const RunConfig& config, int64_t ranks) {
+  const auto& parallel = config.parallel;
+  const auto& batch = config.data.batch;
+  core::Problems problems;
+  const int64_t data = data_ranks(config, ranks);
+  if (parallel.data == 0 && ranks % parallel.sequence != 0) {
+    problems.push_back(message("parallel.sequence: must divide the ", ranks, " ranks started, is ",
+                               parallel.sequence));
+  } else if (parallel.data > 0 &&
+             (data > ranks || parallel.sequence > ranks || data * parallel.sequence != ranks)) {
+    problems.push_back(message("parallel.data: found ", data, " data ranks × ", parallel.sequence,
+                               " sequence ranks, expected their product to be the ", ranks,
+                               " ranks started"));
+  } else if ((batch.sequences / batch.accumulation) % data != 0) {
+    problems.push_back(message("data.sequences: found ", batch.sequences,
+                               ", expected a multiple of data ranks × data.accumulation (", data,
+                               " × ", batch.accumulation, ")"));
+  }
+  if (!problems.empty()) throw core::InputError(problems);
+}
+
+}  // namespace longhaul::launch

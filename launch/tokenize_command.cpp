@@ -1,0 +1,75 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "data/tokenize.h"
+#include "data/tokenizer.h"
+#include "kernels/core/error.h"
+#include "launch/command.h"
+#include "launch/command_options.h"
+#include "launch/progress_bar.h"
+
+namespace longhaul::launch {
+
+namespace {
+
+class TokenizeCommand : public Command {
+ public:
+  void describe(CLI::App& program) override {
+    command_ = program.add_subcommand(
+        "tokenize", "Turns text, .jsonl, .jsonl.gz, .jsonl.zst and folders into a token folder");
+    command_->add_option("--tokenizer", tokenizer_, "byte")->capture_default_str();
+    command_->add_option("--out", output_, "token folder to write")->required();
+    command_->add_option("--text-key", text_key_, "key of the text in .jsonl records")
+        ->capture_default_str();
+    command_
+        ->add_option("--extensions", extensions_,
+                     "endings of files taken from folders, such as .rst,.txt; default: all text")
+        ->delimiter(',');
+    command_->add_option("--minimum-bytes", minimum_bytes_, "skip shorter documents")
+        ->check(whole_number(0));
+    command_->add_option("inputs", inputs_, "files and folders")->required();
+    command_->footer(
+        "Example:\n  longhaul tokenize --out tokens --extensions .rst,.txt books notes.jsonl.zst");
+  }
+  bool chosen() const override { return command_->parsed(); }
+
+  int run(RankSession&) override {
+    const auto tokenizer = data::make_tokenizer(tokenizer_);
+    ProgressBar bar("tokenize");
+    data::TokenizeJob job;
+    job.inputs.assign(inputs_.begin(), inputs_.end());
+    job.output = output_;
+    job.text_key = text_key_;
+    job.extensions = extensions_;
+    job.minimum_bytes = minimum_bytes_;
+    job.report = [&bar](const data::TokenizeProgress& done) {
+      const double share =
+          done.bytes > 0 ? static_cast<double>(done.bytes_done) / static_cast<double>(done.bytes)
+                         : 1.0;
+      bar.show(share, core::message(done.documents, " documents, ", done.tokens, " tokens"));
+    };
+    const auto done = data::tokenize(*tokenizer, job);
+    std::cout << output_ << ": " << done.documents << " documents, " << done.tokens
+              << " tokens from " << done.files << " files";
+    if (done.short_documents > 0) std::cout << "; " << done.short_documents << " too short";
+    if (done.binary_files > 0) std::cout << "; " << done.binary_files << " files are no text";
+    std::cout << std::endl;
+    return kDone;
+  }
+
+ private:
+  CLI::App* command_ = nullptr;
+  std::string tokenizer_ = "byte";
+  std::string output_;
+  std::string text_key_ = "text";
+  std::vector<std::string> extensions_, inputs_;
+  int64_t minimum_bytes_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_tokenize_command() { return std::make_unique<TokenizeCommand>(); }
+
+}  // namespace longhaul::launch

@@ -1,0 +1,72 @@
+#include <CLI/CLI.hpp>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "launch/command.h"
+#include "launch/command_options.h"
+#include "launch/rank_session.h"
+#include "launch/run_config.h"
+#include "launch/run_data.h"
+#include "launch/run_plan.h"
+#include "launch/run_rules.h"
+#include "launch/training_run.h"
+
+namespace longhaul::launch {
+
+namespace {
+
+class TrainCommand : public Command {
+ public:
+  void describe(CLI::App& program) override {
+    command_ = program.add_subcommand("train", "Post-trains a model, or trains one from scratch");
+    command_->add_option("config", file_, "the run's YAML")->required();
+    command_->add_option("overrides", overrides_, "key.path=value: replaces a value of the YAML");
+    command_->add_flag("--resume", resume_,
+                       "continue from the newest checkpoint, or start where there is none");
+    command_->add_flag(
+        "--dry-run", dry_run_,
+        "print the resolved configuration, mesh, memory and communication; train nothing");
+    command_->add_option("--ranks", ranks_, "--dry-run: as if mpirun had started so many ranks")
+        ->check(whole_number(1));
+    command_->footer(
+        "Example:\n  mpirun -n 2 longhaul train configs/quickstart/arm.yaml "
+        "initial_state.source=state_passing run.folder=runs/state_passing");
+  }
+  bool chosen() const override { return command_->parsed(); }
+  bool uses_ranks() const override { return true; }
+
+  int run(RankSession& session) override {
+    const RunConfig config = read_run_config(file_, overrides_);
+    const int64_t started = session.world().size();
+    const int64_t ranks = dry_run_ && ranks_ > 0 ? ranks_ : started;
+    if (ranks_ > 0 && !dry_run_) throw core::InputError("--ranks: is for --dry-run only");
+    check_against_world(config, ranks);
+    const RunData data(config);
+    model::ModelConfig shape;
+    const RunConfig resolved = resolve(config, ranks, data.vocabulary(), shape);
+    const RunPlan plan = plan_run(resolved, shape, ranks);
+    if (dry_run_) {
+      if (session.is_first()) {
+        std::cout << to_yaml(resolved) << "\n"
+                  << "data           " << data.description() << "\n"
+                  << launch::describe(plan, resolved) << std::flush;
+      }
+      return kDone;
+    }
+    return run_training(session, {.config = resolved, .shape = shape, .plan = plan}, resume_);
+  }
+
+ private:
+  CLI::App* command_ = nullptr;
+  std::string file_;
+  std::vector<std::string> overrides_;
+  bool resume_ = false, dry_run_ = false;
+  int64_t ranks_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_train_command() { return std::make_unique<TrainCommand>(); }
+
+}  // namespace longhaul::launch

@@ -1,0 +1,133 @@
+#include "launch/training_run.h"
+
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "launch/command.h"
+#include "launch/command_options.h"
+#include "launch/interruption.h"
+#include "launch/peak_flops.h"
+#include "launch/rank_session.h"
+#include "launch/run_data.h"
+#include "launch/run_folder.h"
+#include "model/checkpoint/model_folder.h"
+#include "model/init.h"
+#include "trainer/trainer.h"
+#include "trainer/training_checkpoint.h"
+
+namespace longhaul::launch {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+trainer::TrainerConfig trainer_config(const RunConfig& config, double peak_flops) {
+  trainer::TrainerConfig parts;
+  parts.initial_state = config.initial_state;
+  parts.optimizer = config.optimizer;
+  parts.schedule = config.schedule;
+  parts.batch = config.data.batch;
+  parts.checkpoint = config.checkpoint;
+  parts.exchange = config.parallel.exchange;
+  parts.full_gradient = config.parallel.gradient == GradientMode::kFull;
+  parts.bucket_bytes = static_cast<int64_t>(config.parallel.bucket_mib * (1 << 20));
+  parts.seed = static_cast<uint64_t>(config.run.seed);
+  parts.log_every = config.run.log_every;
+  parts.evaluate_every = config.evaluation.every;
+  parts.peak_flops = peak_flops;
+  parts.configuration_hash = computation_hash(config);
+  return parts;
+}
+
+std::unique_ptr<model::LanguageModel> make_model(core::Context& context, const TrainingRun& run,
+                                                 bool continued) {
+  auto model = std::make_unique<model::LanguageModel>(context, run.shape,
+                                                      element_type(run.config.run.dtype));
+  if (continued) return model;  // the checkpoint brings the parameters
+  if (run.config.model.from.empty()) {
+    model::initialize(*model, static_cast<uint64_t>(run.config.run.seed));
+  } else {
+    model::load_parameters(run.config.model.from, *model);
+  }
+  return model;
+}
+
+void print_map(const TrainingRun& run, const core::Context& context, const RunData& data) {
+  const auto& config = run.config;
+  const auto exchange = static_cast<size_t>(config.parallel.exchange);
+  std::cout << "data           " << data.description() << "\n"
+            << describe(run.plan, config) << "device         " << core::name_of(context.device())
+            << ", " << context.threads() << (context.threads() == 1 ? " thread" : " threads")
+            << " a rank, " << core::name_of(element_type(config.run.dtype)) << "\n"
+            << "exchange       " << enum_names(config.parallel.exchange)[exchange] << "\n"
+            << "h0 from        "
+            << enum_names(
+                   config.initial_state.source)[static_cast<size_t>(config.initial_state.source)]
+            << "\n"
+            << "run folder     " << config.run.folder << ", configuration " << std::hex
+            << computation_hash(config) << std::dec << std::endl;
+}
+
+std::vector<std::pair<std::string, double>> numbers_of(const eval::PositionCurve& curve) {
+  std::vector<std::pair<std::string, double>> numbers{
+      {"loss", curve.loss}, {"perplexity", curve.perplexity}, {"accuracy", curve.accuracy}};
+  if (!curve.buckets.empty()) numbers.emplace_back("loss_at_end", curve.buckets.back().loss);
+  return numbers;
+}
+
+}  // namespace
+
+int run_training(RankSession& session, const TrainingRun& run, bool resume) {
+  const RunConfig& config = run.config;
+  const fs::path folder = config.run.folder;
+  session.set_time_limit(config.parallel.time_limit_s);
+  session.set_activity("start");
+  const dist::Mesh mesh(session.world(), run.plan.mesh);
+  core::Context context(choose_device(config.run.device, session),
+                        choose_threads(config.parallel.threads, session));
+  const RunData data(config);
+  if (session.is_first()) {
+    prepare_run_folder(config, resume);
+    print_map(run, context, data);
+  }
+  session.world().barrier();
+
+  const bool continued = resume && trainer::newest_checkpoint(folder).has_value();
+  const auto model = make_model(context, run, continued);
+  const auto batches = data.batches(
+      {.data_ranks = mesh.shape().data, .data_rank = mesh.data_rank(), .rows = run.plan.rows});
+  catch_interruptions();
+  trainer::TrainerParts parts{
+      .context = context,
+      .mesh = mesh,
+      .model = *model,
+      .batches = *batches,
+      .run_folder = folder,
+      .evaluate = nullptr,
+      .interrupted = [] { return interrupted(); },
+      .activity = [&session](const std::string& what) { session.set_activity(what); }};
+  if (config.evaluation.every > 0) {
+    parts.evaluate = [&](int64_t) { return numbers_of(data.evaluate(mesh, *model)); };
+  }
+  const double peak = measure_peak_flops(context, model->dtype());
+  if (trainer::train(trainer_config(config, peak), parts, resume) ==
+      trainer::Ending::kInterrupted) {
+    if (session.is_first()) {
+      std::cout << "interrupted: saved in " << folder.string() << ", continue with --resume"
+                << std::endl;
+    }
+    return kInterrupted;
+  }
+  if (session.is_first()) {
+    model::save_model(*model, folder / "model");
+    std::cout << "final model    " << (folder / "model").string() << std::endl;
+  }
+  session.world().barrier();
+  return kDone;
+}
+
+}  // namespace longhaul::launch

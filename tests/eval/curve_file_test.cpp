@@ -1,0 +1,105 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+
+#include "eval/perplexity.h"
+#include "kernels/core/error.h"
+#include "tests/eval/scratch_folder.h"
+
+namespace longhaul::eval {
+namespace {
+
+PositionCurve some_curve() {
+  PositionCurve curve{.task = "text",
+                      .model = "base \"model\"",
+                      .length = 3,
+                      .sequences = 2,
+                      .training_length = 2,
+                      .whole_documents = int64_t{1} << 53,
+                      .inside_documents = false,
+                      .loss = 0.1 + 0.2,
+                      .perplexity = 1e300,
+                      .accuracy = 0};
+  curve.buckets = log_buckets(3);
+  curve.buckets[0] = {0, 1, (int64_t{1} << 53) + 1, 1.0 / 3, 1e-17, 0.25, 0.125};
+  curve.buckets[1].loss = std::numeric_limits<double>::quiet_NaN();
+  curve.buckets[2].loss = std::numeric_limits<double>::infinity();
+  curve.states = {{1, -0.5, 2, 3, {1.5, 2.5}}, {3, 0, 0, 0, {}}};
+  return curve;
+}
+
+std::string what_of(const std::filesystem::path& file) {
+  try {
+    read_curve(file);
+  } catch (const core::InputError& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(CurveFile, ComesBackExactly) {
+  const testing::ScratchFolder scratch;
+  const auto file = scratch.path() / "curve.json";
+  const PositionCurve before = some_curve();
+  write_curve(file, before);
+  write_curve(file, before);  // replaces
+  const PositionCurve after = read_curve(file);
+  EXPECT_EQ(after.task, before.task);
+  EXPECT_EQ(after.model, before.model);
+  EXPECT_EQ(after.length, before.length);
+  EXPECT_EQ(after.sequences, before.sequences);
+  EXPECT_EQ(after.training_length, before.training_length);
+  EXPECT_EQ(after.whole_documents, before.whole_documents);
+  EXPECT_EQ(after.inside_documents, before.inside_documents);
+  EXPECT_EQ(after.loss, before.loss);
+  EXPECT_EQ(after.perplexity, before.perplexity);
+  ASSERT_EQ(after.buckets.size(), 3u);
+  EXPECT_EQ(after.buckets[0].count, before.buckets[0].count);
+  EXPECT_EQ(after.buckets[0].loss, before.buckets[0].loss);
+  EXPECT_EQ(after.buckets[0].loss_error, before.buckets[0].loss_error);
+  EXPECT_EQ(after.buckets[0].accuracy, before.buckets[0].accuracy);
+  EXPECT_EQ(after.buckets[0].accuracy_error, before.buckets[0].accuracy_error);
+  EXPECT_TRUE(std::isnan(after.buckets[1].loss));
+  EXPECT_TRUE(std::isinf(after.buckets[2].loss));
+  ASSERT_EQ(after.states.size(), 2u);
+  EXPECT_EQ(after.states[0].position, 1);
+  EXPECT_EQ(after.states[0].mean, -0.5);
+  EXPECT_EQ(after.states[0].deviation, 2);
+  EXPECT_EQ(after.states[0].norm, 3);
+  EXPECT_EQ(after.states[0].layer_deviation, (std::vector<double>{1.5, 2.5}));
+}
+
+TEST(CurveFile, SaysWhatIsWrong) {
+  const testing::ScratchFolder scratch;
+  EXPECT_NE(what_of(scratch.path() / "none.json").find("none.json"), std::string::npos);
+  EXPECT_NE(what_of(scratch.write("a.json", "{\"task\":")).find("a.json: not an evaluation"),
+            std::string::npos);
+  EXPECT_NE(what_of(scratch.write("b.json", "{}")).find("format_version is 0"), std::string::npos);
+  EXPECT_NE(what_of(scratch.write("c.json", R"({"format_version":1,"task":"text"})"))
+                .find("has no buckets"),
+            std::string::npos);
+  const std::string hole = R"({"format_version":1,"task":"text","length":4,"buckets":[
+      {"begin":0,"end":1},{"begin":2,"end":4}]})";
+  EXPECT_NE(what_of(scratch.write("d.json", hole)).find("does not continue at position 1"),
+            std::string::npos);
+  const std::string task = R"({"format_version":1,"task":"<b>","length":1,"buckets":[{"end":1}]})";
+  EXPECT_NE(what_of(scratch.write("e.json", task)).find("task is '<b>'"), std::string::npos);
+  const std::string later = R"({"format_version":1,"task":"text","length":1,"new_field":3,
+      "buckets":[{"end":1}]})";
+  EXPECT_EQ(what_of(scratch.write("f.json", later)), "");
+}
+
+TEST(CurveTable, MarksTheTrainingLengthAndEmptyBuckets) {
+  PositionCurve curve = some_curve();
+  curve.buckets[1].loss = std::log(8.0);
+  curve.buckets[1].count = 4;
+  const std::string table = format_table(curve);
+  EXPECT_NE(table.find("past the training length, 2"), std::string::npos) << table;
+  EXPECT_LT(table.find(" 8 "), table.find("past the training length")) << table;
+  EXPECT_NE(table.find("cross document borders"), std::string::npos) << table;
+  EXPECT_NE(table.find("0       -        -"), std::string::npos) << table;
+}
+
+}  // namespace
+}  // namespace longhaul::eval

@@ -1,0 +1,312 @@
+#include "eval/perplexity.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <mutex>
+
+#include "data/samplers.h"
+#include "dist/thread_communicator.h"
+#include "kernels/core/error.h"
+#include "kernels/core/random.h"
+#include "model/init.h"
+#include "tests/eval/scratch_folder.h"
+#include "tests/support/random_tensor.h"
+
+namespace longhaul::eval {
+namespace {
+
+constexpr int64_t kVocabulary = 13;
+
+model::ModelConfig tiny_config(int64_t vocabulary) {
+  model::ModelConfig config;
+  config.vocabulary = vocabulary;
+  config.width = 12;
+  config.layers = 2;
+  config.heads = 2;
+  config.head_dim = 8;
+  config.state_dim = 4;
+  config.chunk = 8;
+  return config;
+}
+
+/// Tokens in which documents are long, so that every window lies inside one.
+std::filesystem::path write_tokens(const testing::ScratchFolder& scratch, int64_t document_length) {
+  const std::filesystem::path folder = scratch.path() / "tokens";
+  data::TokenFolderWriter writer(
+      folder, {.tokenizer = "byte", .vocabulary = kVocabulary, .end_of_document = 0});
+  core::RandomStream random({.seed = 5});
+  for (int document = 0; document < 3; ++document) {
+    std::vector<int32_t> tokens(static_cast<size_t>(document_length));
+    for (int32_t& token : tokens) token = 1 + static_cast<int32_t>(random.below(kVocabulary - 1));
+    writer.add_document(tokens);
+  }
+  writer.finish();
+  return folder;
+}
+
+struct Labelled {
+  std::vector<int32_t> tokens, labels;
+};
+
+/// The plain way: every sequence in one whole forward pass; states from a pass over each prefix.
+PositionCurve plain_curve(model::LanguageModel& model, const std::vector<Labelled>& sequences) {
+  core::Context& context = model.context();
+  const auto length = static_cast<int64_t>(sequences.front().tokens.size());
+  const auto n = static_cast<double>(sequences.size());
+  PositionCurve curve{.length = length};
+  std::vector<std::vector<double>> losses, hits;
+  for (const Labelled& sequence : sequences) {
+    const core::Shape shape{1, length};
+    const auto tokens = core::Tensor::from(context, sequence.tokens, shape);
+    const auto labels = core::Tensor::from(context, sequence.labels, shape);
+    const core::Tensor loss(context, core::DType::kF64, shape);
+    const core::Tensor predicted(context, core::DType::kI32, shape);
+    model.forward({.tokens = tokens, .labels = labels, .loss = loss, .predicted = predicted});
+    losses.push_back(testing::values_of(loss));
+    hits.push_back(testing::values_of(predicted));
+    for (size_t i = 0; i < sequence.labels.size(); ++i) {
+      hits.back()[i] = hits.back()[i] == sequence.labels[i];
+    }
+  }
+  for (Bucket bucket : log_buckets(length)) {
+    std::vector<double> means;
+    double loss = 0, hit = 0;
+    for (size_t s = 0; s < sequences.size(); ++s) {
+      double sum = 0, count = 0;
+      for (auto p = static_cast<size_t>(bucket.begin); p < static_cast<size_t>(bucket.end); ++p) {
+        if (sequences[s].labels[p] < 0) continue;
+        sum += losses[s][p];
+        hit += hits[s][p];
+        count += 1;
+      }
+      loss += sum;
+      bucket.count += static_cast<int64_t>(count);
+      if (count > 0) means.push_back(sum / count);
+    }
+    if (bucket.count > 0) {
+      bucket.loss = loss / static_cast<double>(bucket.count);
+      bucket.accuracy = hit / static_cast<double>(bucket.count);
+    }
+    if (means.size() > 1) {
+      const auto m = static_cast<double>(means.size());
+      double sum = 0, squares = 0;
+      for (double mean : means) sum += mean;
+      for (double mean : means) squares += std::pow(mean - sum / m, 2);
+      bucket.loss_error = std::sqrt(squares / (m - 1)) / std::sqrt(m);
+    }
+    curve.buckets.push_back(bucket);
+
+    StatePoint point{.position = bucket.end};
+    double sum = 0, squares = 0, count = 0;
+    std::vector<double> layer_sum(2), layer_squares(2), layer_count(2);
+    for (const Labelled& sequence : sequences) {
+      const std::vector<int32_t> prefix(sequence.tokens.begin(),
+                                        sequence.tokens.begin() + bucket.end);
+      const auto tokens = core::Tensor::from(context, prefix, {1, bucket.end});
+      model::RecurrentState state = model.make_state(1);
+      model.forward({.tokens = tokens, .final_state = &state});
+      for (size_t i = 0; i < state.size(); ++i) {
+        const model::StateSpec& spec = model.state_specs()[i];
+        if (spec.kind != model::StateKind::kRecurrent) continue;
+        const auto layer = static_cast<size_t>(spec.layer);
+        for (double x : testing::values_of(state[i])) {
+          sum += x, squares += x * x, count += 1;
+          layer_sum[layer] += x, layer_squares[layer] += x * x, layer_count[layer] += 1;
+        }
+      }
+    }
+    point.mean = sum / count;
+    point.deviation = std::sqrt(squares / count - point.mean * point.mean);
+    point.norm = std::sqrt(squares / n / 2);
+    for (size_t l = 0; l < 2; ++l) {
+      const double mean = layer_sum[l] / layer_count[l];
+      point.layer_deviation.push_back(std::sqrt(layer_squares[l] / layer_count[l] - mean * mean));
+    }
+    curve.states.push_back(point);
+  }
+  return curve;
+}
+
+void expect_near(double found, double expected, const std::string& what) {
+  EXPECT_NEAR(found, expected, 1e-10 * std::max(1.0, std::abs(expected))) << what;
+}
+
+void expect_same(const PositionCurve& found, const PositionCurve& expected) {
+  ASSERT_EQ(found.buckets.size(), expected.buckets.size());
+  for (size_t i = 0; i < expected.buckets.size(); ++i) {
+    const Bucket &a = found.buckets[i], &b = expected.buckets[i];
+    const std::string where = "bucket from " + std::to_string(b.begin);
+    EXPECT_EQ(a.begin, b.begin);
+    EXPECT_EQ(a.end, b.end);
+    EXPECT_EQ(a.count, b.count) << where;
+    expect_near(a.loss, b.loss, where);
+    expect_near(a.loss_error, b.loss_error, where);
+    expect_near(a.accuracy, b.accuracy, where);
+  }
+  ASSERT_EQ(found.states.size(), expected.states.size());
+  for (size_t i = 0; i < expected.states.size(); ++i) {
+    const StatePoint &a = found.states[i], &b = expected.states[i];
+    const std::string where = "state at " + std::to_string(b.position);
+    EXPECT_EQ(a.position, b.position);
+    expect_near(a.mean, b.mean, where);
+    expect_near(a.deviation, b.deviation, where);
+    expect_near(a.norm, b.norm, where);
+    ASSERT_EQ(a.layer_deviation.size(), b.layer_deviation.size());
+    for (size_t l = 0; l < b.layer_deviation.size(); ++l) {
+      expect_near(a.layer_deviation[l], b.layer_deviation[l], where);
+    }
+  }
+}
+
+enum class Task { kText, kRecall };
+
+const data::RecallTask kRecall{.keys = 6, .values = 5, .reach = 4};
+
+struct Way {
+  std::string name;
+  dist::MeshShape mesh;
+  int64_t piece, batch;
+};
+
+/// Of rank 0; all ranks must have found the same bits.
+PositionCurve evaluate(Task task, const std::filesystem::path& folder, const Way& way,
+                       CurveOptions options) {
+  options.piece = way.piece;
+  options.batch = way.batch;
+  std::mutex mutex;
+  std::vector<PositionCurve> curves;
+  dist::run_thread_ranks(way.mesh.data * way.mesh.sequence, [&](dist::Communicator& world) {
+    const dist::Mesh mesh(world, way.mesh);
+    core::Context context({}, 1);
+    model::LanguageModel model(context, tiny_config(kVocabulary), core::DType::kF64);
+    model::initialize(model, 3);
+    PositionCurve curve = task == Task::kText
+                              ? evaluate_text(mesh, model, data::TokenFolder(folder), options)
+                              : evaluate_recall(mesh, model, kRecall, options);
+    const std::lock_guard lock(mutex);
+    curves.push_back(std::move(curve));
+  });
+  for (const PositionCurve& curve : curves) {
+    EXPECT_EQ(curve.loss, curves.front().loss);
+    EXPECT_EQ(curve.states.back().deviation, curves.front().states.back().deviation);
+  }
+  return curves.front();
+}
+
+class CurveOnMesh : public ::testing::TestWithParam<Way> {};
+
+TEST_P(CurveOnMesh, TextEqualsOneWholeForwardPass) {
+  const testing::ScratchFolder scratch;
+  const auto path = write_tokens(scratch, 300);
+  const CurveOptions options{.length = 100, .sequences = 5, .training_length = 32, .seed = 9};
+  const PositionCurve curve = evaluate(Task::kText, path, GetParam(), options);
+
+  const data::TokenFolder folder(path);
+  std::vector<Labelled> sequences;
+  for (int64_t begin : data::find_long_windows(folder, 100, 5, 9).begins) {
+    std::vector<int32_t> window(101);
+    folder.read(begin, window);
+    sequences.push_back({.tokens = {window.begin(), window.end() - 1},
+                         .labels = {window.begin() + 1, window.end()}});
+  }
+  core::Context context({}, 1);
+  model::LanguageModel model(context, tiny_config(kVocabulary), core::DType::kF64);
+  model::initialize(model, 3);
+  expect_same(curve, plain_curve(model, sequences));
+  EXPECT_EQ(curve.task, "text");
+  EXPECT_EQ(curve.training_length, 32);
+  EXPECT_TRUE(curve.inside_documents);
+  EXPECT_EQ(curve.whole_documents, 3);
+  EXPECT_NEAR(curve.perplexity, std::exp(curve.loss), 1e-9);
+}
+
+TEST_P(CurveOnMesh, RecallEqualsOneWholeForwardPass) {
+  const CurveOptions options{.length = 74, .sequences = 5, .seed = 11};
+  const PositionCurve curve = evaluate(Task::kRecall, "", GetParam(), options);
+  std::vector<Labelled> sequences;
+  int64_t labels = 0;
+  for (uint64_t s = 0; s < 5; ++s) {
+    Labelled sequence{.tokens = std::vector<int32_t>(74), .labels = std::vector<int32_t>(74)};
+    data::RecallStream(kRecall, 11, s).next(74, sequence.tokens.data(), sequence.labels.data());
+    for (int32_t label : sequence.labels) labels += label >= 0;
+    sequences.push_back(std::move(sequence));
+  }
+  core::Context context({}, 1);
+  model::LanguageModel model(context, tiny_config(kVocabulary), core::DType::kF64);
+  model::initialize(model, 3);
+  expect_same(curve, plain_curve(model, sequences));
+  int64_t counted = 0;
+  for (const Bucket& bucket : curve.buckets) counted += bucket.count;
+  EXPECT_EQ(counted, labels);
+  EXPECT_GT(counted, 20);
+  EXPECT_LT(counted, 5 * 74 / 2);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Ways, CurveOnMesh,
+    ::testing::Values(Way{"Whole", {1, 1}, 1000, 8}, Way{"OddPieces", {1, 1}, 7, 2},
+                      Way{"SingleTokens", {1, 1}, 1, 5}, Way{"TwoSequenceRanks", {1, 2}, 16, 2},
+                      Way{"ThreeSequenceRanks", {1, 3}, 23, 8}, Way{"TwoDataRanks", {2, 1}, 32, 2},
+                      Way{"SixDataRanks", {6, 1}, 32, 2}, Way{"DataTimesSequence", {2, 2}, 25, 1}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(Curve, MemoryDoesNotGrowWithLength) {
+  const auto communicator = dist::solo_communicator();
+  const dist::Mesh mesh(*communicator, {});
+  const auto peak = [&](int64_t length) {
+    core::Context context({}, 1);
+    model::LanguageModel model(context, tiny_config(kVocabulary));
+    model::initialize(model, 3);
+    context.pool().reset_peak();
+    evaluate_recall(mesh, model, kRecall, {.length = length, .sequences = 2, .piece = 64});
+    return context.pool().peak_bytes();
+  };
+  EXPECT_EQ(peak(512), peak(8 * 512));
+}
+
+TEST(Curve, WithoutStatesNoPieceIsCutAndProgressEndsAtOne) {
+  const auto communicator = dist::solo_communicator();
+  const dist::Mesh mesh(*communicator, {});
+  core::Context context({}, 1);
+  model::LanguageModel model(context, tiny_config(kVocabulary));
+  model::initialize(model, 3);
+  std::vector<double> shares;
+  const PositionCurve curve =
+      evaluate_recall(mesh, model, kRecall,
+                      {.length = 96,
+                       .sequences = 3,
+                       .piece = 48,
+                       .batch = 2,
+                       .states = false,
+                       .progress = [&](double share) { shares.push_back(share); }});
+  EXPECT_TRUE(curve.states.empty());
+  ASSERT_EQ(shares.size(), 4u);  // two pieces of two batches
+  EXPECT_NEAR(shares[0], 1.0 / 3, 1e-12);
+  EXPECT_NEAR(shares[3], 1, 1e-12);
+  for (const Bucket& bucket : curve.buckets) EXPECT_EQ(bucket.count == 0, bucket.loss == 0);
+}
+
+TEST(Curve, RefusesWhatItCannotDo) {
+  const auto communicator = dist::solo_communicator();
+  const dist::Mesh mesh(*communicator, {});
+  core::Context context({}, 1);
+  model::LanguageModel model(context, tiny_config(8));
+  try {
+    evaluate_recall(mesh, model, kRecall, {.length = 0, .sequences = 1, .piece = -1});
+    FAIL();
+  } catch (const core::InputError& error) {
+    EXPECT_EQ(error.problems().size(), 2u) << error.what();
+  }
+  try {
+    evaluate_recall(mesh, model, kRecall, {.length = 8});
+    FAIL();
+  } catch (const core::InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("vocabulary of 11, the model's has 8"),
+              std::string::npos)
+        << error.what();
+  }
+}
+
+}  // namespace
+}  // namespace longhaul::eval

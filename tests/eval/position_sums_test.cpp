@@ -1,0 +1,70 @@
+#include "eval/position_sums.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace longhaul::eval {
+namespace {
+
+TEST(LogBuckets, CoverEveryPositionOnce) {
+  for (int64_t length : {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 100, 4096, 100000}) {
+    int64_t position = 0;
+    for (const Bucket& bucket : log_buckets(length)) {
+      EXPECT_EQ(bucket.begin, position);
+      EXPECT_GT(bucket.end, bucket.begin);
+      position = bucket.end;
+    }
+    EXPECT_EQ(position, length);
+  }
+}
+
+TEST(LogBuckets, EdgesArePowersOfTwoAndHalfWayBetween) {
+  std::vector<int64_t> ends;
+  for (const Bucket& bucket : log_buckets(70)) ends.push_back(bucket.end);
+  EXPECT_EQ(ends, (std::vector<int64_t>{1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 70}));
+}
+
+TEST(LogBuckets, LengthsNearTheLargestIntegerDoNotOverflow) {
+  const auto buckets = log_buckets(int64_t{1} << 61);
+  EXPECT_EQ(buckets.back().end, int64_t{1} << 61);
+  EXPECT_LT(buckets.size(), 130u);
+}
+
+TEST(PositionSums, MeansErrorsAndAccuracyOfTwoSequences) {
+  PositionSums sums(2, 4, {});
+  const std::vector<int32_t> labels{5, -1, 6, 7}, hit{5, 9, 0, 7}, none{0, 0, 0, 0};
+  const std::vector<double> first{1, 100, 2, 4}, second{3, 100, 2, 8};
+  sums.add({.sequence = 0, .position = 0, .labels = labels, .predicted = hit, .losses = first});
+  sums.add({.sequence = 1, .position = 0, .labels = labels, .predicted = none, .losses = second});
+  PositionCurve curve;
+  sums.finish(true, curve);
+  ASSERT_EQ(curve.buckets.size(), 4u);
+  EXPECT_EQ(curve.buckets[0].count, 2);
+  EXPECT_DOUBLE_EQ(curve.buckets[0].loss, 2);
+  EXPECT_DOUBLE_EQ(curve.buckets[0].loss_error, 1);  // deviation √2, over √2
+  EXPECT_DOUBLE_EQ(curve.buckets[0].accuracy, 0.5);
+  EXPECT_DOUBLE_EQ(curve.buckets[0].accuracy_error, 0.5);
+  EXPECT_EQ(curve.buckets[1].count, 0);
+  EXPECT_EQ(curve.buckets[1].loss, 0);
+  EXPECT_DOUBLE_EQ(curve.buckets[3].loss, 6);
+  EXPECT_DOUBLE_EQ(curve.buckets[3].loss_error, 2);
+  EXPECT_DOUBLE_EQ(curve.loss, 20.0 / 6);
+  EXPECT_DOUBLE_EQ(curve.accuracy, 2.0 / 6);
+  EXPECT_TRUE(curve.states.empty());  // a model without recurrent states
+}
+
+TEST(PositionSums, LostLossIsNotHidden) {
+  PositionSums sums(1, 2, {});
+  const std::vector<int32_t> labels{1, 1};
+  const std::vector<double> losses{1, std::nan("")};
+  sums.add({.sequence = 0, .position = 0, .labels = labels, .predicted = labels, .losses = losses});
+  PositionCurve curve;
+  sums.finish(true, curve);
+  EXPECT_EQ(curve.buckets[0].loss, 1);
+  EXPECT_TRUE(std::isnan(curve.buckets[1].loss));
+  EXPECT_TRUE(std::isnan(curve.loss));
+}
+
+}  // namespace
+}  // namespace longhaul::eval

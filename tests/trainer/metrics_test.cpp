@@ -1,0 +1,152 @@
+#include "trainer/metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <fstream>
+#include <limits>
+
+#include "kernels/core/error.h"
+#include "tests/model/scratch_folder.h"
+
+namespace longhaul::trainer {
+namespace {
+
+using testing::content_of;
+using ::testing::HasSubstr;
+using testing::ScratchFolder;
+
+void append(const std::filesystem::path& file, const std::string& text) {
+  std::ofstream(file, std::ios::binary | std::ios::app) << text;
+}
+
+Record train_record(int64_t step) {
+  return {.kind = "train",
+          .step = step,
+          .tokens = step * 1000,
+          .values = {{"loss", 1.0 / 3 + static_cast<double>(step)}, {"gradient_norm", 0.1}},
+          .text = {}};
+}
+
+TEST(Metrics, RecordsComeBackExactly) {
+  const ScratchFolder folder;
+  const double tiny = std::numeric_limits<double>::denorm_min();
+  const std::vector<Record> written = {
+      {"train", 1, int64_t{1} << 60, {{"loss", 0.1 + 0.2}, {"rate", tiny}, {"skipped", 0}}, ""},
+      {"evaluation", 1, 5, {{"loss", -1.0 / 3}, {"perplexity at 4096", 1e300}, {"b", -0.0}}, ""},
+      {"event", 2, 6, {}, "a \"text\"\nwith μ and \\ in it"}};
+  {
+    MetricsWriter writer(folder.path(), -1);
+    for (const Record& record : written) writer.write(record);
+  }
+  const std::vector<Record> read = read_metrics(folder.path() / "metrics.jsonl");
+  ASSERT_EQ(read.size(), written.size());
+  for (size_t i = 0; i < read.size(); ++i) {
+    EXPECT_EQ(read[i].kind, written[i].kind);
+    EXPECT_EQ(read[i].step, written[i].step);
+    EXPECT_EQ(read[i].tokens, written[i].tokens);
+    EXPECT_EQ(read[i].values, written[i].values);
+    EXPECT_EQ(read[i].text, written[i].text);
+  }
+}
+
+TEST(Metrics, NumbersThatAreNotFiniteComeBack) {
+  const ScratchFolder folder;
+  const double infinity = std::numeric_limits<double>::infinity();
+  MetricsWriter writer(folder.path(), -1);
+  writer.write({"train", 1, 0, {{"loss", std::nan("")}, {"rate", -infinity}, {"x", infinity}}, ""});
+  writer.flush();
+  const auto values = read_metrics(folder.path() / "metrics.jsonl").at(0).values;
+  ASSERT_EQ(values.size(), 3u);
+  EXPECT_TRUE(std::isnan(values[0].second));
+  EXPECT_EQ(values[1].second, -infinity);
+  EXPECT_EQ(values[2].second, infinity);
+}
+
+TEST(Metrics, ALineIsOneFlatObject) {
+  const ScratchFolder folder;
+  MetricsWriter writer(folder.path(), -1);
+  writer.write({"train", 3, 96, {{"loss", 0.25}, {"gradient_norm", 2}}, ""});
+  EXPECT_EQ(content_of(folder.path() / "metrics.jsonl"),
+            "{\"kind\":\"train\",\"step\":\"3\",\"tokens\":\"96\",\"loss\":0.25,"
+            "\"gradient_norm\":2}\n");
+}
+
+TEST(Metrics, AreVisibleAtOnce) {
+  const ScratchFolder folder;
+  MetricsWriter writer(folder.path(), -1);
+  writer.write(train_record(1));
+  EXPECT_EQ(read_metrics(folder.path() / "metrics.jsonl").size(), 1u);
+}
+
+TEST(Metrics, ANewRunBeginsAnew) {
+  const ScratchFolder folder;
+  append(folder.path() / "metrics.jsonl", "rubbish\n");
+  MetricsWriter(folder.path(), -1).write(train_record(1));
+  EXPECT_EQ(read_metrics(folder.path() / "metrics.jsonl").size(), 1u);
+}
+
+TEST(Metrics, ResumptionDropsLaterStepsAndATornLine) {
+  const ScratchFolder folder;
+  const auto file = folder.path() / "metrics.jsonl";
+  {
+    MetricsWriter writer(folder.path(), -1);
+    for (int64_t step = 1; step <= 5; ++step) writer.write(train_record(step));
+  }
+  const std::string uninterrupted = content_of(file);
+  append(file, "{\"kind\":\"train\",\"step\":\"6\",\"lo");
+  {
+    MetricsWriter writer(folder.path(), 3);
+    EXPECT_EQ(read_metrics(file).size(), 3u);
+    writer.write(train_record(4));
+    writer.write(train_record(5));
+  }
+  EXPECT_EQ(content_of(file), uninterrupted);
+}
+
+TEST(Metrics, ResumptionWithoutAFileBeginsOne) {
+  const ScratchFolder folder;
+  MetricsWriter(folder.path(), 7).write(train_record(8));
+  EXPECT_EQ(read_metrics(folder.path() / "metrics.jsonl").at(0).step, 8);
+}
+
+TEST(Metrics, ATornLastLineIsLeftOutInReading) {
+  const ScratchFolder folder;
+  MetricsWriter(folder.path(), -1).write(train_record(1));
+  append(folder.path() / "metrics.jsonl", "{\"kind\":\"train\",\"step\":\"2\"}");
+  EXPECT_EQ(read_metrics(folder.path() / "metrics.jsonl").size(), 1u);
+}
+
+TEST(Metrics, ADamagedLineIsNamed) {
+  const ScratchFolder folder;
+  const auto file = folder.path() / "metrics.jsonl";
+  for (const std::string damaged : {"{\"kind\":", "[1]", "\x01\xff", "{\"step\":\"x\"}"}) {
+    std::filesystem::remove(file);
+    MetricsWriter(folder.path(), -1).write(train_record(1));
+    append(file, damaged + "\n");
+    try {
+      read_metrics(file);
+      ADD_FAILURE() << damaged;
+    } catch (const core::InputError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl:2:")) << damaged;
+    }
+  }
+}
+
+TEST(Metrics, FieldsOfLaterVersionsAreNoError) {
+  const ScratchFolder folder;
+  const auto file = folder.path() / "metrics.jsonl";
+  append(file, "{\"kind\":\"train\",\"step\":\"2\",\"loss\":1,\"new\":{\"a\":[1]}}\n");
+  const auto records = read_metrics(file);
+  ASSERT_EQ(records.size(), 1u);
+  EXPECT_EQ(records[0].values.size(), 1u);
+}
+
+TEST(Metrics, AMissingFileIsNamed) {
+  const ScratchFolder folder;
+  EXPECT_THROW(read_metrics(folder.path() / "metrics.jsonl"), core::InputError);
+}
+
+}  // namespace
+}  // namespace longhaul::trainer

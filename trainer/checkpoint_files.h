@@ -1,0 +1,60 @@
+// Names and contents of the files of a training checkpoint.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "dist/mesh.h"
+#include "model/checkpoint/safetensors.h"
+#include "trainer/training_checkpoint.h"
+
+namespace longhaul::trainer {
+
+inline constexpr const char* kManifestFile = "manifest.json";
+inline constexpr const char* kOptimizerFile = "optimizer.safetensors";
+
+std::filesystem::path checkpoints_folder(const std::filesystem::path& run_folder);
+std::filesystem::path checkpoint_folder(const std::filesystem::path& run_folder, int64_t step);
+std::string source_file(int data_rank);
+
+/// Size and checksum of a file.
+struct FileCheck {
+  std::string name;
+  int64_t bytes = 0;
+  uint32_t crc32c = 0;
+};
+FileCheck check_of(const std::filesystem::path& file);
+
+/// Everything of a training checkpoint but tensors.
+struct CheckpointManifest {
+  int64_t step = 0, micro_step = 0, tokens = 0, skipped = 0, skipped_in_row = 0;
+  int64_t optimizer_steps = 0;
+  std::string data_position;
+  dist::MeshShape mesh;
+  uint64_t configuration_hash = 0;
+  std::vector<FileCheck> files;
+
+  /// InputError naming every file that is not the one that was written.
+  void verify(const std::filesystem::path& folder) const;
+};
+void write_manifest(const std::filesystem::path& folder, const CheckpointManifest& manifest);
+CheckpointManifest read_manifest(const std::filesystem::path& folder);
+
+/// config.json and the weights, in the model's own dtype.
+void write_model(const std::filesystem::path& folder, const model::LanguageModel& model);
+
+void write_optimizer(const std::filesystem::path& folder, core::Context& context,
+                     const Optimizer& optimizer);
+void read_optimizer(const std::filesystem::path& folder, core::Context& context,
+                    Optimizer& optimizer);
+
+void write_source(const std::filesystem::path& file, core::Context& context,
+                  InitialStateSource& source);
+/// Reads what the data ranks of `manifest` wrote into the source of this data rank.
+/// Returns false if the rows could not be dealt out and are zero.
+bool read_source(const std::filesystem::path& folder, const CheckpointManifest& manifest,
+                 const dist::Mesh& mesh, core::Context& context, InitialStateSource& source);
+
+}  // namespace longhaul::trainer

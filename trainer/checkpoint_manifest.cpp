@@ -1,0 +1,155 @@
+#include <google/protobuf/util/json_util.h>
+
+#include "kernels/core/error.h"
+#include "model/checkpoint/atomic_file.h"
+#include "model/checkpoint/mapped_file.h"
+#include "trainer/checkpoint_files.h"
+#include "trainer/crc32c.h"
+#include "trainer/training_checkpoint.pb.h"
+
+namespace longhaul::trainer {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kFormat = "longhaul training checkpoint";
+constexpr int32_t kVersion = 1;
+
+/// The message of one line: problems are lines.
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (c == '\n' || c == '\r') c = ' ';
+  }
+  return text;
+}
+
+std::vector<std::string> problems_of(const proto::TrainingCheckpoint& m, const std::string& file) {
+  std::vector<std::string> problems;
+  if (m.format() != kFormat) {
+    problems.push_back(core::message(file, ": format: is \"", one_line(m.format()),
+                                     "\", expected \"", kFormat, "\""));
+  } else if (m.version() != kVersion) {
+    problems.push_back(core::message(file, ": version: is ", m.version(), ", expected ", kVersion));
+  }
+  if (!problems.empty()) return problems;  // the rest may mean something else
+  const auto at_least = [&](const char* key, int64_t found, int64_t least) {
+    if (found < least) {
+      problems.push_back(
+          core::message(file, ": ", key, ": is ", found, ", expected at least ", least));
+    }
+  };
+  at_least("step", m.step(), 0);
+  at_least("micro_step", m.micro_step(), 0);
+  at_least("tokens", m.tokens(), 0);
+  at_least("skipped", m.skipped(), 0);
+  at_least("skipped_in_row", m.skipped_in_row(), 0);
+  at_least("optimizer_steps", m.optimizer_steps(), 0);
+  at_least("data_ranks", m.data_ranks(), 1);
+  at_least("sequence_ranks", m.sequence_ranks(), 1);
+  return problems;
+}
+
+}  // namespace
+
+fs::path checkpoints_folder(const fs::path& run_folder) { return run_folder / "checkpoints"; }
+
+fs::path checkpoint_folder(const fs::path& run_folder, int64_t step) {
+  return checkpoints_folder(run_folder) / core::message("step-", step);
+}
+
+std::string source_file(int data_rank) {
+  return core::message("sources-", data_rank, ".safetensors");
+}
+
+FileCheck check_of(const fs::path& file) {
+  const model::MappedFile mapped(file);
+  return {.name = file.filename().string(),
+          .bytes = static_cast<int64_t>(mapped.size()),
+          .crc32c = crc32c(mapped.data(), mapped.size())};
+}
+
+void CheckpointManifest::verify(const fs::path& folder) const {
+  std::vector<std::string> problems;
+  for (const FileCheck& written : files) {
+    const fs::path file = folder / written.name;
+    try {
+      const FileCheck found = check_of(file);
+      if (found.bytes != written.bytes) {
+        problems.push_back(core::message(file.string(), ": has ", found.bytes, " bytes, expected ",
+                                         written.bytes));
+      } else if (found.crc32c != written.crc32c) {
+        problems.push_back(core::message(file.string(), ": is damaged: its CRC-32C is ",
+                                         found.crc32c, ", expected ", written.crc32c));
+      }
+    } catch (const core::InputError& error) {
+      problems.insert(problems.end(), error.problems().begin(), error.problems().end());
+    }
+  }
+  if (!problems.empty()) throw core::InputError(std::move(problems));
+}
+
+void write_manifest(const fs::path& folder, const CheckpointManifest& manifest) {
+  proto::TrainingCheckpoint m;
+  m.set_format(kFormat);
+  m.set_version(kVersion);
+  m.set_step(manifest.step);
+  m.set_micro_step(manifest.micro_step);
+  m.set_tokens(manifest.tokens);
+  m.set_skipped(manifest.skipped);
+  m.set_skipped_in_row(manifest.skipped_in_row);
+  m.set_optimizer_steps(manifest.optimizer_steps);
+  m.set_data_position(manifest.data_position);
+  m.set_data_ranks(manifest.mesh.data);
+  m.set_sequence_ranks(manifest.mesh.sequence);
+  m.set_configuration_hash(manifest.configuration_hash);
+  for (const FileCheck& file : manifest.files) {
+    proto::TrainingCheckpoint::File* entry = m.add_files();
+    entry->set_name(file.name);
+    entry->set_bytes(file.bytes);
+    entry->set_crc32c(file.crc32c);
+  }
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(m, &json, options);
+  if (!status.ok()) {
+    throw core::Error(core::message((folder / kManifestFile).string(),
+                                    ": cannot be written: ", std::string(status.message())));
+  }
+  model::write_file_atomically(folder / kManifestFile, json);
+}
+
+CheckpointManifest read_manifest(const fs::path& folder) {
+  const fs::path file = folder / kManifestFile;
+  const model::MappedFile mapped(file);
+  proto::TrainingCheckpoint m;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // `version` says whether we understand the rest
+  const auto status = google::protobuf::util::JsonStringToMessage(
+      {mapped.data(), static_cast<size_t>(mapped.size())}, &m, options);
+  if (!status.ok()) {
+    throw core::InputError(core::message(file.string(), ": is not a training checkpoint's: ",
+                                         one_line(std::string(status.message()))));
+  }
+  std::vector<std::string> problems = problems_of(m, file.string());
+  if (!problems.empty()) throw core::InputError(std::move(problems));
+  CheckpointManifest manifest{.step = m.step(),
+                              .micro_step = m.micro_step(),
+                              .tokens = m.tokens(),
+                              .skipped = m.skipped(),
+                              .skipped_in_row = m.skipped_in_row(),
+                              .optimizer_steps = m.optimizer_steps(),
+                              .data_position = m.data_position(),
+                              .mesh = {m.data_ranks(), m.sequence_ranks()},
+                              .configuration_hash = m.configuration_hash(),
+                              .files = {}};
+  for (const proto::TrainingCheckpoint::File& entry : m.files()) {
+    manifest.files.push_back({entry.name(), entry.bytes(), entry.crc32c()});
+  }
+  return manifest;
+}
+
+}  // namespace longhaul::trainer

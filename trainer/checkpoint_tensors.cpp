@@ -1,0 +1,147 @@
+#include <algorithm>
+#include <cstddef>
+#include <list>
+
+#include "kernels/core/error.h"
+#include "model/checkpoint/atomic_file.h"
+#include "model/checkpoint/config_json.h"
+#include "model/checkpoint/model_folder.h"
+#include "model/checkpoint/weight_files.h"
+#include "trainer/checkpoint_files.h"
+
+namespace longhaul::trainer {
+
+namespace fs = std::filesystem;
+using model::SafetensorsFile;
+using model::StoredTensor;
+using model::StoredType;
+
+namespace {
+
+StoredType stored_type(core::DType dtype) {
+  return dtype == core::DType::kF64 ? StoredType::kF64 : StoredType::kF32;
+}
+
+/// Collects tensors and writes them from host memory, bit for bit.
+class TensorFile {
+ public:
+  explicit TensorFile(core::Context& context) : context_(context) {}
+
+  void add(const std::string& name, const core::TensorView& view) {
+    core::TensorView host = view;
+    if (!view.device().is_cpu()) {
+      auto& memory = memory_.emplace_back(static_cast<size_t>(view.bytes()));
+      host = core::TensorView(memory.data(), view.dtype(), view.shape());
+      core::copy(context_, view, host);
+    }
+    tensors_.push_back({name, host, stored_type(view.dtype())});
+  }
+  void write(const fs::path& path) const { model::write_safetensors(path, tensors_); }
+
+ private:
+  core::Context& context_;
+  std::list<std::vector<std::byte>> memory_;
+  std::vector<model::TensorToStore> tensors_;
+};
+
+/// The stored elements as a view, after checking that they are of `dtype` and, from dimension
+/// `first_checked` on, of `shape`.
+core::TensorView stored_view(const SafetensorsFile& file, const std::string& name,
+                             const core::TensorView& wanted, int first_checked) {
+  const StoredTensor* tensor = file.find(name);
+  if (tensor == nullptr) {
+    throw core::InputError(core::message(file.path().string(), ": tensor ", name, ": is missing"));
+  }
+  bool fits = tensor->type == stored_type(wanted.dtype()) && tensor->shape.rank() == wanted.rank();
+  for (int i = first_checked; fits && i < wanted.rank(); ++i) {
+    fits = tensor->shape[i] == wanted.extent(i);
+  }
+  if (!fits) {
+    throw core::InputError(
+        core::message(file.path().string(), ": tensor ", name, ": is ", tensor->shape,
+                      tensor->type == stored_type(wanted.dtype()) ? "" : " of another type",
+                      ", expected ", core::name_of(wanted.dtype()), " ", wanted.shape(),
+                      first_checked > 0 ? " with any first extent" : ""));
+  }
+  return {const_cast<void*>(file.bytes(*tensor)), wanted.dtype(), tensor->shape};
+}
+
+/// Rows of all data ranks' files as one list; row r of the list to row r − first of `target`.
+void deal_rows(const std::vector<core::TensorView>& written, int64_t first, core::Context& context,
+               const core::TensorView& target) {
+  int64_t begin = 0;
+  for (const core::TensorView& part : written) {
+    const int64_t end = begin + part.extent(0);
+    const int64_t from = std::max(begin, first);
+    const int64_t to = std::min(end, first + target.extent(0));
+    if (from < to) {
+      core::copy(context, part.slice(0, from - begin, to - begin),
+                 target.slice(0, from - first, to - first));
+    }
+    begin = end;
+  }
+}
+
+}  // namespace
+
+void write_model(const fs::path& folder, const model::LanguageModel& model) {
+  const bool wide = model.dtype() == core::DType::kF64;
+  model::save_weights(folder, model.parameters(), wide ? StoredType::kF64 : StoredType::kF32,
+                      model::SaveOptions{}.shard_bytes);
+  model::write_file_atomically(
+      folder / model::kConfigFile,
+      model::model_config_json(model.config(), wide ? "float64" : "float32"));
+}
+
+void write_optimizer(const fs::path& folder, core::Context& context, const Optimizer& optimizer) {
+  TensorFile file(context);
+  file.add("first_moment", optimizer.first_moment());
+  file.add("second_moment", optimizer.second_moment());
+  file.write(folder / kOptimizerFile);
+}
+
+void read_optimizer(const fs::path& folder, core::Context& context, Optimizer& optimizer) {
+  const SafetensorsFile file(folder / kOptimizerFile);
+  const core::TensorView first = optimizer.first_moment(), second = optimizer.second_moment();
+  core::copy(context, stored_view(file, "first_moment", first, 0), first);
+  core::copy(context, stored_view(file, "second_moment", second, 0), second);
+}
+
+void write_source(const fs::path& path, core::Context& context, InitialStateSource& source) {
+  TensorFile file(context);
+  for (const auto& tensor : source.stored()) file.add(tensor.name, tensor.view);
+  file.write(path);
+}
+
+bool read_source(const fs::path& folder, const CheckpointManifest& manifest, const dist::Mesh& mesh,
+                 core::Context& context, InitialStateSource& source) {
+  const std::vector<InitialStateSource::NamedTensor> tensors = source.stored();
+  std::vector<SafetensorsFile> files;
+  const bool has_rows = std::any_of(tensors.begin(), tensors.end(),
+                                    [](const auto& tensor) { return tensor.per_row; });
+  for (int rank = 0; rank < (has_rows ? manifest.mesh.data : 1); ++rank) {
+    files.emplace_back(folder / source_file(rank));
+  }
+  bool dealt = true;
+  for (const auto& tensor : tensors) {
+    if (!tensor.per_row) {
+      core::copy(context, stored_view(files.front(), tensor.name, tensor.view, 0), tensor.view);
+      continue;
+    }
+    std::vector<core::TensorView> written;
+    int64_t rows = 0;
+    for (const SafetensorsFile& file : files) {
+      written.push_back(stored_view(file, tensor.name, tensor.view, 1));
+      rows += written.back().extent(0);
+    }
+    if (rows == tensor.view.extent(0) * mesh.shape().data) {
+      deal_rows(written, tensor.view.extent(0) * mesh.data_rank(), context, tensor.view);
+    } else {
+      core::set_zero(context, tensor.view);
+      dealt = false;
+    }
+  }
+  return dealt;
+}
+
+}  // namespace longhaul::trainer

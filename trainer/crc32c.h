@@ -1,0 +1,11 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace longhaul::trainer {
+
+/// CRC-32C (Castagnoli), as in TFRecord; the checksum of "123456789" is 0xE3069283.
+uint32_t crc32c(const void* bytes, size_t count);
+
+}  // namespace longhaul::trainer

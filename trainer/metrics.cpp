@@ -1,0 +1,144 @@
+#include "trainer/metrics.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <string_view>
+
+#include "kernels/core/error.h"
+#include "model/checkpoint/atomic_file.h"
+#include "model/checkpoint/mapped_file.h"
+#include "trainer/append_file.h"
+#include "trainer/event_file.h"
+#include "trainer/metrics.pb.h"
+
+namespace longhaul::trainer {
+
+namespace {
+
+namespace fs = std::filesystem;
+using google::protobuf::FieldDescriptor;
+
+/// The fields of a record that are numbers of its own name.
+const FieldDescriptor* number_field(const std::string& name) {
+  const FieldDescriptor* field = proto::MetricRecord::descriptor()->FindFieldByName(name);
+  return field != nullptr && field->cpp_type() == FieldDescriptor::CPPTYPE_DOUBLE ? field : nullptr;
+}
+
+std::string to_line(const Record& record) {
+  proto::MetricRecord message;
+  message.set_kind(record.kind);
+  message.set_step(record.step);
+  message.set_tokens(record.tokens);
+  message.set_text(record.text);
+  for (const auto& [name, value] : record.values) {
+    if (const FieldDescriptor* field = number_field(name)) {
+      message.GetReflection()->SetDouble(&message, field, value);
+    } else {
+      proto::Number* number = message.add_more();
+      number->set_name(name);
+      number->set_value(value);
+    }
+  }
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  std::string line;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &line, options);
+  if (!status.ok()) {
+    throw core::Error(core::message("metrics.jsonl: step ", record.step,
+                                    " cannot be written: ", std::string(status.message())));
+  }
+  return line + "\n";
+}
+
+Record parse_line(std::string_view line, const fs::path& file, int64_t number) {
+  proto::MetricRecord message;
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;  // of later versions
+  const auto status =
+      google::protobuf::util::JsonStringToMessage({line.data(), line.size()}, &message, options);
+  if (!status.ok()) {
+    throw core::InputError(
+        core::message(file.string(), ":", number, ": is not a metrics record (a JSON object)"));
+  }
+  Record record{.kind = message.kind(),
+                .step = message.step(),
+                .tokens = message.tokens(),
+                .values = {},
+                .text = message.text()};
+  const auto* reflection = message.GetReflection();
+  for (int i = 0; i < message.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* field = message.GetDescriptor()->field(i);
+    if (number_field(field->name()) != nullptr && reflection->HasField(message, field)) {
+      record.values.emplace_back(field->name(), reflection->GetDouble(message, field));
+    }
+  }
+  for (const proto::Number& more : message.more()) {
+    record.values.emplace_back(more.name(), more.value());
+  }
+  return record;
+}
+
+/// visit(record, line with its end) for every whole line.
+template <class Visit>
+void visit_lines(const fs::path& file, const Visit& visit) {
+  const model::MappedFile mapped(file);
+  std::string_view rest = mapped.text();
+  for (int64_t number = 1; !rest.empty(); ++number) {
+    const size_t end = rest.find('\n');
+    if (end == std::string_view::npos) return;
+    visit(parse_line(rest.substr(0, end), file, number), rest.substr(0, end + 1));
+    rest.remove_prefix(end + 1);
+  }
+}
+
+void drop_later_records(const fs::path& file, int64_t step) {
+  if (!fs::exists(file)) return;
+  std::string kept;
+  visit_lines(file, [&](const Record& record, std::string_view line) {
+    if (record.step <= step) kept += line;
+  });
+  model::write_file_atomically(file, kept);
+}
+
+}  // namespace
+
+struct MetricsWriter::State {
+  AppendFile lines;
+  EventFile events;
+};
+
+MetricsWriter::MetricsWriter(const fs::path& run_folder, int64_t resume_step) {
+  const fs::path file = run_folder / "metrics.jsonl";
+  fs::create_directories(run_folder);
+  if (resume_step < 0) {
+    model::write_file_atomically(file, "");
+  } else {
+    drop_later_records(file, resume_step);
+  }
+  state_ = std::make_unique<State>(
+      State{AppendFile(file), EventFile(run_folder, resume_step < 0 ? 0 : resume_step + 1)});
+}
+
+MetricsWriter::~MetricsWriter() = default;
+
+void MetricsWriter::write(const Record& record) {
+  state_->lines.append(to_line(record));
+  std::vector<std::pair<std::string, double>> scalars;
+  for (const auto& [name, value] : record.values) {
+    scalars.emplace_back(record.kind + "/" + name, value);
+  }
+  if (!scalars.empty()) state_->events.write_scalars(record.step, scalars);
+}
+
+void MetricsWriter::flush() {
+  state_->lines.sync();
+  state_->events.sync();
+}
+
+std::vector<Record> read_metrics(const fs::path& file) {
+  std::vector<Record> records;
+  visit_lines(file, [&](Record record, std::string_view) { records.push_back(std::move(record)); });
+  return records;
+}
+
+}  // namespace longhaul::trainer

@@ -1,0 +1,108 @@
+#include "trainer/micro_step.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+
+#include "kernels/core/error.h"
+
+namespace longhaul::trainer {
+
+namespace {
+
+int64_t largest_state(const std::vector<model::StateSpec>& specs) {
+  int64_t largest = 0;
+  for (const model::StateSpec& spec : specs) largest = std::max(largest, spec.shape.elements());
+  return largest;
+}
+
+}  // namespace
+
+MicroStep::MicroStep(const TrainerConfig& config, const TrainerParts& parts, int64_t rows)
+    : context_(parts.context),
+      mesh_(parts.mesh),
+      model_(parts.model),
+      rows_(rows),
+      length_(config.batch.length),
+      recompute_(config.batch.recompute),
+      full_gradient_(config.full_gradient),
+      states_{parts.model.make_state(rows), parts.model.make_state(rows)} {
+  const int ranks = mesh_.shape().sequence;
+  const int count = static_cast<int>(config.batch.segments);
+  if (config.batch.segments > length_ / ranks) {
+    throw core::InputError(core::message("data.length: is ", length_, ", expected at least one ",
+                                         "token for each of ", config.batch.segments,
+                                         " segments on ", ranks, " sequence ranks"));
+  }
+  if (ranks > 1) {
+    exchange_ =
+        std::make_unique<dist::StateExchange>(context_, mesh_.sequence_group(), config.exchange,
+                                              rows * largest_state(model_.state_specs()));
+  }
+  for (int i = 0; i < count; ++i) {
+    const dist::Segment whole = dist::segment_of(length_, count, i);
+    const dist::Segment own = dist::segment_of(whole.length(), ranks, mesh_.sequence_rank());
+    segments_.push_back({whole.begin + own.begin, whole.begin + own.end});
+    if (ranks == 1) continue;
+    std::vector<int64_t> lengths;
+    for (int rank = 0; rank < ranks; ++rank) {
+      lengths.push_back(dist::segment_of(whole.length(), ranks, rank).length());
+    }
+    halos_.push_back(
+        std::make_unique<dist::HaloExchange>(context_, mesh_.sequence_group(), std::move(lengths)));
+  }
+}
+
+double MicroStep::run(const Work& work) {
+  CHECK_EQ(work.batch.sequences, rows_);
+  CHECK_EQ(work.batch.length, length_);
+  double loss_sum = 0;
+  const model::RecurrentState* initial = &work.initial;
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    const bool is_last = i + 1 == segments_.size();
+    const core::Tensor tokens = columns(work.batch.tokens, work.batch.length, segments_[i]);
+    const core::Tensor labels = columns(work.batch.labels, work.batch.length, segments_[i]);
+    model::SequenceParallel parallel{.states = exchange_.get(),
+                                     .halo = exchange_ ? halos_[i].get() : nullptr,
+                                     .full_gradient = full_gradient_};
+    model::RecurrentState& final_state = states_[i % 2];
+    const model::TrainStep step{.tokens = tokens,
+                                .labels = labels,
+                                .initial = initial,
+                                .scale = work.scale,
+                                .final_state = &final_state,
+                                .dfinal = nullptr,
+                                .dinitial = nullptr,
+                                .parallel = exchange_ ? &parallel : nullptr,
+                                .recompute = recompute_,
+                                .gradients_ready = is_last ? work.gradients_ready : nullptr};
+    loss_sum += model_.forward_backward(step).sum;
+    if (exchange_ && !is_last) hand_to_first_rank(final_state);
+    initial = &final_state;
+  }
+  if (exchange_ && work.share_final_state) {
+    dist::Communicator& group = mesh_.sequence_group();
+    for (size_t i = 0; i < initial->size(); ++i) group.broadcast((*initial)[i], group.size() - 1);
+  }
+  return loss_sum;
+}
+
+core::Tensor MicroStep::columns(const std::vector<int32_t>& values, int64_t row_length,
+                                const dist::Segment& own) {
+  const core::TensorView whole(const_cast<int32_t*>(values.data()), core::DType::kI32,
+                               {rows_, row_length});
+  const core::TensorView part = whole.slice(1, own.begin, own.end);
+  return core::Tensor::copy_of(context_, part);
+}
+
+void MicroStep::hand_to_first_rank(const model::RecurrentState& state) {
+  constexpr int kTag = 1;
+  dist::Communicator& group = mesh_.sequence_group();
+  const int last = group.size() - 1;
+  for (size_t i = 0; i < state.size(); ++i) {
+    if (group.rank() == last) group.send(state[i], 0, kTag);
+    if (group.rank() == 0) group.receive(state[i], last, kTag);
+  }
+}
+
+}  // namespace longhaul::trainer

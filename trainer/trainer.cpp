@@ -1,0 +1,228 @@
+#include "trainer/trainer.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "dist/gradient_reducer.h"
+#include "kernels/core/error.h"
+#include "kernels/optimizer/adamw.h"
+#include "trainer/initial_state.h"
+#include "trainer/micro_step.h"
+#include "trainer/optimizer.h"
+#include "trainer/schedule.h"
+#include "trainer/step_report.h"
+#include "trainer/training_checkpoint.h"
+
+namespace longhaul::trainer {
+
+namespace {
+
+int64_t rows_of_rank(const BatchConfig& batch, const dist::Mesh& mesh) {
+  const int64_t shares = mesh.shape().data * batch.accumulation;
+  if (batch.sequences % shares != 0) {
+    throw core::InputError(core::message(
+        "data.sequences: is ", batch.sequences, ", expected a multiple of ", mesh.shape().data,
+        " data ranks times ", batch.accumulation, " accumulation steps"));
+  }
+  return batch.sequences / shares;
+}
+
+/// What a run consists of, put together.
+struct Run {
+  Run(const TrainerConfig& config, const TrainerParts& parts)
+      : rows(rows_of_rank(config.batch, parts.mesh)),
+        source(make_source(config.initial_state, {.context = parts.context,
+                                                  .specs = parts.model.state_specs(),
+                                                  .state_dtype = parts.model.dtype(),
+                                                  .group = parts.mesh.data_group(),
+                                                  .batch = rows,
+                                                  .seed = config.seed})),
+        micro_step(config, parts, rows),
+        reducer(parts.mesh.world(), parts.model.parameters().gradients(), config.bucket_bytes),
+        optimizer(parts.context, parts.model.parameters(), config.optimizer),
+        state{.model = parts.model,
+              .optimizer = optimizer,
+              .source = *source,
+              .batches = parts.batches,
+              .configuration_hash = config.configuration_hash} {}
+
+  int64_t rows;
+  std::unique_ptr<InitialStateSource> source;
+  MicroStep micro_step;
+  dist::GradientReducer reducer;
+  Optimizer optimizer;
+  TrainingState state;
+};
+
+/// Loads the newest checkpoint if wanted; returns its step, or −1 for a new run.
+int64_t resume_or_begin(const TrainerParts& parts, TrainingState& state, bool resume) {
+  dist::Communicator& world = parts.mesh.world();
+  // Rank 0's view of the folder decides: others may see it later.
+  const int64_t own = world.rank() == 0 ? newest_checkpoint(parts.run_folder).value_or(-1) : -1;
+  const auto newest = static_cast<int64_t>(world.max(static_cast<double>(own)));
+  if (!resume && newest >= 0) {
+    throw core::InputError(core::message(parts.run_folder.string(), ": holds checkpoints up to ",
+                                         "step ", newest, ", expected a folder without any, or ",
+                                         "to resume it"));
+  }
+  if (newest >= 0) load_training_checkpoint(parts.run_folder, newest, parts.mesh, state);
+  return newest;
+}
+
+struct StepBatches {
+  std::vector<data::Batch> micro;
+  int64_t labels = 0;  // over all ranks and micro-steps
+
+  /// What Σ loss is divided by.
+  double weight() const { return static_cast<double>(std::max<int64_t>(1, labels)); }
+};
+
+StepBatches next_batches(const TrainerParts& parts, int64_t micro_steps) {
+  StepBatches batches;
+  int64_t own = 0;
+  for (int64_t i = 0; i < micro_steps; ++i) {
+    const data::Batch& batch = batches.micro.emplace_back(parts.batches.next());
+    own +=
+        std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
+  }
+  // The ranks of a sequence group have the same sequences.
+  batches.labels = parts.mesh.world().sum(parts.mesh.sequence_rank() == 0 ? own : int64_t{0});
+  return batches;
+}
+
+/// Σ x² over the tensors of one kind.
+double squares(core::Context& context, const TrainingState& state,
+               const model::RecurrentState& final_state, model::StateKind kind) {
+  const std::vector<model::StateSpec>& specs = state.model.state_specs();
+  double sum = 0;
+  for (size_t i = 0; i < specs.size(); ++i) {
+    if (specs[i].kind != kind) continue;
+    const core::TensorView& tensor = final_state[i];
+    sum += kernels::sum_of_squares(context, tensor.reshape({tensor.elements()}));
+  }
+  return sum;
+}
+
+/// Gives the final states to the source if they are finite on all ranks; returns Σ x² of this
+/// rank's recurrent ones, 0 on ranks that do not hold the sequences' ends.
+double keep_final_state(const TrainerParts& parts, Run& run, const SourceStep& place) {
+  const bool is_last = parts.mesh.sequence_rank() + 1 == parts.mesh.shape().sequence;
+  const model::RecurrentState& final_state = run.micro_step.final_state();
+  double recurrent = 0, conv = 0;
+  if (is_last) {
+    recurrent = squares(parts.context, run.state, final_state, model::StateKind::kRecurrent);
+    conv = squares(parts.context, run.state, final_state, model::StateKind::kConv);
+  }
+  if (run.source->uses_final_states()) {
+    const bool is_finite = std::isfinite(recurrent + conv);
+    const bool all_finite = parts.mesh.world().max(is_finite ? 0.0 : 1.0) == 0;
+    if (all_finite) run.source->keep(place, final_state);
+  }
+  return recurrent;
+}
+
+/// Of a step; of this rank until they are reduced.
+struct StepSums {
+  double loss = 0, state_squares = 0, interrupted = 0;
+
+  void reduce(dist::Communicator& world) {
+    std::vector<double> values{loss, state_squares, interrupted};
+    world.all_reduce_sum({values.data(), core::DType::kF64, {3}});
+    loss = values[0];
+    state_squares = values[1];
+    interrupted = values[2];
+  }
+};
+
+/// Forward and backward of an optimizer step; returns when the gradients are the sum over all
+/// ranks.
+StepSums accumulate_gradients(const TrainerParts& parts, Run& run, const StepBatches& batches) {
+  StepSums sums;
+  run.reducer.begin_step();
+  for (const data::Batch& batch : batches.micro) {
+    const SourceStep place{.micro_step = run.state.micro_step,
+                           .first_sequence = parts.mesh.data_rank() * run.rows,
+                           .fresh = &batch.fresh};
+    MicroStep::Work work{.batch = batch,
+                         .initial = run.source->initial(place),
+                         .scale = 1 / batches.weight(),
+                         .share_final_state = run.source->uses_final_states(),
+                         .gradients_ready = nullptr};
+    if (&batch == &batches.micro.back()) {
+      work.gradients_ready = [&](int64_t begin, int64_t end) { run.reducer.ready(begin, end); };
+    }
+    sums.loss += run.micro_step.run(work);
+    sums.state_squares += keep_final_state(parts, run, place);
+    run.state.micro_step += 1;
+  }
+  run.reducer.finish();
+  return sums;
+}
+
+void count_step(const Optimizer::Outcome& outcome, int64_t tokens, TrainingState& state) {
+  state.step += 1;
+  state.tokens += tokens;
+  state.skipped += outcome.skipped ? 1 : 0;
+  state.skipped_in_row = outcome.skipped ? state.skipped_in_row + 1 : 0;
+}
+
+bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+Ending train(const TrainerConfig& config, const TrainerParts& parts, bool resume) {
+  Run run(config, parts);
+  TrainingState& state = run.state;
+  StepReport report(config, parts, resume_or_begin(parts, state, resume));
+  const int64_t tokens = config.batch.sequences * config.batch.length;
+
+  while (state.step < config.schedule.steps) {
+    if (parts.activity) parts.activity(core::message("step ", state.step + 1));
+    const auto start = std::chrono::steady_clock::now();
+    const StepBatches batches = next_batches(parts, config.batch.accumulation);
+    StepSums sums = accumulate_gradients(parts, run, batches);
+    sums.interrupted = parts.interrupted && parts.interrupted() ? 1 : 0;
+    sums.reduce(parts.mesh.world());
+
+    const double rate = learning_rate(config.schedule, config.optimizer.rate, state.step);
+    const Optimizer::Outcome outcome = run.optimizer.step(rate, std::isfinite(sums.loss));
+    count_step(outcome, tokens, state);
+    const auto sequences = static_cast<double>(config.batch.sequences);
+    report.step(state, {.loss = sums.loss / batches.weight(),
+                        .gradient_norm = outcome.gradient_norm,
+                        .rate = rate,
+                        .state_norm = std::sqrt(sums.state_squares / sequences),
+                        .skipped = outcome.skipped,
+                        .tokens = tokens,
+                        .seconds = seconds_since(start)});
+    if (state.skipped_in_row >= config.optimizer.skips_in_row) {
+      report.flush();
+      throw core::Error(
+          core::message("training has diverged: loss or gradients were not finite in ",
+                        state.skipped_in_row, " steps in a row, up to step ", state.step));
+    }
+
+    const bool is_last = state.step == config.schedule.steps;
+    const bool is_interrupted = sums.interrupted > 0;
+    if (parts.evaluate && (is_last || is_due(config.evaluate_every, state.step))) {
+      report.evaluation(state, parts.evaluate(state.step));
+    }
+    if (is_last || is_interrupted || is_due(config.checkpoint.every, state.step)) {
+      report.flush();
+      save_training_checkpoint(parts.run_folder, parts.mesh, state, config.checkpoint.keep);
+    }
+    if (is_interrupted && !is_last) return Ending::kInterrupted;
+  }
+  return Ending::kDone;
+}
+
+}  // namespace longhaul::trainer
