@@ -107,7 +107,8 @@ ArmFinding find(const PositionCurve& curve) {
   result.sentence = (curve.task == "recall" ? "accuracy at " : "perplexity at ") +
                     multiple_name(far->end, trained) + " the training length is " +
                     comparison(curve.task, *inside, *far) + state_sentence(curve);
-  if (worst != far && is_failure(curve.task, *inside, *worst)) {
+  if (badness(curve.task, *worst) > badness(curve.task, *far) &&
+      is_failure(curve.task, *inside, *worst)) {
     result.sentence += "; worst at " + multiple_name(worst->end, trained) + ": " +
                        comparison(curve.task, *inside, *worst);
   }

@@ -41,13 +41,13 @@ constexpr const char* kStyle = R"(
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--page); color: var(--text);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-main { max-width: 60rem; margin: 0 auto; padding: 2.2rem 1.25rem 4rem; }
+main { max-width: 66rem; margin: 0 auto; padding: 2.2rem 1.25rem 4rem; }
 h1 { font-size: 1.75rem; line-height: 1.2; margin: 0 0 .3rem; letter-spacing: -.01em;
   overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 2.8rem 0 .5rem; padding-top: 1.1rem;
   border-top: 1px solid var(--line); }
 h3 { font-size: 1rem; margin: 1.8rem 0 .3rem; }
-p { margin: .4rem 0; } .soft, figcaption, caption { color: var(--soft); font-size: .9rem; }
+p { margin: .4rem 0; } .soft, figcaption { color: var(--soft); font-size: .9rem; }
 ul { margin: .4rem 0; padding-left: 1.2rem; } li { margin: .25rem 0; overflow-wrap: anywhere; }
 .seen { background: var(--card); border-left: 4px solid var(--accent); border-radius: 4px;
   padding: .8rem 1.1rem; margin: 1.4rem 0; }
@@ -56,13 +56,12 @@ ul { margin: .4rem 0; padding-left: 1.2rem; } li { margin: .25rem 0; overflow-wr
   margin: .5rem 0; font-size: .92rem; }
 .legend li { display: flex; align-items: center; gap: .45rem; min-width: 0; margin: 0; }
 .swatch { flex: none; width: 38px; height: 12px; }
-figure { margin: 1.3rem 0; } figure svg { display: block; width: 100%; height: auto; }
-figure svg text { font-family: inherit; }
+figure { margin: 1.3rem 0; } figure > svg { display: block; width: 100%; height: auto; }
+figure > svg g { font-family: inherit; shape-rendering: auto; }
 .narrow-scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums;
   margin: .7rem 0; min-width: 100%; }
-caption { text-align: left; padding-bottom: .4rem; }
-th, td { padding: .38rem .6rem; border-bottom: 1px solid var(--line); text-align: right;
+th, td { padding: .38rem .5rem; border-bottom: 1px solid var(--line); text-align: right;
   vertical-align: top; white-space: nowrap; }
 thead th { font-weight: 600; border-bottom: 2px solid var(--axis); }
 th:first-child, td:first-child { text-align: left; } tbody th { font-weight: 500; }
@@ -74,7 +73,7 @@ td.beyond, th.beyond { background: var(--card); }
 code { font: .88em ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--soft); }
 @media (max-width: 560px) { main { padding: 1.3rem .9rem 3rem; } h1 { font-size: 1.4rem; }
-  figure svg { width: calc(100% + 1rem); margin: 0 -.5rem; } figure svg text { font-size: 19px; }
+  figure > svg { width: calc(100% + 1rem); margin: 0 -.5rem; } figure > svg text { font-size: 19px; }
   th, td { padding: .35rem .4rem; } tbody th { min-width: 5.5rem; } }
 @media print { :root { color-scheme: light; --page: #fff; --card: #f3f3f3; --text: #000;
   --soft: #444; --line: #bbb; --ink: #222; --axis: #777; --grid: #ddd; --arm-0: #0072b2;

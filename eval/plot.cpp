@@ -48,7 +48,8 @@ void write_axes(const Plot& plot, std::ostream& script) {
   script << "set border 3 lc rgb '#020000'\n"
          << "set tics nomirror out scale 0.6 tc rgb '#030000'\n"
          << "set grid y lc rgb '#040000' dt solid lw 1\n"
-         << "set lmargin 9\nset rmargin 2.5\nset tmargin 1.8\n"
+         << "set lmargin 9\nset rmargin 2.5\nset tmargin " << (plot.marks.empty() ? 0.6 : 1.8)
+         << "\n"
          << "set xlabel '" << plot.x_label << "' offset 0,0.3 tc rgb '#030000'\n";
   if (plot.over_positions) {
     const double high = std::max(x.high, 2 * x.low);

@@ -48,24 +48,25 @@ std::vector<std::string> arm_names(const std::vector<RunFolder>& runs, const Rep
   return names;
 }
 
-std::string legend(const std::vector<std::string>& arms) {
+/// Of the arms that have a line in the plot.
+std::string legend(const Plot& plot, const std::vector<std::string>& arms) {
   std::string out = "<ul class=\"legend\">";
-  for (size_t i = 0; i < arms.size(); ++i) {
-    const int arm = static_cast<int>(i);
-    out +=
-        core::message("<li><svg class=\"swatch\" viewBox=\"0 0 38 12\" aria-hidden=\"true\">",
-                      "<path d=\"M0,6 H38\" fill=\"none\" stroke=\"var(--arm-", arm % kArmColours,
-                      ")\" stroke-width=\"3\" stroke-dasharray=\"", dash_of_arm(arm),
-                      "\"/></svg><span>", escape_html(arms[i]), "</span></li>");
+  for (const PlotLine& line : plot.lines) {
+    const int arm = line.arm;
+    out += core::message("<li><svg class=\"swatch\" viewBox=\"0 0 38 12\" aria-hidden=\"true\">",
+                         "<path d=\"M0,6 H38\" fill=\"none\" stroke=\"var(--arm-",
+                         arm % kArmColours, ")\" stroke-width=\"3\" stroke-dasharray=\"",
+                         dash_of_arm(arm), "\"/></svg><span>",
+                         escape_html(arms[static_cast<size_t>(arm)]), "</span></li>");
   }
   return out + "</ul>\n";
 }
 
 std::string figure(const Plot& plot, const std::string& title, const std::string& caption,
-                   const std::string& key) {
+                   const std::vector<std::string>& arms) {
   if (!has_points(plot)) return "";
-  return "<figure>\n<h3>" + title + "</h3>\n" + key + draw(plot) + "<figcaption>" + caption +
-         "</figcaption>\n</figure>\n";
+  return "<figure>\n<h3>" + title + "</h3>\n" + legend(plot, arms) + draw(plot) + "<figcaption>" +
+         caption + "</figcaption>\n</figure>\n";
 }
 
 /// Buckets are drawn at the geometric middle of their positions. The first few positions, whose
@@ -146,18 +147,16 @@ std::string section_html(const Section& section, const std::vector<std::string>&
     accuracy.lines.push_back(bucket_line(arm, *section.curves[i], true));
     states.lines.push_back(state_line(arm, *section.curves[i]));
   }
-  const std::string key = legend(arms), band = " Bands: ± one standard error over sequences.";
+  const std::string band = " Bands: ± one standard error over sequences.";
   std::string out = "<section>\n<h2>" + escape_html(section.title) + "</h2>\n";
   out += conditions(section);
   if (section.task == "recall") {
-    out += figure(accuracy, "Accuracy by position, %", "Share of queries answered." + band, key);
+    out += figure(accuracy, "Accuracy by position, %", "Share of queries answered." + band, arms);
   }
   out += figure(loss, "Perplexity by position",
-                "Logarithmic where values spread over a factor of four or more." + band, key);
+                "Logarithmic where values spread over a factor of four or more." + band, arms);
   out += figure(states, "Deviation of the recurrent state by position",
-                "Standard deviation over sequences, layers and elements. A state that keeps "
-                "growing leaves what training has shown.",
-                key);
+                "Standard deviation over sequences, layers and elements.", arms);
   out += "<h3>At multiples of the training length</h3>\n" + length_table(section, arms);
   return out + "</section>\n";
 }
@@ -202,7 +201,7 @@ std::string training_html(const std::vector<RunFolder>& runs,
       if (runs[i].training.empty()) continue;
       plot.lines.push_back(smoothed(static_cast<int>(i), runs[i].training, value, window));
     }
-    out += figure(plot, title, caption, legend(arms));
+    out += figure(plot, title, caption, arms);
   };
   draw_value("loss", "Training loss, nats", "trainloss");
   draw_value("gradient_norm", "Gradient norm", "trainnorm");
@@ -248,8 +247,7 @@ void write_report(const ReportJob& job) {
   const std::vector<std::string> arms = arm_names(runs, job);
   const std::vector<Section> sections = make_sections(runs);
   const std::string title = job.title.empty() ? "Length generalization" : job.title;
-  std::string body = "<h1>" + escape_html(title) + "</h1>\n" + legend(arms);
-  body += seen_html(sections, arms);
+  std::string body = "<h1>" + escape_html(title) + "</h1>\n" + seen_html(sections, arms);
   for (size_t i = 0; i < sections.size(); ++i) body += section_html(sections[i], arms, i);
   body += training_html(runs, arms);
   body += "<section>\n<h2>Configurations</h2>\n" + configuration_table(runs, arms) + "</section>\n";

@@ -72,7 +72,7 @@ std::string length_table(const Section& section, const std::vector<std::string>&
   const std::vector<LengthColumn> columns = length_columns(section);
   if (columns.empty()) return "";
   const bool recall = section.task == "recall";
-  std::string out = "<div class=\"narrow-scroll\"><table>\n<caption>";
+  std::string out = "<p class=\"soft\">";
   out += recall ? "Accuracy, beneath it the loss in nats; ± is the standard error over sequences."
                 : "Perplexity, beneath it the loss in nats with its standard error over sequences, "
                   "and the accuracy of the most likely token.";
@@ -80,7 +80,7 @@ std::string length_table(const Section& section, const std::vector<std::string>&
   if (section.training_length > 0) out += " Columns: multiples of the training length";
   out += section.training_length > 0 ? " and the positions measured there; shaded: beyond it."
                                      : " Columns: the positions measured.";
-  out += "</caption>\n<thead><tr><th scope=\"col\">arm</th>";
+  out += "</p>\n<div class=\"narrow-scroll\"><table>\n<thead><tr><th scope=\"col\">arm</th>";
   for (const LengthColumn& column : columns) {
     out +=
         core::message("<th scope=\"col\"", column.beyond ? " class=\"beyond\">" : ">", column.name,

@@ -92,7 +92,7 @@ std::vector<TrainingPoint> read_training(const std::string& text, const std::str
     ++number;
     const size_t end = text.find('\n', begin);
     const bool torn = end == std::string::npos;
-    const std::string line = text.substr(begin, torn ? torn - 1 : end - begin);
+    const std::string line = text.substr(begin, end - begin);
     begin = torn ? text.size() : end + 1;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
     const json record = json::parse(line, nullptr, /*allow_exceptions=*/false);

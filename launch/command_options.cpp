@@ -24,6 +24,17 @@ CLI::Validator whole_number(int64_t least) {
       "", "whole number");
 }
 
+void check_command_name(const CLI::App& program, const std::string& name) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : program.get_subcommands({})) names.push_back(command->get_name());
+  const bool is_known = std::find(names.begin(), names.end(), name) != names.end();
+  if (is_known || name.rfind('-', 0) == 0) return;
+  const std::string near = close_match(name, names);
+  throw core::InputError(core::message("unknown command '", name, "'",
+                                       near.empty() ? "" : ", did you mean " + near + "?",
+                                       " (see --help)"));
+}
+
 void ComputeOptions::describe(CLI::App& command) {
   command.add_option("--device", device, "auto | cpu | cuda")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))

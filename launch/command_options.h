@@ -16,6 +16,10 @@ class RankSession;
 /// Decimal digits only (CLI11 alone reads 010 as 8), at least `least`.
 CLI::Validator whole_number(int64_t least);
 
+/// InputError for a first argument that is no command of the program: CLI11 alone says that one is
+/// missing.
+void check_command_name(const CLI::App& program, const std::string& name);
+
 struct ComputeOptions {
   std::string device = "auto";
   std::string dtype = "fp32";

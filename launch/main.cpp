@@ -1,5 +1,5 @@
-// The program: starts the ranks, reads the command line, runs one command, turns failures into exit
-// codes (0 done, 1 failed while running, 2 wrong usage or input, 75 interrupted and saved).
+// The program: starts the ranks, runs one command, turns failures into exit codes (0 done, 1 failed
+// while running, 2 wrong usage or input, 75 interrupted and saved).
 #include <CLI/CLI.hpp>
 #include <exception>
 #include <iostream>
@@ -10,6 +10,7 @@
 
 #include "kernels/core/error.h"
 #include "launch/command.h"
+#include "launch/command_options.h"
 #include "launch/rank_session.h"
 
 namespace {
@@ -39,6 +40,7 @@ int run(int argc, char** argv, RankSession& session) {
   program.require_subcommand(1);
   const auto commands = make_commands();
   for (const auto& command : commands) command->describe(program);
+  if (argc > 1) longhaul::launch::check_command_name(program, argv[1]);
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& help) {

@@ -19,23 +19,28 @@ say() { printf '\n== %s\n' "$*"; }
 
 # Real prose with long documents: the kernel's documentation as Debian and Ubuntu package it.
 # Nothing is installed; the package is only unpacked.
-fetch_text() {
-  local target=$1 scratch sources package
-  scratch=$(mktemp -d)
-  trap 'rm -rf "$scratch"' RETURN
-  local as_root=()
-  if ((EUID != 0)); then as_root=(sudo -n); fi
+download_text() {
+  local package
   for package in linux-doc-6.1 linux-doc; do
-    (cd "$scratch" && apt-get -q download "$package") && break
-  done || { "${as_root[@]}" apt-get -q update && (cd "$scratch" && apt-get -q download linux-doc-6.1 ||
-    apt-get -q download linux-doc); } || true
-  package=$(find "$scratch" -name '*.deb' | head -n 1)
-  if [[ -z $package ]]; then
+    (cd "$1" && apt-get -q download "$package") && return
+  done
+  return 1
+}
+fetch_text() {
+  local target=$1 scratch sources as_root=()
+  scratch=$(mktemp -d)
+  trap "rm -rf '$scratch'" EXIT
+  ((EUID == 0)) || as_root=(sudo -n)
+  if ! download_text "$scratch"; then
+    "${as_root[@]}" apt-get -q update || true
+    download_text "$scratch" || true
+  fi
+  if ! compgen -G "$scratch/*.deb" >/dev/null; then
     echo "quickstart: no text: apt-get could not fetch the kernel's documentation;" \
       "give a folder with text: ./quickstart.sh FOLDER" >&2
     exit 1
   fi
-  dpkg-deb -x "$package" "$scratch/unpacked"
+  dpkg-deb -x "$scratch"/*.deb "$scratch/unpacked"
   sources=$(find "$scratch/unpacked" -type d -name _sources | head -n 1)
   [[ -n $sources ]] || sources=$(find "$scratch/unpacked" -type d -name Documentation | head -n 1)
   [[ -n $sources ]] || sources=$scratch/unpacked

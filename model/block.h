@@ -22,6 +22,8 @@ struct SequenceParallel {
   /// true: state gradients go back to earlier ranks too; the result equals one rank on the whole
   /// sequence. false: they stop at segment borders (truncated).
   bool full_gradient = true;
+
+  bool is_last() const { return states->group().rank() == states->group().size() - 1; }
 };
 
 /// What a block's backward needs from its forward; each kind of block derives its own.
@@ -46,6 +48,8 @@ struct BlockForward {
   StateViews entering;
   const SequenceParallel* parallel = nullptr;
   bool keep = false;  ///< keep activations for backward
+  /// Run again on its own, but backward will exchange state gradients: keep the segment's map too.
+  bool keep_map = false;
 };
 
 /// dresidual: in, the gradient at residual_out; out, the gradient at residual_in.
@@ -54,7 +58,7 @@ struct BlockBackward {
   core::TensorView residual_in;
   core::TensorView dresidual;
   StateViews entering;  ///< the states that entered this segment in forward
-  StateViews dfinal;
+  StateViews dfinal;    ///< given on the last rank of a sequence group only
   StateViews dinitial;
   const SequenceParallel* parallel = nullptr;
 };

@@ -192,6 +192,8 @@ void LanguageModel::backward_of_block(const TrainStep& step, size_t index, Trace
   Block& block = *blocks_[index];
   const size_t count = state_specs_.size() / blocks_.size(), first = index * count;
   const RecurrentState* started_from = step.parallel ? &trace.entering : step.initial;
+  // Only the last segment ends where the sequence does.
+  const bool ends_here = step.parallel == nullptr || step.parallel->is_last();
   if (step.recompute) {
     // The segment again, on its own, from the states that entered it: no message is sent twice.
     Tensor output(context_, dtype_, trace.residual.back().shape());
@@ -200,7 +202,8 @@ void LanguageModel::backward_of_block(const TrainStep& step, size_t index, Trace
                                                  .residual_in = trace.residual.back(),
                                                  .residual_out = output,
                                                  .initial = block_views(started_from, first, count),
-                                                 .keep = true});
+                                                 .keep = true,
+                                                 .keep_map = step.parallel != nullptr});
   }
   block.backward(context_,
                  {.batch = trace.batch,
@@ -208,7 +211,7 @@ void LanguageModel::backward_of_block(const TrainStep& step, size_t index, Trace
                   .residual_in = trace.residual.back(),
                   .dresidual = dresidual,
                   .entering = block_views(started_from, first, count),
-                  .dfinal = block_views(step.dfinal, first, count),
+                  .dfinal = block_views(ends_here ? step.dfinal : nullptr, first, count),
                   .dinitial = block_views(step.dinitial, first, count),
                   .parallel = step.parallel},
                  *trace.kept[index]);

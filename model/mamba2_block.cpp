@@ -174,7 +174,7 @@ void Mamba2Block::convolve(Context& context, const BlockForward& args,
 void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activations& act) const {
   const int64_t H = config_.heads, P = config_.head_dim, N = config_.state_dim;
   const SsdViews in = ssd_views(act.xBC, args.batch, args.length);
-  const bool wanted = args.keep || args.parallel != nullptr;
+  const bool wanted = args.keep || args.keep_map || args.parallel != nullptr;
   const int64_t chunks = kernels::ssd_chunks(args.length, config_.chunk);
   if (wanted) act.chunk_states = Tensor(context, state_dtype_, {args.batch, chunks, H, P, N});
   act.initial_ssm = view_or_absent(args.initial, kSsm);
@@ -189,7 +189,7 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
                           .y = act.y.view().reshape({args.batch, args.length, H, P}),
                           .final_state = view_or_absent(args.final_state, kSsm),
                           .chunk_states = act.chunk_states};
-  if (args.parallel == nullptr) {
+  if (args.parallel == nullptr && !args.keep_map) {
     kernels::ssd_forward(context, ssd);
   } else {
     act.log_decay = Tensor(context, state_dtype_, {args.batch, H});
@@ -197,14 +197,19 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
     Tensor from_zero(context, state_dtype_, {args.batch, H, P, N});
     kernels::ssd_forward_map(context, ssd,
                              {.log_decay = act.log_decay, .state_from_zero = from_zero});
-    const auto exchange = args.parallel->states->start({.direction = dist::Direction::kForward,
-                                                        .log_decay = act.log_decay,
-                                                        .state = from_zero,
-                                                        .boundary = act.initial_ssm,
-                                                        .incoming = act.entering_ssm});
+    std::unique_ptr<dist::StateExchange::Run> exchange;
+    if (args.parallel != nullptr) {
+      exchange = args.parallel->states->start({.direction = dist::Direction::kForward,
+                                               .log_decay = act.log_decay,
+                                               .state = from_zero,
+                                               .boundary = act.initial_ssm,
+                                               .incoming = act.entering_ssm});
+    }
     kernels::ssd_forward_intra(context, ssd);  // while the states travel
-    exchange->finish();
-    ssd.initial_state = act.initial_ssm = act.entering_ssm;
+    if (exchange != nullptr) {
+      exchange->finish();
+      ssd.initial_state = act.initial_ssm = act.entering_ssm;
+    }
     kernels::ssd_forward_inter(context, ssd);
   }
   if (const TensorView entering = view_or_absent(args.entering, kSsm)) {

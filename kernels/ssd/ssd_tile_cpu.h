@@ -19,13 +19,16 @@ inline constexpr int kVectorBytes = 32;
 inline constexpr int kTileRows = 4;
 #else
 inline constexpr int kVectorBytes = 16;
-inline constexpr int kTileRows = 4;
+inline constexpr int kTileRows = 2;
 #endif
 
 template <class T>
 inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+// A row of tiles must end within the vectors that touch the diagonal.
+static_assert(kTileRows <= kLanes<double>);
+/// Extents are multiples of this.
 template <class T>
-inline constexpr int64_t kPad = std::max<int64_t>(kLanes<T>, kTileRows);
+inline constexpr int64_t kPad = kLanes<T>;
 template <class T>
 constexpr int64_t padded(int64_t extent) {
   return (extent + kPad<T> - 1) / kPad<T> * kPad<T>;

@@ -36,7 +36,7 @@ TEST_P(RandomSampler, AnEpochVisitsEveryLabelOnceOverAllRanks) {
     for (auto& rank : ranks) rows.push_back(rank->next());
   std::set<int64_t> offsets;
   int epochs = 0;
-  for (size_t row = 0;;) {
+  for (size_t row = 0; row < rows.size();) {
     const int64_t offset = rows[row].tokens[0] % length;
     const int64_t windows = (tokens - 1 - offset) / length;
     ASSERT_GE(windows, 1);

@@ -9,63 +9,16 @@
 #include <limits>
 #include <memory>
 #include <string>
-#include <type_traits>
 #include <vector>
 
 #include "dist/communicator.h"
-#include "kernels/core/random.h"
+#include "tests/dist/rank_values.h"
 #include "tests/support/rank_case.h"
 
 namespace longhaul::test {
 
 using dist::Communicator;
 using dist::Pending;
-
-template <class T>
-core::TensorView view_of(std::vector<T>& values) {
-  // An empty vector may have no address; a view of nothing must still be one.
-  static char nothing;
-  void* data = values.empty() ? static_cast<void*>(&nothing) : values.data();
-  return {data, core::kDTypeOf<T>, {static_cast<int64_t>(values.size())}};
-}
-
-/// Small integers: exact in every dtype, sums too (below 256 for 8 ranks).
-inline int small_value(int rank, int64_t i) {
-  return static_cast<int>((rank + 1) * (i % 7) - 3 * (i % 2));
-}
-
-template <class T>
-T as(double value) {
-  if constexpr (std::is_same_v<T, core::BFloat16>) {
-    return T(static_cast<float>(value));
-  } else {
-    return static_cast<T>(value);
-  }
-}
-
-template <class T>
-double number(T value) {
-  if constexpr (std::is_same_v<T, core::BFloat16>) {
-    return static_cast<float>(value);
-  } else {
-    return static_cast<double>(value);
-  }
-}
-
-template <class T, class Formula>
-std::vector<T> filled(int64_t count, const Formula& formula) {
-  std::vector<T> values;
-  for (int64_t i = 0; i < count; ++i) values.push_back(as<T>(formula(i)));
-  return values;
-}
-
-template <class T, class Formula>
-void expect_values(const std::vector<T>& values, const Formula& formula, const std::string& what) {
-  for (int64_t i = 0; i < static_cast<int64_t>(values.size()); ++i) {
-    ASSERT_EQ(number(values[static_cast<size_t>(i)]), static_cast<double>(formula(i)))
-        << what << ", element " << i;
-  }
-}
 
 /// 0, 1, odd, about the border between the small and the large algorithm, larger than a message of
 /// the MPI tests.
@@ -173,15 +126,6 @@ inline void broadcast_from_every_root(Communicator& group) {
           values, [&](int64_t i) { return 100 * root + i; }, "from " + std::to_string(root));
     }
   }
-}
-
-/// Values of very different magnitude: a sum in another order has other bits.
-inline std::vector<float> sensitive(int rank, int64_t count) {
-  const core::RandomKey key{static_cast<uint64_t>(rank) + 1, 0, core::RandomPurpose::kTest};
-  return filled<float>(count, [&](int64_t i) {
-    const auto index = static_cast<uint64_t>(i);
-    return core::normal(key, index) * std::pow(10.0, static_cast<double>((i + 3 * rank) % 9));
-  });
 }
 
 inline void sums_have_one_fixed_order(Communicator& group) {

@@ -6,18 +6,21 @@
 
 #include <array>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "dist/mesh.h"
 #include "dist/state_exchange.h"
 #include "kernels/core/random.h"
-#include "tests/dist/communicator_contract.h"
+#include "tests/dist/rank_values.h"
 #include "tests/support/rank_case.h"
 
 namespace longhaul::test {
 
+using dist::Communicator;
 using dist::Direction;
 using dist::ExchangeAlgorithm;
 using dist::ExchangeArgs;

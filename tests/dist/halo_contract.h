@@ -8,11 +8,12 @@
 
 #include "dist/state_exchange.h"
 #include "kernels/core/random.h"
-#include "tests/dist/communicator_contract.h"
+#include "tests/dist/rank_values.h"
 #include "tests/support/rank_case.h"
 
 namespace longhaul::test {
 
+using dist::Communicator;
 using dist::HaloExchange;
 
 inline constexpr int64_t kHaloBatch = 2, kHaloChannels = 3;

@@ -9,11 +9,12 @@
 
 #include "dist/gradient_reducer.h"
 #include "kernels/core/random.h"
-#include "tests/dist/communicator_contract.h"
+#include "tests/dist/rank_values.h"
 #include "tests/support/rank_case.h"
 
 namespace longhaul::test {
 
+using dist::Communicator;
 inline std::vector<float> sum_over_ranks(int ranks, int64_t count) {
   auto sum = sensitive(0, count);
   for (int r = 1; r < ranks; ++r) {

@@ -98,7 +98,7 @@ TEST(CurveTable, MarksTheTrainingLengthAndEmptyBuckets) {
   EXPECT_NE(table.find("past the training length, 2"), std::string::npos) << table;
   EXPECT_LT(table.find(" 8 "), table.find("past the training length")) << table;
   EXPECT_NE(table.find("cross document borders"), std::string::npos) << table;
-  EXPECT_NE(table.find("0       -        -"), std::string::npos) << table;
+  EXPECT_NE(table.find("0        -        -"), std::string::npos) << table;
 }
 
 }  // namespace

@@ -36,7 +36,7 @@ std::filesystem::path write_tokens(const testing::ScratchFolder& scratch, int64_
   data::TokenFolderWriter writer(
       folder, {.tokenizer = "byte", .vocabulary = kVocabulary, .end_of_document = 0});
   core::RandomStream random({.seed = 5});
-  for (int document = 0; document < 3; ++document) {
+  for (int document = 0; document < 6; ++document) {
     std::vector<int32_t> tokens(static_cast<size_t>(document_length));
     for (int32_t& token : tokens) token = 1 + static_cast<int32_t>(random.below(kVocabulary - 1));
     writer.add_document(tokens);
@@ -49,81 +49,103 @@ struct Labelled {
   std::vector<int32_t> tokens, labels;
 };
 
-/// The plain way: every sequence in one whole forward pass; states from a pass over each prefix.
-PositionCurve plain_curve(model::LanguageModel& model, const std::vector<Labelled>& sequences) {
-  core::Context& context = model.context();
-  const auto length = static_cast<int64_t>(sequences.front().tokens.size());
-  const auto n = static_cast<double>(sequences.size());
-  PositionCurve curve{.length = length};
+/// Loss and hit of every label, each sequence in one whole forward pass.
+struct PlainLabels {
   std::vector<std::vector<double>> losses, hits;
+};
+PlainLabels plain_labels(model::LanguageModel& model, const std::vector<Labelled>& sequences) {
+  core::Context& context = model.context();
+  PlainLabels plain;
   for (const Labelled& sequence : sequences) {
-    const core::Shape shape{1, length};
+    const core::Shape shape{1, static_cast<int64_t>(sequence.tokens.size())};
     const auto tokens = core::Tensor::from(context, sequence.tokens, shape);
     const auto labels = core::Tensor::from(context, sequence.labels, shape);
     const core::Tensor loss(context, core::DType::kF64, shape);
     const core::Tensor predicted(context, core::DType::kI32, shape);
     model.forward({.tokens = tokens, .labels = labels, .loss = loss, .predicted = predicted});
-    losses.push_back(testing::values_of(loss));
-    hits.push_back(testing::values_of(predicted));
+    plain.losses.push_back(testing::values_of(loss));
+    plain.hits.push_back(testing::values_of(predicted));
     for (size_t i = 0; i < sequence.labels.size(); ++i) {
-      hits.back()[i] = hits.back()[i] == sequence.labels[i];
+      plain.hits.back()[i] = plain.hits.back()[i] == sequence.labels[i];
     }
   }
-  for (Bucket bucket : log_buckets(length)) {
-    std::vector<double> means;
-    double loss = 0, hit = 0;
-    for (size_t s = 0; s < sequences.size(); ++s) {
-      double sum = 0, count = 0;
-      for (auto p = static_cast<size_t>(bucket.begin); p < static_cast<size_t>(bucket.end); ++p) {
-        if (sequences[s].labels[p] < 0) continue;
-        sum += losses[s][p];
-        hit += hits[s][p];
-        count += 1;
-      }
-      loss += sum;
-      bucket.count += static_cast<int64_t>(count);
-      if (count > 0) means.push_back(sum / count);
-    }
-    if (bucket.count > 0) {
-      bucket.loss = loss / static_cast<double>(bucket.count);
-      bucket.accuracy = hit / static_cast<double>(bucket.count);
-    }
-    if (means.size() > 1) {
-      const auto m = static_cast<double>(means.size());
-      double sum = 0, squares = 0;
-      for (double mean : means) sum += mean;
-      for (double mean : means) squares += std::pow(mean - sum / m, 2);
-      bucket.loss_error = std::sqrt(squares / (m - 1)) / std::sqrt(m);
-    }
-    curve.buckets.push_back(bucket);
+  return plain;
+}
 
-    StatePoint point{.position = bucket.end};
-    double sum = 0, squares = 0, count = 0;
-    std::vector<double> layer_sum(2), layer_squares(2), layer_count(2);
-    for (const Labelled& sequence : sequences) {
-      const std::vector<int32_t> prefix(sequence.tokens.begin(),
-                                        sequence.tokens.begin() + bucket.end);
-      const auto tokens = core::Tensor::from(context, prefix, {1, bucket.end});
-      model::RecurrentState state = model.make_state(1);
-      model.forward({.tokens = tokens, .final_state = &state});
-      for (size_t i = 0; i < state.size(); ++i) {
-        const model::StateSpec& spec = model.state_specs()[i];
-        if (spec.kind != model::StateKind::kRecurrent) continue;
-        const auto layer = static_cast<size_t>(spec.layer);
-        for (double x : testing::values_of(state[i])) {
-          sum += x, squares += x * x, count += 1;
-          layer_sum[layer] += x, layer_squares[layer] += x * x, layer_count[layer] += 1;
-        }
+Bucket plain_bucket(Bucket bucket, const PlainLabels& plain,
+                    const std::vector<Labelled>& sequences) {
+  std::vector<double> means;
+  double loss = 0, hit = 0;
+  for (size_t s = 0; s < sequences.size(); ++s) {
+    double sum = 0, count = 0;
+    for (auto p = static_cast<size_t>(bucket.begin); p < static_cast<size_t>(bucket.end); ++p) {
+      if (sequences[s].labels[p] < 0) continue;
+      sum += plain.losses[s][p];
+      hit += plain.hits[s][p];
+      count += 1;
+    }
+    loss += sum;
+    bucket.count += static_cast<int64_t>(count);
+    if (count > 0) means.push_back(sum / count);
+  }
+  if (bucket.count == 0) return bucket;
+  bucket.loss = loss / static_cast<double>(bucket.count);
+  bucket.accuracy = hit / static_cast<double>(bucket.count);
+  if (means.size() > 1) {
+    const auto m = static_cast<double>(means.size());
+    double sum = 0, squares = 0;
+    for (double mean : means) sum += mean;
+    for (double mean : means) squares += std::pow(mean - sum / m, 2);
+    bucket.loss_error = std::sqrt(squares / (m - 1)) / std::sqrt(m);
+  }
+  return bucket;
+}
+
+/// Recurrent states after a pass over each sequence's first `position` tokens.
+StatePoint plain_point(model::LanguageModel& model, const std::vector<Labelled>& sequences,
+                       int64_t position) {
+  std::vector<double> all, by_layer[2];
+  for (const Labelled& sequence : sequences) {
+    const std::vector<int32_t> prefix(sequence.tokens.begin(), sequence.tokens.begin() + position);
+    const auto tokens = core::Tensor::from(model.context(), prefix, {1, position});
+    model::RecurrentState state = model.make_state(1);
+    model.forward({.tokens = tokens, .final_state = &state});
+    for (size_t i = 0; i < state.size(); ++i) {
+      const model::StateSpec& spec = model.state_specs()[i];
+      if (spec.kind != model::StateKind::kRecurrent) continue;
+      for (double x : testing::values_of(state[i])) {
+        all.push_back(x);
+        by_layer[spec.layer].push_back(x);
       }
     }
-    point.mean = sum / count;
-    point.deviation = std::sqrt(squares / count - point.mean * point.mean);
-    point.norm = std::sqrt(squares / n / 2);
-    for (size_t l = 0; l < 2; ++l) {
-      const double mean = layer_sum[l] / layer_count[l];
-      point.layer_deviation.push_back(std::sqrt(layer_squares[l] / layer_count[l] - mean * mean));
-    }
-    curve.states.push_back(point);
+  }
+  const auto mean = [](const std::vector<double>& values) {
+    double sum = 0;
+    for (double x : values) sum += x;
+    return sum / static_cast<double>(values.size());
+  };
+  const auto deviation = [&](const std::vector<double>& values) {
+    const double centre = mean(values);
+    double squares = 0;
+    for (double x : values) squares += std::pow(x - centre, 2);
+    return std::sqrt(squares / static_cast<double>(values.size()));
+  };
+  double squares = 0;
+  for (double x : all) squares += x * x;
+  return {.position = position,
+          .mean = mean(all),
+          .deviation = deviation(all),
+          .norm = std::sqrt(squares / static_cast<double>(2 * sequences.size())),
+          .layer_deviation = {deviation(by_layer[0]), deviation(by_layer[1])}};
+}
+
+PositionCurve plain_curve(model::LanguageModel& model, const std::vector<Labelled>& sequences) {
+  const auto length = static_cast<int64_t>(sequences.front().tokens.size());
+  PositionCurve curve{.length = length};
+  const PlainLabels plain = plain_labels(model, sequences);
+  for (const Bucket& bucket : log_buckets(length)) {
+    curve.buckets.push_back(plain_bucket(bucket, plain, sequences));
+    curve.states.push_back(plain_point(model, sequences, bucket.end));
   }
   return curve;
 }
@@ -168,6 +190,7 @@ struct Way {
   dist::MeshShape mesh;
   int64_t piece, batch;
 };
+void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
 
 /// Of rank 0; all ranks must have found the same bits.
 PositionCurve evaluate(Task task, const std::filesystem::path& folder, const Way& way,
@@ -217,7 +240,7 @@ TEST_P(CurveOnMesh, TextEqualsOneWholeForwardPass) {
   EXPECT_EQ(curve.task, "text");
   EXPECT_EQ(curve.training_length, 32);
   EXPECT_TRUE(curve.inside_documents);
-  EXPECT_EQ(curve.whole_documents, 3);
+  EXPECT_EQ(curve.whole_documents, 6);
   EXPECT_NEAR(curve.perplexity, std::exp(curve.loss), 1e-9);
 }
 

@@ -34,7 +34,8 @@ PositionCurve curve_that_grows(double growth, const std::string& task = "text") 
 
 void write_run(const testing::ScratchFolder& scratch, const std::string& name, double growth) {
   scratch.write(name + "/metrics.jsonl",
-                "{\"step\":1,\"loss\":3,\"gradient_norm\":1}\n{\"step\":2,\"loss\":2}\n");
+                "{\"step\":1,\"loss\":3,\"gradient_norm\":1}\n"
+                "{\"step\":2,\"loss\":2,\"gradient_norm\":2}\n");
   scratch.write(name + "/run.yaml",
                 "initial_state:\n  source: " + name + "\noptimizer:\n  rate: 0.001\n");
   std::filesystem::create_directories(scratch.path() / name / "evaluation");

@@ -255,6 +255,25 @@ TEST(RunConfig, YamlHasTheHelpOfEveryField) {
   for (const auto& field : list.fields()) EXPECT_THAT(yaml, HasSubstr(field.help));
 }
 
+// Changes one field, counted in the order of the visit.
+struct ChangeOne {
+  int target = 0;
+  int at = 0;
+  Changer changer;
+  template <class T>
+  void field(const char* name, T& value, const char* help) {
+    if (at++ == target) changer.field(name, value, help);
+  }
+  template <class T, class Rule>
+  void field(const char* name, T& value, const char* help, const Rule&) {
+    field(name, value, help);
+  }
+  template <class S>
+  void section(const char*, S& nested) {
+    nested.visit(*this);
+  }
+};
+
 // One field at a time: the hash follows it exactly if it is part of the computation.
 TEST(RunConfig, HashFollowsEveryFieldOfTheComputation) {
   const RunConfig base = parse_run_config(kScratch, "run.yaml");
@@ -263,27 +282,10 @@ TEST(RunConfig, HashFollowsEveryFieldOfTheComputation) {
   RunConfig copy = base;
   copy.visit(list);
   int fields = 0;
-  struct One {
-    int target = 0;
-    int at = 0;
-    Changer changer;
-    template <class T>
-    void field(const char* name, T& value, const char* help) {
-      if (at++ == target) changer.field(name, value, help);
-    }
-    template <class T, class Rule>
-    void field(const char* name, T& value, const char* help, const Rule&) {
-      field(name, value, help);
-    }
-    template <class S>
-    void section(const char*, S& nested) {
-      nested.visit(*this);
-    }
-  };
   for (const auto& listed : list.fields()) {
     if (listed.is_section) continue;
     RunConfig changed = base;
-    One one{.target = fields++, .at = 0, .changer = {}};
+    ChangeOne one{.target = fields++, .at = 0, .changer = {}};
     changed.visit(one);
     ASSERT_NE(values_of(changed), before) << listed.path << " was not changed by the test";
     const std::string& path = listed.path;

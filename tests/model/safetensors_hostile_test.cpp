@@ -73,6 +73,8 @@ std::vector<Broken> broken_tensors() {
       {"ShapeOverflow", one_tensor("F32", "[4294967296,4294967296]", "[0,0]", 0), "too large"},
       {"ShapeOverflowWithZero", one_tensor("F32", "[4294967296,4294967296,0]", "[0,0]", 0),
        "too large"},
+      {"ShapeOverflowBehindZero", one_tensor("F32", "[0,4294967296,4294967296]", "[0,0]", 0),
+       "too large"},
       {"ShapeWrapsToData", one_tensor("F32", "[4611686018427387905]", "[0,4]", 4), "too large"},
       {"BytesWrapToData", one_tensor("F64", "[2305843009213693953]", "[0,8]", 8), "takes"},
       {"ExtentBeyondInt64", one_tensor("F32", "[18446744073709551615]", "[0,4]", 4), "too large"},

@@ -135,6 +135,8 @@ struct Case {
   std::vector<int64_t> lengths;
 };
 
+std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
+
 class SequenceParallel
     : public ::testing::TestWithParam<std::tuple<Case, ExchangeAlgorithm, bool>> {};
 

@@ -140,21 +140,50 @@ TEST(Resumption, ANewRunDoesNotTakeAFolderWithCheckpoints) {
 }
 
 TEST(Resumption, OnAnotherMeshContinuesTheSameComputation) {
-  // Nothing here depends on how rows are spread over data ranks but the order of sums.
-  const ScratchFolder whole, parts;
+  // Nothing in TBTT depends on how rows are spread over data ranks but the order of sums.
+  const ScratchFolder whole;
   TinyRun run = run_of({SourceKind::kTbtt, {1, 1}, core::DType::kF64});
   run.train(whole.path());
-  run.mesh = {2, 1};
-  run.interrupt_at = 3;
-  run.train(parts.path());
-  run.mesh = {1, 2};
+  const std::vector<std::pair<dist::MeshShape, dist::MeshShape>> changes = {
+      {{2, 1}, {1, 2}}, {{1, 1}, {2, 1}}, {{1, 3}, {2, 2}}};
+  for (const auto& [before, after] : changes) {
+    const ScratchFolder parts;
+    run.mesh = before;
+    run.resume = false;
+    run.interrupt_at = 3;
+    run.train(parts.path());
+    run.mesh = after;
+    run.resume = true;
+    run.interrupt_at = 0;
+    run.train(parts.path());
+    const auto expected = testing::metric(whole.path(), "loss");
+    const auto found = testing::metric(parts.path(), "loss");
+    ASSERT_EQ(found.size(), expected.size());
+    for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-10) << i;
+  }
+}
+
+TEST(Resumption, WithOtherRowsStartsTheirStatesFromZero) {
+  const ScratchFolder folder;
+  TinyRun run = run_of({SourceKind::kTbtt, {1, 1}});
+  run.interrupt_at = 2;
+  run.train(folder.path());
   run.resume = true;
   run.interrupt_at = 0;
-  run.train(parts.path());
-  const auto expected = testing::metric(whole.path(), "loss");
-  const auto found = testing::metric(parts.path(), "loss");
-  ASSERT_EQ(found.size(), expected.size());
-  for (size_t i = 0; i < found.size(); ++i) EXPECT_NEAR(found[i], expected[i], 1e-10) << i;
+  run.config.batch.sequences = 8;
+  EXPECT_EQ(run.train(folder.path()), Ending::kDone);
+  EXPECT_EQ(testing::metric(folder.path(), "loss").size(), 6u);
+}
+
+TEST(Resumption, WithAnotherSourceNamesWhatIsMissing) {
+  const ScratchFolder folder;
+  TinyRun run = run_of({SourceKind::kZero, {2, 1}});
+  run.interrupt_at = 2;
+  run.train(folder.path());
+  run.resume = true;
+  run.config.initial_state.source = SourceKind::kFittedNoise;
+  const std::string message = testing::input_error_of([&] { run.train(folder.path()); });
+  EXPECT_NE(message.find("sources-0.safetensors: tensor moments"), std::string::npos) << message;
 }
 
 }  // namespace

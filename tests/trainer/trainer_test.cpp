@@ -9,6 +9,7 @@
 #include <string>
 
 #include "kernels/core/error.h"
+#include "model/init.h"
 #include "tests/model/full_disk.h"
 #include "tests/model/scratch_folder.h"
 #include "tests/support/compare.h"
@@ -69,9 +70,52 @@ TEST_P(AnyMesh, ComputesWhatOneRankDoes) {
   }
 }
 
-TEST(Trainer, AccumulationIsOneLargeBatch) {
-  // Rows of micro-steps are other rows of the stream, so the batch is put together from labels:
-  // with one row of one stream each step sees the same tokens only if lanes are cut alike.
+TEST(Trainer, LossIsTheMeanOverLabelsAndStateNormThatOfFinalStates) {
+  const ScratchFolder folder;
+  TinyRun run;
+  run.config.batch.accumulation = 2;
+  run.config.schedule.steps = 1;
+  run.train(folder.path());
+
+  core::Context context({}, 1);
+  model::LanguageModel model(context, testing::tiny_run_model(), core::DType::kF64);
+  model::initialize(model, 3);
+  testing::StreamSource batches(2, 12, 0);
+  double loss = 0, squares = 0;
+  int64_t labels = 0;
+  for (int i = 0; i < 2; ++i) {
+    data::Batch batch = batches.next();
+    model::RecurrentState final_state = model.make_state(2);
+    const auto sum = model.forward({.tokens = {batch.tokens.data(), core::DType::kI32, {2, 12}},
+                                    .labels = {batch.labels.data(), core::DType::kI32, {2, 12}},
+                                    .final_state = &final_state});
+    loss += sum.sum;
+    labels += sum.count;
+    for (size_t t = 0; t < final_state.size(); ++t) {
+      if (model.state_specs()[t].kind != model::StateKind::kRecurrent) continue;
+      for (const double v : testing::values_of(final_state[t])) squares += v * v;
+    }
+  }
+  EXPECT_LT(labels, 48);  // some labels do not count
+  EXPECT_NEAR(metric(folder.path(), "loss")[0], loss / static_cast<double>(labels), 1e-12);
+  EXPECT_NEAR(metric(folder.path(), "state_norm")[0], std::sqrt(squares / 4), 1e-12);
+}
+
+TEST(Trainer, StartsFromTheSourcesStates) {
+  std::vector<double> losses;
+  for (const SourceKind source : {SourceKind::kZero, SourceKind::kNoise}) {
+    const ScratchFolder folder;
+    TinyRun run;
+    run.config.initial_state.source = source;
+    run.config.schedule.steps = 1;
+    run.train(folder.path());
+    losses.push_back(metric(folder.path(), "loss")[0]);
+  }
+  EXPECT_GT(std::abs(losses[1] - losses[0]), 1e-6);
+}
+
+TEST(Trainer, TbttIsOnePassOverTheJoinedSequenceWithStoppedGradients) {
+  // Two lanes in two micro-steps of one optimizer step, against the same tokens as two segments.
   const ScratchFolder apart, joined;
   TinyRun run;
   run.config.batch = {.length = 6, .sequences = 4, .accumulation = 2};
@@ -101,6 +145,22 @@ TEST(Trainer, SegmentsCutGradientsButNotStates) {
   EXPECT_GT(
       std::abs(metric(cut.path(), "gradient_norm")[0] - metric(whole.path(), "gradient_norm")[0]),
       1e-6);
+}
+
+TEST(Trainer, TruncatedGradientsStopAtTheBordersOfRanks) {
+  const ScratchFolder segments, ranks;
+  TinyRun run;
+  run.config.schedule.steps = 1;
+  run.config.optimizer.clip = 0;
+  run.config.batch.segments = 2;
+  run.train(segments.path());
+  run.config.batch.segments = 1;
+  run.config.full_gradient = false;
+  run.mesh = {1, 2};
+  run.train(ranks.path());
+  const auto expected = tensors_of(segments / "checkpoints/step-1/optimizer.safetensors");
+  const auto found = tensors_of(ranks / "checkpoints/step-1/optimizer.safetensors");
+  EXPECT_TRUE(testing::close(found.at("first_moment"), expected.at("first_moment"), 1e-12));
 }
 
 TEST(Trainer, RecomputationChangesNothing) {

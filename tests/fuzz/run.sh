@@ -1,0 +1,72 @@
+#!/bin/bash
+# Builds and runs the fuzz targets: run.sh [FOLDER [SECONDS [TARGET…]]]
+# FOLDER (default: a new one in /tmp) gets the programs, the corpora that grow, and inputs that crash.
+# SECONDS (default 60) for each target. Exit 0: nothing found.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+source=$(cd "$here/../.." && pwd)
+folder=${1:-$(mktemp -d /tmp/longhaul-fuzz.XXXXXX)}
+seconds=${2:-60}
+shift $(($# < 2 ? $# : 2))
+targets=("$@")
+[ ${#targets[@]} -gt 0 ] || targets=(safetensors model_config token_folder run_config)
+mkdir -p "$folder/scratch"
+export TMPDIR=$folder/scratch
+trap 'rm -rf "$folder/scratch"' EXIT
+cd "$source"
+
+launcher=$(command -v ccache || true)
+compiler="$launcher ${CLANG:-clang++-14}"
+flags="-std=c++20 -O1 -g1 -I$source -I$folder/proto -fsanitize=fuzzer,address,undefined
+       -fno-sanitize-recover=all"
+
+# The sources that a target runs, and the libraries beside them.
+sources_of() {
+  case $1 in
+    safetensors) echo model/checkpoint/{safetensors_header,json_reading}.cpp kernels/core/shape.cpp ;;
+    model_config) echo model/checkpoint/{config_json,config_reader,config_writer,json_reading}.cpp \
+      model/config.cpp ;;
+    token_folder) echo data/{token_folder,manifest,file_io}.cpp "$folder/proto/data/token_folder.pb.cc" ;;
+    run_config) echo launch/{run_config,run_rules,yaml_builder,yaml_document,yaml_reader,field_list,utf8}.cpp \
+      model/config.cpp ;;
+    *) echo "run.sh: no target '$1'" >&2; return 2 ;;
+  esac
+}
+libraries_of() {
+  case $1 in
+    token_folder) echo -lprotobuf -lz -lglog ;;
+    run_config) echo -lyaml-cpp -lglog ;;
+    *) echo -lglog ;;
+  esac
+}
+
+build() {
+  local target=$1 objects=() object sources
+  sources=$(sources_of "$target")
+  if [ "$target" = token_folder ]; then
+    mkdir -p "$folder/proto"
+    protoc -I. --cpp_out="$folder/proto" data/token_folder.proto
+  fi
+  for file in tests/fuzz/${target}_fuzz.cpp $sources; do
+    object=$folder/$target-$(basename "${file%.*}").o
+    $compiler $flags -c "$file" -o "$object"
+    objects+=("$object")
+  done
+  $compiler $flags "${objects[@]}" -o "$folder/$target" $(libraries_of "$target")
+}
+
+failed=()
+for target in "${targets[@]}"; do
+  build "$target"
+  mkdir -p "$folder/corpus/$target" "$folder/crashes"
+  seeds=("$here/seeds/$target")
+  [ "$target" != run_config ] || seeds+=("$source/configs")
+  "$folder/$target" -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 \
+    -print_final_stats=1 -artifact_prefix="$folder/crashes/$target-" \
+    "$folder/corpus/$target" "${seeds[@]}" > "$folder/$target.log" 2>&1 || failed+=("$target")
+  echo "$target: $(grep -o 'number_of_executed_units: .*' "$folder/$target.log" || echo failed)"
+done
+if [ ${#failed[@]} -gt 0 ]; then
+  echo "run.sh: found something in ${failed[*]}: $folder/*.log, $folder/crashes" >&2
+  exit 1
+fi

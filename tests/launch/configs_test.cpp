@@ -1,0 +1,46 @@
+// Every YAML of configs/ is read without a problem.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kernels/core/error.h"
+#include "launch/run_config.h"
+#include "launch/run_rules.h"
+
+namespace longhaul::launch {
+namespace {
+
+std::vector<std::string> config_files() {
+  std::vector<std::string> files;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(std::string(SOURCE_DIR) + "/configs")) {
+    if (entry.path().extension() == ".yaml") files.push_back(entry.path().string());
+  }
+  return files;
+}
+
+TEST(Configs, AreReadWithoutAProblem) {
+  const auto files = config_files();
+  EXPECT_GE(files.size(), 4u);
+  for (const auto& file : files) {
+    try {
+      read_run_config(file);
+    } catch (const core::InputError& error) {
+      ADD_FAILURE() << error.what();
+    }
+  }
+}
+
+TEST(Configs, OfTheQuickstartSuitOneAndTwoRanks) {
+  for (const char* name : {"quickstart/base", "quickstart/arm", "recall/base", "recall/arm"}) {
+    const RunConfig config =
+        read_run_config(std::string(SOURCE_DIR) + "/configs/" + name + ".yaml");
+    EXPECT_NO_THROW(check_against_world(config, 1)) << name;
+    EXPECT_NO_THROW(check_against_world(config, 2)) << name;
+  }
+}
+
+}  // namespace
+}  // namespace longhaul::launch

@@ -1,0 +1,123 @@
+// The program from outside: exit codes, one line to stderr a problem, nothing on stdout then.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "tests/launch/program.h"
+
+namespace longhaul::launch {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+TEST_F(Program, HelpOfEveryCommandHasAnExample) {
+  const Result whole = run("--help");
+  EXPECT_EQ(whole.exit_code, 0);
+  for (const char* command :
+       {"tokenize", "train", "forward", "export", "generate", "report", "inspect"}) {
+    EXPECT_THAT(whole.out, HasSubstr(command));
+    const Result result = run(std::string(command) + " --help");
+    EXPECT_EQ(result.exit_code, 0) << command;
+    EXPECT_EQ(result.err, "");
+    EXPECT_THAT(result.out, HasSubstr(std::string("longhaul ") + command)) << command;
+  }
+  for (const char* measure : {"perplexity", "recall"}) {
+    EXPECT_THAT(run(std::string("eval ") + measure + " --help").out, HasSubstr("Example:"));
+  }
+}
+
+TEST_F(Program, WrongUsage) {
+  expect_refused("", "subcommand");
+  expect_refused("trian", "unknown command 'trian', did you mean train?");
+  expect_refused("--loud", "subcommand");
+  expect_refused("train", "config");
+  expect_refused("inspect . --loud", "--loud");
+  expect_refused("generate --model m --tokens 010", "--tokens");
+  expect_refused("generate --model m --tokens ten", "--tokens");
+  expect_refused("generate --model m --device gpu", "--device");
+  expect_refused("eval", "subcommand");
+  expect_refused("eval recall --model . --length 0 --sequences 1", "--length");
+  expect_refused("forward --model m --tokens t --out o --sequence-ranks 2", "--sequence-ranks");
+}
+
+TEST_F(Program, WrongInput) {
+  expect_refused("inspect nowhere", "nowhere: is not there");
+  expect_refused("inspect .", "expected a run");
+  expect_refused("train nowhere.yaml", "nowhere.yaml: cannot be read");
+  expect_refused("export --model nowhere --out out", "nowhere");
+  expect_refused("export --model nowhere --format gguf --out out", "this version writes: hf");
+  expect_refused("tokenize --tokenizer none --out tokens .", "none");
+  expect_refused("report nowhere --out report.html", "nowhere");
+  write("bad.yaml", "model:\n  shape: {layers: 0}\nrun: {folder: out}\ndata: {kind: recal}\n");
+  expect_refused("train bad.yaml", "bad.yaml:2: model.shape.layers", 3);
+}
+
+TEST_F(Program, DryRunTrainsNothing) {
+  write("run.yaml", kRecall);
+  const Result result = run("train run.yaml optimizer.rate=5e-4 --dry-run --ranks 2");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("rate: 0.0005"));
+  EXPECT_THAT(result.out, HasSubstr("vocabulary: 16"));
+  EXPECT_THAT(result.out, HasSubstr("2 data × 1 sequence ranks"));
+  EXPECT_THAT(result.out, HasSubstr("3 steps, 192 tokens"));
+  EXPECT_FALSE(fs::exists(folder_ / "run"));
+  expect_refused("train run.yaml --dry-run --ranks 3", "data.sequences");
+}
+
+TEST_F(Program, TrainInspectExportGenerateEvalReport) {
+  write("run.yaml", kRecall);
+  const Result trained = run("train run.yaml");
+  ASSERT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_EQ(trained.err, "");
+  EXPECT_TRUE(fs::exists(folder_ / "run/model/model.safetensors"));
+  expect_refused("train run.yaml", "holds a run with a checkpoint of step 3");
+  expect_refused("train run.yaml optimizer.rate=0.5 --resume", "optimizer.rate: differs");
+  EXPECT_EQ(run("train run.yaml --resume").exit_code, 0);
+  EXPECT_THAT(run("inspect run").out, HasSubstr("step 3 of 3"));
+  EXPECT_THAT(run("inspect run/checkpoints/step-3").out, HasSubstr("manifest.json"));
+  EXPECT_THAT(run("inspect run/model").out, HasSubstr("head_dim: 8"));
+  EXPECT_THAT(run("inspect run/model/model.safetensors").out, HasSubstr("backbone."));
+  EXPECT_EQ(run("export --model run/model --out out --store bfloat16").exit_code, 0);
+  EXPECT_THAT(run("inspect out").out, HasSubstr("BF16"));
+  expect_refused("generate --model run/model --prompt a", "has a vocabulary of 16");
+  const Result measured = run(
+      "eval recall --model run/model --length 128 --sequences 2 --json run/evaluation/recall.json");
+  EXPECT_EQ(measured.exit_code, 0) << measured.err;
+  EXPECT_TRUE(fs::exists(folder_ / "run/evaluation/recall.json"));
+  expect_refused("eval perplexity --model run/model --data nowhere --length 8 --sequences 1",
+                 "nowhere");
+  const Result report = run("report run --out report.html");
+  EXPECT_EQ(report.exit_code, 0) << report.err;
+  EXPECT_THAT(text_of(folder_ / "report.html"), HasSubstr("<svg"));
+}
+
+TEST_F(Program, ARunFolderThatHoldsSomethingElseIsLeftAlone) {
+  write("run.yaml", kRecall);
+  fs::create_directories(folder_ / "run");
+  write("run/thesis.tex", "irreplaceable");
+  expect_refused("train run.yaml", "holds no run");
+  EXPECT_EQ(text_of(folder_ / "run/thesis.tex"), "irreplaceable");
+}
+
+TEST_F(Program, WhatFailsWhileRunningIsExitCode1) {
+  write("run.yaml", kRecall);
+  write("file", "");
+  const Result result = run("train run.yaml run.folder=file/run");
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("file/run"));
+}
+
+TEST_F(Program, TokenizeAndInspect) {
+  write("a.txt", "hello");
+  write("b.txt", "world!");
+  const Result result = run("tokenize --out tokens a.txt b.txt");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("2 documents, 13 tokens from 2 files"));
+  EXPECT_THAT(run("inspect tokens").out, HasSubstr("13 tokens in 2 documents"));
+}
+
+}  // namespace
+}  // namespace longhaul::launch

@@ -1,0 +1,56 @@
+#include "trainer/all_ranks.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "dist/thread_communicator.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::trainer {
+namespace {
+
+/// What every rank ends with: "input: …", "error: …" or "".
+std::string ending_of(dist::Communicator& world, const std::function<void()>& work) {
+  try {
+    on_all_ranks(world, work);
+  } catch (const core::InputError& error) {
+    return std::string("input: ") + error.what();
+  } catch (const core::Error& error) {
+    return std::string("error: ") + error.what();
+  }
+  return "";
+}
+
+TEST(OnAllRanks, AllGoOnWhereNoneFails) {
+  dist::run_thread_ranks(3,
+                         [](dist::Communicator& world) { EXPECT_EQ(ending_of(world, [] {}), ""); });
+}
+
+TEST(OnAllRanks, OneFailureIsEverybodys) {
+  for (int failing = 0; failing < 3; ++failing) {
+    dist::run_thread_ranks(3, [&](dist::Communicator& world) {
+      const auto fail = [&](const auto& error) {
+        return [&] {
+          if (world.rank() == failing) throw error;
+        };
+      };
+      EXPECT_EQ(ending_of(world, fail(core::InputError("bad file"))), "input: bad file");
+      EXPECT_EQ(ending_of(world, fail(core::Error("disk full"))), "error: disk full");
+      EXPECT_EQ(ending_of(world, fail(std::runtime_error("other"))), "error: other");
+      EXPECT_EQ(ending_of(world, [] {}), "");
+    });
+  }
+}
+
+TEST(OnAllRanks, TheFirstOfSeveralFailuresIsTold) {
+  dist::run_thread_ranks(4, [](dist::Communicator& world) {
+    const std::string ending = ending_of(world, [&] {
+      if (world.rank() > 0) throw core::Error("rank " + std::to_string(world.rank()));
+    });
+    EXPECT_EQ(ending, "error: rank 1");
+  });
+}
+
+}  // namespace
+}  // namespace longhaul::trainer

@@ -1,0 +1,166 @@
+// Training checkpoints against damage, interruption and full disks.
+#include "trainer/training_checkpoint.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "model/checkpoint/model_folder.h"
+#include "tests/model/full_disk.h"
+#include "tests/model/scratch_folder.h"
+#include "tests/support/compare.h"
+#include "tests/trainer/tiny_run.h"
+
+namespace longhaul::trainer {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::content_of;
+using ::testing::HasSubstr;
+using testing::names_in;
+using testing::put_content;
+using testing::ScratchFolder;
+using testing::TinyRun;
+
+/// A run of two data ranks and two micro-steps a step, interrupted after step 2.
+TinyRun interrupted_run(const fs::path& folder) {
+  TinyRun run;
+  run.mesh = {2, 1};
+  run.config.initial_state.source = SourceKind::kStatePassing;
+  run.config.batch.accumulation = 2;
+  run.interrupt_at = 2;
+  EXPECT_EQ(run.train(folder), Ending::kInterrupted);
+  run.interrupt_at = 0;
+  run.resume = true;
+  return run;
+}
+
+TEST(TrainingCheckpoint, HoldsTheFilesOfTheFormat) {
+  const ScratchFolder folder;
+  interrupted_run(folder.path());
+  EXPECT_EQ(names_in(folder / "checkpoints/step-2"),
+            (std::set<std::string>{"config.json", "manifest.json", "model.safetensors",
+                                   "optimizer.safetensors", "sources-0.safetensors",
+                                   "sources-1.safetensors"}));
+  const auto manifest =
+      nlohmann::json::parse(content_of(folder / "checkpoints/step-2/manifest.json"));
+  EXPECT_EQ(manifest.at("format"), "longhaul training checkpoint");
+  EXPECT_EQ(manifest.at("version"), 1);
+  EXPECT_EQ(manifest.at("step"), "2");
+  EXPECT_EQ(manifest.at("micro_step"), "4");
+  EXPECT_EQ(manifest.at("tokens"), "96");
+  EXPECT_EQ(manifest.at("data_ranks"), 2);
+  EXPECT_EQ(manifest.at("files").size(), 5u);
+}
+
+TEST(TrainingCheckpoint, IsAModelFolder) {
+  const ScratchFolder folder;
+  interrupted_run(folder.path());
+  core::Context context({}, 1);
+  const fs::path path = folder / "checkpoints/step-2";
+  const auto model = model::load_model(context, path, core::DType::kF64);
+  for (const auto& [name, values] : testing::tensors_of(path / "model.safetensors")) {
+    const model::Parameter* parameter = model->parameters().find(name);
+    ASSERT_NE(parameter, nullptr) << name;
+    EXPECT_TRUE(testing::close(model->parameters().value(*parameter), values, 0)) << name;
+  }
+}
+
+TEST(TrainingCheckpoint, EveryDamagedFileIsNamed) {
+  const ScratchFolder folder;
+  const TinyRun run = interrupted_run(folder.path());
+  const fs::path path = folder / "checkpoints/step-2";
+  for (const std::string& name : names_in(path)) {
+    const std::string good = content_of(path / name);
+    std::string flipped = good;
+    flipped[good.size() - 3] = static_cast<char>(flipped[good.size() - 3] ^ 4);
+    std::vector<std::string> bad = {flipped, good.substr(0, good.size() / 2), good + "x", ""};
+    if (name == "manifest.json") bad = {good.substr(0, good.size() / 2), "", "[]", "{}"};
+    for (const std::string& content : bad) {
+      put_content(path / name, content);
+      EXPECT_THAT(testing::input_error_of([&] { run.train(folder.path()); }),
+                  HasSubstr("step-2/" + name))
+          << content.size();
+    }
+    if (name != "manifest.json") {
+      fs::remove(path / name);
+      EXPECT_THAT(testing::input_error_of([&] { run.train(folder.path()); }),
+                  HasSubstr("step-2/" + name));
+    }
+    put_content(path / name, good);
+  }
+  EXPECT_EQ(run.train(folder.path()), Ending::kDone);
+}
+
+TEST(TrainingCheckpoint, ALaterVersionIsRefused) {
+  const ScratchFolder folder;
+  const TinyRun run = interrupted_run(folder.path());
+  const fs::path file = folder / "checkpoints/step-2/manifest.json";
+  auto manifest = nlohmann::json::parse(content_of(file));
+  manifest["version"] = 2;
+  put_content(file, manifest.dump());
+  EXPECT_THAT(testing::input_error_of([&] { run.train(folder.path()); }),
+              HasSubstr("version: is 2, expected 1"));
+}
+
+TEST(TrainingCheckpoint, WhatAKilledWriteLeftIsNotSeenAndRemoved) {
+  const ScratchFolder folder;
+  const TinyRun run = interrupted_run(folder.path());
+  for (const std::string step : {"step-3", "step-4"}) {
+    const fs::path partial = folder / ("checkpoints/." + step + ".longhaul-partial");
+    fs::copy(folder / "checkpoints/step-2", partial);
+    fs::remove(partial / "optimizer.safetensors");
+  }
+  fs::create_directory(folder / "checkpoints/step-9");  // nobody's: no manifest
+  put_content(folder / "checkpoints/step-x", "");
+  EXPECT_EQ(newest_checkpoint(folder.path()), 2);
+  EXPECT_EQ(run.train(folder.path()), Ending::kDone);
+  EXPECT_EQ(names_in(folder / "checkpoints"),
+            (std::set<std::string>{"step-2", "step-5", "step-9", "step-x"}));
+}
+
+TEST(TrainingCheckpoint, ThereIsNoneInAnEmptyFolder) {
+  const ScratchFolder folder;
+  EXPECT_EQ(newest_checkpoint(folder.path()), std::nullopt);
+  EXPECT_EQ(newest_checkpoint(folder / "missing"), std::nullopt);
+}
+
+TEST(TrainingCheckpoint, AFullDiskLeavesTheOlderOneAndNothingElse) {
+  const ScratchFolder folder;
+  std::unique_ptr<testing::FullDisk> full;
+  TinyRun run;
+  run.mesh = {2, 1};
+  run.config.initial_state.source = SourceKind::kStatePassing;
+  run.config.checkpoint.every = 1;
+  run.before_step = [&](int rank, int64_t step, model::LanguageModel&) {
+    // The metrics of two steps fit, the sources too, the model does not.
+    if (rank == 0 && step == 2) full = std::make_unique<testing::FullDisk>(3000);
+  };
+  const std::string message = testing::error_of([&] { run.train(folder.path()); });
+  full.reset();
+  EXPECT_THAT(message, HasSubstr("model.safetensors"));
+  EXPECT_EQ(names_in(folder / "checkpoints"), std::set<std::string>{"step-1"});
+  run.before_step = nullptr;
+  run.resume = true;
+  EXPECT_EQ(run.train(folder.path()), Ending::kDone);
+  EXPECT_EQ(testing::metric(folder.path(), "loss").size(), 5u);
+}
+
+TEST(TrainingCheckpoint, WhatIsInItsPlaceIsReplaced) {
+  const ScratchFolder folder;
+  TinyRun run = interrupted_run(folder.path());
+  fs::create_directory(folder / "checkpoints/step-3");  // half removed by someone: no manifest
+  put_content(folder / "checkpoints/step-3/model.safetensors", "old");
+  put_content(folder / "checkpoints/step-3/sources-7.safetensors", "old");
+  run.interrupt_at = 3;
+  EXPECT_EQ(run.train(folder.path()), Ending::kInterrupted);
+  EXPECT_EQ(names_in(folder / "checkpoints/step-3"), names_in(folder / "checkpoints/step-2"));
+  run.interrupt_at = 0;
+  EXPECT_EQ(run.train(folder.path()), Ending::kDone);
+}
+
+}  // namespace
+}  // namespace longhaul::trainer
