@@ -39,7 +39,7 @@ class Communicator {
   virtual std::unique_ptr<Pending> start_broadcast(core::TensorView view, int root) = 0;
   /// In place.
   virtual std::unique_ptr<Pending> start_all_reduce_sum(core::TensorView view) = 0;
-  /// In place; largest element of each position.
+  /// In place; largest element of each position, NaN where any rank has one.
   virtual std::unique_ptr<Pending> start_all_reduce_max(core::TensorView view) = 0;
   /// gathered has size() times the elements of own, rank order.
   virtual std::unique_ptr<Pending> start_all_gather(core::TensorView own,

@@ -73,7 +73,8 @@ td.beyond, th.beyond { background: var(--card); }
 code { font: .88em ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 summary { cursor: pointer; color: var(--soft); }
 @media (max-width: 560px) { main { padding: 1.3rem .9rem 3rem; } h1 { font-size: 1.4rem; }
-  figure > svg { width: calc(100% + 1rem); margin: 0 -.5rem; } figure > svg text { font-size: 19px; }
+  figure > svg { width: calc(100% + 1rem); margin: 0 -.5rem; }
+  figure > svg text { font-size: 19px; }
   th, td { padding: .35rem .4rem; } tbody th { min-width: 5.5rem; } }
 @media print { :root { color-scheme: light; --page: #fff; --card: #f3f3f3; --text: #000;
   --soft: #444; --line: #bbb; --ink: #222; --axis: #777; --grid: #ddd; --arm-0: #0072b2;
@@ -81,7 +82,8 @@ summary { cursor: pointer; color: var(--soft); }
   --arm-6: #3ba0dd; --arm-7: #7a5230; }
   body { font-size: 10pt; } main { max-width: none; padding: 0; }
   figure, table, .seen { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  .narrow-scroll { overflow: visible; } th, td { padding: .2rem .35rem; } table { font-size: 8pt; } }
+  .narrow-scroll { overflow: visible; } th, td { padding: .2rem .35rem; }
+  table { font-size: 8pt; } }
 )";
 
 }  // namespace

@@ -26,8 +26,9 @@ class Rules {
   }
 
  private:
+  // A field that could not be read holds its default: nothing to be said of that.
   void report(const std::string& path, const std::string& what) {
-    document_.report(document_.line_of(path), path, what);
+    if (!document_.has_problem(path)) document_.report(document_.line_of(path), path, what);
   }
 
   void check_model() {
@@ -133,8 +134,6 @@ class Rules {
 
 }  // namespace
 
-// A broken field is reported already and holds its default here, so that the rules that build on it
-// stay meaningful.
 void check_rules(const RunConfig& config, YamlDocument& document) {
   Rules(config, document).check();
 }

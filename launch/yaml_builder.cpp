@@ -24,11 +24,10 @@ void YamlBuilder::OnDocumentStart(const YAML::Mark&) {
 }
 
 std::string YamlBuilder::path() const {
-  std::string path;
-  for (const auto& open : open_) {
-    if (open.has_key) path += (path.empty() ? "" : ".") + open.key;
-  }
-  return path;
+  if (open_.empty()) return "";
+  const Open& open = open_.back();
+  if (!open.has_key) return open.path;
+  return open.path + (open.path.empty() ? "" : ".") + open.key;
 }
 
 size_t YamlBuilder::make(YamlNode node, YAML::anchor_t anchor) {
@@ -91,9 +90,12 @@ void YamlBuilder::start(YamlNode node, YAML::anchor_t anchor) {
     throw core::InputError(
         message(document_.place(node.line), "is nested deeper than ", kMostLevels, " levels"));
   }
+  std::string node_path = path();
   const size_t index = make(std::move(node), anchor);
   add(index);
-  open_.emplace_back().node = index;
+  Open& open = open_.emplace_back();
+  open.node = index;
+  open.path = std::move(node_path);
 }
 
 void YamlBuilder::OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) {
@@ -119,8 +121,8 @@ void YamlBuilder::OnScalar(const YAML::Mark& mark, const std::string& tag, YAML:
   YamlNode node = empty_node(Kind::kScalar, line);
   node.quoted = tag == "!";
   node.text = text;
-  add(make(std::move(node), anchor));
   check_tag(tag, line);
+  add(make(std::move(node), anchor));
 }
 
 void YamlBuilder::OnSequenceStart(const YAML::Mark& mark, const std::string& tag,

@@ -36,6 +36,7 @@ class YamlBuilder : public YAML::EventHandler {
  private:
   struct Open {
     size_t node = 0;
+    std::string path;       ///< of the node itself
     bool has_key = false;   ///< mapping: a key waits for its value …
     bool key_used = false;  ///< … which is to be stored
     std::string key;
@@ -48,6 +49,7 @@ class YamlBuilder : public YAML::EventHandler {
   size_t make(YamlNode node, YAML::anchor_t anchor);
   int line_at(const YAML::Mark& mark) const { return line_ == kWholeFile ? mark.line + 1 : line_; }
   void check_tag(const std::string& tag, int line);
+  /// Of what comes next: the value of the key that waits, else the open node.
   std::string path() const;
 
   YamlDocument& document_;

@@ -164,7 +164,12 @@ std::string YamlDocument::place(int line) const {
 }
 
 void YamlDocument::report(int line, const std::string& path, const std::string& what) {
-  problems_.push_back({line, message(place(line), path, path.empty() ? "" : ": ", what)});
+  problems_.push_back({line, path, message(place(line), path, path.empty() ? "" : ": ", what)});
+}
+
+bool YamlDocument::has_problem(std::string_view path) const {
+  return std::any_of(problems_.begin(), problems_.end(),
+                     [&](const Problem& problem) { return problem.path == path; });
 }
 
 core::Problems YamlDocument::problems() const {

@@ -47,6 +47,7 @@ class YamlDocument {
   bool has(std::string_view path) const;
 
   void report(int line, const std::string& path, const std::string& what);
+  bool has_problem(std::string_view path) const;
   /// Each as "NAME:LINE: key: what", in order of lines; those of the command line last.
   core::Problems problems() const;
 
@@ -54,7 +55,7 @@ class YamlDocument {
   friend class YamlBuilder;
   struct Problem {
     int line = kWholeFile;
-    std::string text;
+    std::string path, text;
   };
   void set(const std::string& path, size_t value);
   std::string place(int line) const;

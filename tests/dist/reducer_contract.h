@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -26,16 +27,30 @@ inline std::vector<float> sum_over_ranks(int ranks, int64_t count) {
 
 enum class Announcement { kBackwards, kForwards, kShuffled, kNever, kHalf };
 
-/// Announces [0, count) in pieces of 7, in an order that may differ between ranks.
-inline void announce(dist::GradientReducer& reducer, int64_t count, Announcement how, int rank) {
+/// Computes and announces gradients in pieces of 7, in an order that may differ between ranks. What
+/// is not yet computed is NaN: a bucket that leaves too early is seen.
+inline void run_backward(dist::GradientReducer& reducer, std::vector<float>& gradients,
+                         const std::vector<float>& own, Announcement how, int rank) {
   constexpr int64_t kPiece = 7;
+  const auto count = static_cast<int64_t>(own.size());
   const int64_t pieces = (count + kPiece - 1) / kPiece;
-  for (int64_t i = 0; i < pieces && how != Announcement::kNever; ++i) {
-    int64_t piece = i;
-    if (how == Announcement::kBackwards || how == Announcement::kHalf) piece = pieces - 1 - i;
+  std::fill(gradients.begin(), gradients.end(), std::numeric_limits<float>::quiet_NaN());
+  const auto compute = [&](int64_t piece, bool announced) {
+    const int64_t begin = piece * kPiece, end = std::min(count, begin + kPiece);
+    std::copy(own.begin() + begin, own.begin() + end, gradients.begin() + begin);
+    if (announced) reducer.ready(begin, end);
+  };
+  const auto is_announced = [&](int64_t piece) {
+    return how == Announcement::kHalf ? piece % 2 == 1 : how != Announcement::kNever;
+  };
+  for (int64_t i = 0; i < pieces; ++i) {
+    if (!is_announced(i)) compute(i, false);
+  }
+  for (int64_t i = 0; i < pieces; ++i) {
+    int64_t piece = pieces - 1 - i;
+    if (how == Announcement::kForwards) piece = i;
     if (how == Announcement::kShuffled) piece = (i + rank) % pieces;
-    if (how == Announcement::kHalf && piece % 2 == 0) continue;
-    reducer.ready(piece * kPiece, std::min(count, (piece + 1) * kPiece));
+    if (is_announced(piece)) compute(piece, true);
   }
 }
 
@@ -49,9 +64,8 @@ inline void gradients_are_summed_over_ranks(Communicator& group) {
       for (const auto how : {Announcement::kBackwards, Announcement::kForwards,
                              Announcement::kShuffled, Announcement::kNever, Announcement::kHalf}) {
         const auto own = sensitive(group.rank(), count);
-        std::copy(own.begin(), own.end(), gradients.begin());  // in place: the reducer holds a view
         reducer.begin_step();
-        announce(reducer, count, how, group.rank());
+        run_backward(reducer, gradients, own, how, group.rank());
         reducer.finish();
         ASSERT_EQ(gradients, expected) << count << " elements, buckets of " << bucket_bytes
                                        << " bytes, announcement " << static_cast<int>(how);

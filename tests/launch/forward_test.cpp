@@ -28,12 +28,16 @@ class Forward : public Program {
     ASSERT_EQ(run("train run.yaml").exit_code, 0);
   }
 
+  static int32_t token_at(int64_t row, int64_t position) {
+    const auto index = static_cast<uint64_t>(row * 1000 + position);
+    return static_cast<int32_t>(core::uniform_below({.seed = 4}, index, kVocabulary));
+  }
+
   void write_tokens(const std::string& name, int64_t begin, int64_t end) const {
     std::vector<int32_t> tokens;
     for (int64_t row = 0; row < kBatch; ++row) {
       for (int64_t i = begin; i < end; ++i) {
-        tokens.push_back(static_cast<int32_t>(core::uniform_below(
-            {.seed = 4}, static_cast<uint64_t>(row * kLength + i), kVocabulary)));
+        tokens.push_back(token_at(row, i));
       }
     }
     const core::TensorView view(tokens.data(), DType::kI32, {kBatch, end - begin});
@@ -112,15 +116,13 @@ TEST_F(Forward, LossIsThatOfTheLogits) {
   write_tokens("tokens", 0, kLength + 1);
   const Tensors out = forward("--tokens tokens --grad");
   const Values& logits = out.at("logits").second;
-  const Values tokens = read("tokens").at("tokens").second;
   double sum = 0;
   for (int64_t row = 0; row < kBatch; ++row) {
     for (int64_t i = 0; i < kLength; ++i) {
       const double* at = logits.data() + (row * kLength + i) * kVocabulary;
       double total = 0;
       for (int64_t v = 0; v < kVocabulary; ++v) total += std::exp(at[v]);
-      const auto label =
-          static_cast<int64_t>(tokens[static_cast<size_t>(row * (kLength + 1) + i + 1)]);
+      const int64_t label = token_at(row, i + 1);
       sum += std::log(total) - at[label];
     }
   }

@@ -59,7 +59,7 @@ TEST_F(Program, DryRunTrainsNothing) {
   write("run.yaml", kRecall);
   const Result result = run("train run.yaml optimizer.rate=5e-4 --dry-run --ranks 2");
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("rate: 0.0005"));
+  EXPECT_THAT(result.out, HasSubstr("rate: 5e-04"));
   EXPECT_THAT(result.out, HasSubstr("vocabulary: 16"));
   EXPECT_THAT(result.out, HasSubstr("2 data × 1 sequence ranks"));
   EXPECT_THAT(result.out, HasSubstr("3 steps, 192 tokens"));

@@ -105,6 +105,7 @@ struct Combination {
   std::vector<std::string> overrides;
   const char* expected;
 };
+void PrintTo(const Combination& combination, std::ostream* out) { *out << combination.name; }
 class ImpossibleCombinations : public ::testing::TestWithParam<Combination> {};
 TEST_P(ImpossibleCombinations, AreRefusedOnText) {
   EXPECT_THAT(problems_of(kText, GetParam().overrides),
@@ -114,7 +115,7 @@ INSTANTIATE_TEST_SUITE_P(
     Launch, ImpossibleCombinations,
     ::testing::Values(
         Combination{"from_and_shape", {"model.shape.width=64"}, "model.shape: is given beside"},
-        Combination{"neither", {"model.from="}, "run.yaml:2: model: neither model.from"},
+        Combination{"neither", {"model.from="}, "run.yaml:1: model: neither model.from"},
         Combination{"no_folder", {"data.folder="}, "command line: data.folder: is not given"},
         Combination{
             "recall_with_folder", {"data.kind=recall"}, "run.yaml:4: data.folder: is given"},
@@ -178,13 +179,13 @@ struct Changer {
     if constexpr (std::is_same_v<T, bool>) {
       value = !value;
     } else if constexpr (std::is_enum_v<T>) {
-      value = static_cast<T>(1);
+      value = static_cast<T>(value == static_cast<T>(1) ? 0 : 1);
     } else if constexpr (std::is_same_v<T, std::string>) {
       value = "t\"e\\x:t # ü\n\t" + std::to_string(count);
     } else if constexpr (std::is_same_v<T, double>) {
       value = 0.1 + 1.0 / (3 + count);
     } else {
-      value = 1 + count;
+      value = value + 1 + count;
     }
   }
   template <class T, class Rule>
@@ -218,6 +219,7 @@ RunConfig changed_config() {
   config.model.shape.dt_high = 0.3;
   config.model.shape.dt_min = 1e-5;
   config.model.shape.a_low = 1.0 / 3;
+  config.model.shape.a_high = 2.5;
   config.data.kind = DataKind::kTokens;
   config.data.batch.length = 4096;
   config.data.batch.sequences = 8;
