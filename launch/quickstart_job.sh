@@ -57,7 +57,7 @@ share() {
     awk -v part="$2" '(NR % 10 == 0) == (part == "held_out")' >"$list"
   rm -rf "$3"
   mkdir -p "$3"
-  tar -C "$1" -c -T "$list" --verbatim-files-from | tar -C "$3" -x
+  tar -C "$1" --verbatim-files-from -c -T "$list" | tar -C "$3" -x
   rm -f "$list"
 }
 
