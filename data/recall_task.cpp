@@ -12,7 +12,6 @@
 namespace longhaul::data {
 
 namespace {
-constexpr uint64_t kDrawsPerRow = uint64_t{1} << 40;
 
 class RecallSource : public BatchSource {
  public:
@@ -100,10 +99,10 @@ class RecallSource : public BatchSource {
   int64_t vocabulary() const override { return task_.vocabulary(); }
 
  private:
+  // Sequences are numbered through the run, so that accumulation in smaller batches reads the same.
   RecallGenerator start(int64_t step, int64_t row) const {
-    return {task_,
-            {seed_, static_cast<uint64_t>(step), core::RandomPurpose::kSyntheticTask},
-            static_cast<uint64_t>(row) * kDrawsPerRow};
+    const auto sequence = static_cast<uint64_t>(step * share_.global_rows() + row);
+    return {task_, {seed_, sequence, core::RandomPurpose::kSyntheticTask}, 0};
   }
 
   void skip_others(int64_t first) {

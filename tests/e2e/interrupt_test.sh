@@ -1,8 +1,8 @@
 # SIGTERM and SIGUSR1 save, then exit with 75; the resumed run equals the uninterrupted one.
 source "$(dirname "$0")/tiny_run.sh"
-ranks 2 train tiny.yaml run.folder=whole schedule.steps=400 >whole.log 2>&1 || { cat whole.log; fail "uninterrupted run"; }
+ranks 2 train tiny.yaml run.folder=whole schedule.steps=1500 >whole.log 2>&1 || { cat whole.log; fail "uninterrupted run"; }
 for signal in TERM USR1; do
-  mpirun -n 2 "$program" train tiny.yaml run.folder="cut-$signal" schedule.steps=400 >cut.log 2>&1 &
+  mpirun -n 2 "$program" train tiny.yaml run.folder="cut-$signal" schedule.steps=1500 >cut.log 2>&1 &
   pid=$!
   for ((i = 0; i < 200; ++i)); do
     [ -s "cut-$signal/metrics.jsonl" ] && break
@@ -15,6 +15,6 @@ for signal in TERM USR1; do
   wait "$pid" || code=$?
   [ "$code" = 75 ] || { cat cut.log; fail "exit code $code after SIG$signal, expected 75"; }
   [ -f "cut-$signal/model/model.safetensors" ] && fail "the run was over before the signal"
-  ranks 2 train tiny.yaml run.folder="cut-$signal" schedule.steps=400 --resume >resumed.log 2>&1 || { cat resumed.log; fail "resuming"; }
+  ranks 2 train tiny.yaml run.folder="cut-$signal" schedule.steps=1500 --resume >resumed.log 2>&1 || { cat resumed.log; fail "resuming"; }
   same_run whole "cut-$signal"
 done
