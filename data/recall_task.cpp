@@ -12,7 +12,6 @@
 namespace longhaul::data {
 
 namespace {
-
 class RecallSource : public BatchSource {
  public:
   RecallSource(const RecallTask& task, int64_t length, uint64_t seed, RowShare share,
@@ -23,13 +22,13 @@ class RecallSource : public BatchSource {
     check_share(share, length);
     // Every rank draws every lane, so that any rank knows the whole position.
     for (int64_t row = 0; contiguous && row < share.global_rows(); ++row)
-      lanes_.push_back(start(0, row));
+      lanes_.push_back(start(row));
   }
 
   Batch next() override {
     Batch batch = empty_batch(share_.rows, length_);
     std::fill(batch.fresh.begin(), batch.fresh.end(),
-              static_cast<uint8_t>(!contiguous_ || step_ == 0));
+              static_cast<uint8_t>(!contiguous_ || sequence_ == 0));
     const int64_t first = share_.data_rank * share_.rows;
     for (int64_t row = 0; row < share_.rows; ++row) {
       int32_t* tokens = batch.tokens.data() + row * length_;
@@ -37,10 +36,10 @@ class RecallSource : public BatchSource {
       if (contiguous_)
         lanes_[static_cast<size_t>(first + row)].write(length_ / 2, tokens, labels);
       else
-        start(step_, first + row).write(length_ / 2, tokens, labels);
+        start(sequence_ + first + row).write(length_ / 2, tokens, labels);
     }
     if (contiguous_) skip_others(first);
-    ++step_;
+    sequence_ += share_.global_rows();
     return batch;
   }
 
@@ -54,7 +53,7 @@ class RecallSource : public BatchSource {
     p.set_length(length_);
     p.set_seed(seed_);
     p.set_contiguous(contiguous_);
-    p.set_step(step_);
+    p.set_sequence(sequence_);
     for (const RecallGenerator& lane : lanes_) {
       const auto state = lane.state();
       auto& row = *p.add_rows();
@@ -81,7 +80,7 @@ class RecallSource : public BatchSource {
     checks.same("seed", p.seed(), seed_);
     checks.same("contiguous", p.contiguous(), contiguous_);
     checks.same("number of lanes", p.rows_size(), std::ssize(lanes_));
-    checks.within("step", p.step(), int64_t{0}, kMostSteps);
+    checks.within("sequence", p.sequence(), int64_t{0}, kMostSteps);
     checks.require();
     std::vector<RecallGenerator> lanes = lanes_;
     for (size_t i = 0; i < lanes.size(); ++i) {
@@ -93,16 +92,15 @@ class RecallSource : public BatchSource {
                         .window_values = {row.window_values().begin(), row.window_values().end()}});
     }
     lanes_ = std::move(lanes);
-    step_ = p.step();
+    sequence_ = p.sequence();
   }
 
   int64_t vocabulary() const override { return task_.vocabulary(); }
 
  private:
-  // Sequences are numbered through the run, so that accumulation in smaller batches reads the same.
-  RecallGenerator start(int64_t step, int64_t row) const {
-    const auto sequence = static_cast<uint64_t>(step * share_.global_rows() + row);
-    return {task_, {seed_, sequence, core::RandomPurpose::kSyntheticTask}, 0};
+  RecallGenerator start(int64_t sequence) const {
+    return {
+        task_, {seed_, static_cast<uint64_t>(sequence), core::RandomPurpose::kSyntheticTask}, 0};
   }
 
   void skip_others(int64_t first) {
@@ -118,7 +116,9 @@ class RecallSource : public BatchSource {
   RowShare share_;
   bool contiguous_;
   std::vector<RecallGenerator> lanes_;  // contiguous: of all data ranks
-  int64_t step_ = 0;
+  // Number of the next batch's first row: counted through the run, so that accumulation in smaller
+  // batches reads the same.
+  int64_t sequence_ = 0;
 };
 }  // namespace
 

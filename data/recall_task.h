@@ -34,9 +34,9 @@ struct RecallTask {
   int64_t vocabulary() const { return keys + values; }
 };
 
-/// Row r of step k is a new stream, seeded by (seed, k · global rows + r): the same sequences whatever
-/// the number of data ranks or accumulation steps. With `contiguous` row r of step k + 1 continues the
-/// stream of row r (TBTT lanes).
+/// Row r of step k is a new stream, seeded by (seed, k · global rows + r): the same sequences
+/// whatever the number of data ranks or accumulation steps, also after resuming on others. With
+/// `contiguous` row r of step k + 1 continues the stream of row r (TBTT lanes).
 std::unique_ptr<BatchSource> make_recall_source(const RecallTask& task, int64_t length,
                                                 uint64_t seed, RowShare share, bool contiguous);
 

@@ -197,6 +197,26 @@ TEST(RecallSource, EveryRowIsAFreshStream) {
   EXPECT_EQ(different.size(), 200u);
 }
 
+TEST(RecallSource, RowsDoNotDependOnTheSizeOfTheBatch) {
+  const auto stream = [](int64_t rows, const std::string& position, size_t cells) {
+    const auto source = make_recall_source({}, 8, 5, {.rows = rows}, false);
+    if (!position.empty()) source->restore(position);
+    std::vector<int32_t> tokens;
+    while (tokens.size() < cells) {
+      const Batch batch = source->next();
+      tokens.insert(tokens.end(), batch.tokens.begin(), batch.tokens.end());
+    }
+    tokens.resize(cells);
+    return tokens;
+  };
+  const auto expected = stream(1, "", 60 * 8);
+  EXPECT_EQ(stream(7, "", 60 * 8), expected);
+  const auto source = make_recall_source({}, 8, 5, {.rows = 6}, false);
+  for (int step = 0; step < 3; ++step) source->next();
+  const std::vector<int32_t> later(expected.begin() + 18 * 8, expected.end());
+  EXPECT_EQ(stream(4, source->position(), later.size()), later);
+}
+
 TEST(RecallSource, ContiguousRowsAreOneStreamEach) {
   for (const bool label_all : {false, true}) {
     const RecallTask task{.label_all = label_all};
