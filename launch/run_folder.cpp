@@ -5,8 +5,8 @@
 #include <system_error>
 
 #include "kernels/core/error.h"
+#include "launch/run_lock.h"
 #include "model/checkpoint/atomic_file.h"
-#include "trainer/training_checkpoint.h"
 
 namespace longhaul::launch {
 
@@ -37,27 +37,23 @@ void check_same_computation(const RunConfig& config, const fs::path& file) {
 
 }  // namespace
 
-void prepare_run_folder(const RunConfig& config, bool resume) {
-  const fs::path folder = config.run.folder;
-  const fs::path file = folder / "run.yaml";
-  const bool is_run = fs::exists(file);
+void open_run_folder(const fs::path& folder) {
   if (fs::exists(folder) && !fs::is_directory(folder)) {
     throw InputError(message("run.folder: ", folder.string(), " is a file, expected a folder"));
   }
+  const bool is_run = fs::exists(folder / kRunConfigFile) || fs::exists(folder / kRunLockFile);
   if (fs::exists(folder) && !is_run && !fs::is_empty(folder)) {
-    throw InputError(message("run.folder: ", folder.string(),
-                             " is there and holds no run (no run.yaml), expected a new folder"));
+    throw InputError(message("run.folder: ", folder.string(), " is there and holds no run (no ",
+                             kRunConfigFile, "), expected a new folder"));
   }
-  const auto newest = trainer::newest_checkpoint(folder);
-  if (newest && !resume) {
-    throw InputError(message("run.folder: ", folder.string(),
-                             " holds a run with a checkpoint of step ", *newest,
-                             ", expected another folder, or --resume to continue it"));
-  }
-  if (newest && is_run) check_same_computation(config, file);
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) throw core::Error(message(folder.string(), ": ", failed.message()));
+}
+
+void write_run_config(const RunConfig& config, bool resumes) {
+  const fs::path file = fs::path(config.run.folder) / kRunConfigFile;
+  if (resumes && fs::exists(file)) check_same_computation(config, file);
   model::write_file_atomically(file, to_yaml(config));
 }
 

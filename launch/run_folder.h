@@ -6,10 +6,15 @@
 
 namespace longhaul::launch {
 
-/// Makes the run's folder, or finds it fit to be continued, and writes run.yaml. For the first
-/// rank; `config` resolved. InputError where a run lies there already and `resume` is not asked
-/// for, where the folder holds something else, or where it was computed from other values (their
-/// keys are named; parallel.* may change).
-void prepare_run_folder(const RunConfig& config, bool resume);
+inline constexpr const char* kRunConfigFile = "run.yaml";
+
+/// For the first rank: makes the folder, or finds that it may be a run's. InputError where it holds
+/// something else.
+void open_run_folder(const std::filesystem::path& folder);
+
+/// For the first rank, under the folder's RunLock: writes run.yaml; `config` is resolved.
+/// InputError if the run `resumes` and was computed from other values (their keys are named;
+/// parallel.* may change).
+void write_run_config(const RunConfig& config, bool resumes);
 
 }  // namespace longhaul::launch

@@ -1,5 +1,6 @@
 #include "launch/training_run.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "launch/rank_session.h"
 #include "launch/run_data.h"
 #include "launch/run_folder.h"
+#include "launch/run_lock.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/init.h"
 #include "trainer/trainer.h"
@@ -90,14 +92,18 @@ int run_training(RankSession& session, const TrainingRun& run, bool resume) {
   core::Context context(choose_device(config.run.device, session),
                         choose_threads(config.parallel.threads, session));
   const RunData data(config);
+  if (session.is_first()) open_run_folder(folder);
+  session.world().barrier();
+  // Within the time limit: the others wait in a collective meanwhile.
+  const RunLock lock(folder, session.world(), std::min(30.0, config.parallel.time_limit_s / 2));
+  const auto resume_from = trainer::checkpoint_to_resume(folder, session.world(), resume);
   if (session.is_first()) {
-    prepare_run_folder(config, resume);
+    write_run_config(config, resume_from.has_value());
     print_map(run, context, data);
   }
   session.world().barrier();
 
-  const bool continued = resume && trainer::newest_checkpoint(folder).has_value();
-  const auto model = make_model(context, run, continued);
+  const auto model = make_model(context, run, resume_from.has_value());
   const auto batches = data.batches(
       {.data_ranks = mesh.shape().data, .data_rank = mesh.data_rank(), .rows = run.plan.rows});
   catch_interruptions();
@@ -114,7 +120,7 @@ int run_training(RankSession& session, const TrainingRun& run, bool resume) {
     parts.evaluate = [&](int64_t) { return numbers_of(data.evaluate(mesh, *model)); };
   }
   const double peak = measure_peak_flops(context, model->dtype());
-  if (trainer::train(trainer_config(config, peak), parts, resume) ==
+  if (trainer::train(trainer_config(config, peak), parts, resume_from) ==
       trainer::Ending::kInterrupted) {
     if (session.is_first()) {
       std::cout << "interrupted: saved in " << folder.string() << ", continue with --resume"

@@ -59,21 +59,6 @@ struct Run {
   TrainingState state;
 };
 
-/// Loads the newest checkpoint if wanted; returns its step, or −1 for a new run.
-int64_t resume_or_begin(const TrainerParts& parts, TrainingState& state, bool resume) {
-  dist::Communicator& world = parts.mesh.world();
-  // Rank 0's view of the folder decides: others may see it later.
-  const int64_t own = world.rank() == 0 ? newest_checkpoint(parts.run_folder).value_or(-1) : -1;
-  const auto newest = static_cast<int64_t>(world.max(static_cast<double>(own)));
-  if (!resume && newest >= 0) {
-    throw core::InputError(core::message(parts.run_folder.string(), ": holds checkpoints up to ",
-                                         "step ", newest, ", expected a folder without any, or ",
-                                         "to resume it"));
-  }
-  if (newest >= 0) load_training_checkpoint(parts.run_folder, newest, parts.mesh, state);
-  return newest;
-}
-
 struct StepBatches {
   std::vector<data::Batch> micro;
   int64_t labels = 0;  // over all ranks and micro-steps
@@ -179,10 +164,12 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-Ending train(const TrainerConfig& config, const TrainerParts& parts, bool resume) {
+Ending train(const TrainerConfig& config, const TrainerParts& parts,
+             std::optional<int64_t> resume_from) {
   Run run(config, parts);
   TrainingState& state = run.state;
-  StepReport report(config, parts, resume_or_begin(parts, state, resume));
+  if (resume_from) load_training_checkpoint(parts.run_folder, *resume_from, parts.mesh, state);
+  StepReport report(config, parts, resume_from.value_or(-1));
   const int64_t tokens = config.batch.sequences * config.batch.length;
 
   while (state.step < config.schedule.steps) {

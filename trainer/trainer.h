@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -52,9 +53,10 @@ struct TrainerParts {
 
 enum class Ending { kDone, kInterrupted };
 
-/// Collective. Trains from the newest checkpoint if `resume` and there is one, else from the model
-/// as it is. Returns once schedule.steps are done or an interruption is saved. Throws core::Error
-/// when skips_in_row is reached, InputError if it is a new run and the folder holds checkpoints.
-Ending train(const TrainerConfig& config, const TrainerParts& parts, bool resume);
+/// Collective. Trains from the checkpoint of step `resume_from` (checkpoint_to_resume; the same on
+/// all ranks), without one from the model as it is. Returns once schedule.steps are done or an
+/// interruption is saved. Throws core::Error when skips_in_row is reached.
+Ending train(const TrainerConfig& config, const TrainerParts& parts,
+             std::optional<int64_t> resume_from);
 
 }  // namespace longhaul::trainer

@@ -147,6 +147,18 @@ std::optional<int64_t> newest_checkpoint(const fs::path& run_folder) {
   return steps.back();
 }
 
+std::optional<int64_t> checkpoint_to_resume(const fs::path& run_folder, dist::Communicator& world,
+                                            bool resume) {
+  const int64_t own = world.rank() == 0 ? newest_checkpoint(run_folder).value_or(-1) : -1;
+  const auto newest = static_cast<int64_t>(world.max(static_cast<double>(own)));
+  if (newest < 0) return std::nullopt;
+  if (!resume) {
+    throw core::InputError(core::message(run_folder.string(), ": holds checkpoints up to step ",
+                                         newest, ", expected a folder without any, or --resume"));
+  }
+  return newest;
+}
+
 void load_training_checkpoint(const fs::path& run_folder, int64_t step, const dist::Mesh& mesh,
                               TrainingState& state) {
   const fs::path folder = checkpoint_folder(run_folder, step);

@@ -41,6 +41,12 @@ void save_training_checkpoint(const std::filesystem::path& run_folder, const dis
 /// Step of the newest complete checkpoint, if any. Leftovers of interrupted writes are not seen.
 std::optional<int64_t> newest_checkpoint(const std::filesystem::path& run_folder);
 
+/// Collective: the step to go on from, nothing where a run begins. Rank 0 looks, once, and all take
+/// its answer, since another rank may see the folder differently. Throws InputError if the folder
+/// holds checkpoints and `resume` is not set.
+std::optional<int64_t> checkpoint_to_resume(const std::filesystem::path& run_folder,
+                                            dist::Communicator& world, bool resume);
+
 /// Collective. Restores everything, bit for bit on the same mesh. On another number of data ranks
 /// the data continues exactly and the source's rows are dealt out anew (by global row where their
 /// number is the same, else from zero, with a warning); another configuration hash is a warning.

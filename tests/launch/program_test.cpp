@@ -73,7 +73,7 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   ASSERT_EQ(trained.exit_code, 0) << trained.err;
   EXPECT_EQ(trained.err, "");
   EXPECT_TRUE(fs::exists(folder_ / "run/model/model.safetensors"));
-  expect_refused("train run.yaml", "holds a run with a checkpoint of step 3");
+  expect_refused("train run.yaml", "holds checkpoints up to step 3");
   expect_refused("train run.yaml optimizer.rate=0.5 --resume", "optimizer.rate: differs");
   EXPECT_EQ(run("train run.yaml --resume").exit_code, 0);
   EXPECT_THAT(run("inspect run").out, HasSubstr("step 3 of 3"));

@@ -11,6 +11,7 @@
 #include "model/checkpoint/safetensors.h"
 #include "model/init.h"
 #include "tests/support/random_tensor.h"
+#include "trainer/training_checkpoint.h"
 
 namespace longhaul::testing {
 
@@ -102,7 +103,7 @@ trainer::Ending TinyRun::train(const std::filesystem::path& folder) const {
                step = std::stoll(activity.substr(std::string("step ").size()));
                if (before_step) before_step(world.rank(), step, model);
              }},
-        resume);
+        trainer::checkpoint_to_resume(folder, world, resume));
     const std::lock_guard lock(mutex);
     endings.push_back(ending);
   });
