@@ -7,7 +7,7 @@ packages=(
   build-essential cmake ninja-build git pkg-config
   libopenmpi-dev openmpi-bin libprotobuf-dev protobuf-compiler
   libyaml-cpp-dev libgoogle-glog-dev libcli11-dev nlohmann-json3-dev
-  libdnnl-dev libzstd-dev zlib1g-dev
+  libdnnl-dev libzstd-dev zlib1g-dev xz-utils bzip2
   libgtest-dev libgmock-dev libbenchmark-dev
   gnuplot-nox
 )

@@ -17,36 +17,36 @@ job=runs/quickstart
 
 say() { printf '\n== %s\n' "$*"; }
 
-# Real prose with long documents: the kernel's documentation as Debian and Ubuntu package it.
+# Real, long documents: documentation and C sources of the kernel, as Debian and Ubuntu package them.
 # Nothing is installed; the package is only unpacked.
-download_text() {
+download_sources() {
   local package
-  for package in linux-doc-6.1 linux-doc; do
+  for package in linux-source-6.1 linux-source-6.8.0; do
     (cd "$1" && apt-get -q download "$package") && return
   done
   return 1
 }
 fetch_text() {
-  local target=$1 scratch sources as_root=()
+  local target=$1 scratch archive as_root=()
   scratch=$(mktemp -d)
   trap "rm -rf '$scratch'" EXIT
   ((EUID == 0)) || as_root=(sudo -n)
-  if ! download_text "$scratch"; then
+  if ! download_sources "$scratch"; then
     "${as_root[@]}" apt-get -q update || true
-    download_text "$scratch" || true
+    download_sources "$scratch" || true
   fi
   if ! compgen -G "$scratch/*.deb" >/dev/null; then
-    echo "quickstart: no text: apt-get could not fetch the kernel's documentation;" \
+    echo "quickstart: no text: apt-get could not fetch the kernel's sources;" \
       "give a folder with text: ./quickstart.sh FOLDER" >&2
     exit 1
   fi
   dpkg-deb -x "$scratch"/*.deb "$scratch/unpacked"
-  sources=$(find "$scratch/unpacked" -type d -name _sources | head -n 1)
-  [[ -n $sources ]] || sources=$(find "$scratch/unpacked" -type d -name Documentation | head -n 1)
-  [[ -n $sources ]] || sources=$scratch/unpacked
-  find "$sources" -name '*.gz' -exec gunzip -f {} +
+  archive=$(find "$scratch/unpacked" -name 'linux-source-*.tar.*' -type f | head -n 1)
+  mkdir "$scratch/text"
+  tar -C "$scratch/text" --strip-components=1 --wildcards -xf "$archive" \
+    '*/Documentation/*.rst' '*/kernel/*.c' '*/mm/*.c'
   mkdir -p "$(dirname "$target")"
-  mv "$sources" "$target"
+  mv "$scratch/text" "$target"
 }
 
 # Every tenth file is held out for evaluation. share FOLDER PART TARGET
