@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/support/machine.h"
 #include "kernels/core/context.h"
 #include "kernels/core/random.h"
 #include "kernels/ssd/ssd.h"
@@ -23,6 +24,7 @@ using longhaul::core::DType;
 using longhaul::core::Shape;
 using longhaul::core::Tensor;
 namespace kernels = longhaul::kernels;
+namespace bench = longhaul::bench;
 
 struct Options {
   int threads = 0, repetitions = 20;
@@ -35,12 +37,6 @@ struct Problem {
   std::string name;
   int64_t batch, length, heads, head_dim, groups, state;
 };
-
-double seconds(bool cpu_time) {
-  timespec now{};
-  clock_gettime(cpu_time ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &now);
-  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
-}
 
 Tensor random(Context& context, const Shape& shape, uint64_t seed, double scale, double shift = 0) {
   Tensor tensor(context, DType::kF32, shape);
@@ -132,9 +128,9 @@ Times measure(Context& context, const Options& options, const Recurrence& recurr
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   Times best{kInfinity, kInfinity, kInfinity};
   const auto take = [&](double& least, const std::function<void()>& body) {
-    const double start = seconds(options.cpu_time);
+    const double start = bench::seconds(options.cpu_time);
     body();
-    least = std::min(least, seconds(options.cpu_time) - start);
+    least = std::min(least, bench::seconds(options.cpu_time) - start);
   };
   for (int i = 0; i < options.repetitions; ++i) {
     take(best.forward, [&] { kernels::ssd_forward(context, recurrence.forward); });

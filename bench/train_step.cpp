@@ -3,7 +3,6 @@
 // data-parallel.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <iostream>
 #include <map>
@@ -59,13 +58,18 @@ const std::map<std::string, Shape>& shapes() {
   return all;
 }
 
+struct Timing {
+  int64_t steps = 5;
+  bool cpu_time = false;
+};
+
 struct Measured {
   double seconds = 0;  ///< of the fastest step
   double tokens = 0;   ///< of a step, all ranks
 };
 
 Measured measure(core::Context& context, dist::Communicator& world, model::LanguageModel& model,
-                 const Shape& shape, int64_t steps) {
+                 const Shape& shape, const Timing& timing) {
   const int64_t rows = shape.sequences / world.size();
   std::vector<int32_t> tokens, labels;
   core::RandomStream random({1, static_cast<uint64_t>(world.rank()), core::RandomPurpose::kTest});
@@ -80,9 +84,9 @@ Measured measure(core::Context& context, dist::Communicator& world, model::Langu
   dist::GradientReducer reducer(world, model.parameters().gradients());
   model::RecurrentState final_state = model.make_state(rows);
   Measured best{.seconds = 1e30, .tokens = static_cast<double>(shape.sequences * shape.length)};
-  for (int64_t step = 0; step <= steps; ++step) {
+  for (int64_t step = 0; step <= timing.steps; ++step) {
     world.barrier();
-    const auto start = std::chrono::steady_clock::now();
+    const double start = bench::seconds(timing.cpu_time);
     reducer.begin_step();
     model.forward_backward(
         {.tokens = {tokens.data(), core::DType::kI32, extent},
@@ -93,8 +97,8 @@ Measured measure(core::Context& context, dist::Communicator& world, model::Langu
     reducer.finish();
     optimizer.step(1e-4, true);
     world.barrier();
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
-    if (step > 0) best.seconds = std::min(best.seconds, took.count());  // step 0 warms up
+    const double took = bench::seconds(timing.cpu_time) - start;
+    if (step > 0) best.seconds = std::min(best.seconds, took);  // step 0 warms up
   }
   best.seconds = world.max(best.seconds);
   return best;
@@ -109,14 +113,18 @@ int main(int argc, char** argv) {
       "  bench_train_step --shape recall --steps 50\n"
       "  mpirun -n 2 bench_train_step --shape mamba2-130m --threads 1"};
   std::string name = "recall", json;
-  int64_t steps = 5, length = 0, sequences = 0, chunk = 0;
+  Timing timing;
+  int64_t length = 0, sequences = 0, chunk = 0;
   int threads = 0;
   app.add_option("--shape", name, "recall | text | mamba2-130m")->check(CLI::IsMember(shapes()));
-  app.add_option("--steps", steps, "timed steps; the fastest counts");
+  app.add_option("--steps", timing.steps, "timed steps; the fastest counts");
   app.add_option("--length", length, "tokens of a sequence (0: the shape's)");
   app.add_option("--sequences", sequences, "sequences of a step over all ranks (0: the shape's)");
   app.add_option("--chunk", chunk, "SSD chunk (0: the shape's)");
   app.add_option("--threads", threads, "threads of a rank (0: its share of the processors)");
+  app.add_flag("--cpu-time", timing.cpu_time,
+               "count processor time instead of the wall clock: for one thread on a machine that "
+               "others use too");
   app.add_option("--json", json, "also write the result to this file");
   CLI11_PARSE(app, argc, argv);
 
@@ -127,11 +135,11 @@ int main(int argc, char** argv) {
   dist::Communicator& world = session.world();
   if (threads == 0) threads = std::max(1, core::available_threads() / session.local_size());
   core::Context context({}, threads);
-  const double before = world.sum(bench::gemm_rate(context));
+  const double before = world.sum(bench::gemm_rate(context, timing.cpu_time));
   model::LanguageModel model(context, shape.config);
   model::initialize(model, 1);
-  const Measured measured = measure(context, world, model, shape, steps);
-  const double rate = std::max(before, world.sum(bench::gemm_rate(context)));
+  const Measured measured = measure(context, world, model, shape, timing);
+  const double rate = std::max(before, world.sum(bench::gemm_rate(context, timing.cpu_time)));
   if (world.rank() != 0) return 0;
 
   const double per_second = measured.tokens / measured.seconds;

@@ -7,9 +7,13 @@
 
 namespace longhaul::bench {
 
+/// A clock: the wall's, or the processor time of this process (all threads), which on a machine
+/// that others use too is the better measure of one thread's work.
+double seconds(bool cpu_time);
+
 /// FLOP/s of oneDNN's fp32 matrix product, [2048 × 2048] × [2048 × 2048], with the context's
 /// threads: best of several.
-double gemm_rate(core::Context& context);
+double gemm_rate(core::Context& context, bool cpu_time = false);
 
 /// Processor model and number of processors, as one JSON object.
 std::string machine_json();
