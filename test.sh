@@ -29,7 +29,7 @@ stop() {
   exit 1
 }
 
-launch/install_dependencies.sh || stop "test.sh: the dependencies could not be installed"
+launch/install_dependencies.sh --tests || stop "test.sh: the dependencies could not be installed"
 cmake --preset dev || stop "test.sh: CMake did not configure"
 cmake --build --preset dev || stop "test.sh: the build failed"
 
