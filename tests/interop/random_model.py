@@ -31,7 +31,8 @@ def random_weights(config, seed=0):
     def normal(*shape, scale=1.0, mean=0.0):
         return mean + scale * torch.randn(*shape, generator=random)
 
-    weights = {"backbone.embeddings.weight": normal(config["vocab_size"], width)}
+    # Small embeddings: the mixers decide what is said, or a tied model would only repeat itself.
+    weights = {"backbone.embeddings.weight": normal(config["vocab_size"], width, scale=0.1)}
     for layer in range(config["num_hidden_layers"]):
         mixer = {
             "in_proj.weight": normal(inner + channels + heads, width, scale=width**-0.5),
