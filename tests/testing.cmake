@@ -74,6 +74,7 @@ function(longhaul_interop_tests)
   file(GLOB tests CONFIGURE_DEPENDS ${interop}/*_test.py)
   foreach(test ${tests})
     get_filename_component(name ${test} NAME_WE)
+    string(REGEX REPLACE "_test$" "" name ${name})
     add_test(NAME interop_${name} COMMAND bash ${interop}/run.sh ${LONGHAUL_INTEROP_ENVIRONMENT}
                                           $<TARGET_FILE:longhaul> ${test} ${CMAKE_BINARY_DIR}/interop/${name})
     set_tests_properties(interop_${name} PROPERTIES LABELS interop FIXTURES_REQUIRED interop PROCESSORS 2

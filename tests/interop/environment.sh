@@ -29,8 +29,10 @@ pip=("$folder/bin/python" -m pip)
 probe=$(grep '^iniconfig==' "$here/requirements.txt")
 if ! answer=$("${pip[@]}" --no-cache-dir --retries 1 --timeout 20 download -q --no-deps -d "$folder/probe" "$probe" 2>&1); then
   if grep -q -E 'connection broken|Max retries exceeded|NewConnectionError|ConnectTimeout' <<<"$answer"; then
-    reason="no package index can be reached: $(grep -o -m 1 -E "[A-Za-z]+(Error|Timeout)\(.*" <<<"$answer" | cut -c 1-300)"
-    echo "$reason" | tee "$folder/unavailable"
+    cause=$(grep -o -m 1 -E "[A-Za-z]+(Error|Timeout)\(.*" <<<"$answer" | sed -E "s/.* object at 0x[0-9a-f]+>[:,] *//" | cut -c 1-200)
+    reason="no package index can be reached: $cause"
+    echo "$reason" >"$folder/unavailable"
+    echo "SKIPPED: $reason"
     exit 77
   fi
   fail "$answer"
