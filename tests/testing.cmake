@@ -64,8 +64,8 @@ function(longhaul_e2e_tests)
 endfunction()
 
 # longhaul_interop_tests(): every interop/*_test.py under pytest, in a Python environment that the first test makes.
-set(LONGHAUL_INTEROP_ENVIRONMENT ${CMAKE_BINARY_DIR}/interop-environment CACHE PATH
-    "Python environment of the interop tests: made if it is not there")
+set(LONGHAUL_INTEROP_ENVIRONMENT ${CMAKE_SOURCE_DIR}/build/interop-environment CACHE PATH
+    "Python environment of the interop tests: made if it is not there; 1.7 GB, so build folders share it")
 function(longhaul_interop_tests)
   set(interop ${CMAKE_CURRENT_SOURCE_DIR}/interop)
   add_test(NAME interop_environment COMMAND bash ${interop}/environment.sh ${LONGHAUL_INTEROP_ENVIRONMENT})

@@ -7,7 +7,7 @@ import torch
 
 from program import Program
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)  # these models are too small for more
 
 
 @pytest.fixture(scope="session")
