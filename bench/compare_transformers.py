@@ -21,25 +21,18 @@ SOURCES = pathlib.Path(__file__).resolve().parent
 END_OF_DOCUMENT = 256  # of longhaul's byte tokenizer
 QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
-# Both have 64 channels a head and 128 states, as all released models.
 SHAPES = {
     "small": {"vocab_size": 4096, "hidden_size": 256, "num_hidden_layers": 4, "num_heads": 8},
     "130m": {"vocab_size": 50288, "hidden_size": 768, "num_hidden_layers": 24, "num_heads": 24},
 }
-
-
-def make_model(folder, shape, chunk):
-    import torch
-    from transformers import Mamba2Config, Mamba2ForCausalLM
-
-    torch.manual_seed(0)
-    config = Mamba2Config(**SHAPES[shape], head_dim=64, state_size=128, n_groups=1,
-                          chunk_size=chunk, tie_word_embeddings=True, initializer_range=0.02)
-    Mamba2ForCausalLM(config).save_pretrained(folder)
+# As all released models.
+COMMON = {"head_dim": 64, "state_size": 128, "n_groups": 1, "tie_word_embeddings": True,
+          "initializer_range": 0.02}
 
 
 def run_to_end(command, threads, **options):
-    """The process's peak of resident memory, in bytes."""
+    """The process's peak of resident memory, in bytes. To Linux that includes what the process that
+    starts it holds, so this one must not import torch."""
     environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
     with subprocess.Popen(list(map(str, command)), env=environment, **options) as process:
         _, status, usage = os.wait4(process.pid, 0)
@@ -55,7 +48,9 @@ class Comparison:
     def __init__(self, folder, shape, options):
         self.folder, self.options = folder, options
         self.tokens_per_step = options.length * options.sequences
-        make_model(folder / "model", shape, options.chunk)
+        self.side = [sys.executable, SOURCES / "transformers_side.py", "--model", folder / "model"]
+        config = SHAPES[shape] | COMMON | {"chunk_size": options.chunk}
+        subprocess.run([*self.side, "make", "--config", json.dumps(config)], check=True)
         # A document of `length` bytes and its end are one window: every step has the same batch.
         letters = random.Random(0).choices(range(32, 127), k=options.length)
         (folder / "text").write_bytes(bytes(letters))
@@ -87,8 +82,7 @@ class Comparison:
     def transformers(self):
         """The same of transformers."""
         o = self.options
-        command = [sys.executable, SOURCES / "transformers_training.py",
-                   "--model", self.folder / "model", "--tokens", self.folder / "tokens.json",
+        command = [*self.side, "train", "--tokens", self.folder / "tokens.json",
                    "--steps", o.steps, "--rate", o.rate, "--threads", o.threads]
         with open(self.folder / "out.jsonl", "w") as out:
             peak = run_to_end(command, o.threads, stdout=out)

@@ -24,5 +24,5 @@ def test_losses_of_the_same_steps_agree(longhaul, tmp_path):
     assert small["losses"][-1] < 0.5 * small["losses"][0]  # it learns: the steps are real ones
     for side in ("longhaul", "transformers"):
         assert small[side]["tokens_per_second"] > 0
-        assert small[side]["peak_bytes"] > 50e6
+        assert small[side]["peak_bytes"] > 30e6
     assert result["machine"]["processors"] >= 1
