@@ -7,9 +7,13 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 selection=()
+dependencies=(--tests)
 while (($# > 0)); do
   case $1 in
-    --quick) selection+=(-L '^unit$') ;;
+    --quick)
+      selection+=(-L '^unit$')
+      dependencies=()
+      ;;
     -h | --help)
       sed -n '2,5s/^# //p' "$0"
       exit 0
@@ -29,7 +33,7 @@ stop() {
   exit 1
 }
 
-launch/install_dependencies.sh || stop "test.sh: the dependencies could not be installed"
+launch/install_dependencies.sh "${dependencies[@]}" || stop "test.sh: the dependencies could not be installed"
 cmake --preset dev || stop "test.sh: CMake did not configure"
 cmake --build --preset dev || stop "test.sh: the build failed"
 
@@ -45,5 +49,6 @@ failed=$(total failures)
 skipped=$(($(total skipped) + $(total disabled)))
 passed=$(($(total tests) - failed - skipped))
 if ((status != 0 && failed == 0)); then failed=1; fi
+grep -o 'SKIPPED: .*' "$results" | sort -u || true
 echo "$passed passed, $failed failed, $skipped skipped"
 exit "$((status != 0))"

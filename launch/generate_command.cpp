@@ -44,6 +44,13 @@ class StateReader {
     std::swap(entering_, leaving_);
   }
 
+  void read_prompt(const std::vector<int32_t>& prompt) {
+    const auto count = static_cast<int64_t>(prompt.size());
+    for (int64_t begin = 0; begin < count; begin += kPiece) {
+      read(prompt.data() + begin, std::min(kPiece, count - begin));
+    }
+  }
+
   std::vector<double> logits(int64_t count) const {
     std::vector<double> values(static_cast<size_t>(count));
     const auto take = [&](const auto* data) { std::copy(data, data + count, values.begin()); };
@@ -69,6 +76,13 @@ class GenerateCommand : public Command {
     auto* text = command_->add_option("--prompt", prompt_, "text to continue");
     command_->add_option("--prompt-file", prompt_file_, "file whose text is continued")
         ->excludes(text);
+    command_
+        ->add_option("--prompt-ids", prompt_ids_,
+                     "token numbers to continue, as 5,0,17; numbers come out, and none ends the "
+                     "text")
+        ->delimiter(',')
+        ->excludes(text)
+        ->excludes("--prompt-file");
     command_->add_option("--tokenizer", tokenizer_, "byte")->capture_default_str();
     command_->add_option("--tokens", tokens_, "most tokens to generate")
         ->check(whole_number(0))
@@ -90,6 +104,7 @@ class GenerateCommand : public Command {
   bool chosen() const override { return command_->parsed(); }
 
   int run(RankSession& session) override {
+    if (!prompt_ids_.empty()) return continue_ids(session);
     const auto tokenizer = data::make_tokenizer(tokenizer_);
     std::vector<int32_t> prompt;
     const std::string text = prompt_text();
@@ -105,10 +120,7 @@ class GenerateCommand : public Command {
                                tokenizer->vocabulary()));
     }
     StateReader reader(*model);
-    const auto count = static_cast<int64_t>(prompt.size());
-    for (int64_t begin = 0; begin < count; begin += kPiece) {
-      reader.read(prompt.data() + begin, std::min(kPiece, count - begin));
-    }
+    reader.read_prompt(prompt);
     std::cout << text << std::flush;
     for (int64_t i = 0; i < tokens_; ++i) {
       const int32_t token = choose_token(reader.logits(tokenizer->vocabulary()), choice_, i);
@@ -122,6 +134,28 @@ class GenerateCommand : public Command {
   }
 
  private:
+  /// Without a tokenizer: whatever numbers mean, these follow.
+  int continue_ids(RankSession& session) const {
+    core::Context context = make_context(compute_, session);
+    const auto model = model::load_model(context, model_, compute_.element_type());
+    const int64_t vocabulary = model->config().vocabulary;
+    for (const int32_t id : prompt_ids_) {
+      if (id < 0 || id >= vocabulary) {
+        throw InputError(message("--prompt-ids: found ", id, ", expected 0 to ", vocabulary - 1));
+      }
+    }
+    StateReader reader(*model);
+    reader.read_prompt(prompt_ids_);
+    for (int64_t i = 0; i < tokens_; ++i) {
+      const int32_t token = choose_token(reader.logits(vocabulary), choice_, i);
+      std::cout << (i > 0 ? " " : "") << token << std::flush;
+      if (!std::cout) throw core::Error("standard output: cannot be written");
+      reader.read(&token, 1);
+    }
+    std::cout << std::endl;
+    return kDone;
+  }
+
   std::string prompt_text() const {
     if (prompt_file_.empty()) return prompt_;
     std::ifstream file(prompt_file_, std::ios::binary);
@@ -134,6 +168,7 @@ class GenerateCommand : public Command {
 
   CLI::App* command_ = nullptr;
   std::string model_, prompt_, prompt_file_;
+  std::vector<int32_t> prompt_ids_;
   std::string tokenizer_ = "byte";
   int64_t tokens_ = 100;
   TokenChoice choice_;

@@ -1,7 +1,18 @@
 #!/usr/bin/env bash
 # Installs what longhaul is built with on Debian 12 and Ubuntu 24.04: only what is missing.
 # On other systems it says what is needed, and goes on if the tools are there.
+# install_dependencies.sh [--tests]   --tests: also Python, for the tests against other programs
 set -euo pipefail
+
+for_tests=false
+case "$*" in
+  '') ;;
+  --tests) for_tests=true ;;
+  *)
+    echo "install_dependencies.sh: found '$*', expected --tests or nothing" >&2
+    exit 2
+    ;;
+esac
 
 packages=(
   build-essential cmake ninja-build git pkg-config
@@ -11,6 +22,7 @@ packages=(
   libgtest-dev libgmock-dev libbenchmark-dev
   gnuplot-nox
 )
+if $for_tests; then packages+=(python3 python3-venv); fi
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   echo "This system has no apt-get. longhaul needs, by their names on Debian: ${packages[*]}"

@@ -62,3 +62,22 @@ function(longhaul_e2e_tests)
                          ENVIRONMENT "${mpi_environment};SOURCE_DIR=${CMAKE_SOURCE_DIR}")
   endforeach()
 endfunction()
+
+# longhaul_interop_tests(): every interop/*_test.py under pytest, in a Python environment that the first test makes.
+set(LONGHAUL_INTEROP_ENVIRONMENT ${CMAKE_SOURCE_DIR}/build/interop-environment CACHE PATH
+    "Python environment of the interop tests: made if it is not there; 1.7 GB, so build folders share it")
+function(longhaul_interop_tests)
+  set(interop ${CMAKE_CURRENT_SOURCE_DIR}/interop)
+  add_test(NAME interop_environment COMMAND bash ${interop}/environment.sh ${LONGHAUL_INTEROP_ENVIRONMENT})
+  set_tests_properties(interop_environment PROPERTIES LABELS interop FIXTURES_SETUP interop
+                       SKIP_RETURN_CODE 77 TIMEOUT 1500)
+  file(GLOB tests CONFIGURE_DEPENDS ${interop}/*_test.py)
+  foreach(test ${tests})
+    get_filename_component(name ${test} NAME_WE)
+    string(REGEX REPLACE "_test$" "" name ${name})
+    add_test(NAME interop_${name} COMMAND bash ${interop}/run.sh ${LONGHAUL_INTEROP_ENVIRONMENT}
+                                          $<TARGET_FILE:longhaul> ${test} ${CMAKE_BINARY_DIR}/interop/${name})
+    set_tests_properties(interop_${name} PROPERTIES LABELS interop FIXTURES_REQUIRED interop PROCESSORS 2
+                         SKIP_RETURN_CODE 77 TIMEOUT 900 ENVIRONMENT "${mpi_environment}")
+  endforeach()
+endfunction()

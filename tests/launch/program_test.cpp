@@ -38,6 +38,8 @@ TEST_F(Program, WrongUsage) {
   expect_refused("generate --model m --tokens 010", "--tokens");
   expect_refused("generate --model m --tokens ten", "--tokens");
   expect_refused("generate --model m --device gpu", "--device");
+  expect_refused("generate --model m --prompt-ids 1,x", "--prompt-ids");
+  expect_refused("generate --model m --prompt-ids 1 --prompt a", "--prompt");
   expect_refused("eval", "subcommand");
   expect_refused("eval recall --model . --length 0 --sequences 1", "--length");
   expect_refused("forward --model m --tokens t --out o --sequence-ranks 2", "--sequence-ranks");
@@ -83,6 +85,10 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   EXPECT_EQ(run("export --model run/model --out out --store bfloat16").exit_code, 0);
   EXPECT_THAT(run("inspect out").out, HasSubstr("BF16"));
   expect_refused("generate --model run/model --prompt a", "has a vocabulary of 16");
+  expect_refused("generate --model run/model --prompt-ids 1,16", "found 16, expected 0 to 15");
+  const Result numbers = run("generate --model run/model --prompt-ids 1,2 --tokens 5");
+  EXPECT_EQ(numbers.exit_code, 0) << numbers.err;
+  EXPECT_THAT(numbers.out, ::testing::MatchesRegex("([0-9]+ ){4}[0-9]+\n"));
   const Result measured = run(
       "eval recall --model run/model --length 128 --sequences 2 --json run/evaluation/recall.json");
   EXPECT_EQ(measured.exit_code, 0) << measured.err;

@@ -110,7 +110,7 @@ TEST(EventFile, IsWhatTensorBoardReads) {
   {
     EventFile events(folder.path(), 41);
     events.write_scalars(300, {{"train/loss", 2.5}, {"train/rate", 1e-3}});
-    events.write_scalars(301, {{"train/loss", std::nan("")}});
+    events.write_scalars(301, {{"train/loss", std::nan("")}, {"train/skipped", 0}});
   }
   const auto path = std::filesystem::directory_iterator(folder.path())->path();
   EXPECT_TRUE(path.filename().string().starts_with("events.out.tfevents."));
@@ -138,6 +138,11 @@ TEST(EventFile, IsWhatTensorBoardReads) {
   std::memcpy(&value, &bits, 4);
   EXPECT_EQ(value, 2.5f);
   EXPECT_EQ(field(fields_of(values[1].bytes), 1).bytes, "train/rate");
+
+  // A value that is not on the wire is no scalar to TensorBoard: zeros must be there.
+  const auto later = fields_of(field(fields_of(records[3]), 5).bytes);
+  ASSERT_EQ(later.size(), 2u);
+  EXPECT_EQ(field(fields_of(later[1].bytes), 2).wire_type, 5);
 }
 
 }  // namespace

@@ -1,0 +1,99 @@
+"""longhaul forward against the plain recurrence in torch float64 autograd (recurrence.py)."""
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+from comparison import assert_alike, with_prefix
+from random_model import configuration, random_weights, write_folder
+from recurrence import Recurrence
+
+# name → configuration, batch, length: lengths around the chunk, odd sizes, every switch both ways.
+CASES = {
+    "plain": (configuration(), 2, 21),
+    "one_chunk": (configuration(chunk_size=16), 1, 16),
+    "groups": (configuration(num_heads=8, head_dim=6, n_groups=8, tie_word_embeddings=False), 2, 9),
+    "odd": (configuration(vocab_size=11, hidden_size=13, num_heads=6, head_dim=5, state_size=7,
+                          n_groups=3, conv_kernel=3, chunk_size=5, use_bias=True,
+                          use_conv_bias=False, num_hidden_layers=3), 3, 17),
+    "clamped_steps": (configuration(time_step_limit=[0.1, 0.4]), 2, 12),
+    "two_taps": (configuration(conv_kernel=2, tie_word_embeddings=False), 1, 7),
+    "short": (configuration(), 2, 4),
+    "no_conv_state": (configuration(conv_kernel=1), 1, 7),
+    "wide": (configuration(num_heads=2, head_dim=64, state_size=128, hidden_size=32), 1, 11),
+}
+# Shares that are uneven, and in the last shorter than what the convolution looks back.
+SHARED = ["plain", "odd", "groups", "two_taps", "short"]
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request, tmp_path_factory):
+    """A model folder, tokens, initial states, and what the recurrence makes of them."""
+    return expected_of(request.param, tmp_path_factory)
+
+
+def expected_of(name, tmp_path_factory):
+    config, batch, length = CASES[name]
+    folder = tmp_path_factory.mktemp(name)
+    weights = random_weights(config)
+    write_folder(folder / "model", config, weights)
+    random = torch.Generator().manual_seed(1)
+    tokens = torch.randint(config["vocab_size"], (batch, length + 1), generator=random)
+    initial = {key: torch.randn(zero.shape, generator=random)
+               for key, zero in Recurrence(config, weights).zero_states(batch).items()}
+
+    exact = {key: value.double().requires_grad_() for key, value in weights.items()}
+    states = {key: value.double().requires_grad_() for key, value in initial.items()}
+    logits, final = Recurrence(config, exact).run(tokens[:, :-1], states)
+    loss = cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+    loss.backward()
+    gradients = ({key: value.grad for key, value in exact.items()}
+                 | {"initial." + key: value.grad for key, value in states.items()})
+    expected = ({"logits": logits, "loss": loss.reshape(1)}
+                | {"final." + key: value for key, value in final.items()}
+                | {"grad." + key: value for key, value in gradients.items()})
+    return folder, tokens, initial, {key: value.detach() for key, value in expected.items()}
+
+
+def test_fp64_equals_the_recurrence(longhaul, case):
+    folder, tokens, initial, expected = case
+    ours = longhaul.forward(folder, folder / "model", tokens, "--grad", "--dtype", "fp64",
+                            states=initial)
+    assert ours["logits"].dtype == torch.float64
+    assert_alike(ours, expected, 1e-9)
+
+
+def test_fp32_equals_the_recurrence(longhaul, case):
+    folder, tokens, initial, expected = case
+    ours = longhaul.forward(folder, folder / "model", tokens, "--grad", states=initial)
+    assert_alike(ours, expected, 1e-4)
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+@pytest.mark.parametrize("name", SHARED)
+def test_ranks_that_share_a_sequence_equal_the_recurrence(longhaul, tmp_path_factory, name, ranks):
+    folder, tokens, initial, expected = expected_of(name, tmp_path_factory)
+    ours = longhaul.forward(folder, folder / "model", tokens, "--grad", "--dtype", "fp64",
+                            states=initial, ranks=ranks)
+    assert_alike(ours, expected, 1e-9)
+
+
+def test_without_initial_states_they_are_zero(longhaul, tmp_path_factory):
+    folder, tokens, initial, _ = expected_of("plain", tmp_path_factory)
+    zeros = {key: torch.zeros_like(value) for key, value in initial.items()}
+    given = longhaul.forward(folder, folder / "model", tokens, states=zeros)
+    absent = longhaul.forward(folder, folder / "model", tokens)
+    assert with_prefix(given, "final.").keys() == initial.keys()
+    assert_alike(absent, given, 0)
+
+
+def test_the_recurrence_continues_from_its_own_states():
+    """The oracle itself: two halves with the states handed over are the whole."""
+    config, batch, length = CASES["odd"]
+    weights = {key: value.double() for key, value in random_weights(config).items()}
+    tokens = torch.randint(config["vocab_size"], (batch, length))
+    model = Recurrence(config, weights)
+    whole, final = model.run(tokens)
+    first, between = model.run(tokens[:, :5])
+    second, end = model.run(tokens[:, 5:], between)
+    assert_alike({"logits": torch.cat([first, second], 1)} | end, {"logits": whole} | final, 0)
