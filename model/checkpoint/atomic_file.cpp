@@ -46,6 +46,21 @@ void AtomicFile::write(const void* bytes, size_t count) {
     }
     next += written;
     count -= static_cast<size_t>(written);
+    size_ += static_cast<uint64_t>(written);
+  }
+}
+
+void AtomicFile::overwrite(uint64_t begin, const void* bytes, size_t count) {
+  const char* next = static_cast<const char*>(bytes);
+  while (count > 0) {
+    const ssize_t written = ::pwrite(file_.get(), next, count, static_cast<off_t>(begin));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      fail(path_, "cannot be written", errno);
+    }
+    next += written;
+    begin += static_cast<uint64_t>(written);
+    count -= static_cast<size_t>(written);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -19,12 +20,17 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(const void* bytes, size_t count);
+  /// Bytes written so far.
+  uint64_t size() const { return size_; }
+  /// Replaces bytes that have been written.
+  void overwrite(uint64_t begin, const void* bytes, size_t count);
   /// Fsyncs the file, renames it, fsyncs the directory.
   void commit();
 
  private:
   std::filesystem::path path_, partial_;
   FileDescriptor file_;
+  uint64_t size_ = 0;
 };
 
 /// Writes bytes to a file beside `path`, fsyncs file and directory, renames: the old content or the

@@ -9,6 +9,7 @@
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/config_reader.h"
+#include "model/checkpoint/config_rules.h"
 #include "model/checkpoint/json_reading.h"
 
 namespace longhaul::model {
@@ -22,7 +23,7 @@ constexpr const char* kModelType = "mamba2";
 constexpr const char* kModelTypeWithMlp = "mamba2_mlp";
 
 // Each field of ModelConfig and its key: rules speak of fields, users of keys.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 21> kKeyOfField = {{
+constexpr std::array<KeyOfField, 21> kKeyOfField = {{
     {"vocabulary", "vocab_size"},     {"width", "hidden_size"},
     {"layers", "num_hidden_layers"},  {"heads", "num_heads"},
     {"head_dim", "head_dim"},         {"state_dim", "state_size"},
@@ -35,34 +36,6 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 21> kKeyOfFi
     {"dt_floor", "time_step_floor"},  {"a_low", "A_init_range[0]"},
     {"a_high", "A_init_range[1]"},
 }};
-
-std::string key_of(std::string_view field) {
-  for (const auto& [name, key] : kKeyOfField) {
-    if (name == field) return std::string(key);
-  }
-  return std::string(field);
-}
-
-/// Applies the rule that each field of ModelConfig carries.
-class RuleCheck {
- public:
-  explicit RuleCheck(ConfigReader& reader) : reader_(reader) {}
-  bool any() const { return any_; }
-
-  template <class T>
-  void field(const char*, const T&, const char*) {}
-  template <class T, class Rule>
-  void field(const char* name, const T& value, const char*, const Rule& rule) {
-    const std::string wrong = rule(value);
-    if (wrong.empty()) return;
-    any_ = true;
-    reader_.problem(key_of(name), message(wrong, ", is ", value));
-  }
-
- private:
-  ConfigReader& reader_;
-  bool any_ = false;
-};
 
 void check_architecture(ConfigReader& reader) {
   const std::string type = reader.string({"model_type"}, "");
@@ -157,19 +130,6 @@ ModelConfig read_fields(ConfigReader& reader) {
   return config;
 }
 
-void check_rules(ConfigReader& reader, ModelConfig& config) {
-  RuleCheck rules(reader);
-  config.visit(rules);
-  if (config.vocabulary == 0) reader.problem("vocab_size", "must be at least 1, is 0");
-  if (rules.any()) return;  // rules across fields take the single ones for granted
-  core::Problems across;
-  config.validate("", across);
-  for (const std::string& line : across) {
-    const size_t colon = line.find(": ");
-    reader.problem(key_of(std::string_view(line).substr(0, colon)), line.substr(colon + 2));
-  }
-}
-
 }  // namespace
 
 ModelConfig parse_model_config(std::string_view text, const std::string& name) {
@@ -187,7 +147,7 @@ ModelConfig parse_model_config(std::string_view text, const std::string& name) {
   if (!reader.problems().empty()) throw core::InputError(reader.problems());
   check_unsupported(reader);
   ModelConfig config = read_fields(reader);
-  check_rules(reader, config);
+  check_model_rules(reader, config, kKeyOfField);
   if (!reader.problems().empty()) throw core::InputError(reader.problems());
   return config;
 }

@@ -165,4 +165,15 @@ std::string store_elements(const void* source, DType memory, int64_t first, int6
   });
 }
 
+std::string convert_elements(const void* source, StoredType from, int64_t first, int64_t count,
+                             void* target, StoredType to) {
+  return with_stored(from, [&](auto in) {
+    return with_stored(to, [&](auto out) {
+      const std::string problem =
+          convert<decltype(in), decltype(out)>(source, first, count, target);
+      return problem.empty() ? problem : core::message(problem, " that ", name_of(to), " has");
+    });
+  });
+}
+
 }  // namespace longhaul::model

@@ -20,6 +20,10 @@ class MappedFile {
   const char* data() const { return static_cast<const char*>(data_); }
   std::string_view text() const { return {data(), static_cast<size_t>(size_)}; }
 
+  /// What has been read of these bytes no longer counts as this process's memory; it can be read
+  /// again.
+  void release(uint64_t begin, uint64_t end) const;
+
  private:
   void* data_ = nullptr;
   uint64_t size_ = 0;

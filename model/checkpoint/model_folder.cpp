@@ -1,18 +1,31 @@
 #include "model/checkpoint/model_folder.h"
 
 #include "model/checkpoint/model_parts.h"
+#include "model/checkpoint/stored_model.h"
 #include "model/checkpoint/weight_files.h"
 
 namespace longhaul::model {
+
+namespace {
+
+void fill(const StoredModel& stored, LanguageModel& model) {
+  const ParameterSet& parameters = model.parameters();
+  for (size_t i = 0; i < stored.tensors.size(); ++i) {
+    read_whole(stored.tensors[i], parameters.value(parameters.list()[i]));
+  }
+}
+
+}  // namespace
 
 void load_parameters(const std::filesystem::path& folder, LanguageModel& model) {
   load_weights(folder, model.config().tied, model.parameters());
 }
 
-std::unique_ptr<LanguageModel> load_model(core::Context& context,
-                                          const std::filesystem::path& folder, core::DType dtype) {
-  auto model = std::make_unique<LanguageModel>(context, read_model_config(folder), dtype);
-  load_parameters(folder, *model);
+std::unique_ptr<LanguageModel> load_model(core::Context& context, const std::filesystem::path& path,
+                                          core::DType dtype) {
+  const StoredModel stored = open_stored_model(path);
+  auto model = std::make_unique<LanguageModel>(context, stored.config, dtype);
+  fill(stored, *model);
   return model;
 }
 

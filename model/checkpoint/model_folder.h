@@ -13,15 +13,16 @@
 
 namespace longhaul::model {
 
-/// Throws InputError listing every problem with its key.
-ModelConfig read_model_config(const std::filesystem::path& folder);
+/// Of a model in any format that open_stored_model reads. Throws InputError listing every problem
+/// with its key.
+ModelConfig read_model_config(const std::filesystem::path& path);
 
 /// Fills the parameters. Missing, unexpected, mis-shaped and mis-typed tensors are all named in one
 /// InputError. A tied head that is present must equal the embedding.
 void load_parameters(const std::filesystem::path& folder, LanguageModel& model);
 
-std::unique_ptr<LanguageModel> load_model(core::Context& context,
-                                          const std::filesystem::path& folder,
+/// A model in any format that open_stored_model reads.
+std::unique_ptr<LanguageModel> load_model(core::Context& context, const std::filesystem::path& path,
                                           core::DType dtype = core::DType::kF32);
 
 struct SaveOptions {

@@ -3,7 +3,7 @@
 #include "kernels/core/error.h"
 #include "model/checkpoint/config_json.h"
 #include "model/checkpoint/folder_replacement.h"
-#include "model/checkpoint/mapped_file.h"
+#include "model/checkpoint/stored_model.h"
 #include "model/checkpoint/weight_files.h"
 
 namespace longhaul::model {
@@ -42,10 +42,8 @@ void check_replaceable(const std::filesystem::path& folder) {
 
 }  // namespace
 
-ModelConfig read_model_config(const std::filesystem::path& folder) {
-  const std::filesystem::path path = folder / kConfigFile;
-  const MappedFile file(path);
-  return parse_model_config(file.text(), path.string());
+ModelConfig read_model_config(const std::filesystem::path& path) {
+  return read_stored_config(path);
 }
 
 void save_model_parts(const ModelConfig& config, const ParameterSet& parameters,

@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/element_conversion.h"
@@ -47,6 +48,15 @@ const StoredTensor* SafetensorsFile::find(const std::string& name) const {
 
 const void* SafetensorsFile::bytes(const StoredTensor& tensor) const {
   return mapped_->file.data() + mapped_->header.data_begin + tensor.begin;
+}
+
+void SafetensorsFile::read_bytes(const StoredTensor& tensor, uint64_t begin, uint64_t count,
+                                 void* target) const {
+  CHECK_LE(begin + count, tensor.end - tensor.begin) << tensor.name;
+  if (count == 0) return;
+  std::memcpy(target, static_cast<const char*>(bytes(tensor)) + begin, count);
+  const uint64_t first = mapped_->header.data_begin + tensor.begin + begin;
+  mapped_->file.release(first, first + count);
 }
 
 void SafetensorsFile::read_as(const StoredTensor& tensor, const core::TensorView& target) const {

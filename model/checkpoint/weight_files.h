@@ -2,10 +2,13 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "model/checkpoint/safetensors.h"
+#include "model/checkpoint/tensor_stream.h"
 #include "model/config.h"
 #include "model/parameters.h"
 
@@ -14,15 +17,30 @@ namespace longhaul::model {
 inline constexpr const char* kConfigFile = "config.json";
 inline constexpr const char* kWeightFile = "model.safetensors";
 inline constexpr const char* kIndexFile = "model.safetensors.index.json";
+inline constexpr const char* kTorchWeightFile = "pytorch_model.bin";
+
+struct StoredWeights {
+  std::unique_ptr<TensorFile> file;
+  bool head_is_shared = false;  ///< lm_head and the embedding are the same elements of the file
+};
+/// The folder's safetensors, or else its pytorch_model.bin. Tensors that share elements are
+/// refused, but for the head of a `tied` model.
+StoredWeights open_weights(const std::filesystem::path& folder, bool tied);
 
 /// Fills `parameters` from the folder's files, or throws InputError naming every missing,
 /// unexpected, mis-shaped and mis-typed tensor, nothing filled. Floating types convert. `tied`: a
 /// stored lm_head is welcome if it equals the embedding.
 void load_weights(const std::filesystem::path& folder, bool tied, const ParameterSet& parameters);
 
-/// Writes all parameters as `type` into `folder`, in shards and with an index if they take more
-/// than `shard_bytes`. A tensor is never split. Throws InputError naming a tensor that `type`
-/// cannot hold.
+/// Of what has been written so far.
+using WriteProgress = std::function<void(int64_t bytes)>;
+
+/// Writes all tensors into `folder` as they are, in shards and with an index if they take more
+/// than `shard_bytes`. A tensor is never split.
+void save_weights(const std::filesystem::path& folder, const std::vector<TensorStream>& tensors,
+                  int64_t shard_bytes, const WriteProgress& progress = {});
+
+/// Writes all parameters as `type`. Throws InputError naming a tensor that `type` cannot hold.
 void save_weights(const std::filesystem::path& folder, const ParameterSet& parameters,
                   StoredType type, int64_t shard_bytes);
 

@@ -4,27 +4,25 @@
 #include <string_view>
 
 #include "model/checkpoint/atomic_file.h"
-#include "model/checkpoint/safetensors_header.h"
+#include "model/checkpoint/tensor_stream.h"
 #include "model/checkpoint/weight_files.h"
 
 namespace longhaul::model {
 
 namespace {
 
-using Shard = std::vector<TensorToStore>;
+using Shard = std::vector<TensorStream>;
 
-std::vector<Shard> distribute(const ParameterSet& parameters, StoredType type,
-                              int64_t shard_bytes) {
+std::vector<Shard> distribute(const std::vector<TensorStream>& tensors, int64_t shard_bytes) {
   std::vector<Shard> shards(1);
   int64_t filled = 0;
-  for (const Parameter& parameter : parameters.list()) {
-    const int64_t bytes = parameter.elements() * static_cast<int64_t>(size_of(type));
-    if (!shards.back().empty() && filled + bytes > shard_bytes) {
+  for (const TensorStream& tensor : tensors) {
+    if (!shards.back().empty() && filled + tensor.bytes() > shard_bytes) {
       shards.emplace_back();
       filled = 0;
     }
-    shards.back().push_back({parameter.name, parameters.value(parameter), type});
-    filled += bytes;
+    shards.back().push_back(tensor);
+    filled += tensor.bytes();
   }
   return shards;
 }
@@ -37,22 +35,33 @@ std::string shard_name(size_t index, size_t count) {
 
 }  // namespace
 
-void save_weights(const std::filesystem::path& folder, const ParameterSet& parameters,
-                  StoredType type, int64_t shard_bytes) {
-  const auto shards = distribute(parameters, type, shard_bytes);
+void save_weights(const std::filesystem::path& folder, const std::vector<TensorStream>& tensors,
+                  int64_t shard_bytes, const WriteProgress& progress) {
+  const auto shards = distribute(tensors, shard_bytes);
   if (shards.size() == 1) {
-    write_safetensors(folder / kWeightFile, shards.front());
+    write_tensor_streams(folder / kWeightFile, shards.front(), progress);
     return;
   }
+  int64_t total = 0;
+  for (const TensorStream& tensor : tensors) total += tensor.bytes();
   nlohmann::ordered_json index;
-  index["metadata"] = {{"total_size", parameters.count() * static_cast<int64_t>(size_of(type))}};
+  index["metadata"] = {{"total_size", total}};
   auto& files = index["weight_map"] = nlohmann::ordered_json::object();
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = shard_name(i, shards.size());
-    write_safetensors(folder / name, shards[i]);
-    for (const TensorToStore& tensor : shards[i]) files[tensor.name] = name;
+    write_tensor_streams(folder / name, shards[i], progress);
+    for (const TensorStream& tensor : shards[i]) files[tensor.name] = name;
   }
   write_file_atomically(folder / kIndexFile, index.dump(2) + "\n");
+}
+
+void save_weights(const std::filesystem::path& folder, const ParameterSet& parameters,
+                  StoredType type, int64_t shard_bytes) {
+  std::vector<TensorStream> tensors;
+  for (const TensorStream& tensor : streams_of(parameters)) {
+    tensors.push_back(converted(tensor, type));
+  }
+  save_weights(folder, tensors, shard_bytes);
 }
 
 bool is_model_file(const std::string& name) {

@@ -226,9 +226,9 @@ TEST_F(ModelFolder, AnUntiedHeadIsRequiredAndLoaded) {
 TEST_F(ModelFolder, SaysWhatIsMissing) {
   EXPECT_THAT(load_refusal(), HasSubstr("no such folder"));
   std::filesystem::create_directory(folder());
-  EXPECT_THAT(load_refusal(), HasSubstr("found neither"));
+  EXPECT_THAT(load_refusal(), HasSubstr("found none of them"));
   put_content(folder() / "pytorch_model.bin", "");
-  EXPECT_THAT(load_refusal(), HasSubstr("found only pytorch_model.bin"));
+  EXPECT_THAT(load_refusal(), HasSubstr("pytorch_model.bin: is no file of torch.save"));
   EXPECT_THAT(input_error_of([&] { read_model_config(folder()); }),
               HasSubstr("config.json: cannot be read: No such file"));
 }

@@ -1,0 +1,107 @@
+#include "model/checkpoint/stored_model.h"
+
+#include <array>
+#include <utility>
+
+#include "kernels/core/error.h"
+#include "model/checkpoint/config_json.h"
+#include "model/checkpoint/json_reading.h"
+#include "model/checkpoint/mapped_file.h"
+#include "model/checkpoint/parameter_matching.h"
+#include "model/checkpoint/safetensors_folder.h"
+#include "model/checkpoint/state_spaces/state_spaces_config.h"
+#include "model/checkpoint/tensor_names.h"
+#include "model/checkpoint/torch/torch_file.h"
+#include "model/checkpoint/weight_files.h"
+#include "model/parameter_list.h"
+
+namespace longhaul::model {
+
+namespace {
+
+namespace fs = std::filesystem;
+using core::message;
+
+struct FolderConfig {
+  ModelFormat format;
+  ModelConfig config;
+};
+
+FolderConfig read_folder_config(const fs::path& folder) {
+  const fs::path path = folder / kConfigFile;
+  const MappedFile file(path);
+  if (is_state_spaces_config(file.text(), path.string())) {
+    return {ModelFormat::kStateSpaces, parse_state_spaces_config(file.text(), path.string())};
+  }
+  return {ModelFormat::kHuggingFace, parse_model_config(file.text(), path.string())};
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+/// Tensors that share memory would be trained apart: only a tied head may.
+bool check_aliases(const TorchFile& file, const fs::path& path, bool tied) {
+  std::vector<std::string> problems;
+  bool head_is_shared = false;
+  for (const TorchFile::Alias& alias : file.aliases()) {
+    const std::string first = canonical_name(alias.first), second = canonical_name(alias.second);
+    const bool is_head =
+        (first == kEmbedding && second == kHead) || (first == kHead && second == kEmbedding);
+    if (is_head && alias.is_same && tied) {
+      head_is_shared = true;
+      continue;
+    }
+    problems.push_back(message(path.string(), ": tensors ", in_quotes(alias.first), " and ",
+                               in_quotes(alias.second), ": share elements",
+                               is_head ? ", though the configuration says that they are not tied"
+                                       : ", which is not expected"));
+  }
+  if (!problems.empty()) throw core::InputError(problems);
+  return head_is_shared;
+}
+
+StoredModel open_folder(const fs::path& folder) {
+  auto [format, config] = read_folder_config(folder);
+  StoredModel model{.format = format, .config = config, .tensors = {}, .file = nullptr};
+  StoredWeights weights = open_weights(folder, config.tied);
+  model.tensors = match_parameters(folder.string(), weights.file->tensors(),
+                                   mamba2_parameters(config), config.tied, weights.head_is_shared);
+  model.file = std::move(weights.file);
+  return model;
+}
+
+}  // namespace
+
+const char* name_of(ModelFormat format) {
+  constexpr std::array kNames = {"Hugging Face", "state-spaces", "GGUF"};
+  return kNames[static_cast<size_t>(format)];
+}
+
+StoredWeights open_weights(const fs::path& folder, bool tied) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) {
+    throw core::InputError(message(folder.string(), ": no such folder"));
+  }
+  if (is_there(folder / kWeightFile) || is_there(folder / kIndexFile)) {
+    return {std::make_unique<SafetensorsFolder>(folder), false};
+  }
+  const fs::path torch = folder / kTorchWeightFile;
+  if (is_there(torch)) {
+    auto file = std::make_unique<TorchFile>(torch);
+    const bool head_is_shared = check_aliases(*file, torch, tied);
+    return {std::move(file), head_is_shared};
+  }
+  const std::string sharded = message(kTorchWeightFile, ".index.json");
+  throw core::InputError(message(
+      folder.string(), ": expected ", kWeightFile, ", ", kIndexFile, " or ", kTorchWeightFile,
+      is_there(folder / sharded) ? message(", found only ", sharded, ", which is not supported")
+                                 : ", found none of them"));
+}
+
+StoredModel open_stored_model(const fs::path& path) { return open_folder(path); }
+
+ModelConfig read_stored_config(const fs::path& path) { return read_folder_config(path).config; }
+
+}  // namespace longhaul::model
