@@ -25,6 +25,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_train_command());
   commands.push_back(make_eval_command());
   commands.push_back(make_forward_command());
+  commands.push_back(make_import_command());
   commands.push_back(make_export_command());
   commands.push_back(make_generate_command());
   commands.push_back(make_report_command());

@@ -3,8 +3,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -46,9 +46,12 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
 }
 
 void MappedFile::release(uint64_t begin, uint64_t end) const {
-  const auto page = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
-  const uint64_t first = begin / page * page;  // others' bytes on the pages come back when touched
-  if (end > first) ::madvise(static_cast<char*>(data_) + first, end - first, MADV_DONTNEED);
+  if (end <= begin) return;
+  // A touched page brings its neighbours along; they go too, and come back when touched.
+  constexpr uint64_t kAround = uint64_t{1} << 17;  // a multiple of any page size
+  const uint64_t first = (begin - std::min(begin, kAround)) / kAround * kAround;
+  const uint64_t last = size_ - end > kAround ? end + kAround : size_;
+  ::madvise(static_cast<char*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
 }  // namespace longhaul::model

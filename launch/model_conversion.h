@@ -1,0 +1,41 @@
+// What import and export have in common.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launch/progress_bar.h"
+#include "model/checkpoint/model_writing.h"
+#include "model/checkpoint/stored_model.h"
+
+namespace longhaul::launch {
+
+/// The files of a model folder that other programs expect beside the weights (tokenizer and such),
+/// as far as they are there.
+std::vector<std::filesystem::path> companions_of(const std::filesystem::path& folder);
+
+/// "auto" is none: as stored.
+std::optional<model::StoredType> chosen_type(const std::string& dtype);
+
+/// "F32", or "BF16 (24 tensors F32)" where the tensors differ.
+std::string types_of(const std::vector<model::TensorStream>& tensors,
+                     std::optional<model::StoredType> type);
+
+int64_t elements_of(const std::vector<model::TensorStream>& tensors);
+
+/// Shows how much of the tensors has been written.
+class ConversionProgress {
+ public:
+  ConversionProgress(const std::string& label, const std::vector<model::TensorStream>& tensors,
+                     std::optional<model::StoredType> type);
+  void operator()(int64_t bytes);
+
+ private:
+  ProgressBar bar_;
+  int64_t total_ = 0, done_ = 0;
+};
+
+}  // namespace longhaul::launch

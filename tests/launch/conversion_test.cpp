@@ -1,0 +1,147 @@
+// `longhaul import` from outside: what comes in, and how much memory it takes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "model/checkpoint/atomic_file.h"
+#include "model/checkpoint/model_folder.h"
+#include "model/checkpoint/model_writing.h"
+#include "model/parameter_list.h"
+#include "tests/launch/program.h"
+
+namespace longhaul::launch {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+model::ModelConfig small_config() {
+  model::ModelConfig config;
+  config.vocabulary = 16;
+  config.width = 32;
+  config.heads = 8;
+  config.head_dim = 8;
+  config.state_dim = 4;
+  return config;
+}
+
+/// A tensor for every parameter, its values a function of name and place; no memory behind it.
+std::vector<model::TensorStream> made_up_tensors(const model::ModelConfig& config,
+                                                 model::StoredType type) {
+  std::vector<model::TensorStream> tensors;
+  for (const auto& parameter : model::mamba2_parameters(config)) {
+    model::TensorStream tensor;
+    tensor.name = parameter.name;
+    tensor.shape = parameter.shape;
+    tensor.origin = parameter.name;
+    tensor.read = [seed = static_cast<int64_t>(parameter.name.size())](int64_t begin, int64_t count,
+                                                                       void* target) {
+      auto* values = static_cast<float*>(target);
+      for (int64_t i = 0; i < count; ++i) {
+        values[i] = static_cast<float>((begin + i + seed) % 251 - 125) / 64;
+      }
+    };
+    tensors.push_back(model::converted(tensor, type));
+  }
+  return tensors;
+}
+
+class Conversion : public Program {
+ protected:
+  std::vector<char> weights_of(const std::string& name) {
+    core::Context context{core::Device{}, 1};
+    const auto model = model::load_model(context, folder_ / name);
+    const auto view = model->parameters().values();
+    const auto* bytes = static_cast<const char*>(view.raw());
+    return {bytes, bytes + view.bytes()};
+  }
+  void expect_done(const std::string& arguments, const std::string& text) {
+    const Result result = run(arguments);
+    EXPECT_EQ(result.exit_code, 0) << arguments << "\n" << result.err;
+    EXPECT_EQ(result.err, "") << arguments;
+    EXPECT_THAT(result.out, HasSubstr(text)) << arguments;
+  }
+};
+
+TEST_F(Conversion, ImportsStateSpacesWithTheTokenizer) {
+  write("tokenizer.json", "{}");
+  model::WriteOptions options;
+  options.companions = {folder_ / "tokenizer.json"};
+  for (const auto container :
+       {model::StateSpacesContainer::kTorch, model::StateSpacesContainer::kSafetensors}) {
+    fs::remove_all(folder_ / "theirs");
+    model::write_state_spaces_folder(small_config(),
+                                     made_up_tensors(small_config(), model::StoredType::kF16),
+                                     folder_ / "theirs", container, options);
+    expect_done("import --from theirs --out ours", "F16, from the state-spaces format");
+    EXPECT_EQ(text_of(folder_ / "ours/tokenizer.json"), "{}");
+    EXPECT_THAT(text_of(folder_ / "ours/config.json"), HasSubstr("\"torch_dtype\": \"float16\""));
+    EXPECT_EQ(weights_of("ours"), weights_of("theirs"));
+  }
+  expect_done("import --from ours --out again --dtype float32", "F32, from the Hugging Face");
+  EXPECT_EQ(weights_of("again"), weights_of("theirs"));
+}
+
+TEST_F(Conversion, ImportRefusesWhatItCannotRead) {
+  expect_refused("import --from nowhere --out out", "nowhere");
+  write("file", "hello");
+  expect_refused("import --from file --out out", "file/config.json: cannot be read");
+  fs::create_directory(folder_ / "theirs");
+  write("theirs/config.json", R"({"d_model": 16, "n_layer": 1, "ssm_cfg": {}})");
+  expect_refused("import --from theirs --out out", "Mamba-1");
+  expect_refused("import --from theirs --out theirs", "--out: is what is imported itself");
+  write("theirs/config.json",
+        R"({"d_model": 16, "n_layer": 1, "ssm_cfg": {"layer": "Mamba2", "headdim": 8}})");
+  expect_refused("import --from theirs --out out", "found none of them");
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+/// Peak memory of the program in bytes.
+int64_t peak_memory(const std::vector<std::string>& command) {
+  std::vector<char*> arguments;
+  for (const auto& argument : command) arguments.push_back(const_cast<char*>(argument.c_str()));
+  arguments.push_back(nullptr);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::execv(arguments[0], arguments.data());
+    ::_exit(127);
+  }
+  int status = 0;
+  rusage usage{};
+  EXPECT_EQ(::wait4(child, &status, 0, &usage), child);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  return usage.ru_maxrss * 1024;
+}
+
+TEST_F(Conversion, MemoryDoesNotGrowWithTheModel) {
+  model::ModelConfig config = small_config();
+  config.vocabulary = 260'000;
+  config.width = 128;
+  config.heads = 32;
+  config.layers = 200;  // 130 MB of embeddings, 85 MB of layers
+  const auto tensors = made_up_tensors(config, model::StoredType::kF32);
+  int64_t total = 0;
+  for (const auto& tensor : tensors) total += tensor.bytes();
+  ASSERT_GT(total, int64_t{200} << 20);
+  const int64_t nothing = peak_memory({program_, "--help"});
+  model::write_state_spaces_folder(config, tensors, folder_ / "theirs",
+                                   model::StateSpacesContainer::kTorch, {});
+  const auto converted = [&](const std::string& from, const std::string& to) {
+    return peak_memory({program_, "import", "--from", folder_ / from, "--out", folder_ / to,
+                        "--dtype", "bfloat16"});
+  };
+  const int64_t margin = int64_t{48} << 20;  // far below the largest tensor, 133 MB
+  EXPECT_LT(converted("theirs", "ours") - nothing, margin);
+  EXPECT_LT(converted("ours", "again") - nothing, margin);
+  EXPECT_EQ(text_of(folder_ / "ours/config.json"), text_of(folder_ / "again/config.json"));
+}
+
+}  // namespace
+}  // namespace longhaul::launch
