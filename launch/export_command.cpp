@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <array>
 #include <filesystem>
 #include <iostream>
 #include <string>
@@ -7,65 +6,155 @@
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
-#include "model/checkpoint/model_folder.h"
+#include "launch/model_conversion.h"
+#include "model/checkpoint/gguf/gguf_mamba2.h"
 
 namespace longhaul::launch {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-/// What engines expect beside the weights; copied as it is where the source has it.
-constexpr std::array kCompanions = {
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json",
-    "merges.txt",     "generation_config.json"};
+using core::InputError;
+using core::message;
 
 class ExportCommand : public Command {
  public:
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand("export", "Writes a model for other programs");
-    command_->add_option("--model", model_, "model folder or training checkpoint")->required();
+    command_->add_option("--model", model_, "run, model folder, training checkpoint, or GGUF file")
+        ->required();
     command_
         ->add_option("--format", format_,
-                     "hf: the Hugging Face layout (config.json, model.safetensors)")
+                     "hf: the Hugging Face layout, for transformers and vLLM | state-spaces: "
+                     "mamba_ssm's pytorch_model.bin | state-spaces-safetensors | gguf: one file, "
+                     "for llama.cpp")
+        ->check(CLI::IsMember({"hf", "state-spaces", "state-spaces-safetensors", "gguf"}))
         ->capture_default_str();
-    command_->add_option("--out", output_, "folder to write")->required();
-    command_->add_option("--store", store_, "element type of the weights")
-        ->check(CLI::IsMember({"float32", "bfloat16", "float16"}))
+    command_->add_option("--out", output_, "folder (gguf: file) to write")->required();
+    command_
+        ->add_option("--dtype", dtype_,
+                     "element type of the weights: auto (as they are) | float32 | bfloat16 | "
+                     "float16 | q8_0 (gguf only)")
+        ->check(CLI::IsMember({"auto", "float32", "bfloat16", "float16", "q8_0"}))
         ->capture_default_str();
+    command_
+        ->add_option("--shard-bytes", shard_bytes_, "hf: larger weights are split into files of it")
+        ->check(whole_number(1))
+        ->capture_default_str();
+    command_->add_option("--tokenizer", tokenizer_,
+                         "folder with the tokenizer's files; gguf also: byte | none (token ids "
+                         "only); default: the model's");
+    command_->add_option("--pre-tokenizer", pre_tokenizer_,
+                         "gguf: llama.cpp's name of the pre-tokenizer; default: found by its "
+                         "pattern");
     command_->footer(
-        "Example:\n  longhaul export --model runs/zero/model --format hf --store bfloat16 --out "
-        "zero-hf");
+        "Example:\n  longhaul export --model runs/zero --format hf --dtype bfloat16 --out zero-hf");
   }
   bool chosen() const override { return command_->parsed(); }
 
   int run(RankSession&) override {
-    if (format_ != "hf") {
-      throw core::InputError(
-          core::message("--format: found '", format_, "', this version writes: hf"));
+    const fs::path source = model_of(model_);
+    if (fs::exists(output_) && fs::exists(source) && fs::equivalent(source, output_)) {
+      throw InputError("--out: is the model itself, expected another folder");
     }
-    if (fs::exists(output_) && fs::equivalent(model_, output_)) {
-      throw core::InputError("--out: is the model folder itself, expected another folder");
+    if (dtype_ == "q8_0" && format_ != "gguf") {
+      throw InputError(message("--dtype: q8_0 is there for gguf only, --format is ", format_));
     }
-    core::Context context;
-    const auto model = model::load_model(context, model_);
-    model::save_model(*model, output_, {.dtype = store_});
-    for (const char* name : kCompanions) {
-      const fs::path source = fs::path(model_) / name;
-      if (fs::is_regular_file(source)) {
-        fs::copy_file(source, fs::path(output_) / name, fs::copy_options::overwrite_existing);
-      }
-    }
-    std::cout << output_ << ": " << model->parameters().count() << " parameters as " << store_
+    const model::StoredModel stored = model::open_stored_model(source);
+    const std::string types =
+        format_ == "gguf" ? write_gguf(stored, source) : write_folder(stored, source);
+    std::cout << output_ << ": " << elements_of(stored.tensors) << " parameters as " << types
               << std::endl;
     return kDone;
   }
 
  private:
+  std::string write_folder(const model::StoredModel& stored, const fs::path& source) {
+    const auto type = chosen_type(dtype_);
+    ConversionProgress progress("export", stored.tensors, type);
+    model::WriteOptions options;
+    options.type = type;
+    options.shard_bytes = shard_bytes_;
+    options.companions = companions_of(tokenizer_folder(source));
+    options.progress = std::ref(progress);
+    if (format_ == "hf") {
+      const auto problems = model::beyond_transformers(stored.config);
+      if (!problems.empty()) throw InputError(problems);
+      if (stored.config.groups > 1) {
+        note(
+            "transformers norms all groups of a gated norm as one, mamba_ssm, vLLM and llama.cpp "
+            "each of the ",
+            stored.config.groups, ": expect other results there");
+      }
+      model::write_model_folder(stored.config, stored.tensors, output_, options);
+    } else {
+      const auto container = format_ == "state-spaces" ? model::StateSpacesContainer::kTorch
+                                                       : model::StateSpacesContainer::kSafetensors;
+      model::write_state_spaces_folder(stored.config, stored.tensors, output_, container, options);
+    }
+    return types_of(stored.tensors, type);
+  }
+
+  std::string write_gguf(const model::StoredModel& stored, const fs::path& source) {
+    if (fs::is_directory(output_)) {
+      throw InputError(message("--out: ", output_, " is a folder, expected a file to write"));
+    }
+    ConversionProgress progress("export", stored.tensors, std::nullopt);
+    model::GgufOptions options;
+    options.type = gguf_type(stored);
+    options.name = fs::weakly_canonical(fs::path(output_)).stem().string();
+    options.tokenizer = gguf_tokenizer(stored.config, source);
+    for (const std::string& line : options.tokenizer.notes) note(line);
+    options.progress = std::ref(progress);
+    model::write_gguf_model(stored.config, stored.tensors, output_, options);
+    return model::name_of(options.type);
+  }
+
+  model::GgufTensorType gguf_type(const model::StoredModel& stored) const {
+    if (dtype_ == "q8_0") return model::GgufTensorType::kQ8_0;
+    switch (chosen_type(dtype_).value_or(stored.tensors.front().type)) {
+      case model::StoredType::kF16:
+        return model::GgufTensorType::kF16;
+      case model::StoredType::kBF16:
+        return model::GgufTensorType::kBF16;
+      default:
+        return model::GgufTensorType::kF32;
+    }
+  }
+
+  model::GgufTokenizer gguf_tokenizer(const model::ModelConfig& config,
+                                      const fs::path& source) const {
+    if (tokenizer_ == "none") return {};
+    if (tokenizer_ == "byte") return model::byte_gguf_tokenizer(config.vocabulary);
+    const fs::path folder = tokenizer_folder(source);
+    if (!fs::exists(folder / "tokenizer.json")) {
+      throw InputError(message(folder.string(),
+                               ": holds no tokenizer.json; give --tokenizer FOLDER, byte, or none "
+                               "(then llama.cpp takes token ids only)"));
+    }
+    return model::read_gguf_tokenizer(folder, config.vocabulary, pre_tokenizer_);
+  }
+
+  fs::path tokenizer_folder(const fs::path& source) const {
+    if (!tokenizer_.empty()) {
+      if (!fs::is_directory(tokenizer_)) {
+        throw InputError(message("--tokenizer: found '", tokenizer_, "', expected a folder",
+                                 format_ == "gguf" ? ", byte or none" : ""));
+      }
+      return tokenizer_;
+    }
+    return folder_with_tokenizer(source);
+  }
+
+  template <class... Parts>
+  static void note(const Parts&... parts) {
+    std::cerr << "longhaul: note: " << message(parts...) << std::endl;
+  }
+
   CLI::App* command_ = nullptr;
-  std::string model_, output_;
-  std::string format_ = "hf";
-  std::string store_ = "float32";
+  std::string model_, output_, tokenizer_, pre_tokenizer_;
+  std::string format_ = "hf", dtype_ = "auto";
+  int64_t shard_bytes_ = int64_t{5} << 30;
 };
 
 }  // namespace

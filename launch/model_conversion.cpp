@@ -5,6 +5,7 @@
 #include <map>
 
 #include "kernels/core/error.h"
+#include "launch/run_config.h"
 #include "model/checkpoint/model_parts.h"
 #include "model/checkpoint/safetensors_header.h"
 
@@ -33,6 +34,31 @@ std::vector<fs::path> companions_of(const fs::path& folder) {
     if (fs::is_regular_file(folder / name, error)) found.push_back(folder / name);
   }
   return found;
+}
+
+fs::path model_of(const fs::path& path) {
+  const bool is_run = fs::exists(path / "run.yaml") && !fs::exists(path / "config.json");
+  if (is_run && !fs::exists(path / "model")) {
+    throw core::InputError(core::message(path.string(),
+                                         ": is a run that has no model yet, expected one that is "
+                                         "done, or one of its checkpoints"));
+  }
+  return is_run ? path / "model" : path;
+}
+
+std::optional<fs::path> run_of(const fs::path& model) {
+  const fs::path whole = fs::weakly_canonical(model);
+  for (const fs::path& folder : {whole.parent_path(), whole.parent_path().parent_path()}) {
+    if (fs::is_regular_file(folder / "run.yaml")) return folder;
+  }
+  return std::nullopt;
+}
+
+fs::path folder_with_tokenizer(const fs::path& model) {
+  const auto run = run_of(model);
+  if (!run || fs::exists(model / "tokenizer.json")) return model;
+  const std::string from = read_run_config((*run / "run.yaml").string()).model.from;
+  return !from.empty() && fs::exists(fs::path(from) / "tokenizer.json") ? fs::path(from) : model;
 }
 
 std::optional<model::StoredType> chosen_type(const std::string& dtype) {

@@ -5,6 +5,7 @@
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/config_json.h"
+#include "model/checkpoint/gguf/gguf_mamba2.h"
 #include "model/checkpoint/json_reading.h"
 #include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/parameter_matching.h"
@@ -100,8 +101,13 @@ StoredWeights open_weights(const fs::path& folder, bool tied) {
                                  : ", found none of them"));
 }
 
-StoredModel open_stored_model(const fs::path& path) { return open_folder(path); }
+StoredModel open_stored_model(const fs::path& path) {
+  return is_gguf_file(path) ? open_gguf_model(path) : open_folder(path);
+}
 
-ModelConfig read_stored_config(const fs::path& path) { return read_folder_config(path).config; }
+ModelConfig read_stored_config(const fs::path& path) {
+  if (is_gguf_file(path)) return read_gguf_config(GgufFile(path).header(), path.string());
+  return read_folder_config(path).config;
+}
 
 }  // namespace longhaul::model

@@ -17,7 +17,7 @@ TEST_F(Program, HelpOfEveryCommandHasAnExample) {
   const Result whole = run("--help");
   EXPECT_EQ(whole.exit_code, 0);
   for (const char* command :
-       {"tokenize", "train", "forward", "export", "generate", "report", "inspect"}) {
+       {"tokenize", "train", "forward", "import", "export", "generate", "report", "inspect"}) {
     EXPECT_THAT(whole.out, HasSubstr(command));
     const Result result = run(std::string(command) + " --help");
     EXPECT_EQ(result.exit_code, 0) << command;
@@ -50,7 +50,7 @@ TEST_F(Program, WrongInput) {
   expect_refused("inspect .", "expected a run");
   expect_refused("train nowhere.yaml", "nowhere.yaml: cannot be read");
   expect_refused("export --model nowhere --out out", "nowhere");
-  expect_refused("export --model nowhere --format gguf --out out", "this version writes: hf");
+  expect_refused("export --model nowhere --format onnx --out out", "--format");
   expect_refused("tokenize --tokenizer none --out tokens .", "none");
   expect_refused("report nowhere --out report.html", "nowhere");
   write("bad.yaml", "model:\n  shape: {layers: 0}\nrun: {folder: out}\ndata: {kind: recal}\n");
@@ -82,7 +82,7 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   EXPECT_THAT(run("inspect run/checkpoints/step-3").out, HasSubstr("manifest.json"));
   EXPECT_THAT(run("inspect run/model").out, HasSubstr("head_dim: 8"));
   EXPECT_THAT(run("inspect run/model/model.safetensors").out, HasSubstr("backbone."));
-  EXPECT_EQ(run("export --model run/model --out out --store bfloat16").exit_code, 0);
+  EXPECT_EQ(run("export --model run/model --out out --dtype bfloat16").exit_code, 0);
   EXPECT_THAT(run("inspect out").out, HasSubstr("BF16"));
   expect_refused("generate --model run/model --prompt a", "has a vocabulary of 16");
   expect_refused("generate --model run/model --prompt-ids 1,16", "found 16, expected 0 to 15");

@@ -1,0 +1,300 @@
+#include "model/checkpoint/gguf/gguf_tokenizer.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "kernels/core/error.h"
+#include "model/checkpoint/json_reading.h"
+#include "model/checkpoint/mapped_file.h"
+
+namespace longhaul::model {
+
+namespace {
+
+using core::message;
+using nlohmann::json;
+
+constexpr int32_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
+
+// Patterns of Split pre-tokenizers and llama.cpp's names for them.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kPatterns = {{
+    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+     "llama-bpe"},
+    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+     "qwen2"},
+    {R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+     "qwen2"},
+    {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", "gpt-2"},
+}};
+
+std::string text_of(const json& object, const char* key) {
+  const auto found = object.is_object() ? object.find(key) : object.end();
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+bool flag(const json& object, const char* key, bool absent) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_boolean() ? found->get<bool>() : absent;
+}
+
+class TokenizerReader {
+ public:
+  TokenizerReader(std::string name, const json& root) : name_(std::move(name)), root_(root) {}
+
+  GgufTokenizer read(int64_t rows, const std::string& pre) {
+    GgufTokenizer tokenizer;
+    tokenizer.model = "gpt2";
+    check_normalizer(tokenizer);
+    tokenizer.pre = pre.empty() ? find_pre_tokenizer() : pre;
+    const json& model = part("model");
+    if (text_of(model, "type") != "BPE") {
+      refuse("model.type", message("is ", in_quotes(text_of(model, "type")),
+                                   ", expected BPE: llama.cpp's byte-level tokenizer"));
+    }
+    for (const char* key : {"byte_fallback", "fuse_unk"}) {
+      if (flag(model, key, false)) refuse(message("model.", key), "true has no place in GGUF");
+    }
+    read_merges(model);
+    if (!problems_.empty()) throw core::InputError(problems_);
+    tokenizer.merges = std::move(merges_);
+    read_tokens(model, rows, tokenizer);
+    if (!problems_.empty()) throw core::InputError(problems_);
+    return tokenizer;
+  }
+
+ private:
+  void refuse(const std::string& key, const std::string& what) {
+    constexpr size_t kMostProblems = 20;
+    if (problems_.size() < kMostProblems)
+      problems_.push_back(message(name_, ": ", key, ": ", what));
+  }
+
+  const json& part(const char* key) const {
+    static const json kNothing;
+    const auto found = root_.find(key);
+    return found == root_.end() ? kNothing : *found;
+  }
+
+  void check_normalizer(GgufTokenizer& tokenizer) {
+    const json& normalizer = part("normalizer");
+    if (normalizer.is_null()) return;
+    if (text_of(normalizer, "type") == "NFC") {
+      tokenizer.notes.emplace_back("llama.cpp does not normalise text to NFC, the tokenizer does");
+    } else {
+      refuse("normalizer", message("is ", shown(normalizer), ", which GGUF cannot express"));
+    }
+  }
+
+  std::string find_pre_tokenizer() {
+    const json& whole = part("pre_tokenizer");
+    std::vector<json> steps = {whole};
+    if (text_of(whole, "type") == "Sequence" && whole.contains("pretokenizers") &&
+        whole["pretokenizers"].is_array()) {
+      steps = whole["pretokenizers"].get<std::vector<json>>();
+    }
+    std::string name;
+    bool is_byte_level = false, is_known = !steps.empty();
+    for (const json& step : steps) {
+      if (text_of(step, "type") == "ByteLevel") {
+        is_byte_level = true;
+        if (flag(step, "add_prefix_space", true)) {
+          refuse("pre_tokenizer.add_prefix_space", "true is not supported, expected false");
+        }
+        if (flag(step, "use_regex", true)) is_known &= std::exchange(name, "gpt-2").empty();
+      } else {
+        is_known &= std::exchange(name, split_name(step)).empty();
+      }
+    }
+    if (is_known && is_byte_level && !name.empty()) return name;
+    refuse("pre_tokenizer",
+           message("is ", shown(whole),
+                   ", whose name in llama.cpp is not known here; give it with --pre-tokenizer"));
+    return "";
+  }
+
+  static std::string split_name(const json& step) {
+    const auto pattern = step.is_object() ? step.find("pattern") : step.end();
+    if (text_of(step, "type") != "Split" || pattern == step.end()) return "";
+    if (text_of(step, "behavior") != "Isolated" || flag(step, "invert", false)) return "";
+    const std::string regex = text_of(*pattern, "Regex");
+    for (const auto& [known, name] : kPatterns) {
+      if (regex == known) return std::string(name);
+    }
+    return "";
+  }
+
+  /// "a b", or ["a", "b"].
+  void read_merges(const json& model) {
+    const auto found = model.find("merges");
+    if (found == model.end() || !found->is_array()) {
+      return refuse("model.merges", "expected a list");
+    }
+    for (const json& merge : *found) {
+      std::string text;
+      if (merge.is_string()) {
+        text = merge.get<std::string>();
+      } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() &&
+                 merge[1].is_string()) {
+        text = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
+      }
+      if (std::count(text.begin(), text.end(), ' ') != 1) {
+        return refuse("model.merges",
+                      message("holds ", shown(merge), ", expected two tokens without spaces"));
+      }
+      merges_.push_back(std::move(text));
+    }
+  }
+
+  void put(const std::string& key, const json& id, const std::string& token, int32_t type,
+           GgufTokenizer& tokenizer) {
+    const auto rows = static_cast<uint64_t>(tokenizer.tokens.size());
+    if (!id.is_number_unsigned() || id.get<uint64_t>() >= rows) {
+      return refuse(key, message(in_quotes(token), " has the id ", shown(id),
+                                 ", the embedding has ", rows, " rows"));
+    }
+    const auto place = static_cast<size_t>(id.get<uint64_t>());
+    const bool is_taken = tokenizer.types[place] != kUnused && tokenizer.tokens[place] != token;
+    if (is_taken) {
+      return refuse(key, message(in_quotes(token), " and ", in_quotes(tokenizer.tokens[place]),
+                                 " have the same id ", place));
+    }
+    tokenizer.tokens[place] = token;
+    tokenizer.types[place] = type;
+  }
+
+  void read_tokens(const json& model, int64_t rows, GgufTokenizer& tokenizer) {
+    for (int64_t i = 0; i < rows; ++i) tokenizer.tokens.push_back(message("[PAD", i, "]"));
+    tokenizer.types.assign(static_cast<size_t>(rows), kUnused);
+    const auto vocabulary = model.find("vocab");
+    if (vocabulary == model.end() || !vocabulary->is_object()) {
+      return refuse("model.vocab", "expected an object of tokens and ids");
+    }
+    for (const auto& [token, id] : vocabulary->items()) {
+      put("model.vocab", id, token, kNormal, tokenizer);
+    }
+    const json& added = part("added_tokens");
+    if (!added.is_array()) return;
+    for (const json& token : added) {
+      if (!token.is_object()) {
+        refuse("added_tokens", message("holds ", shown(token)));
+        continue;
+      }
+      put("added_tokens", token.value("id", json()), text_of(token, "content"),
+          flag(token, "special", false) ? kControl : kUserDefined, tokenizer);
+    }
+  }
+
+  std::string name_;
+  const json& root_;
+  std::vector<std::string> merges_, problems_;
+};
+
+json read_object(const std::filesystem::path& path) {
+  const MappedFile file(path);
+  json root = parse_json(file.text(), path.string());
+  if (!root.is_object()) {
+    throw core::InputError(message(path.string(), ": expected a JSON object, is ", shown(root)));
+  }
+  return root;
+}
+
+/// bos_token and such are texts, or objects with the text as "content".
+void read_special_tokens(const json& config, GgufTokenizer& tokenizer) {
+  constexpr std::array<std::pair<const char*, const char*>, 4> kRoles = {
+      {{"bos", "bos_token"},
+       {"eos", "eos_token"},
+       {"unknown", "unk_token"},
+       {"padding", "pad_token"}}};
+  for (const auto& [role, key] : kRoles) {
+    const auto found = config.find(key);
+    if (found == config.end()) continue;
+    const std::string token =
+        found->is_string() ? found->get<std::string>() : text_of(*found, "content");
+    const auto place = std::find(tokenizer.tokens.begin(), tokenizer.tokens.end(), token);
+    if (!token.empty() && place != tokenizer.tokens.end()) {
+      tokenizer.special[role] = place - tokenizer.tokens.begin();
+    }
+  }
+  tokenizer.chat_template = text_of(config, "chat_template");
+}
+
+/// llama.cpp takes token 11 where a file of this kind names no end of text.
+void find_end_of_text(GgufTokenizer& tokenizer) {
+  if (tokenizer.special.contains("eos")) return;
+  for (const char* usual : {"<|endoftext|>", "<|end_of_text|>", "</s>"}) {
+    const auto place = std::find(tokenizer.tokens.begin(), tokenizer.tokens.end(), usual);
+    if (place == tokenizer.tokens.end()) continue;
+    tokenizer.special["eos"] = place - tokenizer.tokens.begin();
+    return;
+  }
+  tokenizer.notes.emplace_back(
+      "no end of text is known (eos_token in tokenizer_config.json); llama.cpp takes token 11");
+}
+
+/// The character that byte-level BPE writes for a byte: its own where it is printable in Latin-1,
+/// else the next free one from U+0100 on. As UTF-8.
+std::string character_of(int byte) {
+  const auto is_printable = [](int b) {
+    return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
+  };
+  int code = byte;
+  if (!is_printable(byte)) {
+    code = 0x100;
+    for (int b = 0; b < byte; ++b) code += is_printable(b) ? 0 : 1;
+  }
+  if (code < 0x80) return std::string(1, static_cast<char>(code));
+  return {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
+}
+
+}  // namespace
+
+GgufTokenizer read_gguf_tokenizer(const std::filesystem::path& folder, int64_t rows,
+                                  const std::string& pre) {
+  const std::filesystem::path path = folder / "tokenizer.json";
+  const json root = read_object(path);
+  GgufTokenizer tokenizer = TokenizerReader(path.string(), root).read(rows, pre);
+  const std::filesystem::path config = folder / "tokenizer_config.json";
+  if (std::filesystem::exists(config)) read_special_tokens(read_object(config), tokenizer);
+  find_end_of_text(tokenizer);
+  return tokenizer;
+}
+
+GgufTokenizer byte_gguf_tokenizer(int64_t rows) {
+  constexpr int64_t kBytes = 256, kEndOfDocument = 256;
+  if (rows <= kEndOfDocument) {
+    throw core::InputError(message("the tokenizer byte has ", kBytes + 1,
+                                   " tokens, the model a vocabulary of ", rows));
+  }
+  GgufTokenizer tokenizer;
+  tokenizer.model = "gpt2";
+  tokenizer.pre = "gpt-2";  // of no effect where nothing merges
+  for (int64_t i = 0; i < rows; ++i) {
+    tokenizer.tokens.push_back(i < kBytes ? character_of(static_cast<int>(i))
+                                          : message("[PAD", i, "]"));
+    tokenizer.types.push_back(i < kBytes ? kNormal : kUnused);
+  }
+  tokenizer.tokens[kEndOfDocument] = "<|endoftext|>";
+  tokenizer.types[kEndOfDocument] = kControl;
+  tokenizer.special = {{"bos", kEndOfDocument}, {"eos", kEndOfDocument}};
+  return tokenizer;
+}
+
+void append_tokenizer(const GgufTokenizer& tokenizer, GgufKeys& keys) {
+  keys.string("tokenizer.ggml.model", tokenizer.model);
+  if (tokenizer.model == "none") return;
+  keys.string("tokenizer.ggml.pre", tokenizer.pre);
+  keys.strings("tokenizer.ggml.tokens", tokenizer.tokens);
+  keys.i32s("tokenizer.ggml.token_type", tokenizer.types);
+  keys.strings("tokenizer.ggml.merges", tokenizer.merges);
+  for (const auto& [role, id] : tokenizer.special) {
+    keys.u32(message("tokenizer.ggml.", role, "_token_id"), id);
+  }
+  keys.boolean("tokenizer.ggml.add_bos_token", false);
+  if (!tokenizer.chat_template.empty()) {
+    keys.string("tokenizer.chat_template", tokenizer.chat_template);
+  }
+}
+
+}  // namespace longhaul::model
