@@ -1,4 +1,5 @@
-// `longhaul import` from outside: what comes in, and how much memory it takes.
+// `longhaul import` and `export` from outside: round trips, refusals, and how much memory they
+// take.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/resource.h>
@@ -27,7 +28,7 @@ model::ModelConfig small_config() {
   config.vocabulary = 16;
   config.width = 32;
   config.heads = 8;
-  config.head_dim = 8;
+  config.head_dim = 8;  // inner width twice the width, as llama.cpp wants it
   config.state_dim = 4;
   return config;
 }
@@ -103,6 +104,48 @@ TEST_F(Conversion, ImportRefusesWhatItCannotRead) {
   EXPECT_FALSE(fs::exists(folder_ / "out"));
 }
 
+TEST_F(Conversion, ExportsAndComesBackBitExact) {
+  const auto tensors = made_up_tensors(small_config(), model::StoredType::kF32);
+  model::write_model_folder(small_config(), tensors, folder_ / "base", {});
+  const auto weights = weights_of("base");
+  const std::string file = text_of(folder_ / "base/model.safetensors");
+  for (const char* format : {"hf", "state-spaces", "state-spaces-safetensors"}) {
+    const std::string out = format;
+    expect_done("export --model base --format " + out + " --out " + out, " parameters as F32");
+    expect_done("import --from " + out + " --out back-" + out, "as F32");
+    EXPECT_EQ(text_of(folder_ / ("back-" + out) / "model.safetensors"), file) << format;
+  }
+  expect_done("export --model base --format hf --dtype bfloat16 --shard-bytes 4000 --out shards",
+              "as BF16");
+  EXPECT_TRUE(fs::exists(folder_ / "shards/model.safetensors.index.json"));
+  expect_done("export --model shards --format state-spaces --out bf16", "as BF16");
+  expect_done("import --from bf16 --out again", "as BF16");
+  EXPECT_EQ(weights_of("again"), weights_of("shards"));
+  expect_done("export --model base --format gguf --tokenizer none --out m.gguf", "as F32");
+  expect_done("export --model m.gguf --format gguf --tokenizer none --out n.gguf", "as F32");
+  expect_done("import --from m.gguf --out from-gguf", "from the GGUF format");
+  EXPECT_EQ(weights_of("from-gguf").size(), weights.size());
+}
+
+TEST_F(Conversion, ExportRefusesWhatAFormatCannotExpress) {
+  model::ModelConfig config = small_config();
+  config.mlp_width = 128;
+  config.linear_bias = true;
+  model::write_model_folder(config, made_up_tensors(config, model::StoredType::kF32),
+                            folder_ / "base", {});
+  expect_refused("export --model base --format hf --out out", "has no MLP");
+  expect_refused("export --model base --format gguf --tokenizer none --out out",
+                 "no biases on the projections", 2);
+  expect_refused("export --model base --format gguf --out out", "holds no tokenizer.json");
+  expect_refused("export --model base --dtype q8_0 --out out", "q8_0 is there for gguf only");
+  expect_refused("export --model base --tokenizer nowhere --out out", "--tokenizer: found");
+  expect_done("export --model base --format state-spaces --out theirs", "as F32");
+  expect_refused("export --model base --format state-spaces --out theirs", "not empty");
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+  write("base/pytorch_model.bin", "");
+  expect_refused("export --model base --out base", "--out: is the model itself");
+}
+
 /// Peak memory of the program in bytes.
 int64_t peak_memory(const std::vector<std::string>& command) {
   std::vector<char*> arguments;
@@ -140,6 +183,10 @@ TEST_F(Conversion, MemoryDoesNotGrowWithTheModel) {
   const int64_t margin = int64_t{48} << 20;  // far below the largest tensor, 133 MB
   EXPECT_LT(converted("theirs", "ours") - nothing, margin);
   EXPECT_LT(converted("ours", "again") - nothing, margin);
+  EXPECT_LT(peak_memory({program_, "export", "--model", folder_ / "ours", "--format",
+                         "state-spaces", "--out", folder_ / "exported"}) -
+                nothing,
+            margin);
   EXPECT_EQ(text_of(folder_ / "ours/config.json"), text_of(folder_ / "again/config.json"));
 }
 
