@@ -1,13 +1,18 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
+#include "launch/learned_state.h"
+#include "launch/model_card.h"
 #include "launch/model_conversion.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
+#include "model/checkpoint/model_folder.h"
 
 namespace longhaul::launch {
 
@@ -16,6 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 using core::InputError;
 using core::message;
+
+constexpr const char* kStateFile = "initial_state.safetensors";
 
 class ExportCommand : public Command {
  public:
@@ -47,6 +54,21 @@ class ExportCommand : public Command {
     command_->add_option("--pre-tokenizer", pre_tokenizer_,
                          "gguf: llama.cpp's name of the pre-tokenizer; default: found by its "
                          "pattern");
+    command_->add_flag(
+        "--card,!--no-card", card_,
+        "write README.md, a model card, where the model lies in a run; default: with "
+        "--format hf");
+    command_->add_option("--initial-state", state_source_,
+                         "also write the learned initial state, beside the weights: the mean final "
+                         "state over a token folder's sequences, or (a run is given) of the states "
+                         "that the run hands on");
+    command_
+        ->add_option("--state-length", state_.length, "tokens of a sequence, for --initial-state")
+        ->check(whole_number(1))
+        ->capture_default_str();
+    command_->add_option("--state-sequences", state_.sequences, "sequences, for --initial-state")
+        ->check(whole_number(1))
+        ->capture_default_str();
     command_->footer(
         "Example:\n  longhaul export --model runs/zero --format hf --dtype bfloat16 --out zero-hf");
   }
@@ -61,14 +83,36 @@ class ExportCommand : public Command {
       throw InputError(message("--dtype: q8_0 is there for gguf only, --format is ", format_));
     }
     const model::StoredModel stored = model::open_stored_model(source);
+    // Learned before anything is written, so that a refusal leaves nothing behind.
+    core::Context context;
+    std::unique_ptr<model::LanguageModel> whole;
+    LearnedState state;
+    if (!state_source_.empty()) {
+      whole = model::load_model(context, source);
+      state = learn_state(*whole, state_source_, state_);
+    }
     const std::string types =
         format_ == "gguf" ? write_gguf(stored, source) : write_folder(stored, source);
     std::cout << output_ << ": " << elements_of(stored.tensors) << " parameters as " << types
               << std::endl;
+    if (whole != nullptr) write_state(*whole, state);
     return kDone;
   }
 
  private:
+  void write_state(const model::LanguageModel& model, const LearnedState& state) const {
+    const fs::path beside = fs::path(output_).replace_extension(kStateFile);
+    const fs::path file = format_ == "gguf" ? beside : fs::path(output_) / kStateFile;
+    write_learned_state(file, model, state);
+    std::cout << file.string() << ": " << state.origin << "\n";
+    if (format_ == "gguf") {
+      std::cout << "llama.cpp has no way to start from it; longhaul has (--initial-state)\n";
+    } else {
+      std::cout << how_to_load(output_, kStateFile);
+    }
+    std::cout << std::flush;
+  }
+
   std::string write_folder(const model::StoredModel& stored, const fs::path& source) {
     const auto type = chosen_type(dtype_);
     ConversionProgress progress("export", stored.tensors, type);
@@ -76,6 +120,13 @@ class ExportCommand : public Command {
     options.type = type;
     options.shard_bytes = shard_bytes_;
     options.companions = companions_of(tokenizer_folder(source));
+    options.obsolete = {kStateFile};
+    const auto run = run_of(source);
+    if (card_.value_or(format_ == "hf" && run)) {
+      if (!run) throw InputError(message("--card: ", source.string(), " lies in no run"));
+      options.beside.push_back(
+          {"README.md", card_text(stored, *run, types_of(stored.tensors, type))});
+    }
     options.progress = std::ref(progress);
     if (format_ == "hf") {
       const auto problems = model::beyond_transformers(stored.config);
@@ -93,6 +144,17 @@ class ExportCommand : public Command {
       model::write_state_spaces_folder(stored.config, stored.tensors, output_, container, options);
     }
     return types_of(stored.tensors, type);
+  }
+
+  std::string card_text(const model::StoredModel& stored, const fs::path& run,
+                        const std::string& types) const {
+    const fs::path output = fs::weakly_canonical(output_);
+    const fs::path folder = output.has_filename() ? output : output.parent_path();
+    ModelCard card{.name = folder.filename().string(), .run = run, .config = stored.config};
+    card.parameters = elements_of(stored.tensors);
+    card.types = types;
+    if (!state_source_.empty()) card.initial_state = how_to_load(folder, kStateFile);
+    return model_card(card);
   }
 
   std::string write_gguf(const model::StoredModel& stored, const fs::path& source) {
@@ -152,7 +214,9 @@ class ExportCommand : public Command {
   }
 
   CLI::App* command_ = nullptr;
-  std::string model_, output_, tokenizer_, pre_tokenizer_;
+  std::string model_, output_, tokenizer_, pre_tokenizer_, state_source_;
+  LearnedStateOptions state_{.length = 2048};
+  std::optional<bool> card_;
   std::string format_ = "hf", dtype_ = "auto";
   int64_t shard_bytes_ = int64_t{5} << 30;
 };

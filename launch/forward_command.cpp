@@ -137,7 +137,8 @@ class ForwardCommand : public Command {
     command_->add_option("--out", output_, "safetensors to write")->required();
     command_->add_option("--initial-state", initial_,
                          "safetensors with ssm.LAYER F32 [batch, heads, head_dim, state] and "
-                         "conv.LAYER F32 [batch, d_conv - 1, channels]; default: zeros");
+                         "conv.LAYER F32 [batch, d_conv - 1, channels]; [1, ...] is every "
+                         "sequence's; default: zeros");
     command_->add_flag("--grad", grad_,
                        "loss and every gradient too, the initial state's included");
     command_

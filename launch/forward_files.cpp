@@ -52,7 +52,9 @@ model::RecurrentState read_states(const std::filesystem::path& path,
   for (const auto& spec : specs) {
     const core::Shape shape = spec.shape.with_front(batch);
     const auto* stored = file.find(spec.name);
-    if (stored == nullptr || !(stored->shape == shape) || !is_float(stored->type)) {
+    const bool fits =
+        stored != nullptr && (stored->shape == shape || stored->shape == spec.shape.with_front(1));
+    if (!fits || !is_float(stored->type)) {
       problems.push_back(message(path.string(), ": tensor ", spec.name, ": found ",
                                  stored == nullptr ? "none" : stored->shape.to_string(),
                                  ", expected F32 ", shape));
@@ -67,7 +69,13 @@ model::RecurrentState read_states(const std::filesystem::path& path,
   }
   if (!problems.empty()) throw InputError(problems);
   model::RecurrentState states = model.make_state(batch);
-  for (size_t i = 0; i < specs.size(); ++i) file.read_as(*file.find(specs[i].name), states[i]);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    const auto& stored = *file.find(specs[i].name);
+    const bool is_one_for_all = stored.shape[0] == 1;
+    for (int64_t row = 0; row < (is_one_for_all ? batch : 1); ++row) {
+      file.read_as(stored, is_one_for_all ? states[i].view().slice(0, row, row + 1) : states[i]);
+    }
+  }
   return states;
 }
 

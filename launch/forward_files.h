@@ -19,8 +19,9 @@ struct TokenMatrix {
 };
 TokenMatrix read_tokens(const std::filesystem::path& file, int64_t vocabulary);
 
-/// One tensor a state of the model, by its name ("ssm.0", "conv.0"), [batch, …]. Everything that is
-/// missing, unexpected or mis-shaped is reported together.
+/// One tensor a state of the model, by its name ("ssm.0", "conv.0"), [batch, …] or [1, …], which is
+/// then every sequence's. Everything that is missing, unexpected or mis-shaped is reported
+/// together.
 model::RecurrentState read_states(const std::filesystem::path& file,
                                   const model::LanguageModel& model, int64_t batch);
 

@@ -4,12 +4,14 @@
 #include <iostream>
 #include <iterator>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "data/tokenizer.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
+#include "launch/forward_files.h"
 #include "launch/token_choice.h"
 #include "model/checkpoint/model_folder.h"
 
@@ -27,8 +29,8 @@ constexpr int64_t kPiece = 512;  // tokens of the prompt read at a time
 /// A model that reads tokens one after another; its memory does not grow with their number.
 class StateReader {
  public:
-  explicit StateReader(model::LanguageModel& model)
-      : model_(model), entering_(model.make_state(1)), leaving_(model.make_state(1)) {
+  StateReader(model::LanguageModel& model, model::RecurrentState initial)
+      : model_(model), entering_(std::move(initial)), leaving_(model.make_state(1)) {
     logits_ = Tensor(model.context(), model.dtype(), {1, model.config().vocabulary});
   }
 
@@ -84,6 +86,9 @@ class GenerateCommand : public Command {
         ->excludes(text)
         ->excludes("--prompt-file");
     command_->add_option("--tokenizer", tokenizer_, "byte")->capture_default_str();
+    command_->add_option("--initial-state", initial_,
+                         "safetensors with the state to start from, as longhaul export "
+                         "--initial-state writes it; default: zeros");
     command_->add_option("--tokens", tokens_, "most tokens to generate")
         ->check(whole_number(0))
         ->capture_default_str();
@@ -119,7 +124,8 @@ class GenerateCommand : public Command {
                                ", the tokenizer '", tokenizer_, "' needs ",
                                tokenizer->vocabulary()));
     }
-    StateReader reader(*model);
+    StateReader reader(*model,
+                       initial_.empty() ? model->make_state(1) : read_states(initial_, *model, 1));
     reader.read_prompt(prompt);
     std::cout << text << std::flush;
     for (int64_t i = 0; i < tokens_; ++i) {
@@ -167,7 +173,7 @@ class GenerateCommand : public Command {
   }
 
   CLI::App* command_ = nullptr;
-  std::string model_, prompt_, prompt_file_;
+  std::string model_, prompt_, prompt_file_, initial_;
   std::vector<int32_t> prompt_ids_;
   std::string tokenizer_ = "byte";
   int64_t tokens_ = 100;

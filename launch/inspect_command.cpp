@@ -15,7 +15,7 @@ class InspectCommand : public Command {
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand(
         "inspect",
-        "What is in a model, training checkpoint, run or token folder, or safetensors file");
+        "What is in a model, checkpoint, run or token folder, or safetensors, torch or GGUF file");
     command_->add_option("path", path_, "folder or file")->required();
     command_->footer("Example:\n  longhaul inspect runs/zero");
   }

@@ -2,17 +2,22 @@
 
 #include <array>
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <sstream>
 #include <vector>
 
 #include "data/token_folder.h"
 #include "kernels/core/error.h"
 #include "launch/field_list.h"
+#include "launch/model_conversion.h"
 #include "launch/run_config.h"
+#include "model/checkpoint/gguf/gguf_file.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/checkpoint/safetensors_header.h"
+#include "model/checkpoint/stored_model.h"
+#include "model/checkpoint/torch/torch_file.h"
 #include "model/parameter_list.h"
 #include "trainer/metrics.h"
 #include "trainer/training_checkpoint.h"
@@ -25,9 +30,14 @@ namespace fs = std::filesystem;
 using core::InputError;
 using core::message;
 
-constexpr std::array kTypeNames = {"F64", "F32", "F16", "BF16", "I64", "I32"};
-
-const char* name_of(model::StoredType type) { return kTypeNames[static_cast<size_t>(type)]; }
+std::string list_of(const std::vector<model::TensorStream>& tensors) {
+  std::ostringstream out;
+  for (const auto& tensor : tensors) {
+    out << "  " << tensor.name << "  " << model::name_of(tensor.type) << " " << tensor.shape
+        << "\n";
+  }
+  return out.str();
+}
 
 std::string inspect_safetensors(const fs::path& path) {
   const model::SafetensorsFile file(path);
@@ -37,24 +47,58 @@ std::string inspect_safetensors(const fs::path& path) {
   out << "safetensors    " << file.tensors().size() << " tensors, " << elements << " elements\n";
   for (const auto& [key, value] : file.metadata()) out << "  " << key << ": " << value << "\n";
   for (const auto& tensor : file.tensors()) {
-    out << "  " << tensor.name << "  " << name_of(tensor.type) << " " << tensor.shape << "\n";
+    out << "  " << tensor.name << "  " << model::name_of(tensor.type) << " " << tensor.shape
+        << "\n";
   }
   return out.str();
 }
 
-std::string element_types(const fs::path& folder) {
-  std::map<std::string, int64_t> tensors;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.path().extension() != ".safetensors" || name.rfind("model", 0) != 0) continue;
-    const model::SafetensorsFile file(entry.path());
-    for (const auto& tensor : file.tensors()) ++tensors[name_of(tensor.type)];
+std::string inspect_torch(const fs::path& path) {
+  const model::TorchFile file(path);
+  std::string text = message("torch file     ", file.tensors().size(), " tensors, ",
+                             elements_of(file.tensors()), " elements\n", list_of(file.tensors()));
+  for (const auto& alias : file.aliases()) {
+    text += message("  ", alias.second, alias.is_same ? " is " : " overlaps ", alias.first, "\n");
   }
-  std::string text;
-  for (const auto& [type, count] : tensors) {
-    text += (text.empty() ? "" : ", ") + message(count, " tensors ", type);
+  return text;
+}
+
+std::string inspect_gguf(const fs::path& path) {
+  const model::GgufFile file(path);
+  std::ostringstream out;
+  out << "GGUF           " << file.tensors().size() << " tensors, " << elements_of(file.tensors())
+      << " elements\n";
+  for (const auto& [key, value] : file.header().values) {
+    out << "  " << key << ": " << value.shown() << "\n";
   }
-  return text.empty() ? "none" : text;
+  for (const auto& tensor : file.header().tensors) {
+    out << "  " << tensor.name << "  " << model::name_of(tensor.type) << " " << tensor.shape
+        << "\n";
+  }
+  return out.str();
+}
+
+std::string inspect_file(const fs::path& path) {
+  if (model::is_gguf_file(path)) return inspect_gguf(path);
+  std::ifstream in(path, std::ios::binary);
+  std::array<char, 2> start{};
+  in.read(start.data(), 2);
+  const bool is_zip = in && start == std::array{'P', 'K'};
+  return is_zip ? inspect_torch(path) : inspect_safetensors(path);
+}
+
+/// Whether the weights fit the configuration, too.
+std::string stored_weights(const fs::path& folder) {
+  try {
+    const model::StoredModel stored = model::open_stored_model(folder);
+    return message(types_of(stored.tensors, std::nullopt), ", ", model::name_of(stored.format),
+                   " format");
+  } catch (const InputError& error) {
+    const auto& problems = error.problems();
+    const std::string more =
+        problems.size() > 1 ? message(" (and ", problems.size() - 1, " more)") : "";
+    return message("not usable: ", problems.front(), more);
+  }
 }
 
 std::string inspect_model(const fs::path& folder) {
@@ -120,7 +164,7 @@ std::string inspect_run(const fs::path& folder) {
 
 std::string inspect(const fs::path& path) {
   if (!fs::exists(path)) throw InputError(message(path.string(), ": is not there"));
-  if (!fs::is_directory(path)) return inspect_safetensors(path);
+  if (!fs::is_directory(path)) return inspect_file(path);
   if (fs::exists(path / "run.yaml")) return inspect_run(path);
   if (fs::exists(path / "tokens.bin")) return inspect_tokens(path);
   if (fs::exists(path / "config.json")) {
@@ -129,7 +173,7 @@ std::string inspect(const fs::path& path) {
   }
   throw InputError(message(path.string(),
                            ": found none of run.yaml, tokens.bin and config.json, expected a run, "
-                           "token or model folder or a safetensors file"));
+                           "token or model folder or a safetensors, torch or GGUF file"));
 }
 
 }  // namespace longhaul::launch

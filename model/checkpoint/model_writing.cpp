@@ -61,7 +61,9 @@ void check_empty(const fs::path& folder) {
 bool is_companion(const std::string& name, const WriteOptions& options) {
   const auto copied = [&](const fs::path& path) { return path.filename() == name; };
   const auto written = [&](const BesideFile& file) { return file.name == name; };
-  return std::any_of(options.companions.begin(), options.companions.end(), copied) ||
+  const auto& obsolete = options.obsolete;
+  return std::find(obsolete.begin(), obsolete.end(), name) != obsolete.end() ||
+         std::any_of(options.companions.begin(), options.companions.end(), copied) ||
          std::any_of(options.beside.begin(), options.beside.end(), written);
 }
 

@@ -24,6 +24,7 @@ struct WriteOptions {
   int64_t shard_bytes = int64_t{5} << 30;
   std::vector<std::filesystem::path> companions = {};  ///< copied beside the weights
   std::vector<BesideFile> beside = {};
+  std::vector<std::string> obsolete = {};  ///< of a folder that is replaced: not taken over
   std::function<void(int64_t bytes)> progress = {};  ///< called with the bytes of each piece
 };
 

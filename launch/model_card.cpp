@@ -1,0 +1,116 @@
+#include "launch/model_card.h"
+
+#include <cmath>
+#include <cstdio>
+#include <sstream>
+
+#include "eval/run_folder.h"
+#include "kernels/core/error.h"
+#include "launch/run_config.h"
+
+namespace longhaul::launch {
+
+namespace {
+
+namespace fs = std::filesystem;
+using core::message;
+
+/// Of folders only the name: where it lies is nobody's business.
+std::string name_of_folder(const std::string& path) {
+  const std::string name = fs::path(path).filename().string();
+  return name.empty() ? fs::path(path).parent_path().filename().string() : name;
+}
+
+std::string rounded(double value, const char* format) {
+  char text[48];
+  std::snprintf(text, sizeof(text), format, value);
+  return text;
+}
+
+std::string method(trainer::InitialStateConfig config) {
+  switch (config.source) {
+    case trainer::SourceKind::kZero:
+      return "training from zero states";
+    case trainer::SourceKind::kNoise:
+      return "training from states of random noise";
+    case trainer::SourceKind::kFittedNoise:
+      return "training from noise fitted to the final states, layer by layer and head by head";
+    case trainer::SourceKind::kStatePassing:
+      return "state passing: training from the final states of unrelated sequences";
+    case trainer::SourceKind::kTbtt:
+      return "truncated backpropagation through time: training from the state in which the "
+             "sequence's last segment ended";
+  }
+  return "";
+}
+
+std::string data_of(const RunConfig& run) {
+  if (run.data.kind == DataKind::kRecall) return "associative recall (synthetic)";
+  return "tokens of `" + name_of_folder(run.data.folder) + "`";
+}
+
+void append_training(std::ostringstream& out, const ModelCard& card, const RunConfig& run,
+                     const eval::RunFolder& folder) {
+  const bool from_scratch = run.model.from.empty();
+  const int64_t steps = folder.training.empty() ? run.schedule.steps : folder.training.back().step;
+  out << "| | |\n|---|---|\n| base model | "
+      << (from_scratch ? "none: trained from scratch" : "`" + name_of_folder(run.model.from) + "`")
+      << " |\n| method | " << method(run.initial_state) << " |\n| steps | " << steps << " |\n";
+  if (!folder.training.empty()) out << "| tokens | " << folder.training.back().tokens << " |\n";
+  out << "| length of training sequences | " << run.data.batch.length << " |\n| data | "
+      << data_of(run) << " |\n| peak rate | " << run.optimizer.rate
+      << " |\n| architecture | Mamba-2, " << card.config.layers << " layers of width "
+      << card.config.width << " |\n| parameters | " << card.parameters << " (" << card.types
+      << ") |\n";
+}
+
+void append_curve(std::ostringstream& out, const eval::NamedCurve& evaluation) {
+  const eval::PositionCurve& curve = evaluation.curve;
+  const bool is_text = curve.task == "text";
+  out << "\n### " << evaluation.name << "\n\n"
+      << (is_text ? "Text" : "Associative recall") << ", " << curve.sequences << " sequences of "
+      << curve.length << " tokens. Overall: loss " << rounded(curve.loss, "%.4f");
+  out << (is_text ? ", perplexity " + rounded(curve.perplexity, "%.3f")
+                  : ", accuracy " + rounded(100 * curve.accuracy, "%.2f %%"))
+      << ".\n\n| positions | loss | " << (is_text ? "perplexity" : "accuracy")
+      << " |\n|---|---|---|\n";
+  for (const eval::Bucket& bucket : curve.buckets) {
+    if (bucket.count == 0) continue;
+    out << "| " << bucket.begin << " to " << bucket.end - 1 << " | " << rounded(bucket.loss, "%.4f")
+        << " | "
+        << (is_text ? rounded(std::exp(bucket.loss), "%.3f")
+                    : rounded(100 * bucket.accuracy, "%.2f %%"))
+        << " |\n";
+  }
+}
+
+}  // namespace
+
+std::string model_card(const ModelCard& card) {
+  const RunConfig run = read_run_config((card.run / "run.yaml").string());
+  const bool has_results =
+      fs::exists(card.run / "metrics.jsonl") || fs::exists(card.run / "evaluation");
+  const eval::RunFolder folder = has_results ? eval::read_run_folder(card.run) : eval::RunFolder{};
+  std::ostringstream out;
+  out << "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- mamba2\n"
+         "- length-generalization\n- longhaul\n---\n\n# "
+      << card.name << "\n\n"
+      << (run.model.from.empty() ? "Trained" : "Post-trained")
+      << " with longhaul, which trains recurrent language models to work far beyond the length of "
+         "their training sequences.\n\n";
+  append_training(out, card, run, folder);
+  out << "\n## Evaluation\n";
+  if (folder.evaluations.empty()) out << "\nNot measured.\n";
+  for (const eval::NamedCurve& evaluation : folder.evaluations) append_curve(out, evaluation);
+  if (!card.initial_state.empty()) out << "\n## Learned initial state\n\n" << card.initial_state;
+  out << "\n## Configuration\n\n`run.yaml` of the run, but for paths:\n\n```yaml\n";
+  RunConfig shown = run;
+  for (std::string* path :
+       {&shown.model.from, &shown.data.folder, &shown.evaluation.folder, &shown.run.folder}) {
+    if (!path->empty()) *path = name_of_folder(*path);
+  }
+  out << to_yaml(shown) << "```\n";
+  return out.str();
+}
+
+}  // namespace longhaul::launch
