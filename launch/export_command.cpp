@@ -54,10 +54,10 @@ class ExportCommand : public Command {
     command_->add_option("--pre-tokenizer", pre_tokenizer_,
                          "gguf: llama.cpp's name of the pre-tokenizer; default: found by its "
                          "pattern");
-    command_->add_flag(
-        "--card,!--no-card", card_,
-        "write README.md, a model card, where the model lies in a run; default: with "
-        "--format hf");
+    auto* card = command_->add_flag(
+        "--card", card_,
+        "write README.md, a model card, with state-spaces too (hf always has one)");
+    command_->add_flag("--no-card", no_card_, "do not write README.md")->excludes(card);
     command_->add_option("--initial-state", state_source_,
                          "also write the learned initial state, beside the weights: the mean final "
                          "state over a token folder's sequences, or (a run is given) of the states "
@@ -122,8 +122,8 @@ class ExportCommand : public Command {
     options.companions = companions_of(tokenizer_folder(source));
     options.obsolete = {kStateFile};
     const auto run = run_of(source);
-    if (card_.value_or(format_ == "hf" && run)) {
-      if (!run) throw InputError(message("--card: ", source.string(), " lies in no run"));
+    if (card_ && !run) throw InputError(message("--card: ", source.string(), " lies in no run"));
+    if (run && !no_card_ && (card_ || format_ == "hf")) {
       options.beside.push_back(
           {"README.md", card_text(stored, *run, types_of(stored.tensors, type))});
     }
@@ -216,7 +216,7 @@ class ExportCommand : public Command {
   CLI::App* command_ = nullptr;
   std::string model_, output_, tokenizer_, pre_tokenizer_, state_source_;
   LearnedStateOptions state_{.length = 2048};
-  std::optional<bool> card_;
+  bool card_ = false, no_card_ = false;
   std::string format_ = "hf", dtype_ = "auto";
   int64_t shard_bytes_ = int64_t{5} << 30;
 };

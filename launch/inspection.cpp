@@ -110,7 +110,7 @@ std::string inspect_model(const fs::path& folder) {
   for (const auto& parameter : model::mamba2_parameters(config)) {
     elements += parameter.shape.elements();
   }
-  out << "model          " << elements << " parameters; stored: " << element_types(folder) << "\n";
+  out << "model          " << elements << " parameters; stored: " << stored_weights(folder) << "\n";
   for (const auto& field : list.fields()) out << "  " << field.path << ": " << field.value << "\n";
   return out.str();
 }

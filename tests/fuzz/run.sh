@@ -9,7 +9,7 @@ folder=${1:-$(mktemp -d /tmp/longhaul-fuzz.XXXXXX)}
 seconds=${2:-60}
 shift $(($# < 2 ? $# : 2))
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(safetensors model_config token_folder run_config)
+[ ${#targets[@]} -gt 0 ] || targets=(safetensors torch_archive gguf model_config state_spaces token_folder run_config)
 mkdir -p "$folder/scratch"
 export TMPDIR=$folder/scratch
 trap 'rm -rf "$folder/scratch"' EXIT
@@ -24,8 +24,14 @@ flags="-std=c++20 -O1 -g1 -I$source -I$folder/proto -fsanitize=fuzzer,address,un
 sources_of() {
   case $1 in
     safetensors) echo model/checkpoint/{safetensors_header,json_reading}.cpp kernels/core/shape.cpp ;;
-    model_config) echo model/checkpoint/{config_json,config_reader,config_writer,json_reading}.cpp \
+    model_config) echo model/checkpoint/{config_json,config_reader,config_rules,config_writer,json_reading}.cpp \
       model/config.cpp ;;
+    torch_archive) echo model/checkpoint/torch/{torch_archive,pickle_reader,pickle_machine,zip_reader}.cpp \
+      model/checkpoint/{safetensors_header,json_reading}.cpp kernels/core/shape.cpp ;;
+    gguf) echo model/checkpoint/gguf/{gguf_header,gguf_config}.cpp model/checkpoint/json_reading.cpp \
+      model/config.cpp kernels/core/shape.cpp ;;
+    state_spaces) echo model/checkpoint/state_spaces/state_spaces_config.cpp \
+      model/checkpoint/{config_reader,config_rules,json_reading}.cpp model/config.cpp ;;
     token_folder) echo data/{token_folder,manifest,file_io}.cpp "$folder/proto/data/token_folder.pb.cc" ;;
     run_config) echo launch/{run_config,run_rules,yaml_builder,yaml_document,yaml_reader,field_list,utf8}.cpp \
       model/config.cpp ;;

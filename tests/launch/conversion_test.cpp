@@ -170,13 +170,13 @@ class ExportOfARun : public Conversion {
     for (int i = 0; i < 400; ++i) text += "The quick brown fox. " + std::to_string(i);
     write("text.txt", text);
     ASSERT_EQ(run("tokenize --out tokens text.txt").exit_code, 0);
-    write("run.yaml",
+    write("text.yaml",
           "model: {shape: {vocabulary: 264, width: 16, layers: 2, heads: 4, head_dim: 8, "
           "state_dim: 4, chunk: 8}}\n"
           "data: {folder: tokens, length: 32, sequences: 4}\n"
           "initial_state: {source: state_passing}\n"
           "schedule: {steps: 3, warmup: 1}\nparallel: {threads: 1}\nrun: {folder: theses/run}\n");
-    const Result trained = run("train run.yaml");
+    const Result trained = run("train text.yaml");
     ASSERT_EQ(trained.exit_code, 0) << trained.err;
     ASSERT_EQ(
         run("eval perplexity --model theses/run/model --data tokens --length 64 --sequences 2 "
@@ -192,7 +192,7 @@ TEST_F(ExportOfARun, WritesAModelCardThatIsTheSameEveryTime) {
   for (const char* part :
        {"library_name: transformers", "# a\n", "| base model | none: trained from scratch |",
         "| method | state passing", "| steps | 3 |", "| tokens | 384 |", "`tokens`", "### text",
-        "2 sequences of 64 tokens", "| 48 to 63 |", "source: state_passing", "folder: run"}) {
+        "2 sequences of 64 tokens", "| 48 to 63 |", "source: state_passing", "folder: \"run\""}) {
     EXPECT_THAT(card, HasSubstr(part));
   }
   EXPECT_THAT(card, ::testing::Not(HasSubstr("theses")));  // no paths
@@ -250,12 +250,11 @@ TEST_F(ExportOfARun, WritesTheLearnedInitialState) {
     EXPECT_NE(tensors_of("p.safetensors").at("logits"), tensors_of("o.safetensors").at("logits"));
     EXPECT_EQ(run("generate --model a --prompt x --tokens 2 --initial-state " + file).exit_code, 0);
   }
-  for (const double value : tensors_of("b/initial_state.safetensors").at("conv.0")) {
-    EXPECT_EQ(value, 0);  // state passing hands on the recurrent state only
-  }
+  // State passing hands on the recurrent state only.
+  EXPECT_THAT(tensors_of("b/initial_state.safetensors")["conv.0"], ::testing::Each(0));
   expect_done("export --model theses/run --out a", "a: ");
   EXPECT_FALSE(fs::exists(folder_ / "a/initial_state.safetensors"));  // of other weights
-  expect_refused("export --model theses/run --out c --initial-state run.yaml", "neither a token");
+  expect_refused("export --model theses/run --out c --initial-state text.yaml", "neither a token");
   expect_refused("export --model theses/run --out c --initial-state tokens --state-length 99999",
                  "expected at least --state-length 99999");
   EXPECT_FALSE(fs::exists(folder_ / "c"));
