@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include "data/bpe/byte_level_tokenizer.h"
+#include "data/sentencepiece_tokenizer.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::data {
@@ -63,6 +64,7 @@ std::unique_ptr<Tokenizer> make_tokenizer(const std::string& specification,
           core::message(specification, ": has no tokenizer.json and no tokenizer.model"));
   }
   if (file.extension() == ".json") return make_byte_level_tokenizer(file, end_of_document);
+  if (file.extension() == ".model") return make_sentencepiece_tokenizer(file, end_of_document);
   throw core::InputError(core::message("tokenizer: is \"", specification, "\", ", kExpected));
 }
 
