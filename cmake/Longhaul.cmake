@@ -19,6 +19,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_L
   # False alarms of GCC 12 on "text" + std::string (its bug 105651).
   target_compile_options(longhaul_options INTERFACE -Wno-restrict)
 endif()
+# No archive's symbols are shown to shared libraries (CMakeLists.txt, Protobuf).
+target_link_options(longhaul_options INTERFACE LINKER:--exclude-libs,ALL)
 if(LONGHAUL_WERROR)
   target_compile_options(longhaul_options INTERFACE -Werror)
 endif()

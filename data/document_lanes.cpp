@@ -17,7 +17,7 @@ struct Chunk {
 
 class DocumentLanes : public BatchSource {
  public:
-  DocumentLanes(const TokenFolder& folder, int64_t length, uint64_t seed, RowShare share)
+  DocumentLanes(const TokenData& folder, int64_t length, uint64_t seed, RowShare share)
       : folder_(folder), length_(length), seed_(seed), share_(share) {
     if (folder.tokens() == folder.documents())
       throw core::InputError(core::message(folder.path().string(), ": all of its ",
@@ -132,7 +132,7 @@ class DocumentLanes : public BatchSource {
     }
   }
 
-  const TokenFolder& folder_;
+  const TokenData& folder_;
   int64_t length_;
   uint64_t seed_;
   RowShare share_;
@@ -140,7 +140,7 @@ class DocumentLanes : public BatchSource {
 };
 }  // namespace
 
-std::unique_ptr<BatchSource> make_document_lanes(const TokenFolder& folder, int64_t length,
+std::unique_ptr<BatchSource> make_document_lanes(const TokenData& folder, int64_t length,
                                                  uint64_t seed, RowShare share) {
   return std::make_unique<DocumentLanes>(folder, length, seed, share);
 }

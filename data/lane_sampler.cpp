@@ -10,7 +10,7 @@
 
 namespace longhaul::data {
 
-int64_t lane_rotation(const TokenFolder& folder, uint64_t seed, int64_t epoch) {
+int64_t lane_rotation(const TokenData& folder, uint64_t seed, int64_t epoch) {
   return static_cast<int64_t>(
       core::uniform_below({seed, static_cast<uint64_t>(epoch), core::RandomPurpose::kSampler}, 0,
                           static_cast<uint64_t>(folder.tokens())));
@@ -20,7 +20,7 @@ namespace {
 /// The tokens are a ring: what follows the last document is the first one.
 class LaneSampler : public BatchSource {
  public:
-  LaneSampler(const TokenFolder& folder, int64_t length, uint64_t seed, RowShare share)
+  LaneSampler(const TokenData& folder, int64_t length, uint64_t seed, RowShare share)
       : folder_(folder), length_(length), seed_(seed), share_(share) {
     steps_ = folder.tokens() / (length * share.global_rows());
   }
@@ -83,7 +83,7 @@ class LaneSampler : public BatchSource {
     folder_.read(0, out.subspan(before_end));
   }
 
-  const TokenFolder& folder_;
+  const TokenData& folder_;
   int64_t length_;
   uint64_t seed_;
   RowShare share_;
@@ -92,7 +92,7 @@ class LaneSampler : public BatchSource {
 };
 }  // namespace
 
-std::unique_ptr<BatchSource> make_lane_sampler(const TokenFolder& folder, int64_t length,
+std::unique_ptr<BatchSource> make_lane_sampler(const TokenData& folder, int64_t length,
                                                uint64_t seed, RowShare share, LaneOptions options) {
   check_share(share, length);
   require_tokens(folder, share.global_rows() * length,

@@ -9,7 +9,7 @@
 
 namespace longhaul::data {
 
-LongWindows find_long_windows(const TokenFolder& folder, int64_t length, int64_t count,
+LongWindows find_long_windows(const TokenData& folder, int64_t length, int64_t count,
                               uint64_t seed) {
   CHECK_GE(count, 1);
   check_share({}, length);

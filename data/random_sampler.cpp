@@ -16,7 +16,7 @@ constexpr uint64_t kOffsetDraw = uint64_t{1} << 63;
 
 class RandomSampler : public BatchSource {
  public:
-  RandomSampler(const TokenFolder& folder, int64_t length, uint64_t seed, RowShare share)
+  RandomSampler(const TokenData& folder, int64_t length, uint64_t seed, RowShare share)
       : folder_(folder), length_(length), seed_(seed), share_(share) {
     check_share(share, length);
     require_tokens(folder, length, core::message("one sequence of ", length));
@@ -91,7 +91,7 @@ class RandomSampler : public BatchSource {
     }
   }
 
-  const TokenFolder& folder_;
+  const TokenData& folder_;
   int64_t length_;
   uint64_t seed_;
   RowShare share_;
@@ -99,7 +99,7 @@ class RandomSampler : public BatchSource {
 };
 }  // namespace
 
-std::unique_ptr<BatchSource> make_random_sampler(const TokenFolder& folder, int64_t length,
+std::unique_ptr<BatchSource> make_random_sampler(const TokenData& folder, int64_t length,
                                                  uint64_t seed, RowShare share) {
   return std::make_unique<RandomSampler>(folder, length, seed, share);
 }

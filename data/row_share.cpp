@@ -24,7 +24,7 @@ Batch empty_batch(int64_t rows, int64_t length) {
           .fresh = std::vector<uint8_t>(static_cast<size_t>(rows), 0)};
 }
 
-void require_tokens(const TokenFolder& folder, int64_t needed, const std::string& what) {
+void require_tokens(const TokenData& folder, int64_t needed, const std::string& what) {
   if (folder.tokens() <= needed)
     throw core::InputError(core::message(folder.path().string(), ": has ", folder.tokens(),
                                          " tokens, expected at least ", needed + 1, " (", what,

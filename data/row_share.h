@@ -18,6 +18,6 @@ void check_share(const RowShare& share, int64_t length);
 /// Tokens 0, labels −1, nothing fresh.
 Batch empty_batch(int64_t rows, int64_t length);
 /// InputError unless the folder has `needed` tokens and one more; `what` they are needed for.
-void require_tokens(const TokenFolder& folder, int64_t needed, const std::string& what);
+void require_tokens(const TokenData& folder, int64_t needed, const std::string& what);
 
 }  // namespace longhaul::data

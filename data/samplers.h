@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "data/batch.h"
-#include "data/token_folder.h"
+#include "data/token_data.h"
 
 namespace longhaul::data {
 
@@ -23,7 +23,7 @@ struct RowShare {
 /// offset < length and visits each once, in an order that is a seeded permutation computed by index
 /// (no list of windows in memory). Each row reads length + 1 tokens (the last only as a label).
 /// fresh is always 1.
-std::unique_ptr<BatchSource> make_random_sampler(const TokenFolder& folder, int64_t length,
+std::unique_ptr<BatchSource> make_random_sampler(const TokenData& folder, int64_t length,
                                                  uint64_t seed, RowShare share);
 
 /// Contiguous lanes for TBTT: the tokens are cut into global_rows() equal lanes; row r of step k +
@@ -36,7 +36,7 @@ std::unique_ptr<BatchSource> make_random_sampler(const TokenFolder& folder, int6
 struct LaneOptions {
   bool reset_at_documents = false;
 };
-std::unique_ptr<BatchSource> make_lane_sampler(const TokenFolder& folder, int64_t length,
+std::unique_ptr<BatchSource> make_lane_sampler(const TokenData& folder, int64_t length,
                                                uint64_t seed, RowShare share, LaneOptions options);
 
 /// `count` windows of `length` + 1 tokens, each inside one document if enough documents are that
@@ -47,7 +47,7 @@ struct LongWindows {
   int64_t whole_documents = 0;
   bool inside_documents = false;  ///< false: too few long documents, windows cross borders
 };
-LongWindows find_long_windows(const TokenFolder& folder, int64_t length, int64_t count,
+LongWindows find_long_windows(const TokenData& folder, int64_t length, int64_t count,
                               uint64_t seed);
 
 }  // namespace longhaul::data

@@ -10,31 +10,31 @@
 #include <span>
 #include <string>
 
+#include "data/token_data.h"
+
 namespace longhaul::data {
 
 /// Read-only and memory-mapped; everything is checked at opening (sizes, order of documents,
 /// element size, checksums; of tokens.bin only up to 64 MiB) except token values, which are checked
 /// as they are read. Throws InputError naming the file and what is wrong with it.
-class TokenFolder {
+class TokenFolder : public TokenData {
  public:
   explicit TokenFolder(const std::filesystem::path& folder);
-  ~TokenFolder();
+  ~TokenFolder() override;
   TokenFolder(TokenFolder&&) noexcept;
   TokenFolder& operator=(TokenFolder&&) noexcept;
 
-  const std::filesystem::path& path() const;
-  int64_t tokens() const;
-  int64_t documents() const;
-  int64_t document_begin(int64_t document) const;  ///< document_begin(documents()) = tokens()
-  int64_t vocabulary() const;
-  int32_t end_of_document() const;
-  std::string tokenizer() const;
-  uint64_t fingerprint()
-      const;  ///< changes when the tokens do (sizes and checksums of the manifest)
+  const std::filesystem::path& path() const override;
+  int64_t tokens() const override;
+  int64_t documents() const override;
+  int64_t document_begin(int64_t document) const override;
+  int64_t vocabulary() const override;
+  int32_t end_of_document() const override;
+  std::string tokenizer() const override;
+  uint64_t fingerprint() const override;  ///< of the sizes and checksums in the manifest
   /// Reads everything and compares the checksums; InputError if they differ.
   void verify() const;
-  /// Copies tokens [begin, begin + out.size()); InputError for a token outside the vocabulary.
-  void read(int64_t begin, std::span<int32_t> out) const;
+  void read(int64_t begin, std::span<int32_t> out) const override;
 
  private:
   struct Mapped;

@@ -2,24 +2,45 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <string_view>
 
+#include "data/encoding_pool.h"
 #include "data/input_files.h"
 #include "data/jsonl.h"
 #include "data/text_stream.h"
+#include "data/text_unit.h"
 #include "data/token_folder.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::data {
 
 namespace {
-constexpr size_t kBlockBytes = size_t{1} << 20;
-constexpr size_t kProbedBytes = 8192;  // a NUL among so many means binary
+constexpr size_t kBlockBytes = size_t{256} << 10;
+constexpr size_t kProbedBytes = 8192;              // a NUL among so many means binary
+constexpr size_t kMostDocument = size_t{1} << 30;  // that cannot be cut
 
+DocumentFrame frame_of(const Tokenizer& tokenizer, const TokenizeJob& job) {
+  if (!job.frame) return {};
+  DocumentFrame frame = tokenizer.frame();
+  // The writer ends every document.
+  if (!frame.after.empty() && frame.after.back() == tokenizer.end_of_document())
+    frame.after.pop_back();
+  return frame;
+}
+
+/// Reads the inputs, cuts them into units of about a block, and writes what the pool makes of them.
 class Job {
  public:
   Job(const Tokenizer& tokenizer, const TokenizeJob& job, TokenFolderWriter& writer)
-      : tokenizer_(tokenizer), job_(job), writer_(writer) {}
+      : job_(job),
+        writer_(writer),
+        encoding_{tokenizer, job.text_key,
+                  static_cast<size_t>(std::max<int64_t>(1, job.minimum_bytes)),
+                  frame_of(tokenizer, job)},
+        pool_(
+            std::max(1, job.threads), [this](TextUnit& unit) { encode_unit(encoding_, unit); },
+            [this](TextUnit& unit) { write(unit); }) {}
 
   TokenizeProgress run(const std::vector<InputFile>& files) {
     progress_.files = std::ssize(files);
@@ -34,70 +55,85 @@ class Job {
       progress_.bytes_done = before + stream->stored_bytes();
       ++progress_.files_done;
     }
+    send();
+    pool_.finish();
     return progress_;
   }
 
  private:
   void take_records(TextStream& stream, const InputFile& file, int64_t before) {
+    send();
     LineReader lines(stream, file.path.string());
-    std::string text;
     for (std::string_view line; lines.next(line);) {
       if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-      const std::string problem = read_record(line, job_.text_key, text);
-      if (!problem.empty()) throw core::InputError(core::message(lines.place(), ": ", problem));
-      append(text);
-      end_document();
+      unit_->records = true;
+      unit_->file = file.path.string();
+      unit_->text += line;
+      unit_->entries.push_back({.end = unit_->text.size(), .line = lines.number()});
+      if (unit_->text.size() >= kBlockBytes) send();
       show(before + stream.stored_bytes());
     }
+    send();
   }
 
   void take_text(TextStream& stream, const InputFile& file, int64_t before) {
     block_.resize(kBlockBytes);
-    bool first = true;
-    for (size_t got = block_.size(); got == block_.size(); first = false) {
+    begins_ = true;
+    document_.clear();
+    for (size_t got = block_.size(); got == block_.size();) {
       got = stream.read(block_);
       const std::string_view piece(block_.data(), got);
-      if (first && file.only_text &&
+      if (begins_ && document_.empty() && file.only_text &&
           piece.substr(0, kProbedBytes).find('\0') != std::string_view::npos) {
         ++progress_.binary_files;
         return;
       }
-      append(piece);
+      const size_t searched = document_.size();
+      document_ += piece;
+      send_beginning(searched, file);
       show(before + stream.stored_bytes());
     }
-    end_document();
-  }
-
-  /// Text is held back until it is known to be a document that counts.
-  void append(std::string_view text) {
-    const auto least = static_cast<size_t>(std::max<int64_t>(1, job_.minimum_bytes));
-    if (!in_document_ && held_.size() + text.size() < least) {
-      held_ += text;
-      return;
-    }
-    if (!held_.empty()) write(held_);
-    held_.clear();
-    write(text);
-    in_document_ = true;
-  }
-
-  void write(std::string_view text) {
-    while (!text.empty()) {
-      const std::string_view piece = text.substr(0, kBlockBytes);
-      tokens_.clear();
-      tokenizer_.encode(piece, tokens_);
-      writer_.append(tokens_);
-      text.remove_prefix(piece.size());
-    }
-  }
-
-  void end_document() {
-    held_.clear();
-    if (in_document_)
-      writer_.end_document();
-    else
+    if (begins_ && document_.size() < encoding_.minimum_bytes)
       ++progress_.short_documents;
-    in_document_ = false;
+    else
+      add_piece(document_, true);
+  }
+
+  /// What can be cut off of a document that is known to count.
+  void send_beginning(size_t searched, const InputFile& file) {
+    if (begins_ && document_.size() < encoding_.minimum_bytes) return;
+    const size_t cut = encoding_.tokenizer.safe_cut(document_, searched);
+    if (cut > 0) {
+      add_piece(std::string_view(document_).substr(0, cut), false);
+      document_.erase(0, cut);
+    } else if (document_.size() > kMostDocument) {
+      throw core::InputError(core::message(
+          file.path.string(), ": has more than ", kMostDocument,
+          " bytes where the tokenizer sees no place to cut, expected shorter documents"));
+    }
+  }
+
+  void add_piece(std::string_view piece, bool ends) {
+    unit_->text += piece;
+    unit_->entries.push_back({.end = unit_->text.size(), .begins = begins_, .ends = ends});
+    begins_ = false;
+    if (unit_->text.size() >= kBlockBytes) send();
+  }
+
+  void send() {
+    if (unit_->entries.empty()) return;
+    pool_.put(std::move(unit_));
+    unit_ = std::make_unique<TextUnit>();
+  }
+
+  void write(const TextUnit& unit) {
+    size_t begin = 0;
+    for (const auto& piece : unit.pieces) {
+      writer_.append(std::span(unit.tokens).subspan(begin, piece.end - begin));
+      if (piece.ends) writer_.end_document();
+      begin = piece.end;
+    }
+    progress_.short_documents += unit.short_documents;
     progress_.documents = writer_.documents();
     progress_.tokens = writer_.tokens();
   }
@@ -106,20 +142,21 @@ class Job {
     const auto now = std::chrono::steady_clock::now();
     if (!job_.report || now - shown_ < std::chrono::milliseconds(250)) return;
     shown_ = now;
-    progress_.bytes_done = bytes_done;
-    progress_.tokens = writer_.tokens();
-    job_.report(progress_);
+    TokenizeProgress shown = progress_;
+    shown.bytes_done = bytes_done;
+    job_.report(shown);
   }
 
-  const Tokenizer& tokenizer_;
   const TokenizeJob& job_;
   TokenFolderWriter& writer_;
+  const UnitEncoding encoding_;
   TokenizeProgress progress_;
   std::chrono::steady_clock::time_point shown_ = std::chrono::steady_clock::now();
   std::vector<char> block_;
-  std::string held_;
-  bool in_document_ = false;
-  std::vector<int32_t> tokens_;
+  std::string document_;  // of a text file: what has not been sent
+  bool begins_ = true;    // nothing of the document has been
+  std::unique_ptr<TextUnit> unit_ = std::make_unique<TextUnit>();
+  EncodingPool pool_;
 };
 }  // namespace
 

@@ -28,11 +28,15 @@ struct TokenizeJob {
   std::vector<std::string>
       extensions;             ///< of files taken from folders; empty: all that are text by content
   int64_t minimum_bytes = 0;  ///< shorter documents are skipped (and counted)
+  bool frame = false;         ///< put each document between the tokens of the tokenizer's frame
+  int threads = 1;            ///< that encode; one more reads and writes
   std::function<void(const TokenizeProgress&)>
       report;  ///< called about four times a second, and at the end
 };
-/// Streams: memory stays bounded whatever the input's size. A .jsonl line is one document, any
-/// other file is one. Throws InputError naming file and line.
+/// Streams: memory is bounded by the number of threads, not by the input's size. A .jsonl line is
+/// one document, any other file is one. A document that the tokenizer cannot read in pieces
+/// (Tokenizer::safe_cut) may have 1 GiB. The result does not depend on the number of threads.
+/// Throws InputError naming file and line.
 TokenizeProgress tokenize(const Tokenizer& tokenizer, const TokenizeJob& job);
 
 }  // namespace longhaul::data

@@ -2,11 +2,15 @@
 
 #include <glog/logging.h>
 
+#include "data/bpe/byte_level_tokenizer.h"
+#include "data/sentencepiece_tokenizer.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::data {
 
 namespace {
+namespace fs = std::filesystem;
+
 constexpr int32_t kBytes = 256;
 
 /// Every byte is its own token, so any text comes back exactly.
@@ -25,16 +29,43 @@ class ByteTokenizer : public Tokenizer {
     CHECK(token >= 0 && token < vocabulary()) << "token " << token;
     return token < kBytes ? std::string(1, static_cast<char>(token)) : std::string();
   }
+  std::string text(std::span<const int32_t> tokens) const override {
+    std::string bytes;
+    for (const int32_t token : tokens) bytes += decode(token);
+    return bytes;
+  }
+  size_t safe_cut(std::string_view text, size_t) const override { return text.size(); }
 };
 }  // namespace
 
-std::unique_ptr<Tokenizer> make_tokenizer(const std::string& specification) {
-  if (specification == "byte") return std::make_unique<ByteTokenizer>();
-  if (specification.ends_with(".json"))
-    throw core::InputError(core::message(
-        "tokenizer: is ", specification,
-        ", but files of tokenizers are not supported by this version, expected \"byte\""));
-  throw core::InputError(core::message("tokenizer: is \"", specification, "\", expected \"byte\""));
+fs::path find_tokenizer(const fs::path& folder) {
+  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
+    std::error_code error;
+    if (fs::is_regular_file(folder / name, error)) return folder / name;
+  }
+  return {};
+}
+
+std::unique_ptr<Tokenizer> make_tokenizer(const std::string& specification,
+                                          const std::string& end_of_document) {
+  constexpr const char* kExpected =
+      "expected \"byte\", a tokenizer.json, a tokenizer.model or a folder with one of them";
+  if (specification == "byte") {
+    if (!end_of_document.empty())
+      throw core::InputError("end of document: is given, but the tokenizer \"byte\" has its own");
+    return std::make_unique<ByteTokenizer>();
+  }
+  std::error_code error;
+  fs::path file = specification;
+  if (fs::is_directory(file, error)) {
+    file = find_tokenizer(file);
+    if (file.empty())
+      throw core::InputError(
+          core::message(specification, ": has no tokenizer.json and no tokenizer.model"));
+  }
+  if (file.extension() == ".json") return make_byte_level_tokenizer(file, end_of_document);
+  if (file.extension() == ".model") return make_sentencepiece_tokenizer(file, end_of_document);
+  throw core::InputError(core::message("tokenizer: is \"", specification, "\", ", kExpected));
 }
 
 }  // namespace longhaul::data

@@ -209,7 +209,7 @@ PositionCurve noted(const std::string& task, const CurveOptions& options) {
 }  // namespace
 
 PositionCurve evaluate_text(const dist::Mesh& mesh, model::LanguageModel& model,
-                            const data::TokenFolder& folder, const CurveOptions& options) {
+                            const data::TokenData& folder, const CurveOptions& options) {
   check(options);
   check_vocabulary(model, folder.vocabulary(), folder.path().string());
   const data::LongWindows windows =

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "data/recall_task.h"
-#include "data/token_folder.h"
+#include "data/token_data.h"
 #include "dist/mesh.h"
 #include "model/language_model.h"
 
@@ -62,7 +62,7 @@ struct CurveOptions {
 /// Collective over the mesh: sequences are dealt to data ranks, pieces sharded over sequence ranks.
 /// The result is the same on every rank and for every mesh (to rounding).
 PositionCurve evaluate_text(const dist::Mesh& mesh, model::LanguageModel& model,
-                            const data::TokenFolder& folder, const CurveOptions& options);
+                            const data::TokenData& folder, const CurveOptions& options);
 PositionCurve evaluate_recall(const dist::Mesh& mesh, model::LanguageModel& model,
                               const data::RecallTask& task, const CurveOptions& options);
 

@@ -6,7 +6,7 @@ namespace {
 
 class TextReader final : public SequenceReader {
  public:
-  TextReader(const data::TokenFolder& folder, int64_t begin) : folder_(folder), position_(begin) {}
+  TextReader(const data::TokenData& folder, int64_t begin) : folder_(folder), position_(begin) {}
 
   void next(int64_t length, LabelledTokens& out) override {
     out.tokens.resize(static_cast<size_t>(length) + 1);
@@ -17,7 +17,7 @@ class TextReader final : public SequenceReader {
   }
 
  private:
-  const data::TokenFolder& folder_;
+  const data::TokenData& folder_;
   int64_t position_;
 };
 
@@ -58,7 +58,7 @@ class RecallReader final : public SequenceReader {
 
 }  // namespace
 
-std::unique_ptr<SequenceReader> text_reader(const data::TokenFolder& folder, int64_t begin) {
+std::unique_ptr<SequenceReader> text_reader(const data::TokenData& folder, int64_t begin) {
   return std::make_unique<TextReader>(folder, begin);
 }
 

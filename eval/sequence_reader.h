@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/recall_task.h"
-#include "data/token_folder.h"
+#include "data/token_data.h"
 
 namespace longhaul::eval {
 
@@ -26,7 +26,7 @@ class SequenceReader {
 using ReaderOf = std::function<std::unique_ptr<SequenceReader>(int64_t sequence)>;
 
 /// From token `begin` on; `folder` must outlive the reader. The label is the token that follows.
-std::unique_ptr<SequenceReader> text_reader(const data::TokenFolder& folder, int64_t begin);
+std::unique_ptr<SequenceReader> text_reader(const data::TokenData& folder, int64_t begin);
 
 /// RecallStream hands out whole pairs; here pieces may be odd.
 std::unique_ptr<SequenceReader> recall_reader(const data::RecallTask& task, uint64_t seed,

@@ -47,6 +47,22 @@ void ComputeOptions::describe(CLI::App& command) {
       ->capture_default_str();
 }
 
+void describe_token_files(CLI::App& command, data::TokenDataOptions& options) {
+  command
+      .add_option(
+          "--vocabulary", options.vocabulary,
+          "tokens there can be, for files that do not say it; default: as many as the model "
+          "or tokenizer has")
+      ->check(whole_number(1));
+  command
+      .add_option("--data-end", options.end_of_document,
+                  "token that ends a document, for files that do not say where documents end")
+      ->check(whole_number(0));
+  command.add_option("--element", options.element, "of a flat .bin")
+      ->check(CLI::IsMember({"auto", "u16", "u32"}))
+      ->capture_default_str();
+}
+
 core::DType ComputeOptions::element_type() const {
   return launch::element_type(dtype == "fp64" ? DTypeChoice::kF64 : DTypeChoice::kF32);
 }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 
+#include "data/token_data.h"
 #include "kernels/core/context.h"
 #include "kernels/core/dtype.h"
 #include "launch/run_config.h"
@@ -28,6 +29,9 @@ struct ComputeOptions {
   void describe(CLI::App& command);
   core::DType element_type() const;
 };
+
+/// What files of tokens may leave open.
+void describe_token_files(CLI::App& command, data::TokenDataOptions& options);
 
 core::Device choose_device(DeviceChoice choice, const RankSession& session);
 core::DType element_type(DTypeChoice choice);

@@ -38,7 +38,11 @@ class EvalCommand : public Command {
     command_->require_subcommand(1);
     text_ =
         command_->add_subcommand("perplexity", "Loss, perplexity and states by position, on text");
-    text_->add_option("--data", data_, "token folder")->required();
+    text_
+        ->add_option("--data", data_,
+                     "token folder; or .npy, .bin (flat, llm.c, Megatron) or a folder of them")
+        ->required();
+    describe_token_files(*text_, file_);
     describe_common(*text_);
     text_->footer(
         "Example:\n  mpirun -n 2 longhaul eval perplexity --model runs/zero/model --data tokens "
@@ -129,12 +133,14 @@ class EvalCommand : public Command {
   eval::PositionCurve evaluate(const dist::Mesh& mesh, model::LanguageModel& model,
                                const eval::CurveOptions& options) const {
     if (recall_->parsed()) return eval::evaluate_recall(mesh, model, task_, options);
-    const data::TokenFolder folder(data_);
-    if (folder.vocabulary() > model.config().vocabulary) {
-      throw InputError(message(data_, ": has a vocabulary of ", folder.vocabulary(), ", the model ",
-                               model_, " one of ", model.config().vocabulary));
+    data::TokenDataOptions of_files = file_;
+    if (of_files.vocabulary == 0) of_files.vocabulary = model.config().vocabulary;
+    const auto tokens = data::open_token_data(data_, of_files);
+    if (tokens->vocabulary() > model.config().vocabulary) {
+      throw InputError(message(data_, ": has a vocabulary of ", tokens->vocabulary(),
+                               ", the model ", model_, " one of ", model.config().vocabulary));
     }
-    return eval::evaluate_text(mesh, model, folder, options);
+    return eval::evaluate_text(mesh, model, *tokens, options);
   }
 
   // --run, else the options, else the run that the model lies in.
@@ -162,6 +168,7 @@ class EvalCommand : public Command {
   CLI::App* recall_ = nullptr;
   CLI::App* task_options_ = nullptr;
   std::string model_, data_, run_, json_;
+  data::TokenDataOptions file_;
   data::RecallTask task_;
   int64_t length_ = 0, sequences_ = 0, piece_ = 2048, batch_ = 8;
   int64_t sequence_ranks_ = 1, training_length_ = 0, seed_ = 1;

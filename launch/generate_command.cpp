@@ -8,10 +8,12 @@
 #include <vector>
 
 #include "data/tokenizer.h"
+#include "data/utf8.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
 #include "launch/forward_files.h"
+#include "launch/model_tokenizer.h"
 #include "launch/token_choice.h"
 #include "model/checkpoint/model_folder.h"
 
@@ -85,10 +87,14 @@ class GenerateCommand : public Command {
         ->delimiter(',')
         ->excludes(text)
         ->excludes("--prompt-file");
-    command_->add_option("--tokenizer", tokenizer_, "byte")->capture_default_str();
     command_->add_option("--initial-state", initial_,
                          "safetensors with the state to start from, as longhaul export "
                          "--initial-state writes it; default: zeros");
+    command_->add_option("--tokenizer", tokenizer_,
+                         "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them; "
+                         "default: the one beside the model");
+    command_->add_option("--end-of-document", end_of_document_,
+                         "token that ends the text; default: what the tokenizer's files say");
     command_->add_option("--tokens", tokens_, "most tokens to generate")
         ->check(whole_number(0))
         ->capture_default_str();
@@ -110,12 +116,11 @@ class GenerateCommand : public Command {
 
   int run(RankSession& session) override {
     if (!prompt_ids_.empty()) return continue_ids(session);
-    const auto tokenizer = data::make_tokenizer(tokenizer_);
-    std::vector<int32_t> prompt;
+    if (tokenizer_.empty())
+      tokenizer_ = tokenizer_of_model(model_, model::read_model_config(model_).vocabulary);
+    const auto tokenizer = data::make_tokenizer(tokenizer_, end_of_document_);
     const std::string text = prompt_text();
-    tokenizer->encode(text, prompt);
-    // Nothing to continue: start as a document does, after the end of another.
-    if (prompt.empty()) prompt.push_back(tokenizer->end_of_document());
+    const std::vector<int32_t> prompt = tokens_of(text, *tokenizer);
 
     core::Context context = make_context(compute_, session);
     const auto model = model::load_model(context, model_, compute_.element_type());
@@ -128,14 +133,7 @@ class GenerateCommand : public Command {
                        initial_.empty() ? model->make_state(1) : read_states(initial_, *model, 1));
     reader.read_prompt(prompt);
     std::cout << text << std::flush;
-    for (int64_t i = 0; i < tokens_; ++i) {
-      const int32_t token = choose_token(reader.logits(tokenizer->vocabulary()), choice_, i);
-      if (token == tokenizer->end_of_document()) break;
-      std::cout << tokenizer->decode(token) << std::flush;
-      if (!std::cout) throw core::Error("standard output: cannot be written");
-      reader.read(&token, 1);
-    }
-    std::cout << std::endl;
+    write_continuation(reader, *tokenizer);
     return kDone;
   }
 
@@ -162,6 +160,30 @@ class GenerateCommand : public Command {
     return kDone;
   }
 
+  std::vector<int32_t> tokens_of(const std::string& text, const data::Tokenizer& tokenizer) const {
+    std::vector<int32_t> prompt = tokenizer.frame().before;
+    tokenizer.encode(text, prompt);
+    // Nothing to continue: start as a document does, after the end of another.
+    if (prompt.empty()) prompt.push_back(tokenizer.end_of_document());
+    return prompt;
+  }
+
+  /// Shows each token as it comes, but no half of a character.
+  void write_continuation(StateReader& reader, const data::Tokenizer& tokenizer) const {
+    data::Utf8Joiner joiner;
+    const auto show = [](const std::string& text) {
+      std::cout << text << std::flush;
+      if (!std::cout) throw core::Error("standard output: cannot be written");
+    };
+    for (int64_t i = 0; i < tokens_; ++i) {
+      const int32_t token = choose_token(reader.logits(tokenizer.vocabulary()), choice_, i);
+      if (token == tokenizer.end_of_document()) break;
+      show(joiner.add(tokenizer.decode(token)));
+      reader.read(&token, 1);
+    }
+    show(joiner.finish() + "\n");
+  }
+
   std::string prompt_text() const {
     if (prompt_file_.empty()) return prompt_;
     std::ifstream file(prompt_file_, std::ios::binary);
@@ -175,7 +197,7 @@ class GenerateCommand : public Command {
   CLI::App* command_ = nullptr;
   std::string model_, prompt_, prompt_file_, initial_;
   std::vector<int32_t> prompt_ids_;
-  std::string tokenizer_ = "byte";
+  std::string tokenizer_, end_of_document_;
   int64_t tokens_ = 100;
   TokenChoice choice_;
   ComputeOptions compute_;

@@ -19,6 +19,7 @@ packages=(
   libopenmpi-dev openmpi-bin libprotobuf-dev protobuf-compiler
   libyaml-cpp-dev libgoogle-glog-dev libcli11-dev nlohmann-json3-dev
   libdnnl-dev libzstd-dev zlib1g-dev xz-utils bzip2
+  libpcre2-dev libicu-dev libsentencepiece-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   gnuplot-nox
 )

@@ -22,6 +22,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   using namespace longhaul::launch;  // NOLINT(google-build-using-namespace)
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(make_tokenize_command());
+  commands.push_back(make_detokenize_command());
   commands.push_back(make_train_command());
   commands.push_back(make_eval_command());
   commands.push_back(make_forward_command());

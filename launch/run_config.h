@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/recall_task.h"
+#include "data/token_data.h"
 #include "dist/state_exchange.h"
 #include "kernels/core/fields.h"
 #include "model/config.h"
@@ -34,14 +35,24 @@ inline const std::vector<std::string_view>& enum_names(DataKind) {
 
 struct DataSection {
   DataKind kind = DataKind::kTokens;
-  std::string folder;  ///< token folder
+  std::string folder;  ///< token folder, or files of tokens that others made
+  data::TokenDataOptions file;
   data::RecallTask recall;
   trainer::BatchConfig batch;
 
   template <class V>
   void visit(V& v) {
     v.field("kind", kind, "tokens | recall");
-    v.field("folder", folder, "tokens: token folder made by longhaul tokenize");
+    v.field("folder", folder,
+            "tokens: token folder made by longhaul tokenize; or .npy, .bin (flat, llm.c, Megatron) "
+            "or a folder of them");
+    v.field("vocabulary", file.vocabulary,
+            "tokens there can be, for files that do not say it; 0: as many as the model has",
+            core::AtLeast{0});
+    v.field("end_of_document", file.end_of_document,
+            "token that ends a document, for files that do not say it; -1: not known",
+            core::AtLeast{-1});
+    v.field("element", file.element, "auto | u16 | u32, of a flat .bin");
     v.section("recall", recall);
     batch.visit(v);  // length, sequences, accumulation, segments, recompute
   }

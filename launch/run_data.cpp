@@ -3,16 +3,31 @@
 #include <algorithm>
 
 #include "kernels/core/error.h"
+#include "model/checkpoint/model_folder.h"
 
 namespace longhaul::launch {
 
 using core::message;
 
+namespace {
+/// What files of others do not say: their vocabulary is as large as the model's.
+data::TokenDataOptions options_for(const RunConfig& config) {
+  data::TokenDataOptions options = config.data.file;
+  if (options.vocabulary == 0) {
+    options.vocabulary = config.model.from.empty()
+                             ? config.model.shape.vocabulary
+                             : model::read_model_config(config.model.from).vocabulary;
+  }
+  return options;
+}
+}  // namespace
+
 RunData::RunData(const RunConfig& config) : config_(config) {
   if (config.data.kind != DataKind::kTokens) return;
-  tokens_.emplace(config.data.folder);
+  const data::TokenDataOptions options = options_for(config);
+  tokens_ = data::open_token_data(config.data.folder, options);
   if (config.evaluation.every == 0 || config.evaluation.folder.empty()) return;
-  evaluation_.emplace(config.evaluation.folder);
+  evaluation_ = data::open_token_data(config.evaluation.folder, options);
   if (evaluation_->vocabulary() > tokens_->vocabulary()) {
     throw core::InputError(message("evaluation.folder: has a vocabulary of ",
                                    evaluation_->vocabulary(), ", data.folder one of ",

@@ -3,12 +3,11 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 
 #include "data/batch.h"
 #include "data/samplers.h"
-#include "data/token_folder.h"
+#include "data/token_data.h"
 #include "eval/perplexity.h"
 #include "launch/run_config.h"
 
@@ -16,7 +15,7 @@ namespace longhaul::launch {
 
 class RunData {
  public:
-  /// Opens the token folder, if there is one; `config` must outlive this.
+  /// Opens the tokens, if it is about files; `config` must outlive this.
   explicit RunData(const RunConfig& config);
 
   int64_t vocabulary() const;
@@ -28,7 +27,7 @@ class RunData {
 
  private:
   const RunConfig& config_;
-  std::optional<data::TokenFolder> tokens_, evaluation_;
+  std::unique_ptr<data::TokenData> tokens_, evaluation_;
 };
 
 }  // namespace longhaul::launch

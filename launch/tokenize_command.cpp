@@ -19,7 +19,19 @@ class TokenizeCommand : public Command {
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand(
         "tokenize", "Turns text, .jsonl, .jsonl.gz, .jsonl.zst and folders into a token folder");
-    command_->add_option("--tokenizer", tokenizer_, "byte")->capture_default_str();
+    command_
+        ->add_option("--tokenizer", tokenizer_,
+                     "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them")
+        ->capture_default_str();
+    command_->add_option("--end-of-document", end_of_document_,
+                         "token (its text or number) that ends a document; default: what the "
+                         "tokenizer's files say");
+    command_->add_flag("--frame", frame_,
+                       "put each document between the special tokens of the tokenizer's "
+                       "post-processor (Llama 3: begin of text)");
+    command_->add_option("--threads", threads_, "threads that encode; 0: all processors")
+        ->check(whole_number(0))
+        ->capture_default_str();
     command_->add_option("--out", output_, "token folder to write")->required();
     command_->add_option("--text-key", text_key_, "key of the text in .jsonl records")
         ->capture_default_str();
@@ -31,12 +43,14 @@ class TokenizeCommand : public Command {
         ->check(whole_number(0));
     command_->add_option("inputs", inputs_, "files and folders")->required();
     command_->footer(
-        "Example:\n  longhaul tokenize --out tokens --extensions .rst,.txt books notes.jsonl.zst");
+        "Example:\n  longhaul tokenize --tokenizer my_model --out tokens --extensions .rst,.txt "
+        "books "
+        "notes.jsonl.zst");
   }
   bool chosen() const override { return command_->parsed(); }
 
-  int run(RankSession&) override {
-    const auto tokenizer = data::make_tokenizer(tokenizer_);
+  int run(RankSession& session) override {
+    const auto tokenizer = data::make_tokenizer(tokenizer_, end_of_document_);
     ProgressBar bar("tokenize");
     data::TokenizeJob job;
     job.inputs.assign(inputs_.begin(), inputs_.end());
@@ -44,6 +58,8 @@ class TokenizeCommand : public Command {
     job.text_key = text_key_;
     job.extensions = extensions_;
     job.minimum_bytes = minimum_bytes_;
+    job.frame = frame_;
+    job.threads = choose_threads(threads_, session);
     job.report = [&bar](const data::TokenizeProgress& done) {
       const double share =
           done.bytes > 0 ? static_cast<double>(done.bytes_done) / static_cast<double>(done.bytes)
@@ -55,7 +71,7 @@ class TokenizeCommand : public Command {
               << " tokens from " << done.files << " files";
     if (done.short_documents > 0) std::cout << "; " << done.short_documents << " too short";
     if (done.binary_files > 0) std::cout << "; " << done.binary_files << " files are no text";
-    std::cout << std::endl;
+    std::cout << "; end of document: " << tokenizer->end_of_document() << std::endl;
     return kDone;
   }
 
@@ -65,7 +81,9 @@ class TokenizeCommand : public Command {
   std::string output_;
   std::string text_key_ = "text";
   std::vector<std::string> extensions_, inputs_;
-  int64_t minimum_bytes_ = 0;
+  std::string end_of_document_;
+  bool frame_ = false;
+  int64_t minimum_bytes_ = 0, threads_ = 0;
 };
 
 }  // namespace

@@ -26,24 +26,24 @@ constexpr int kSteps = 40;  // several epochs of the folder below
 
 struct Kind {
   std::string name;
-  std::function<std::unique_ptr<BatchSource>(const TokenFolder&, RowShare, uint64_t seed)> make;
+  std::function<std::unique_ptr<BatchSource>(const TokenData&, RowShare, uint64_t seed)> make;
 };
 
 void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
 
 std::vector<Kind> kinds() {
   const auto recall = [](bool contiguous) {
-    return [=](const TokenFolder&, RowShare share, uint64_t seed) {
+    return [=](const TokenData&, RowShare share, uint64_t seed) {
       return make_recall_source({.keys = 9, .values = 5, .reach = 4, .label_all = contiguous},
                                 kLength, seed, share, contiguous);
     };
   };
   const auto lanes = [](bool reset) {
-    return [=](const TokenFolder& folder, RowShare share, uint64_t seed) {
+    return [=](const TokenData& folder, RowShare share, uint64_t seed) {
       return make_lane_sampler(folder, kLength, seed, share, {.reset_at_documents = reset});
     };
   };
-  const auto random = [](const TokenFolder& folder, RowShare share, uint64_t seed) {
+  const auto random = [](const TokenData& folder, RowShare share, uint64_t seed) {
     return make_random_sampler(folder, kLength, seed, share);
   };
   return {{"Random", random},
@@ -65,7 +65,7 @@ bool same(const Batch& a, const Batch& b) {
 /// All data ranks of one global batch.
 class Ranks {
  public:
-  Ranks(const Kind& kind, const TokenFolder& folder, int ranks) {
+  Ranks(const Kind& kind, const TokenData& folder, int ranks) {
     for (int rank = 0; rank < ranks; ++rank)
       sources_.push_back(kind.make(folder, share_of(ranks, rank), 11));
   }

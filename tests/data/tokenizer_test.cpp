@@ -43,11 +43,24 @@ TEST(ByteTokenizer, BringsRandomBytesBack) {
 }
 
 TEST(MakeTokenizer, SaysWhatIsSupported) {
+  const testing::Scratch scratch;
   EXPECT_THAT(testing::problem_of([] { make_tokenizer("x/tokenizer.json"); }),
-              AllOf(HasSubstr("x/tokenizer.json"), HasSubstr("not supported"), HasSubstr("byte")));
+              HasSubstr("x/tokenizer.json: No such file"));
+  EXPECT_THAT(testing::problem_of([&] { make_tokenizer(scratch.path().string()); }),
+              HasSubstr("has no tokenizer.json and no tokenizer.model"));
   EXPECT_THAT(testing::problem_of([] { make_tokenizer("Byte"); }),
               AllOf(HasSubstr("\"Byte\""), HasSubstr("expected \"byte\"")));
   EXPECT_THAT(testing::problem_of([] { make_tokenizer(""); }), HasSubstr("expected \"byte\""));
+  EXPECT_THAT(testing::problem_of([] { make_tokenizer("byte", "0"); }), HasSubstr("has its own"));
+}
+
+TEST(MakeTokenizer, FindsTheFileInAFolder) {
+  const testing::Scratch scratch;
+  EXPECT_EQ(find_tokenizer(scratch.path()), "");
+  testing::write_file(scratch / "tokenizer.model", "");
+  EXPECT_EQ(find_tokenizer(scratch.path()), scratch / "tokenizer.model");
+  testing::write_file(scratch / "tokenizer.json", "");
+  EXPECT_EQ(find_tokenizer(scratch.path()), scratch / "tokenizer.json");
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include <mutex>
 
 #include "data/samplers.h"
+#include "data/token_folder.h"
 #include "dist/thread_communicator.h"
 #include "kernels/core/error.h"
 #include "kernels/core/random.h"

@@ -9,7 +9,8 @@ folder=${1:-$(mktemp -d /tmp/longhaul-fuzz.XXXXXX)}
 seconds=${2:-60}
 shift $(($# < 2 ? $# : 2))
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(safetensors torch_archive gguf model_config state_spaces token_folder run_config)
+[ ${#targets[@]} -gt 0 ] || targets=(safetensors torch_archive gguf model_config state_spaces token_folder run_config
+  tokenizer_json token_files)
 mkdir -p "$folder/scratch"
 export TMPDIR=$folder/scratch
 trap 'rm -rf "$folder/scratch"' EXIT
@@ -33,6 +34,8 @@ sources_of() {
     state_spaces) echo model/checkpoint/state_spaces/state_spaces_config.cpp \
       model/checkpoint/{config_reader,config_rules,json_reading}.cpp model/config.cpp ;;
     token_folder) echo data/{token_folder,manifest,file_io}.cpp "$folder/proto/data/token_folder.pb.cc" ;;
+    tokenizer_json) echo data/bpe/*.cpp data/{utf8,end_of_document,file_io}.cpp ;;
+    token_files) echo data/token_files/{flat,npy,megatron}.cpp ;;
     run_config) echo launch/{run_config,run_rules,yaml_builder,yaml_document,yaml_reader,field_list,utf8}.cpp \
       model/config.cpp ;;
     *) echo "run.sh: no target '$1'" >&2; return 2 ;;
@@ -42,6 +45,7 @@ libraries_of() {
   case $1 in
     token_folder) echo -lprotobuf -lz -lglog ;;
     run_config) echo -lyaml-cpp -lglog ;;
+    tokenizer_json) echo -lpcre2-8 -licuuc -lz -lglog ;;
     *) echo -lglog ;;
   esac
 }
@@ -67,7 +71,7 @@ for target in "${targets[@]}"; do
   mkdir -p "$folder/corpus/$target" "$folder/crashes"
   seeds=("$here/seeds/$target")
   [ "$target" != run_config ] || seeds+=("$source/configs")
-  "$folder/$target" -max_total_time="$seconds" -max_len=8192 -timeout=10 -rss_limit_mb=2048 \
+  "$folder/$target" -max_total_time="$seconds" -max_len=16384 -timeout=10 -rss_limit_mb=2048 \
     -print_final_stats=1 -artifact_prefix="$folder/crashes/$target-" \
     "$folder/corpus/$target" "${seeds[@]}" > "$folder/$target.log" 2>&1 || failed+=("$target")
   echo "$target: $(grep -o 'number_of_executed_units: .*' "$folder/$target.log" || echo failed)"

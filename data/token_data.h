@@ -1,0 +1,47 @@
+// Tokens as samplers read them, whoever made the file.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace longhaul::data {
+
+/// Read-only; documents follow each other without gaps and none is empty.
+class TokenData {
+ public:
+  virtual ~TokenData() = default;
+  virtual const std::filesystem::path& path() const = 0;
+  virtual int64_t tokens() const = 0;
+  virtual int64_t documents() const = 0;
+  /// document_begin(documents()) = tokens()
+  virtual int64_t document_begin(int64_t document) const = 0;
+  virtual int64_t vocabulary() const = 0;
+  /// 0 where nobody says which it is.
+  virtual int32_t end_of_document() const = 0;
+  virtual std::string tokenizer() const = 0;  ///< "" where nobody says
+  /// Changes when the tokens do.
+  virtual uint64_t fingerprint() const = 0;
+  /// Copies tokens [begin, begin + out.size()); InputError for a token outside the vocabulary.
+  virtual void read(int64_t begin, std::span<int32_t> out) const = 0;
+};
+
+/// What files of others may leave open. Token folders say it all themselves.
+struct TokenDataOptions {
+  int64_t vocabulary = 0;  ///< 0: not known
+  /// Documents end with this token where the file has no borders; −1: it is one document.
+  int64_t end_of_document = -1;
+  /// Of a flat .bin without a header: "u16", "u32"; "auto": u16 where the vocabulary fits.
+  std::string element = "auto";
+};
+
+/// A token folder, or files that others made, each mapped in place: .npy, Megatron's .bin and .idx
+/// (named by either, or without the ending), .bin of llm.c (with its header) or flat (nanoGPT), or
+/// a folder of such files, read in the order of their names. Throws InputError naming the file and
+/// what is wrong with it.
+std::unique_ptr<TokenData> open_token_data(const std::filesystem::path& path,
+                                           const TokenDataOptions& options);
+
+}  // namespace longhaul::data
