@@ -129,8 +129,7 @@ class GenerateCommand : public Command {
                                ", the tokenizer '", tokenizer_, "' needs ",
                                tokenizer->vocabulary()));
     }
-    StateReader reader(*model,
-                       initial_.empty() ? model->make_state(1) : read_states(initial_, *model, 1));
+    StateReader reader(*model, first_state(*model));
     reader.read_prompt(prompt);
     std::cout << text << std::flush;
     write_continuation(reader, *tokenizer);
@@ -148,7 +147,7 @@ class GenerateCommand : public Command {
         throw InputError(message("--prompt-ids: found ", id, ", expected 0 to ", vocabulary - 1));
       }
     }
-    StateReader reader(*model);
+    StateReader reader(*model, first_state(*model));
     reader.read_prompt(prompt_ids_);
     for (int64_t i = 0; i < tokens_; ++i) {
       const int32_t token = choose_token(reader.logits(vocabulary), choice_, i);
@@ -158,6 +157,10 @@ class GenerateCommand : public Command {
     }
     std::cout << std::endl;
     return kDone;
+  }
+
+  model::RecurrentState first_state(model::LanguageModel& model) const {
+    return initial_.empty() ? model.make_state(1) : read_states(initial_, model, 1);
   }
 
   std::vector<int32_t> tokens_of(const std::string& text, const data::Tokenizer& tokenizer) const {
