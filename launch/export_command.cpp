@@ -132,10 +132,9 @@ class ExportCommand : public Command {
       const auto problems = model::beyond_transformers(stored.config);
       if (!problems.empty()) throw InputError(problems);
       if (stored.config.groups > 1) {
-        note(
-            "transformers norms all groups of a gated norm as one, mamba_ssm, vLLM and llama.cpp "
-            "each of the ",
-            stored.config.groups, ": expect other results there");
+        note("releases of transformers before 5 norm all ", stored.config.groups,
+             " groups of a gated norm as one, mamba_ssm, vLLM and llama.cpp each: expect other "
+             "results in them");
       }
       model::write_model_folder(stored.config, stored.tensors, output_, options);
     } else {

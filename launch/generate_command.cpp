@@ -124,8 +124,7 @@ class GenerateCommand : public Command {
                                ", the tokenizer '", tokenizer_, "' needs ",
                                tokenizer->vocabulary()));
     }
-    StateReader reader(*model,
-                       initial_.empty() ? model->make_state(1) : read_states(initial_, *model, 1));
+    StateReader reader(*model, initial_state(*model));
     reader.read_prompt(prompt);
     std::cout << text << std::flush;
     for (int64_t i = 0; i < tokens_; ++i) {
@@ -150,7 +149,7 @@ class GenerateCommand : public Command {
         throw InputError(message("--prompt-ids: found ", id, ", expected 0 to ", vocabulary - 1));
       }
     }
-    StateReader reader(*model);
+    StateReader reader(*model, initial_state(*model));
     reader.read_prompt(prompt_ids_);
     for (int64_t i = 0; i < tokens_; ++i) {
       const int32_t token = choose_token(reader.logits(vocabulary), choice_, i);
@@ -160,6 +159,10 @@ class GenerateCommand : public Command {
     }
     std::cout << std::endl;
     return kDone;
+  }
+
+  model::RecurrentState initial_state(const model::LanguageModel& model) const {
+    return initial_.empty() ? model.make_state(1) : read_states(initial_, model, 1);
   }
 
   std::string prompt_text() const {
