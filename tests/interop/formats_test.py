@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, DynamicCache
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from comparison import assert_alike
 from random_model import configuration, random_weights, write_folder
@@ -265,6 +265,26 @@ def test_tokenizer_in_gguf(longhaul, tmp_path, pre):
     assert fields["tokenizer.ggml.merges"].contents() == [" ".join(merge) for merge in merges]
     assert fields["tokenizer.ggml.pre"].contents() == pre
     assert fields["tokenizer.ggml.eos_token_id"].contents() == 0
+
+
+def test_byte_tokenizer_in_transformers(longhaul, base, tmp_path):
+    longhaul.run("export", "--model", base, "--tokenizer", "byte", "--out", tmp_path / "hf")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "hf")
+    text = "Häuser – 家 🏠\n\t  x\x00\x7f"
+    assert tokenizer(text)["input_ids"] == list(text.encode())
+    assert tokenizer.decode(list(text.encode())) == text
+    assert tokenizer.eos_token_id == 256
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "hf").config.eos_token_id == 256
+
+
+def test_token_ids_survive(longhaul, tmp_path):
+    config = CONFIG | {"pad_token_id": 7, "bos_token_id": None, "eos_token_id": [5, 6]}
+    write_folder(tmp_path / "theirs", config, random_weights(CONFIG))
+    longhaul.run("import", "--from", tmp_path / "theirs", "--out", tmp_path / "ours")
+    longhaul.run("export", "--model", tmp_path / "ours", "--out", tmp_path / "hf")
+    written = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert (written["pad_token_id"], written["bos_token_id"], written["eos_token_id"]) == (
+        7, None, [5, 6])
 
 
 def test_initial_state_in_transformers(longhaul, base, tmp_path):
