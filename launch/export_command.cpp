@@ -11,6 +11,7 @@
 #include "launch/learned_state.h"
 #include "launch/model_card.h"
 #include "launch/model_conversion.h"
+#include "model/checkpoint/byte_tokenizer.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
 #include "model/checkpoint/model_folder.h"
 
@@ -48,9 +49,10 @@ class ExportCommand : public Command {
         ->add_option("--shard-bytes", shard_bytes_, "hf: larger weights are split into files of it")
         ->check(whole_number(1))
         ->capture_default_str();
-    command_->add_option("--tokenizer", tokenizer_,
-                         "folder with the tokenizer's files; gguf also: byte | none (token ids "
-                         "only); default: the model's");
+    command_->add_option(
+        "--tokenizer", tokenizer_,
+        "folder with the tokenizer's files | byte: of longhaul tokenize --tokenizer "
+        "byte | none (token ids only); default: the model's, or its base model's");
     command_->add_option("--pre-tokenizer", pre_tokenizer_,
                          "gguf: llama.cpp's name of the pre-tokenizer; default: found by its "
                          "pattern");
@@ -119,7 +121,7 @@ class ExportCommand : public Command {
     model::WriteOptions options;
     options.type = type;
     options.shard_bytes = shard_bytes_;
-    options.companions = companions_of(tokenizer_folder(source));
+    choose_tokenizer(stored, source, options);
     options.obsolete = {kStateFile};
     const auto run = run_of(source);
     if (card_ && !run) throw InputError(message("--card: ", source.string(), " lies in no run"));
@@ -132,10 +134,9 @@ class ExportCommand : public Command {
       const auto problems = model::beyond_transformers(stored.config);
       if (!problems.empty()) throw InputError(problems);
       if (stored.config.groups > 1) {
-        note(
-            "transformers norms all groups of a gated norm as one, mamba_ssm, vLLM and llama.cpp "
-            "each of the ",
-            stored.config.groups, ": expect other results there");
+        note("transformers before 5.23 norms all ", stored.config.groups,
+             " groups of a gated norm as one, mamba_ssm, vLLM and llama.cpp each: expect other "
+             "results in them");
       }
       model::write_model_folder(stored.config, stored.tensors, output_, options);
     } else {
@@ -144,6 +145,22 @@ class ExportCommand : public Command {
       model::write_state_spaces_folder(stored.config, stored.tensors, output_, container, options);
     }
     return types_of(stored.tensors, type);
+  }
+
+  void choose_tokenizer(const model::StoredModel& stored, const fs::path& source,
+                        model::WriteOptions& options) const {
+    if (tokenizer_ == "none") return;
+    if (tokenizer_ == "byte") {
+      model::byte_gguf_tokenizer(stored.config.vocabulary);  // refuses a vocabulary too small
+      options.beside.push_back({"tokenizer.json", model::byte_tokenizer_json()});
+      options.beside.push_back({"tokenizer_config.json", model::byte_tokenizer_config_json()});
+      const std::string end = std::to_string(model::kByteEndOfDocument);
+      options.tokens = {.pad = end, .bos = end, .eos = end};
+      return;
+    }
+    const fs::path folder = tokenizer_folder(source);
+    options.companions = companions_of(folder);
+    options.tokens = token_ids_of(folder);
   }
 
   std::string card_text(const model::StoredModel& stored, const fs::path& run,
@@ -200,8 +217,8 @@ class ExportCommand : public Command {
   fs::path tokenizer_folder(const fs::path& source) const {
     if (!tokenizer_.empty()) {
       if (!fs::is_directory(tokenizer_)) {
-        throw InputError(message("--tokenizer: found '", tokenizer_, "', expected a folder",
-                                 format_ == "gguf" ? ", byte or none" : ""));
+        throw InputError(
+            message("--tokenizer: found '", tokenizer_, "', expected a folder", ", byte or none"));
       }
       return tokenizer_;
     }

@@ -129,7 +129,7 @@ class GenerateCommand : public Command {
                                ", the tokenizer '", tokenizer_, "' needs ",
                                tokenizer->vocabulary()));
     }
-    StateReader reader(*model, first_state(*model));
+    StateReader reader(*model, initial_state(*model));
     reader.read_prompt(prompt);
     std::cout << text << std::flush;
     write_continuation(reader, *tokenizer);
@@ -147,7 +147,7 @@ class GenerateCommand : public Command {
         throw InputError(message("--prompt-ids: found ", id, ", expected 0 to ", vocabulary - 1));
       }
     }
-    StateReader reader(*model, first_state(*model));
+    StateReader reader(*model, initial_state(*model));
     reader.read_prompt(prompt_ids_);
     for (int64_t i = 0; i < tokens_; ++i) {
       const int32_t token = choose_token(reader.logits(vocabulary), choice_, i);
@@ -159,7 +159,7 @@ class GenerateCommand : public Command {
     return kDone;
   }
 
-  model::RecurrentState first_state(model::LanguageModel& model) const {
+  model::RecurrentState initial_state(model::LanguageModel& model) const {
     return initial_.empty() ? model.make_state(1) : read_states(initial_, model, 1);
   }
 

@@ -43,6 +43,7 @@ class ImportCommand : public Command {
     model::WriteOptions options;
     options.type = type;
     options.companions = companions_of(source_);
+    options.tokens = token_ids_of(source_);
     options.progress = std::ref(progress);
     model::write_model_folder(stored.config, stored.tensors, output_, options);
     std::cout << output_ << ": " << elements_of(stored.tensors) << " parameters as "

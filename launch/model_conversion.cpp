@@ -6,6 +6,7 @@
 
 #include "kernels/core/error.h"
 #include "launch/run_config.h"
+#include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/model_parts.h"
 #include "model/checkpoint/safetensors_header.h"
 
@@ -34,6 +35,13 @@ std::vector<fs::path> companions_of(const fs::path& folder) {
     if (fs::is_regular_file(folder / name, error)) found.push_back(folder / name);
   }
   return found;
+}
+
+model::TokenIds token_ids_of(const fs::path& folder) {
+  const fs::path path = folder / "config.json";
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) return {};
+  return model::read_token_ids(model::MappedFile(path).text(), path.string());
 }
 
 fs::path model_of(const fs::path& path) {

@@ -17,6 +17,9 @@ namespace longhaul::launch {
 /// as far as they are there.
 std::vector<std::filesystem::path> companions_of(const std::filesystem::path& folder);
 
+/// Token ids of the folder's config.json; transformers' usual ones where there is none.
+model::TokenIds token_ids_of(const std::filesystem::path& folder);
+
 /// RUN/model of a run, else the path itself.
 std::filesystem::path model_of(const std::filesystem::path& path);
 

@@ -152,4 +152,22 @@ ModelConfig parse_model_config(std::string_view text, const std::string& name) {
   return config;
 }
 
+TokenIds read_token_ids(std::string_view text, const std::string& name) {
+  TokenIds tokens;
+  const nlohmann::json root = parse_python_json(text, name);
+  if (!root.is_object()) return tokens;
+  const auto is_id = [](const nlohmann::json& value) { return value.is_number_unsigned(); };
+  const auto take = [&](const char* key, std::string& id) {
+    const auto found = root.find(key);
+    if (found == root.end()) return;
+    const bool is_list =
+        found->is_array() && !found->empty() && std::all_of(found->begin(), found->end(), is_id);
+    if (found->is_null() || is_id(*found) || is_list) id = found->dump();
+  };
+  take("pad_token_id", tokens.pad);
+  take("bos_token_id", tokens.bos);
+  take("eos_token_id", tokens.eos);
+  return tokens;
+}
+
 }  // namespace longhaul::model

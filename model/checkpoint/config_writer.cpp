@@ -37,7 +37,8 @@ class ObjectText {
 
 }  // namespace
 
-std::string model_config_json(const ModelConfig& config, const std::string& dtype) {
+std::string model_config_json(const ModelConfig& config, const std::string& dtype,
+                              const TokenIds& tokens) {
   const bool has_mlp = config.mlp_width > 0;
   ObjectText out;
   out.line("architectures", has_mlp ? "[\"Mamba2MlpForCausalLM\"]" : "[\"Mamba2ForCausalLM\"]");
@@ -74,10 +75,10 @@ std::string model_config_json(const ModelConfig& config, const std::string& dtyp
   out.number("initializer_range", 0.1);
   out.boolean("rescale_prenorm_residual", false);
   out.boolean("use_cache", true);
-  // Of the GPT-NeoX tokenizer, which all released Mamba-2 models use; 1 and 2 if left out.
-  out.integer("pad_token_id", 0);
-  out.integer("bos_token_id", 0);
-  out.integer("eos_token_id", 0);
+  // transformers takes 1, 0 and 2 for what is left out.
+  out.line("pad_token_id", tokens.pad);
+  out.line("bos_token_id", tokens.bos);
+  out.line("eos_token_id", tokens.eos);
   out.string("torch_dtype", dtype);
   return out.finish();
 }

@@ -4,7 +4,6 @@
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/atomic_file.h"
-#include "model/checkpoint/config_json.h"
 #include "model/checkpoint/folder_replacement.h"
 #include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/state_spaces/state_spaces_config.h"
@@ -102,8 +101,9 @@ void write_model_folder(const ModelConfig& config, const std::vector<TensorStrea
   const auto wanted = as_wanted(tensors, options);
   save_weights(replacement.path(), wanted, options.shard_bytes, options.progress);
   write_companions(replacement.path(), options);
-  write_file_atomically(replacement.path() / kConfigFile,
-                        model_config_json(config, spelled_type(wanted.front().type)));
+  write_file_atomically(
+      replacement.path() / kConfigFile,
+      model_config_json(config, spelled_type(wanted.front().type), options.tokens));
   replacement.commit();
 }
 

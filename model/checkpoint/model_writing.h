@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "model/checkpoint/config_json.h"
 #include "model/checkpoint/tensor_stream.h"
 #include "model/config.h"
 
@@ -25,6 +26,7 @@ struct WriteOptions {
   std::vector<std::filesystem::path> companions = {};  ///< copied beside the weights
   std::vector<BesideFile> beside = {};
   std::vector<std::string> obsolete = {};  ///< of a folder that is replaced: not taken over
+  TokenIds tokens = {};                    ///< write_model_folder: for config.json
   std::function<void(int64_t bytes)> progress = {};  ///< called with the bytes of each piece
 };
 

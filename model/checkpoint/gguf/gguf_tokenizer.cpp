@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "model/checkpoint/byte_tokenizer.h"
 #include "model/checkpoint/json_reading.h"
 #include "model/checkpoint/mapped_file.h"
 
@@ -233,21 +234,6 @@ void find_end_of_text(GgufTokenizer& tokenizer) {
       "no end of text is known (eos_token in tokenizer_config.json); llama.cpp takes token 11");
 }
 
-/// The character that byte-level BPE writes for a byte: its own where it is printable in Latin-1,
-/// else the next free one from U+0100 on. As UTF-8.
-std::string character_of(int byte) {
-  const auto is_printable = [](int b) {
-    return (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
-  };
-  int code = byte;
-  if (!is_printable(byte)) {
-    code = 0x100;
-    for (int b = 0; b < byte; ++b) code += is_printable(b) ? 0 : 1;
-  }
-  if (code < 0x80) return std::string(1, static_cast<char>(code));
-  return {static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))};
-}
-
 }  // namespace
 
 GgufTokenizer read_gguf_tokenizer(const std::filesystem::path& folder, int64_t rows,
@@ -262,22 +248,22 @@ GgufTokenizer read_gguf_tokenizer(const std::filesystem::path& folder, int64_t r
 }
 
 GgufTokenizer byte_gguf_tokenizer(int64_t rows) {
-  constexpr int64_t kBytes = 256, kEndOfDocument = 256;
-  if (rows <= kEndOfDocument) {
-    throw core::InputError(message("the tokenizer byte has ", kBytes + 1,
+  if (rows <= kByteEndOfDocument) {
+    throw core::InputError(message("the tokenizer byte has ", kByteEndOfDocument + 1,
                                    " tokens, the model a vocabulary of ", rows));
   }
   GgufTokenizer tokenizer;
   tokenizer.model = "gpt2";
   tokenizer.pre = "gpt-2";  // of no effect where nothing merges
-  for (int64_t i = 0; i < rows; ++i) {
-    tokenizer.tokens.push_back(i < kBytes ? character_of(static_cast<int>(i))
-                                          : message("[PAD", i, "]"));
-    tokenizer.types.push_back(i < kBytes ? kNormal : kUnused);
+  tokenizer.tokens = byte_level_characters();
+  tokenizer.types.assign(tokenizer.tokens.size(), kNormal);
+  tokenizer.tokens.emplace_back(kByteEndOfDocumentText);
+  tokenizer.types.push_back(kControl);
+  for (int64_t i = kByteEndOfDocument + 1; i < rows; ++i) {
+    tokenizer.tokens.push_back(message("[PAD", i, "]"));
+    tokenizer.types.push_back(kUnused);
   }
-  tokenizer.tokens[kEndOfDocument] = "<|endoftext|>";
-  tokenizer.types[kEndOfDocument] = kControl;
-  tokenizer.special = {{"bos", kEndOfDocument}, {"eos", kEndOfDocument}};
+  tokenizer.special = {{"bos", kByteEndOfDocument}, {"eos", kByteEndOfDocument}};
   return tokenizer;
 }
 
