@@ -12,7 +12,7 @@ import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from varied_text import ADDED, SPECIAL, documents
 
-PROGRAM = os.environ.get("LONGHAUL") or os.environ["LONGHAUL_PROGRAM"]
+PROGRAM = os.environ["LONGHAUL_PROGRAM"]
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 MEGABYTES = int(os.environ.get("TOKENIZER_TEST_MEGABYTES", "10"))
 
