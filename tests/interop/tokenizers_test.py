@@ -191,7 +191,7 @@ def test_sentencepiece(model_type, corpus, files, tmp_path):
         sentence_iterator=iter(sample),
         model_prefix=str(tmp_path / "tokenizer"),
         model_type=model_type,
-        vocab_size=4000,
+        vocab_size=2000,
         byte_fallback=True,
         character_coverage=0.98,
         split_digits=True,
