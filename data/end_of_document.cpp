@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <limits>
 
-#include "data/file_io.h"
 #include "data/json_part.h"
 
 namespace longhaul::data {
@@ -20,14 +19,10 @@ bool is_number(const std::string& text) {
 /// eos_token: a text, or an object whose content is one; "" if there is none.
 std::string token_of_config(const fs::path& file) {
   if (!fs::is_regular_file(file)) return "";
-  const MappedFile mapped(file);
-  const auto* begin = reinterpret_cast<const char*>(mapped.data());
-  const auto json = nlohmann::json::parse(begin, begin + mapped.size(), nullptr, false);
-  if (!json.is_object())
-    throw core::InputError(core::message(file.string(), ": is no JSON object"));
-  const JsonPart token = JsonPart(json, file.string())["eos_token"];
+  const JsonFile json(file);
+  const JsonPart token = json.root()["eos_token"];
   if (token.is_null()) return "";
-  return token.json().is_object() ? token["content"].text() : token.text();
+  return token.is_object() ? token["content"].text() : token.text();
 }
 }  // namespace
 

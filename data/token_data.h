@@ -6,6 +6,8 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace longhaul::data {
 
@@ -28,13 +30,19 @@ class TokenData {
   virtual void read(int64_t begin, std::span<int32_t> out) const = 0;
 };
 
+/// Of a flat .bin without a header; automatic: u16 where the vocabulary fits, else u32.
+enum class FlatElement { kAutomatic, kU16, kU32 };
+inline const std::vector<std::string_view>& enum_names(FlatElement) {
+  static const std::vector<std::string_view> names{"auto", "u16", "u32"};
+  return names;
+}
+
 /// What files of others may leave open. Token folders say it all themselves.
 struct TokenDataOptions {
   int64_t vocabulary = 0;  ///< 0: not known
   /// Documents end with this token where the file has no borders; −1: it is one document.
   int64_t end_of_document = -1;
-  /// Of a flat .bin without a header: "u16", "u32"; "auto": u16 where the vocabulary fits.
-  std::string element = "auto";
+  FlatElement element = FlatElement::kAutomatic;
 };
 
 /// A token folder, or files that others made, each mapped in place: .npy, Megatron's .bin and .idx

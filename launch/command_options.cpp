@@ -1,6 +1,7 @@
 #include "launch/command_options.h"
 
 #include <algorithm>
+#include <map>
 
 #include "kernels/core/cuda_memory.h"
 #include "launch/rank_session.h"
@@ -59,8 +60,11 @@ void describe_token_files(CLI::App& command, data::TokenDataOptions& options) {
                   "token that ends a document, for files that do not say where documents end")
       ->check(whole_number(0));
   command.add_option("--element", options.element, "of a flat .bin")
-      ->check(CLI::IsMember({"auto", "u16", "u32"}))
-      ->capture_default_str();
+      ->transform(CLI::CheckedTransformer(
+          std::map<std::string, data::FlatElement>{{"auto", data::FlatElement::kAutomatic},
+                                                   {"u16", data::FlatElement::kU16},
+                                                   {"u32", data::FlatElement::kU32}}))
+      ->default_str("auto");
 }
 
 core::DType ComputeOptions::element_type() const {

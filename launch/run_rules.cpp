@@ -55,10 +55,6 @@ class Rules {
     if (data.kind == DataKind::kTokens && data.folder.empty()) {
       report("data.folder", "is not given; data.kind tokens reads a token folder");
     }
-    const std::string& element = data.file.element;
-    if (element != "auto" && element != "u16" && element != "u32") {
-      report("data.element", message("must be auto, u16 or u32, is '", element, "'"));
-    }
     if (data.kind == DataKind::kRecall) {
       if (!data.folder.empty()) {
         report("data.folder", "is given, but data.kind recall makes its own data");

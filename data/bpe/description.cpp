@@ -4,26 +4,11 @@
 #include <string_view>
 
 #include "data/bpe/split_json.h"
-#include "data/file_io.h"
 #include "data/json_part.h"
 
 namespace longhaul::data {
 
 namespace {
-constexpr int64_t kMostBytes = int64_t{256} << 20;
-
-nlohmann::json parse(const std::filesystem::path& file) {
-  const MappedFile mapped(file);
-  if (mapped.size() > kMostBytes)
-    throw core::InputError(core::message(file.string(), ": has ", mapped.size(),
-                                         " bytes, expected at most ", kMostBytes));
-  const auto* begin = reinterpret_cast<const char*>(mapped.data());
-  auto json = nlohmann::json::parse(begin, begin + mapped.size(), nullptr, false);
-  if (!json.is_object())
-    throw core::InputError(core::message(file.string(), ": is no JSON object"));
-  return json;
-}
-
 void read_vocabulary(const JsonPart& part, BpeDescription& out) {
   std::vector<const std::string*> owner;
   part.each_member([&](const std::string& spelling, const JsonPart& member) {
@@ -40,7 +25,7 @@ void read_vocabulary(const JsonPart& part, BpeDescription& out) {
 
 /// "left right", or ["left", "right"].
 std::pair<std::string, std::string> read_merge(const JsonPart& part) {
-  if (part.json().is_array()) {
+  if (part.is_array()) {
     if (part.size() != 2) part.refuse("has ", part.size(), " texts, expected 2");
     return {part[size_t{0}].text(), part[size_t{1}].text()};
   }
@@ -59,10 +44,8 @@ void read_model(const JsonPart& model, BpeDescription& out) {
   model.allow_only({"type", "dropout", "unk_token", "continuing_subword_prefix",
                     "end_of_word_suffix", "fuse_unk", "byte_fallback", "ignore_merges", "vocab",
                     "merges"});
-  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"})
-    if (!model[key].is_null()) model[key].require("");
-  if (!model["dropout"].is_null() && model["dropout"].json() != 0.0)
-    model["dropout"].require(nullptr);
+  for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix", "dropout"})
+    model[key].require_unused();
   if (model["byte_fallback"].flag_or(false))
     model["byte_fallback"].refuse(
         "is true: a BPE of characters, which is not supported; expected byte-level BPE, or the "
@@ -72,7 +55,7 @@ void read_model(const JsonPart& model, BpeDescription& out) {
   read_vocabulary(model["vocab"], out);
   const JsonPart merges = model["merges"];
   for (size_t i = 0; i < merges.size(); ++i) {
-    if (merges[i].json().is_string() && merges[i].text().starts_with("#version")) continue;
+    if (merges[i].is_text() && merges[i].text().starts_with("#version")) continue;
     out.merges.push_back(read_merge(merges[i]));
   }
 }
@@ -185,11 +168,11 @@ void read_post_processor(const JsonPart& part, BpeDescription& out) {
 }  // namespace
 
 BpeDescription read_tokenizer_json(const std::filesystem::path& file) {
-  const auto json = parse(file);
-  const JsonPart root(json, file.string());
+  const JsonFile json(file);
+  const JsonPart root = json.root();
   root.allow_only({"version", "truncation", "padding", "added_tokens", "normalizer",
                    "pre_tokenizer", "post_processor", "decoder", "model"});
-  for (const char* key : {"truncation", "padding"}) root[key].require(nullptr);
+  for (const char* key : {"truncation", "padding"}) root[key].require_unused();
   BpeDescription description;
   read_model(root["model"], description);
   read_normalizer(root["normalizer"], description);

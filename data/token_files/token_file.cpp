@@ -61,11 +61,8 @@ int64_t copy(Element element, const std::byte* in, int64_t vocabulary, std::span
 }
 
 Element flat_element(const TokenDataOptions& options) {
-  if (options.element == "u16") return Element::kU16;
-  if (options.element == "u32") return Element::kU32;
-  if (options.element != "auto")
-    throw core::InputError(
-        core::message("element: is \"", options.element, "\", expected auto, u16 or u32"));
+  if (options.element == FlatElement::kU16) return Element::kU16;
+  if (options.element == FlatElement::kU32) return Element::kU32;
   return element_bytes_for(options.vocabulary) == 2 ? Element::kU16 : Element::kU32;
 }
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "data/tokenize.h"
 #include "kernels/core/random.h"
 #include "tests/data/tokenizer_file.h"
 
@@ -178,6 +179,25 @@ TEST_F(ByteLevelBpe, FrameOfThePostProcessor) {
   const auto frame = made(scratch_, file)->frame();
   EXPECT_THAT(frame.before, ElementsAre(begin));
   EXPECT_THAT(frame.after, ElementsAre(end));
+}
+
+TEST_F(ByteLevelBpe, JobsCutLongDocumentsAndFrameThem) {
+  json file = byte_level_json({{"Ġ", "t"}, {"a", "b"}});
+  const int32_t begin = add_token(file, "<b>", {{"special", true}});
+  const json special{{"SpecialToken", {{"id", "<b>"}, {"type_id", 0}}}};
+  const json text{{"Sequence", {{"id", "A"}, {"type_id", 0}}}};
+  file["post_processor"] = {{"type", "TemplateProcessing"}, {"single", {special, text}}};
+  const auto tokenizer = made(scratch_, file);
+  std::string document;
+  for (int i = 0; i < 100000; ++i) document += i % 7 == 0 ? "ab tab\n" : " ab t";
+  testing::write_file(scratch_ / "a.txt", document);
+  tokenize(
+      *tokenizer,
+      {.inputs = {scratch_ / "a.txt"}, .output = scratch_ / "out", .frame = true, .threads = 3});
+  std::vector<int32_t> expected{begin};
+  tokenizer->encode(document, expected);
+  expected.push_back(tokenizer->end_of_document());
+  EXPECT_EQ(testing::read_all(TokenFolder(scratch_ / "out")), expected);
 }
 
 TEST_F(ByteLevelBpe, CutsChangeNothing) {

@@ -63,7 +63,7 @@ TEST_F(TokenDataFiles, FlatIsOneDocumentUnlessItsEndIsKnown) {
 
 TEST_F(TokenDataFiles, FlatElementsFollowTheVocabularyOrTheOption) {
   write_file(scratch_ / "a.bin", packed<uint32_t>({5, 299}));
-  options_.element = "u32";
+  options_.element = FlatElement::kU32;
   EXPECT_THAT(tokens_of(*open("a.bin")), ElementsAre(5, 299));
   options_ = {.vocabulary = 65537};
   EXPECT_THAT(tokens_of(*open("a.bin")), ElementsAre(5, 299));
@@ -231,8 +231,6 @@ TEST_F(TokenDataFiles, WhatIsNoTokensIsRefused) {
   EXPECT_THAT(problem("b.bin", "ab"), AllOf(HasSubstr("vocabulary: is 0"), HasSubstr("b.bin")));
   options_ = {.vocabulary = 300, .end_of_document = 300};
   EXPECT_THAT(problem("b.bin", "ab"), HasSubstr("end_of_document: is 300"));
-  options_ = {.vocabulary = 300, .element = "u8"};
-  EXPECT_THAT(problem("b.bin", "ab"), HasSubstr("\"u8\", expected auto, u16 or u32"));
 }
 
 TEST_F(TokenDataFiles, TokensOutsideTheVocabularyAreNamedWhenRead) {

@@ -177,6 +177,42 @@ TEST_F(Tokenize, OtherTextKey) {
   EXPECT_THAT(documents(), ElementsAre("c"));
 }
 
+TEST_F(Tokenize, RecordsAsThePileHasThem) {
+  const std::string records =
+      R"({"text": "one", "meta": {"pile_set_name": "Github", "text": "not this"}})"
+      "\n"
+      R"({"meta": {"pile_set_name": "ArXiv"}, "text": "two"})"
+      "\n";
+  write_file(scratch_ / "00.jsonl.zst", testing::zstd(records));
+  run({"00.jsonl.zst"});
+  EXPECT_THAT(documents(), ElementsAre("one", "two"));
+}
+
+TEST_F(Tokenize, ThreadsChangeNothing) {
+  core::RandomStream random({5, 0, core::RandomPurpose::kTest});
+  std::string records;
+  for (int i = 0; i < 3000; ++i) records += record(std::string(random.below(900), 'a' + i % 26));
+  write_file(scratch_ / "a.jsonl", records);
+  write_file(scratch_ / "b.txt", std::string(1 << 20, 'b'));
+  run({"a.jsonl", "b.txt", "a.jsonl"});
+  const auto tokens = testing::read_file(scratch_ / "out/tokens.bin");
+  const auto borders = testing::read_file(scratch_ / "out/documents.bin");
+  for (const int threads : {2, 7}) {
+    job_.threads = threads;
+    run({"a.jsonl", "b.txt", "a.jsonl"});
+    EXPECT_TRUE(testing::read_file(scratch_ / "out/tokens.bin") == tokens) << threads;
+    EXPECT_TRUE(testing::read_file(scratch_ / "out/documents.bin") == borders) << threads;
+  }
+}
+
+TEST_F(Tokenize, FirstOfSeveralErrorsIsTold) {
+  std::string records;
+  for (int i = 0; i < 2000; ++i) records += record(std::string(500, 'a'));
+  write_file(scratch_ / "a.jsonl", records + "{}\n" + records + "[]\n");
+  job_.threads = 4;
+  EXPECT_THAT(problem_of([&] { run({"a.jsonl"}); }), HasSubstr("a.jsonl:2001: "));
+}
+
 TEST_F(Tokenize, ReportsProgressAndTheEnd) {
   write_file(scratch_ / "a.txt", "hello");
   std::vector<TokenizeProgress> reports;

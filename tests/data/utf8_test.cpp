@@ -42,7 +42,8 @@ TEST(Utf8, CharactersComeBack) {
     std::string text;
     append_utf8(c, text);
     const Utf8Step step = next_character(text);
-    EXPECT_TRUE(step.valid && step.character == c && step.bytes == text.size()) << static_cast<uint32_t>(c);
+    EXPECT_TRUE(step.valid && step.character == c && step.bytes == text.size())
+        << static_cast<uint32_t>(c);
   }
 }
 

@@ -34,7 +34,7 @@ sources_of() {
     state_spaces) echo model/checkpoint/state_spaces/state_spaces_config.cpp \
       model/checkpoint/{config_reader,config_rules,json_reading}.cpp model/config.cpp ;;
     token_folder) echo data/{token_folder,manifest,file_io}.cpp "$folder/proto/data/token_folder.pb.cc" ;;
-    tokenizer_json) echo data/bpe/*.cpp data/{utf8,end_of_document,file_io}.cpp ;;
+    tokenizer_json) echo data/bpe/*.cpp data/{utf8,end_of_document,file_io,json_part}.cpp ;;
     token_files) echo data/token_files/{flat,npy,megatron}.cpp ;;
     run_config) echo launch/{run_config,run_rules,yaml_builder,yaml_document,yaml_reader,field_list,utf8}.cpp \
       model/config.cpp ;;

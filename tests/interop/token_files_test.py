@@ -8,7 +8,7 @@ import subprocess
 import numpy
 import pytest
 
-PROGRAM = os.environ.get("LONGHAUL") or os.environ["LONGHAUL_PROGRAM"]
+PROGRAM = os.environ["LONGHAUL_PROGRAM"]
 END = 256
 DOCUMENTS = [b"first document", b"2", b"the third, and last one"]
 TOKENS = numpy.array([token for document in DOCUMENTS for token in (*document, END)])

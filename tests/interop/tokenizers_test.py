@@ -12,7 +12,7 @@ import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from varied_text import ADDED, SPECIAL, documents
 
-PROGRAM = os.environ.get("LONGHAUL") or os.environ["LONGHAUL_PROGRAM"]
+PROGRAM = os.environ["LONGHAUL_PROGRAM"]
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 MEGABYTES = int(os.environ.get("TOKENIZER_TEST_MEGABYTES", "10"))
 
@@ -191,7 +191,7 @@ def test_sentencepiece(model_type, corpus, files, tmp_path):
         sentence_iterator=iter(sample),
         model_prefix=str(tmp_path / "tokenizer"),
         model_type=model_type,
-        vocab_size=4000,
+        vocab_size=2000,
         byte_fallback=True,
         character_coverage=0.98,
         split_digits=True,
