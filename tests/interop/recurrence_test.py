@@ -1,5 +1,7 @@
 """longhaul forward against the plain recurrence in torch float64 autograd (recurrence.py)."""
 
+import random
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy
@@ -33,13 +35,15 @@ def case(request, tmp_path_factory):
 
 
 def expected_of(name, tmp_path_factory):
-    config, batch, length = CASES[name]
-    folder = tmp_path_factory.mktemp(name)
+    return expected(*CASES[name], tmp_path_factory.mktemp(name))
+
+
+def expected(config, batch, length, folder):
     weights = random_weights(config)
     write_folder(folder / "model", config, weights)
-    random = torch.Generator().manual_seed(1)
-    tokens = torch.randint(config["vocab_size"], (batch, length + 1), generator=random)
-    initial = {key: torch.randn(zero.shape, generator=random)
+    generator = torch.Generator().manual_seed(1)
+    tokens = torch.randint(config["vocab_size"], (batch, length + 1), generator=generator)
+    initial = {key: torch.randn(zero.shape, generator=generator)
                for key, zero in Recurrence(config, weights).zero_states(batch).items()}
 
     exact = {key: value.double().requires_grad_() for key, value in weights.items()}
@@ -49,10 +53,10 @@ def expected_of(name, tmp_path_factory):
     loss.backward()
     gradients = ({key: value.grad for key, value in exact.items()}
                  | {"initial." + key: value.grad for key, value in states.items()})
-    expected = ({"logits": logits, "loss": loss.reshape(1)}
-                | {"final." + key: value for key, value in final.items()}
-                | {"grad." + key: value for key, value in gradients.items()})
-    return folder, tokens, initial, {key: value.detach() for key, value in expected.items()}
+    results = ({"logits": logits, "loss": loss.reshape(1)}
+               | {"final." + key: value for key, value in final.items()}
+               | {"grad." + key: value for key, value in gradients.items()})
+    return folder, tokens, initial, {key: value.detach() for key, value in results.items()}
 
 
 def test_fp64_equals_the_recurrence(longhaul, case):
@@ -76,6 +80,24 @@ def test_ranks_that_share_a_sequence_equal_the_recurrence(longhaul, tmp_path_fac
     ours = longhaul.forward(folder, folder / "model", tokens, "--grad", "--dtype", "fp64",
                             states=initial, ranks=ranks)
     assert_alike(ours, expected, 1e-9)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_any_shape_equals_the_recurrence(longhaul, tmp_path, seed):
+    choose = random.Random(seed)
+    groups = choose.randint(1, 4)
+    config = configuration(
+        vocab_size=choose.randint(2, 70), hidden_size=choose.randint(1, 40), n_groups=groups,
+        num_heads=groups * choose.randint(1, 3), head_dim=choose.randint(1, 40),
+        state_size=choose.randint(1, 70), conv_kernel=choose.randint(1, 8),
+        chunk_size=choose.choice([1, 2, 3, 7, 16, 17]), num_hidden_layers=choose.randint(1, 3),
+        use_bias=choose.random() < 0.5, use_conv_bias=choose.random() < 0.5,
+        tie_word_embeddings=choose.random() < 0.5)
+    folder, tokens, initial, results = expected(
+        config, choose.randint(1, 3), choose.randint(3, 24), tmp_path)
+    ours = longhaul.forward(folder, folder / "model", tokens, "--grad", "--dtype", "fp64",
+                            states=initial, ranks=choose.choice([None, 2, 3]))
+    assert_alike(ours, results, 1e-9)
 
 
 def test_without_initial_states_they_are_zero(longhaul, tmp_path_factory):
