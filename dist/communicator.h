@@ -41,10 +41,12 @@ class Communicator {
   virtual std::unique_ptr<Pending> start_all_reduce_sum(core::TensorView view) = 0;
   /// In place; largest element of each position, NaN where any rank has one.
   virtual std::unique_ptr<Pending> start_all_reduce_max(core::TensorView view) = 0;
-  /// gathered has size() times the elements of own, rank order.
+  /// gathered has size() times the elements of own, rank order. own may be its part `rank()`.
   virtual std::unique_ptr<Pending> start_all_gather(core::TensorView own,
                                                     core::TensorView gathered) = 0;
-  /// full has size() times the elements of own; own receives the sum of everybody's part `rank()`.
+  /// full has size() times the elements of own; own, which may be part `rank()` of full, receives
+  /// the sum of everybody's part `rank()`: the bits that start_all_reduce_sum would give. The other
+  /// parts of full stay as they are.
   virtual std::unique_ptr<Pending> start_reduce_scatter_sum(core::TensorView full,
                                                             core::TensorView own) = 0;
   /// Messages between two ranks with one tag arrive in order. Tags are 0 to 32,767.

@@ -21,6 +21,21 @@ GradientReducer::GradientReducer(Communicator& group, core::TensorView gradients
   begin_step();
 }
 
+GradientReducer::GradientReducer(Communicator& group, core::TensorView gradients,
+                                 const ShardLayout& layout)
+    : group_(group), gradients_(gradients) {
+  CHECK(gradients.rank() == 1 && gradients.is_contiguous());
+  CHECK(layout.elements() == gradients.elements() && layout.ranks() == group.size());
+  for (auto bucket = layout.buckets().rbegin(); bucket != layout.buckets().rend(); ++bucket) {
+    Bucket own;
+    own.begin = bucket->begin;
+    own.end = bucket->end;
+    own.scatters = bucket->even && group.size() > 1;
+    buckets_.push_back(std::move(own));
+  }
+  begin_step();
+}
+
 void GradientReducer::begin_step() {
   next_ = 0;
   for (Bucket& bucket : buckets_) {
@@ -44,8 +59,17 @@ void GradientReducer::ready(int64_t begin, int64_t end) {
 void GradientReducer::start_complete_buckets() {
   for (; next_ < buckets_.size() && buckets_[next_].missing == 0; ++next_) {
     Bucket& bucket = buckets_[next_];
-    bucket.pending = group_.start_all_reduce_sum(gradients_.slice(0, bucket.begin, bucket.end));
+    bucket.pending = start(bucket);
   }
+}
+
+// An uneven bucket is small: everybody receives all of it.
+std::unique_ptr<Pending> GradientReducer::start(const Bucket& bucket) {
+  const core::TensorView full = gradients_.slice(0, bucket.begin, bucket.end);
+  if (!bucket.scatters) return group_.start_all_reduce_sum(full);
+  const int64_t piece = full.elements() / group_.size();
+  const core::TensorView own = full.slice(0, group_.rank() * piece, (group_.rank() + 1) * piece);
+  return group_.start_reduce_scatter_sum(full, own);
 }
 
 void GradientReducer::finish() {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dist/communicator.h"
+#include "dist/shard_layout.h"
 
 namespace longhaul::dist {
 
@@ -14,24 +15,30 @@ namespace longhaul::dist {
 /// is too.
 class GradientReducer {
  public:
+  /// Every rank receives every sum.
   GradientReducer(Communicator& group, core::TensorView gradients,
                   int64_t bucket_bytes = int64_t{4} << 20);
+  /// Each rank receives the sums of its pieces, the same bits; the rest of its buffer is of no use
+  /// afterwards.
+  GradientReducer(Communicator& group, core::TensorView gradients, const ShardLayout& layout);
 
   void begin_step();
   /// Elements [begin, end) are final on this rank. Starts the reduction of every bucket that is now
   /// complete, in the same bucket order on every rank.
   void ready(int64_t begin, int64_t end);
-  /// Waits until every element holds the sum over all ranks. Parts never announced count as ready
-  /// now.
+  /// Waits until every element (or every own one) holds the sum over all ranks. Parts never
+  /// announced count as ready now.
   void finish();
 
  private:
   struct Bucket {
     int64_t begin = 0, end = 0;
+    bool scatters = false;
     int64_t missing = 0;
     std::unique_ptr<Pending> pending;
   };
   void start_complete_buckets();
+  std::unique_ptr<Pending> start(const Bucket& bucket);
 
   Communicator& group_;
   core::TensorView gradients_;

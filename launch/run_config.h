@@ -58,6 +58,7 @@ struct ParallelSection {
   int64_t sequence = 1;
   dist::ExchangeAlgorithm exchange = dist::ExchangeAlgorithm::kAutomatic;
   GradientMode gradient = GradientMode::kFull;
+  int64_t zero = 0;
   double bucket_mib = 4;
   double time_limit_s = 300;
   int64_t threads = 0;
@@ -70,6 +71,10 @@ struct ParallelSection {
     v.field("sequence", sequence, "ranks that share each sequence", core::AtLeast{1});
     v.field("exchange", exchange, "auto | all_gather | chain | log_step");
     v.field("gradient", gradient, "full | truncated, across the borders of sequence ranks");
+    v.field("zero", zero,
+            "1: each rank holds and updates its share of the optimizer's moments (ZeRO-1); 0: each "
+            "rank all of them. The results are the same bits",
+            core::Within{0, 1});
     v.field("bucket_mib", bucket_mib, "size of a gradient bucket", core::Above{0});
     v.field("time_limit_s", time_limit_s, "longest wait for other ranks before the job is ended",
             core::Above{0});
@@ -159,7 +164,7 @@ RunConfig read_run_config(const std::string& path, const std::vector<std::string
 std::string to_yaml(const RunConfig& config);
 
 /// Of the fields that make two runs the same computation (everything but run.folder, run.log_every,
-/// checkpoint.*, evaluation.*, parallel.time_limit_s).
+/// checkpoint.*, evaluation.*, parallel.time_limit_s, parallel.zero).
 uint64_t computation_hash(const RunConfig& config);
 
 /// Keys of those fields in which two configurations differ.

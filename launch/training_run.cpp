@@ -37,6 +37,7 @@ trainer::TrainerConfig trainer_config(const RunConfig& config, double peak_flops
   parts.exchange = config.parallel.exchange;
   parts.full_gradient = config.parallel.gradient == GradientMode::kFull;
   parts.bucket_bytes = static_cast<int64_t>(config.parallel.bucket_mib * (1 << 20));
+  parts.shard_optimizer = config.parallel.zero == 1;
   parts.seed = static_cast<uint64_t>(config.run.seed);
   parts.log_every = config.run.log_every;
   parts.evaluate_every = config.evaluation.every;

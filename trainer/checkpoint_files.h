@@ -13,11 +13,13 @@
 namespace longhaul::trainer {
 
 inline constexpr const char* kManifestFile = "manifest.json";
-inline constexpr const char* kOptimizerFile = "optimizer.safetensors";
 
 std::filesystem::path checkpoints_folder(const std::filesystem::path& run_folder);
 std::filesystem::path checkpoint_folder(const std::filesystem::path& run_folder, int64_t step);
 std::string source_file(int data_rank);
+/// Of a rank's shard; of all moments where they are not sharded.
+std::string optimizer_file(const Optimizer& optimizer, int rank);
+bool is_optimizer_file(const std::string& name);
 
 /// Size and checksum of a file.
 struct FileCheck {
@@ -45,10 +47,14 @@ CheckpointManifest read_manifest(const std::filesystem::path& folder);
 /// config.json and the weights, in the model's own dtype.
 void write_model(const std::filesystem::path& folder, const model::LanguageModel& model);
 
-void write_optimizer(const std::filesystem::path& folder, core::Context& context,
+/// What this rank holds. Tensors are "first_moment.BEGIN" and "second_moment.BEGIN", BEGIN the
+/// place of their first element in the flat buffer (left out where it is the whole buffer).
+void write_optimizer(const std::filesystem::path& file, core::Context& context,
                      const Optimizer& optimizer);
-void read_optimizer(const std::filesystem::path& folder, core::Context& context,
-                    Optimizer& optimizer);
+/// Reads what this rank holds out of the files that the manifest names. InputError unless they
+/// cover the flat buffer exactly.
+void read_optimizer(const std::filesystem::path& folder, const CheckpointManifest& manifest,
+                    core::Context& context, Optimizer& optimizer);
 
 void write_source(const std::filesystem::path& file, core::Context& context,
                   InitialStateSource& source);

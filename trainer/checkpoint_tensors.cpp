@@ -1,6 +1,4 @@
 #include <algorithm>
-#include <cstddef>
-#include <list>
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/atomic_file.h"
@@ -8,6 +6,7 @@
 #include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/weight_files.h"
 #include "trainer/checkpoint_files.h"
+#include "trainer/tensor_file.h"
 
 namespace longhaul::trainer {
 
@@ -17,32 +16,6 @@ using model::StoredTensor;
 using model::StoredType;
 
 namespace {
-
-StoredType stored_type(core::DType dtype) {
-  return dtype == core::DType::kF64 ? StoredType::kF64 : StoredType::kF32;
-}
-
-/// Collects tensors and writes them from host memory, bit for bit.
-class TensorFile {
- public:
-  explicit TensorFile(core::Context& context) : context_(context) {}
-
-  void add(const std::string& name, const core::TensorView& view) {
-    core::TensorView host = view;
-    if (!view.device().is_cpu()) {
-      auto& memory = memory_.emplace_back(static_cast<size_t>(view.bytes()));
-      host = core::TensorView(memory.data(), view.dtype(), view.shape());
-      core::copy(context_, view, host);
-    }
-    tensors_.push_back({name, host, stored_type(view.dtype())});
-  }
-  void write(const fs::path& path) const { model::write_safetensors(path, tensors_); }
-
- private:
-  core::Context& context_;
-  std::list<std::vector<std::byte>> memory_;
-  std::vector<model::TensorToStore> tensors_;
-};
 
 /// The stored elements as a view, after checking that they are of `dtype` and, from dimension
 /// `first_checked` on, of `shape`.
@@ -91,20 +64,6 @@ void write_model(const fs::path& folder, const model::LanguageModel& model) {
   model::write_file_atomically(
       folder / model::kConfigFile,
       model::model_config_json(model.config(), wide ? "float64" : "float32"));
-}
-
-void write_optimizer(const fs::path& folder, core::Context& context, const Optimizer& optimizer) {
-  TensorFile file(context);
-  file.add("first_moment", optimizer.first_moment());
-  file.add("second_moment", optimizer.second_moment());
-  file.write(folder / kOptimizerFile);
-}
-
-void read_optimizer(const fs::path& folder, core::Context& context, Optimizer& optimizer) {
-  const SafetensorsFile file(folder / kOptimizerFile);
-  const core::TensorView first = optimizer.first_moment(), second = optimizer.second_moment();
-  core::copy(context, stored_view(file, "first_moment", first, 0), first);
-  core::copy(context, stored_view(file, "second_moment", second, 0), second);
 }
 
 void write_source(const fs::path& path, core::Context& context, InitialStateSource& source) {

@@ -1,55 +1,163 @@
 #include "trainer/optimizer.h"
 
-#include <cmath>
+#include <glog/logging.h>
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "dist/shard_gather.h"
 #include "kernels/optimizer/adamw.h"
 
 namespace longhaul::trainer {
 
+namespace {
+
+/// The whole buffer as one rank's only piece.
+dist::ShardLayout one_shard(int64_t elements) {
+  return dist::ShardLayout({.elements = elements, .ranks = 1});
+}
+
+/// Decayed parameters and others, as ranges that cover the buffer. Gaps between parameters go with
+/// the parameter before them: zeros stay zeros under AdamW.
+template <class Range>
+std::vector<Range> ranges_of_equal_decay(const model::ParameterSet& parameters) {
+  std::vector<Range> ranges;
+  for (const model::Parameter& parameter : parameters.list()) {
+    if (ranges.empty() || ranges.back().decay != parameter.decay) {
+      if (!ranges.empty()) ranges.back().end = parameter.begin;
+      ranges.push_back({parameter.begin, 0, parameter.decay});
+    }
+  }
+  if (!ranges.empty()) ranges.back().end = parameters.values().elements();
+  return ranges;
+}
+
+}  // namespace
+
+int64_t norm_block(int64_t elements) {
+  // At most so many sums travel; at least a cache line of elements is summed at once.
+  constexpr uint64_t kMostSums = 1 << 18;
+  constexpr uint64_t kSmallestBlock = 16;
+  const auto even_share = static_cast<uint64_t>(elements) / kMostSums;
+  return static_cast<int64_t>(std::bit_ceil(std::max(even_share, kSmallestBlock)));
+}
+
+dist::ShardLayout optimizer_shards(int64_t elements, int ranks, int64_t bucket_elements) {
+  return dist::ShardLayout({.elements = elements,
+                            .ranks = ranks,
+                            .bucket = std::max<int64_t>(1, bucket_elements),
+                            .block = norm_block(elements)});
+}
+
 Optimizer::Optimizer(core::Context& context, model::ParameterSet& parameters,
                      const OptimizerConfig& config)
-    : context_(context), parameters_(parameters), config_(config) {
+    : context_(context),
+      parameters_(parameters),
+      config_(config),
+      layout_(one_shard(parameters.values().elements())),
+      ranges_(ranges_of_equal_decay<Range>(parameters)) {
   const core::TensorView values = parameters.values();
   const core::DType dtype = core::state_dtype(values.dtype());
   first_moment_ = core::Tensor::zeros(context, dtype, values.shape());
   second_moment_ = core::Tensor::zeros(context, dtype, values.shape());
-  // Gaps between parameters go with the parameter before them: zeros stay zeros under AdamW.
-  for (const model::Parameter& parameter : parameters.list()) {
-    if (ranges_.empty() || ranges_.back().decay != parameter.decay) {
-      if (!ranges_.empty()) ranges_.back().end = parameter.begin;
-      ranges_.push_back({parameter.begin, 0, parameter.decay});
-    }
+}
+
+Optimizer::Optimizer(core::Context& context, model::ParameterSet& parameters,
+                     const OptimizerConfig& config, dist::Communicator& group,
+                     dist::ShardLayout layout)
+    : context_(context),
+      parameters_(parameters),
+      config_(config),
+      group_(&group),
+      layout_(std::move(layout)),
+      ranges_(ranges_of_equal_decay<Range>(parameters)) {
+  const int64_t elements = parameters.values().elements();
+  CHECK(layout_.elements() == elements && layout_.ranks() == group.size());
+  CHECK(group.size() == 1 || layout_.block() == norm_block(elements));
+  const core::DType dtype = core::state_dtype(parameters.values().dtype());
+  first_moment_ = core::Tensor::zeros(context, dtype, {layout_.owned(rank())});
+  second_moment_ = core::Tensor::zeros(context, dtype, {layout_.owned(rank())});
+}
+
+std::vector<Optimizer::Part> Optimizer::parts() const {
+  std::vector<Part> parts;
+  int64_t next = 0;
+  for (const auto& bucket : layout_.buckets()) {
+    const dist::Piece piece = layout_.piece(bucket, rank());
+    const int64_t end = next + piece.elements();
+    parts.push_back({.begin = piece.begin,
+                     .first_moment = first_moment_.view().slice(0, next, end),
+                     .second_moment = second_moment_.view().slice(0, next, end)});
+    next = end;
   }
-  if (!ranges_.empty()) ranges_.back().end = values.elements();
+  return parts;
+}
+
+double Optimizer::gradient_norm() {
+  const int64_t block = norm_block(elements());
+  const int64_t blocks = (elements() + block - 1) / block;
+  block_sums_.assign(static_cast<size_t>(blocks), 0.0);
+  const core::TensorView all(block_sums_.data(), core::DType::kF64, {blocks});
+  for (const auto& bucket : layout_.buckets()) {
+    const dist::Piece piece = layout_.piece(bucket, rank());
+    if (piece.elements() == 0) continue;
+    kernels::block_sums_of_squares(
+        context_, {.x = parameters_.gradients().slice(0, piece.begin, piece.end),
+                   .block = block,
+                   .sums = all.slice(0, piece.begin / block, (piece.end + block - 1) / block)});
+  }
+  // Every block is one rank's; the zeros of the others change no bit of it.
+  if (is_sharded()) group_->all_reduce_sum(all);
+  double total = 0;
+  for (const double sum : block_sums_) total += sum;
+  return std::sqrt(total);
+}
+
+void Optimizer::update(const Part& part, double rate, double gradient_scale) {
+  const int64_t part_end = part.begin + part.first_moment.elements();
+  for (const Range& range : ranges_) {
+    const int64_t begin = std::max(range.begin, part.begin), end = std::min(range.end, part_end);
+    if (begin >= end) continue;
+    kernels::adamw_step(
+        context_,
+        {.weight = parameters_.values().slice(0, begin, end),
+         .gradient = parameters_.gradients().slice(0, begin, end),
+         .first_moment = part.first_moment.slice(0, begin - part.begin, end - part.begin),
+         .second_moment = part.second_moment.slice(0, begin - part.begin, end - part.begin),
+         .rate = rate,
+         .beta1 = config_.beta1,
+         .beta2 = config_.beta2,
+         .epsilon = config_.epsilon,
+         .decay = range.decay ? config_.decay : 0,
+         .gradient_scale = gradient_scale,
+         .step = steps_});
+  }
+}
+
+void Optimizer::update_and_gather(double rate, double gradient_scale) {
+  std::optional<dist::ShardGather> gather;
+  if (is_sharded()) gather.emplace(*group_, parameters_.values(), layout_);
+  const std::vector<Part> own = parts();
+  for (size_t i = 0; i < own.size(); ++i) {
+    update(own[i], rate, gradient_scale);
+    if (gather) gather->start(layout_.buckets()[i]);
+  }
+  if (gather) gather->finish();
 }
 
 Optimizer::Outcome Optimizer::step(double rate, bool finite) {
-  const core::TensorView gradients = parameters_.gradients();
   Outcome outcome;
-  outcome.gradient_norm = std::sqrt(kernels::sum_of_squares(context_, gradients));
+  outcome.gradient_norm = gradient_norm();
   outcome.skipped = !finite || !std::isfinite(outcome.gradient_norm);
   if (!outcome.skipped) {
     ++steps_;
     const bool clips = config_.clip > 0 && outcome.gradient_norm > config_.clip;
-    for (const Range& range : ranges_) {
-      const auto part = [&](const core::TensorView& flat) {
-        return flat.slice(0, range.begin, range.end);
-      };
-      kernels::adamw_step(context_,
-                          {.weight = part(parameters_.values()),
-                           .gradient = part(gradients),
-                           .first_moment = part(first_moment_),
-                           .second_moment = part(second_moment_),
-                           .rate = rate,
-                           .beta1 = config_.beta1,
-                           .beta2 = config_.beta2,
-                           .epsilon = config_.epsilon,
-                           .decay = range.decay ? config_.decay : 0,
-                           .gradient_scale = clips ? config_.clip / outcome.gradient_norm : 1,
-                           .step = steps_});
-    }
+    update_and_gather(rate, clips ? config_.clip / outcome.gradient_norm : 1);
   }
-  core::set_zero(context_, gradients);
+  core::set_zero(context_, parameters_.gradients());
   return outcome;
 }
 

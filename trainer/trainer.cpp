@@ -32,6 +32,29 @@ int64_t rows_of_rank(const BatchConfig& batch, const dist::Mesh& mesh) {
   return batch.sequences / shares;
 }
 
+dist::ShardLayout shards_of(const TrainerConfig& config, const TrainerParts& parts) {
+  const core::TensorView values = parts.model.parameters().values();
+  return optimizer_shards(values.elements(), parts.mesh.world().size(),
+                          config.bucket_bytes / core::size_of(values.dtype()));
+}
+
+dist::GradientReducer make_reducer(const TrainerConfig& config, const TrainerParts& parts) {
+  const core::TensorView gradients = parts.model.parameters().gradients();
+  if (config.shard_optimizer) {
+    return dist::GradientReducer(parts.mesh.world(), gradients, shards_of(config, parts));
+  }
+  return dist::GradientReducer(parts.mesh.world(), gradients, config.bucket_bytes);
+}
+
+Optimizer make_optimizer(const TrainerConfig& config, const TrainerParts& parts) {
+  model::ParameterSet& parameters = parts.model.parameters();
+  if (config.shard_optimizer) {
+    return Optimizer(parts.context, parameters, config.optimizer, parts.mesh.world(),
+                     shards_of(config, parts));
+  }
+  return Optimizer(parts.context, parameters, config.optimizer);
+}
+
 /// What a run consists of, put together.
 struct Run {
   Run(const TrainerConfig& config, const TrainerParts& parts)
@@ -43,8 +66,8 @@ struct Run {
                                                   .batch = rows,
                                                   .seed = config.seed})),
         micro_step(config, parts, rows),
-        reducer(parts.mesh.world(), parts.model.parameters().gradients(), config.bucket_bytes),
-        optimizer(parts.context, parts.model.parameters(), config.optimizer),
+        reducer(make_reducer(config, parts)),
+        optimizer(make_optimizer(config, parts)),
         state{.model = parts.model,
               .optimizer = optimizer,
               .source = *source,

@@ -26,6 +26,7 @@ struct TrainerConfig {
   dist::ExchangeAlgorithm exchange = dist::ExchangeAlgorithm::kAutomatic;
   bool full_gradient = true;  ///< parallel.gradient: full | truncated
   int64_t bucket_bytes = int64_t{4} << 20;
+  bool shard_optimizer = false;  ///< over all ranks (ZeRO-1); results are the same bits
   uint64_t seed = 0;
   int64_t log_every = 1;       ///< steps between terminal lines, 0: none; metrics have every step
   int64_t evaluate_every = 0;  ///< 0: at the end only

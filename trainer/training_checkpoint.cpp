@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <functional>
 #include <memory>
 #include <string_view>
 
@@ -78,20 +79,27 @@ CheckpointManifest manifest_of(const dist::Mesh& mesh, const TrainingState& stat
           .files = {}};
 }
 
-/// Size and checksum of every source file, from the ranks that wrote them. Collective.
-std::vector<FileCheck> gather_checks(const dist::Mesh& mesh, const FileCheck& own) {
-  const int ranks = mesh.shape().data;
-  std::vector<double> numbers(2 * static_cast<size_t>(ranks), 0);
-  if (mesh.sequence_rank() == 0) {
-    const size_t place = 2 * static_cast<size_t>(mesh.data_rank());
-    numbers[place] = static_cast<double>(own.bytes);
-    numbers[place + 1] = own.crc32c;
+/// A file that each of several ranks writes: this rank's, if any, as number `own` of `count`.
+struct NumberedFile {
+  int count = 0;
+  int own = -1;
+  std::function<std::string(int)> name;
+  FileCheck check;  ///< of this rank's
+};
+
+/// Size and checksum of all of them, from the ranks that wrote them. Collective.
+std::vector<FileCheck> gather_checks(dist::Communicator& world, const NumberedFile& file) {
+  std::vector<double> numbers(2 * static_cast<size_t>(file.count), 0);
+  if (file.own >= 0) {
+    const size_t place = 2 * static_cast<size_t>(file.own);
+    numbers[place] = static_cast<double>(file.check.bytes);
+    numbers[place + 1] = file.check.crc32c;
   }
-  mesh.world().all_reduce_sum({numbers.data(), core::DType::kF64, {2 * ranks}});
+  world.all_reduce_sum({numbers.data(), core::DType::kF64, {2 * file.count}});
   std::vector<FileCheck> checks;
-  for (int rank = 0; rank < ranks; ++rank) {
-    const size_t place = 2 * static_cast<size_t>(rank);
-    checks.push_back({source_file(rank), static_cast<int64_t>(numbers[place]),
+  for (int i = 0; i < file.count; ++i) {
+    const size_t place = 2 * static_cast<size_t>(i);
+    checks.push_back({file.name(i), static_cast<int64_t>(numbers[place]),
                       static_cast<uint32_t>(numbers[place + 1])});
   }
   return checks;
@@ -115,24 +123,37 @@ void save_training_checkpoint(const fs::path& run_folder, const dist::Mesh& mesh
       world.broadcast_bytes(leads ? replacement->path().string() : std::string(), 0);
 
   CheckpointManifest manifest = manifest_of(mesh, state);
-  FileCheck own_source;
+  NumberedFile source{.count = mesh.shape().data,
+                      .own = mesh.sequence_rank() == 0 ? mesh.data_rank() : -1,
+                      .name = source_file,
+                      .check = {}};
+  const bool sharded = state.optimizer.is_sharded();
+  NumberedFile moments{.count = sharded ? world.size() : 1,
+                       .own = sharded || leads ? world.rank() : -1,
+                       .name = [&](int rank) { return optimizer_file(state.optimizer, rank); },
+                       .check = {}};
   on_all_ranks(world, [&] {
-    if (mesh.sequence_rank() == 0) {
-      const fs::path file = folder / source_file(mesh.data_rank());
+    if (source.own >= 0) {
+      const fs::path file = folder / source.name(source.own);
       write_source(file, context, state.source);
-      own_source = check_of(file);
+      source.check = check_of(file);
+    }
+    if (leads) write_model(folder, state.model);
+    if (moments.own >= 0) {
+      const fs::path file = folder / moments.name(moments.own);
+      write_optimizer(file, context, state.optimizer);
+      moments.check = check_of(file);
     }
     if (!leads) return;
-    write_model(folder, state.model);
-    write_optimizer(folder, context, state.optimizer);
     for (const auto& entry : fs::directory_iterator(folder)) {
-      const std::string name = entry.path().filename().string();
-      if (model::is_model_file(name) || name == kOptimizerFile) {
+      if (model::is_model_file(entry.path().filename().string())) {
         manifest.files.push_back(check_of(entry.path()));
       }
     }
   });
-  for (FileCheck& check : gather_checks(mesh, own_source)) manifest.files.push_back(check);
+  for (const NumberedFile& file : {moments, source}) {
+    for (FileCheck& check : gather_checks(world, file)) manifest.files.push_back(check);
+  }
   on_all_ranks(world, [&] {
     if (!leads) return;
     write_manifest(folder, manifest);
@@ -169,7 +190,7 @@ void load_training_checkpoint(const fs::path& run_folder, int64_t step, const di
     // Rank 0 reads every file for its checksum, so that a large one is not read by all for that.
     if (leads) manifest.verify(folder);
     model::load_parameters(folder, state.model);
-    read_optimizer(folder, context, state.optimizer);
+    read_optimizer(folder, manifest, context, state.optimizer);
     state.optimizer.set_steps_taken(manifest.optimizer_steps);
     const bool dealt = read_source(folder, manifest, mesh, context, state.source);
     state.batches.restore(manifest.data_position);

@@ -32,9 +32,9 @@ struct TrainingState {
   uint64_t configuration_hash = 0;  ///< 0: not known
 };
 
-/// Collective over the mesh: every data rank (sequence rank 0) writes its source, rank 0 the rest,
-/// then renames. Keeps the newest `keep`. If any rank fails, all throw the same error, nothing of
-/// the new checkpoint is left and the older ones stay.
+/// Collective over the mesh: every data rank (sequence rank 0) writes its source, every rank its
+/// shard of the moments, rank 0 the rest, then renames. Keeps the newest `keep`. If any rank fails,
+/// all throw the same error, nothing of the new checkpoint is left and the older ones stay.
 void save_training_checkpoint(const std::filesystem::path& run_folder, const dist::Mesh& mesh,
                               const TrainingState& state, int64_t keep);
 
@@ -47,10 +47,12 @@ std::optional<int64_t> newest_checkpoint(const std::filesystem::path& run_folder
 std::optional<int64_t> checkpoint_to_resume(const std::filesystem::path& run_folder,
                                             dist::Communicator& world, bool resume);
 
-/// Collective. Restores everything, bit for bit on the same mesh. On another number of data ranks
-/// the data continues exactly and the source's rows are dealt out anew (by global row where their
-/// number is the same, else from zero, with a warning); another configuration hash is a warning.
-/// Throws InputError naming file and tensor, on all ranks; `state` is then of no use.
+/// Collective. Restores everything, bit for bit on the same mesh. Moments are stored by their place
+/// in the flat buffer: whoever wrote them, in shards or whole, each rank takes what it holds now.
+/// On another number of data ranks the data continues exactly and the source's rows are dealt out
+/// anew (by global row where their number is the same, else from zero, with a warning); another
+/// configuration hash is a warning. Throws InputError naming file and tensor, on all ranks; `state`
+/// is then of no use.
 void load_training_checkpoint(const std::filesystem::path& run_folder, int64_t step,
                               const dist::Mesh& mesh, TrainingState& state);
 

@@ -24,4 +24,16 @@ double sum_of_squares(core::Context& context, const core::TensorView& x) {
                                    : cuda::sum_of_squares(context, x);
 }
 
+void block_sums_of_squares(core::Context& context, const BlockSums& args) {
+  core::check_rank("block_sums_of_squares x", args.x, 1);
+  core::check_contiguous(context, "block_sums_of_squares x", args.x, args.x.dtype(),
+                         args.x.shape());
+  CHECK_GE(args.block, 1);
+  CHECK(args.sums.device().is_cpu() && args.sums.is_contiguous());
+  CHECK(args.sums.dtype() == core::DType::kF64);
+  CHECK_EQ(args.sums.elements(), (args.x.elements() + args.block - 1) / args.block);
+  return context.device().is_cpu() ? cpu::block_sums_of_squares(context, args)
+                                   : cuda::block_sums_of_squares(context, args);
+}
+
 }  // namespace longhaul::kernels

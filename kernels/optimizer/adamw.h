@@ -1,4 +1,5 @@
-// AdamW (Loshchilov & Hutter 2019), decoupled decay, fused with gradient scaling (clipping) and bias correction:
+// AdamW (Loshchilov & Hutter 2019), decoupled decay, fused with gradient scaling (clipping) and
+// bias correction:
 //   g = gradient_scale · gradient;  m = β₁m + (1−β₁)g;  v = β₂v + (1−β₂)g²
 //   w ← w − rate·(m̂/(√v̂ + ε) + decay·w),  m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ)
 #pragma once
@@ -8,7 +9,8 @@
 
 namespace longhaul::kernels {
 
-/// Flat views of equal length: weight (master, state dtype) in and out, gradient, first and second moment.
+/// Flat views of equal length: weight (master, state dtype) in and out, gradient, first and second
+/// moment.
 struct AdamwStep {
   core::TensorView weight, gradient, first_moment, second_moment;
   double rate = 0, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, decay = 0, gradient_scale = 1;
@@ -16,16 +18,29 @@ struct AdamwStep {
 };
 void adamw_step(core::Context& context, const AdamwStep& args);
 
-/// Σ x² of a flat view in double, fixed order at any number of threads; not finite if any element is not.
+/// Σ x² of a flat view in double, fixed order at any number of threads; not finite if any element
+/// is not.
 double sum_of_squares(core::Context& context, const core::TensorView& x);
+
+/// sums[b] = Σ x² in double over elements [b·block, (b+1)·block) of a flat view (the last block may
+/// be shorter). Each sum depends on the elements of its block alone, so that parts of a buffer cut
+/// at blocks give the sums of the whole. sums [⌈elements / block⌉] F64 on the host.
+struct BlockSums {
+  core::TensorView x;
+  int64_t block = 1;
+  core::TensorView sums;
+};
+void block_sums_of_squares(core::Context& context, const BlockSums& args);
 
 namespace cpu {
 void adamw_step(core::Context& context, const AdamwStep& args);
 double sum_of_squares(core::Context& context, const core::TensorView& x);
+void block_sums_of_squares(core::Context& context, const BlockSums& args);
 }  // namespace cpu
 namespace cuda {
 void adamw_step(core::Context& context, const AdamwStep& args);
 double sum_of_squares(core::Context& context, const core::TensorView& x);
+void block_sums_of_squares(core::Context& context, const BlockSums& args);
 }  // namespace cuda
 
 }  // namespace longhaul::kernels

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -44,26 +45,34 @@ void adamw_step(core::Context& context, const AdamwStep& args) {
 }
 
 double sum_of_squares(core::Context& context, const core::TensorView& x) {
-  return core::dispatch_float("sum_of_squares", x.dtype(), [&]<class T>(T) {
-    constexpr int64_t kBlock = 32768;
-    const T* values = x.data<T>();
-    const int64_t elements = x.elements(), blocks = (elements + kBlock - 1) / kBlock;
-    std::vector<double> sums(static_cast<size_t>(blocks));
-    core::parallel_ranges(context, blocks, 1, [&](int64_t begin, int64_t end) {
+  constexpr int64_t kBlock = 32768;
+  std::vector<double> sums(static_cast<size_t>((x.elements() + kBlock - 1) / kBlock));
+  block_sums_of_squares(
+      context, {.x = x,
+                .block = kBlock,
+                .sums = {sums.data(), core::DType::kF64, {static_cast<int64_t>(sums.size())}}});
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+void block_sums_of_squares(core::Context& context, const BlockSums& args) {
+  core::dispatch_float("block_sums_of_squares", args.x.dtype(), [&]<class T>(T) {
+    const T* values = args.x.data<T>();
+    const int64_t elements = args.x.elements();
+    const int64_t at_once = std::max<int64_t>(1, 32768 / args.block);
+    core::parallel_ranges(context, args.sums.elements(), at_once, [&](int64_t begin, int64_t end) {
       for (int64_t block = begin; block < end; ++block) {
-        const int64_t last = std::min(elements, (block + 1) * kBlock);
+        const int64_t last = std::min(elements, (block + 1) * args.block);
         double sum = 0;
 #pragma omp simd reduction(+ : sum)
-        for (int64_t i = block * kBlock; i < last; ++i) {
+        for (int64_t i = block * args.block; i < last; ++i) {
           const double value = static_cast<double>(values[i]);
           sum += value * value;
         }
-        sums[static_cast<size_t>(block)] = sum;
+        args.sums.data<double>()[block] = sum;
       }
     });
-    double total = 0;
-    for (const double sum : sums) total += sum;
-    return total;
   });
 }
 

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -115,6 +116,21 @@ inline void reduce_scatter_gives_own_part(Communicator& group) {
       expect_values(own, expected, "part of " + std::to_string(count));
     }
   });
+}
+
+/// Bit for bit what all_reduce gives, into the buffer's own part, the other parts untouched.
+inline void reduce_scatter_in_place_has_the_bits_of_all_reduce(Communicator& group) {
+  for (int64_t count : {1L, 16L, 4097L, 20011L}) {
+    const int64_t begin = group.rank() * count, end = begin + count;
+    auto full = sensitive(group.rank(), count * group.size());
+    auto summed = full;
+    group.all_reduce_sum(view_of(summed));
+    auto expected = full;
+    std::copy(summed.begin() + begin, summed.begin() + end, expected.begin() + begin);
+    group.reduce_scatter_sum(view_of(full), view_of(full).slice(0, begin, end));
+    ASSERT_EQ(0, std::memcmp(full.data(), expected.data(), full.size() * sizeof(float)))
+        << count << " elements a rank";
+  }
 }
 
 inline void broadcast_from_every_root(Communicator& group) {
@@ -350,6 +366,8 @@ inline std::vector<RankCase> communicator_contract() {
           {"gather_keeps_rank_order", gather_keeps_rank_order},
           {"gather_in_place", gather_in_place},
           {"reduce_scatter_gives_own_part", reduce_scatter_gives_own_part},
+          {"reduce_scatter_in_place_has_the_bits_of_all_reduce",
+           reduce_scatter_in_place_has_the_bits_of_all_reduce},
           {"broadcast_from_every_root", broadcast_from_every_root},
           {"sums_have_one_fixed_order", sums_have_one_fixed_order},
           {"bf16_sums_round_once", bf16_sums_round_once},

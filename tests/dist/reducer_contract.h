@@ -1,4 +1,5 @@
-// The gradient reducer: whatever the order of announcements, the sum over ranks in rank order.
+// The gradient reducer: whatever the order of announcements, the sum over ranks in rank order,
+// whole or in shards; and the gathering of shards.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "dist/gradient_reducer.h"
+#include "dist/shard_gather.h"
 #include "kernels/core/random.h"
 #include "tests/dist/rank_values.h"
 #include "tests/support/rank_case.h"
@@ -90,9 +92,63 @@ inline void reduction_runs_before_finish(Communicator& group) {
   EXPECT_EQ(gradients, expected);
 }
 
+inline dist::ShardLayout shards(const Communicator& group, int64_t count, int64_t bucket) {
+  return dist::ShardLayout(
+      {.elements = count, .ranks = group.size(), .bucket = bucket, .block = 16});
+}
+
+inline void sharded_gradients_have_the_bits_of_whole_ones(Communicator& group) {
+  for (int64_t count : {0, 1, 40, 1000, 20011}) {
+    const auto expected = sum_over_ranks(group.size(), count);
+    for (int64_t bucket : {1, 300, 1 << 20}) {
+      const dist::ShardLayout layout = shards(group, count, bucket);
+      std::vector<float> gradients(static_cast<size_t>(count));
+      dist::GradientReducer reducer(group, view_of(gradients), layout);
+      for (const auto how : {Announcement::kBackwards, Announcement::kShuffled,
+                             Announcement::kNever, Announcement::kHalf}) {
+        const auto own = sensitive(group.rank(), count);
+        reducer.begin_step();
+        run_backward(reducer, gradients, own, how, group.rank());
+        reducer.finish();
+        for (const auto& each : layout.buckets()) {
+          const dist::Piece piece = layout.piece(each, group.rank());
+          for (int64_t i = piece.begin; i < piece.end; ++i) {
+            ASSERT_EQ(gradients[static_cast<size_t>(i)], expected[static_cast<size_t>(i)])
+                << "element " << i << " of " << count << ", buckets of " << bucket;
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Every rank knows its pieces only; afterwards all know all.
+inline void shards_are_gathered(Communicator& group) {
+  for (int64_t count : {0, 1, 40, 1000, 20011}) {
+    for (int64_t bucket : {1, 300, 1 << 20}) {
+      const dist::ShardLayout layout = shards(group, count, bucket);
+      std::vector<float> values(static_cast<size_t>(count), -1.0f);
+      dist::ShardGather gather(group, view_of(values), layout);
+      for (const auto& each : layout.buckets()) {
+        const dist::Piece piece = layout.piece(each, group.rank());
+        for (int64_t i = piece.begin; i < piece.end; ++i) {
+          values[static_cast<size_t>(i)] = static_cast<float>(i);
+        }
+        gather.start(each);
+      }
+      gather.finish();
+      expect_values(
+          values, [](int64_t i) { return i; }, "gathered in buckets of " + std::to_string(bucket));
+    }
+  }
+}
+
 inline std::vector<RankCase> reducer_contract() {
   return {{"gradients_are_summed_over_ranks", gradients_are_summed_over_ranks},
-          {"reduction_runs_before_finish", reduction_runs_before_finish}};
+          {"reduction_runs_before_finish", reduction_runs_before_finish},
+          {"sharded_gradients_have_the_bits_of_whole_ones",
+           sharded_gradients_have_the_bits_of_whole_ones},
+          {"shards_are_gathered", shards_are_gathered}};
 }
 
 }  // namespace longhaul::test

@@ -2,8 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include "tests/support/compare.h"
 #include "tests/support/random_tensor.h"
@@ -108,6 +111,35 @@ TEST(SumOfSquares, ShowsWhatIsNotFinite) {
   const Tensor large = Tensor::from<float>(context, {3e38f, 3e38f}, {2});
   EXPECT_NEAR(sum_of_squares(context, large) / 1.8e77, 1, 1e-6)
       << "squares overflow float, not double";
+}
+
+TEST(BlockSumsOfSquares, OfPartsCutAtBlocksAreThoseOfTheWhole) {
+  Context one({}, 1), three({}, 3);
+  for (const int64_t block : {16L, 64L, 32768L}) {
+    const int64_t elements = 5 * block + 7;
+    const Tensor x = testing::random_tensor(one, DType::kF32, {elements}, 5);
+    std::vector<double> whole(6), parts(6), threaded(6);
+    const auto sums = [](std::vector<double>& s, int64_t from, int64_t to) {
+      return core::TensorView(s.data(), core::DType::kF64, {6}).slice(0, from, to);
+    };
+    block_sums_of_squares(one, {.x = x, .block = block, .sums = sums(whole, 0, 6)});
+    block_sums_of_squares(three, {.x = x, .block = block, .sums = sums(threaded, 0, 6)});
+    for (const auto& [from, to] : {std::pair<int64_t, int64_t>{0, 2}, {2, 3}, {3, 6}}) {
+      block_sums_of_squares(one,
+                            {.x = x.view().slice(0, from * block, std::min(elements, to * block)),
+                             .block = block,
+                             .sums = sums(parts, from, to)});
+    }
+    EXPECT_EQ(parts, whole) << block;
+    EXPECT_EQ(threaded, whole) << block;
+    for (int64_t b = 0; b < 6; ++b) {
+      double expected = 0;
+      for (int64_t i = b * block; i < std::min(elements, (b + 1) * block); ++i) {
+        expected += double{x.data<float>()[i]} * double{x.data<float>()[i]};
+      }
+      EXPECT_NEAR(whole[static_cast<size_t>(b)], expected, 1e-12 * expected);
+    }
+  }
 }
 
 }  // namespace
