@@ -292,8 +292,8 @@ TEST(RunConfig, HashFollowsEveryFieldOfTheComputation) {
     ASSERT_NE(values_of(changed), before) << listed.path << " was not changed by the test";
     const std::string& path = listed.path;
     const bool outside = path == "run.folder" || path == "run.log_every" ||
-                         path == "parallel.time_limit_s" || path.rfind("checkpoint.", 0) == 0 ||
-                         path.rfind("evaluation.", 0) == 0;
+                         path == "parallel.time_limit_s" || path == "parallel.zero" ||
+                         path.rfind("checkpoint.", 0) == 0 || path.rfind("evaluation.", 0) == 0;
     EXPECT_EQ(computation_hash(changed) == computation_hash(base), outside) << path;
     if (path == "model.from") continue;  // takes the shape out of the comparison
     EXPECT_EQ(computation_differences(base, changed),
