@@ -27,9 +27,10 @@ class MemoryPool {
   int64_t bytes_in_use() const;
   int64_t peak_bytes() const;  ///< highest bytes_in_use since the last reset
   void reset_peak();
+  /// What an allocation of `bytes` counts for.
+  static int64_t size_class(int64_t bytes);
 
  private:
-  static int64_t size_class(int64_t bytes);
 
   Device device_;
   mutable std::mutex mutex_;

@@ -22,6 +22,9 @@ struct LossSum {
 LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args);
 
 namespace cpu {
+/// Rows whose logits are held at once: about 4 MiB, but enough rows that the products, which read
+/// all of weight for each block, are bound by arithmetic.
+int64_t cross_entropy_block_rows(int64_t rows, int64_t vocabulary, int64_t element_size);
 LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args);
 }  // namespace cpu
 namespace cuda {

@@ -12,13 +12,6 @@
 namespace longhaul::kernels::cpu {
 namespace {
 
-/// Rows whose logits are held at once: about 4 MiB, but enough rows that the products, which read
-/// all of weight for each block, are bound by arithmetic.
-int64_t block_rows(int64_t rows, int64_t vocabulary, int64_t element_size) {
-  const int64_t fitting = (int64_t{4} << 20) / (vocabulary * element_size);
-  return std::clamp<int64_t>(fitting, std::min<int64_t>(rows, 128), std::max<int64_t>(rows, 1));
-}
-
 void check_labels(const core::TensorView& labels, int64_t vocabulary) {
   const int32_t* label = labels.data<int32_t>();
   for (int64_t r = 0; r < labels.elements(); ++r) {
@@ -76,7 +69,7 @@ class CrossEntropy {
         losses_(static_cast<size_t>(rows_)) {}
 
   LossSum run() {
-    const int64_t step = block_rows(rows_, vocabulary_, sizeof(T));
+    const int64_t step = cross_entropy_block_rows(rows_, vocabulary_, sizeof(T));
     const core::Tensor logits(context_, core::kDTypeOf<T>, {step, vocabulary_});
     for (int64_t begin = 0; begin < rows_; begin += step) {
       block(begin, std::min(rows_, begin + step), logits.data<T>());
@@ -171,6 +164,11 @@ class CrossEntropy {
 };
 
 }  // namespace
+
+int64_t cross_entropy_block_rows(int64_t rows, int64_t vocabulary, int64_t element_size) {
+  const int64_t fitting = (int64_t{4} << 20) / (vocabulary * element_size);
+  return std::clamp<int64_t>(fitting, std::min<int64_t>(rows, 128), std::max<int64_t>(rows, 1));
+}
 
 LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args) {
   check_labels(args.labels, args.weight.extent(0));

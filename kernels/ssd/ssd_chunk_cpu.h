@@ -2,6 +2,7 @@
 // the tiles of one chunk.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -10,6 +11,7 @@
 #include "kernels/core/tensor.h"
 #include "kernels/core/vector_math.h"
 #include "kernels/ssd/ssd_tile_cpu.h"
+#include "kernels/workspace.h"
 
 namespace longhaul::kernels::cpu::ssd {
 
@@ -29,19 +31,30 @@ struct Geometry {
   }
 };
 template <class T>
-Geometry geometry_of(const core::TensorView& x, const core::TensorView& B, int64_t chunk) {
-  Geometry g{.batch = x.extent(0),
-             .length = x.extent(1),
-             .heads = x.extent(2),
-             .head_dim = x.extent(3),
-             .groups = B.extent(2),
-             .state = B.extent(3)};
-  g.chunk = chunk;
+Geometry geometry_of(const SsdExtents& extents) {
+  Geometry g{.batch = extents.batch,
+             .length = extents.length,
+             .heads = extents.heads,
+             .head_dim = extents.head_dim,
+             .groups = extents.groups,
+             .state = extents.state};
+  const int64_t chunk = g.chunk = extents.chunk;
   g.chunks = (g.length + chunk - 1) / chunk;
   g.Q = padded<T>(std::min(chunk, g.length));
   g.P = padded<T>(g.head_dim);
   g.N = padded<T>(g.state);
   return g;
+}
+
+template <class T>
+Geometry geometry_of(const core::TensorView& x, const core::TensorView& B, int64_t chunk) {
+  return geometry_of<T>(SsdExtents{.batch = x.extent(0),
+                                   .length = x.extent(1),
+                                   .heads = x.extent(2),
+                                   .head_dim = x.extent(3),
+                                   .groups = B.extent(2),
+                                   .state = B.extent(3),
+                                   .chunk = chunk});
 }
 
 /// Consecutive heads of one group. A block is computed by one thread and shares the products that
@@ -52,6 +65,17 @@ struct HeadBlock {
 /// The cut depends on the shape alone, so that sums over heads have one order for any number of
 /// threads.
 std::vector<HeadBlock> head_blocks(const Geometry& g);
+
+/// The scratch memory of as many blocks of heads as are computed at once, the largest of them.
+template <class Scratch>
+Workspace scratch_workspace(const Geometry& g, int threads, int64_t element_size) {
+  const std::vector<HeadBlock> blocks = head_blocks(g);
+  int64_t heads = 0;
+  for (const HeadBlock& block : blocks) heads = std::max(heads, block.last - block.first);
+  const int64_t at_once =
+      std::min<int64_t>(threads, g.batch * static_cast<int64_t>(blocks.size()));
+  return Workspace(static_cast<size_t>(at_once), Scratch::elements(g, heads) * element_size);
+}
 
 /// Null where the view is absent.
 template <class T>
@@ -76,14 +100,17 @@ template <class T, class Arrays>
 class Scratch : public Arrays {
  public:
   Scratch(core::Context& context, const Geometry& g, int64_t heads) {
-    int64_t total = 0;
-    Arrays::each(g, heads, [&](T*&, int64_t size) { total += round_up(size); });
-    memory_ = core::Tensor(context, core::kDTypeOf<T>, {total});
+    memory_ = core::Tensor(context, core::kDTypeOf<T>, {elements(g, heads)});
     T* next = memory_.data<T>();
     Arrays::each(g, heads, [&](T*& array, int64_t size) {
       array = next;
       next += round_up(size);
     });
+  }
+  static int64_t elements(const Geometry& g, int64_t heads) {
+    int64_t total = 0;
+    Arrays{}.each(g, heads, [&](T*&, int64_t size) { total += round_up(size); });
+    return total;
   }
 
  private:
