@@ -1,5 +1,5 @@
-// What ops take from the pool while they run, beside their arguments: one entry an allocation. Of the
-// CPU back end; a plan of memory replays them.
+// What ops take from the pool while they run, beside their arguments: one entry an allocation. Of
+// the CPU back end; a plan of memory replays them.
 #pragma once
 
 #include <cstdint>

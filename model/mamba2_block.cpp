@@ -68,17 +68,17 @@ Mamba2Block::Weight Mamba2Block::weight(const std::string& name) const {
   return {parameters_.value(*parameter), parameters_.gradient(*parameter)};
 }
 
-std::vector<StateSpec> Mamba2Block::state_specs() const {
-  const std::string suffix = "." + std::to_string(layer_);
+std::vector<StateSpec> mamba2_state_specs(const ModelConfig& config, int64_t layer) {
+  const std::string suffix = "." + std::to_string(layer);
   return {{.name = "ssm" + suffix,
-           .shape = {config_.heads, config_.head_dim, config_.state_dim},
+           .shape = {config.heads, config.head_dim, config.state_dim},
            .kind = StateKind::kRecurrent,
-           .layer = layer_,
-           .groups = config_.heads},
+           .layer = layer,
+           .groups = config.heads},
           {.name = "conv" + suffix,
-           .shape = {config_.conv_width - 1, config_.conv_channels()},
+           .shape = {config.conv_width - 1, config.conv_channels()},
            .kind = StateKind::kConv,
-           .layer = layer_,
+           .layer = layer,
            .groups = 1}};
 }
 

@@ -16,12 +16,17 @@ struct Mamba2Activations;
 
 /// States of a layer, in order: "ssm.{layer}" [heads, head_dim, state] and "conv.{layer}" [K−1,
 /// channels].
+std::vector<StateSpec> mamba2_state_specs(const ModelConfig& config, int64_t layer);
+
+/// mamba2_memory.h replays its allocations.
 class Mamba2Block final : public Block {
  public:
   /// `parameters` must outlive the block.
   Mamba2Block(const ModelConfig& config, int64_t layer, ParameterSet& parameters);
 
-  std::vector<StateSpec> state_specs() const override;
+  std::vector<StateSpec> state_specs() const override {
+    return mamba2_state_specs(config_, layer_);
+  }
   std::unique_ptr<BlockActivations> forward(core::Context& context,
                                             const BlockForward& args) override;
   void backward(core::Context& context, const BlockBackward& args, BlockActivations& kept) override;

@@ -14,6 +14,12 @@ int64_t aligned(int64_t element) { return (element + kAlignment - 1) / kAlignmen
 
 }  // namespace
 
+int64_t flat_elements(const std::vector<Parameter>& parameters) {
+  int64_t next = 0;
+  for (const Parameter& parameter : parameters) next = aligned(next + parameter.elements());
+  return next;
+}
+
 ParameterSet::ParameterSet(core::Context& context, core::DType dtype,
                            std::vector<Parameter> parameters)
     : parameters_(std::move(parameters)) {
@@ -24,6 +30,7 @@ ParameterSet::ParameterSet(core::Context& context, core::DType dtype,
     const bool is_new = index_.emplace(parameters_[i].name, i).second;
     CHECK(is_new) << "two parameters are called " << parameters_[i].name;
   }
+  CHECK_EQ(next, flat_elements(parameters_));
   values_ = core::Tensor::zeros(context, dtype, {next});
   gradients_ = core::Tensor::zeros(context, dtype, {next});
 }

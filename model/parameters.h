@@ -25,6 +25,9 @@ struct Parameter {
   int64_t end() const { return begin + elements(); }
 };
 
+/// Elements of the flat buffers: every parameter begins at a multiple of 16, and they end at one.
+int64_t flat_elements(const std::vector<Parameter>& parameters);
+
 /// Values are in the model's dtype (fp32, or fp64 for gradient checks). Order: embedding, blocks
 /// from first to last, final norm, untied head; backward completes gradients from the end to the
 /// start. Every parameter begins at a multiple of 16 elements and the flat buffers end at one; the

@@ -6,6 +6,10 @@
 
 namespace longhaul::trainer {
 
+int states_held(SourceKind kind) {
+  return kind == SourceKind::kStatePassing ? 2 : 1;  // what was passed, and what is handed out
+}
+
 std::unique_ptr<InitialStateSource> make_source(const InitialStateConfig& config,
                                                 const SourceSetup& setup) {
   switch (config.source) {

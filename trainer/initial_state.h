@@ -56,6 +56,8 @@ struct SourceSetup {
   int64_t batch = 1;
   uint64_t seed = 0;
 };
+/// States of a micro-batch that a source keeps memory for.
+int states_held(SourceKind kind);
 std::unique_ptr<InitialStateSource> make_source(const InitialStateConfig& config,
                                                 const SourceSetup& setup);
 
