@@ -7,7 +7,9 @@
 #include "kernels/core/error.h"
 #include "launch/command_options.h"
 #include "launch/run_rules.h"
+#include "launch/trainer_settings.h"
 #include "model/checkpoint/model_folder.h"
+#include "model/memory_plan.h"
 #include "model/parameter_list.h"
 
 namespace longhaul::launch {
@@ -29,29 +31,10 @@ std::string size_text(int64_t bytes) {
   return text.data();
 }
 
-/// Elements of what forward keeps for backward of one block and token: its input and norm, the
-/// projection and the convolution's output, output of the recurrence and of the gate, MLP.
-int64_t kept_per_token(const model::ModelConfig& shape) {
-  return 2 * shape.width + shape.in_projection() + shape.conv_channels() + 2 * shape.inner() +
-         (shape.mlp_width > 0 ? 2 * shape.width + 3 * shape.mlp_width : 0);
-}
-
-int64_t ssm_elements(const model::ModelConfig& shape) { return shape.inner() * shape.state_dim; }
-int64_t halo_elements(const model::ModelConfig& shape) {
-  return (shape.conv_width - 1) * shape.conv_channels();
-}
-
-int64_t activation_elements(const RunConfig& config, const model::ModelConfig& shape,
-                            int64_t rows) {
-  const auto& batch = config.data.batch;
-  const int64_t length =
-      (batch.length / batch.segments + config.parallel.sequence - 1) / config.parallel.sequence;
-  const int64_t chunks = (length + shape.chunk - 1) / shape.chunk;
-  const int64_t block = rows * (length * kept_per_token(shape) + chunks * ssm_elements(shape));
-  const int64_t stream = rows * length * shape.width;
-  // Backward works on one block at a time, with about as much again as that block keeps.
-  return batch.recompute ? shape.layers * stream + 3 * block
-                         : shape.layers * block + 2 * block + 2 * stream;
+std::string line(const char* name, const std::string& text) {
+  std::string padded(name);
+  padded.resize(15, ' ');
+  return padded + text + "\n";
 }
 
 }  // namespace
@@ -76,10 +59,11 @@ RunConfig resolve(const RunConfig& config, int64_t ranks, int64_t data_vocabular
   return resolved;
 }
 
-RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64_t ranks) {
+RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64_t ranks,
+                 int threads) {
   const auto& batch = config.data.batch;
   const int64_t sequence = config.parallel.sequence;
-  const int64_t element = core::size_of(element_type(config.run.dtype));
+  const core::DType dtype = element_type(config.run.dtype);
   RunPlan plan;
   plan.mesh = {.data = static_cast<int>(config.parallel.data),
                .sequence = static_cast<int>(sequence)};
@@ -88,15 +72,21 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
     plan.parameters += parameter.shape.elements();
   }
   plan.tokens = config.schedule.steps * batch.sequences * batch.length;
-  const int64_t state = ssm_elements(shape) + halo_elements(shape);
-  plan.state_bytes = shape.layers * state * element;
-  plan.weight_bytes = 4 * plan.parameters * element;
-  plan.activation_bytes = activation_elements(config, shape, plan.rows) * element;
-  const auto source = config.initial_state.source;
-  const bool keeps =
-      source == trainer::SourceKind::kStatePassing || source == trainer::SourceKind::kTbtt;
-  plan.source_bytes = (keeps ? batch.accumulation : 1) * plan.rows * plan.state_bytes;
-  plan.gradient_traffic = 2 * plan.parameters * element * (ranks - 1) / ranks;
+  for (const auto& spec : model::state_specs_of(shape)) {
+    plan.state_bytes += spec.shape.elements() * core::size_of(core::state_dtype(dtype));
+  }
+
+  trainer::TrainerConfig settings = trainer_config(config);
+  const trainer::MemoryQuestion question{
+      .model = shape, .dtype = dtype, .trainer = settings, .mesh = plan.mesh, .threads = threads};
+  plan.memory = trainer::plan_memory(question);
+  settings.batch.recompute = !settings.batch.recompute;
+  plan.other_peak = trainer::plan_memory(question).peak;
+
+  const int64_t one_way = plan.parameters * core::size_of(dtype) * (ranks - 1) / ranks;
+  const bool shards = config.parallel.zero == 1;
+  plan.gradient_traffic = shards ? one_way : 2 * one_way;
+  plan.parameter_traffic = shards ? one_way : 0;
   if (sequence > 1) {
     const int directions = config.parallel.gradient == GradientMode::kFull ? 2 : 1;
     plan.exchange_traffic =
@@ -107,6 +97,9 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
 
 std::string describe(const RunPlan& plan, const RunConfig& config) {
   const auto& batch = config.data.batch;
+  const auto& memory = plan.memory;
+  const int64_t named =
+      memory.parameters + memory.gradients + memory.optimizer + memory.states + memory.activations;
   std::ostringstream out;
   out << "mesh           " << plan.mesh.data << " data × " << plan.mesh.sequence
       << " sequence ranks\n"
@@ -115,13 +108,22 @@ std::string describe(const RunPlan& plan, const RunConfig& config) {
       << "run            " << config.schedule.steps << " steps, " << plan.tokens << " tokens\n"
       << "parameters     " << plan.parameters << "\n"
       << "state          " << size_text(plan.state_bytes) << " a sequence\n"
-      << "memory a rank  about "
-      << size_text(plan.weight_bytes + plan.activation_bytes + plan.source_bytes) << " (weights "
-      << size_text(plan.weight_bytes) << ", activations " << size_text(plan.activation_bytes)
-      << ", initial states " << size_text(plan.source_bytes) << ")\n"
-      << "sent a step    gradients " << size_text(plan.gradient_traffic) << ", states "
-      << size_text(plan.exchange_traffic) << " by each rank (to each other rank of its group "
-      << "with all_gather)\n";
+      << line("memory a rank",
+              message(size_text(memory.peak), " at the highest; ", size_text(plan.other_peak),
+                      batch.recompute ? " without" : " with", " data.recompute"))
+      << line("  parameters", message(size_text(memory.parameters), ", as much for gradients"))
+      << line("  optimizer", size_text(memory.optimizer) +
+                                 (config.parallel.zero == 1 ? ", this rank's share" : ""))
+      << line("  states", size_text(memory.states))
+      << line("  activations", size_text(memory.activations) + " kept from forward to backward")
+      << line("  at work",
+              message(size_text(memory.peak - named), ", among it logits ", size_text(memory.loss),
+                      ", an exchange of states ", size_text(memory.exchange)))
+      << line("  beside it", message("up to ", size_text(memory.buckets_under_way),
+                                     " for buckets of gradients under way"))
+      << "sent a step    gradients " << size_text(plan.gradient_traffic) << ", parameters "
+      << size_text(plan.parameter_traffic) << ", states " << size_text(plan.exchange_traffic)
+      << " by each rank (states to each other rank of its group with all_gather)\n";
   return out.str();
 }
 

@@ -6,6 +6,7 @@
 
 #include "dist/mesh.h"
 #include "launch/run_config.h"
+#include "trainer/memory_plan.h"
 
 namespace longhaul::launch {
 
@@ -13,14 +14,14 @@ struct RunPlan {
   dist::MeshShape mesh;
   int64_t rows = 0;  ///< sequences of a micro-step on a rank
   int64_t parameters = 0;
-  int64_t tokens = 0;       ///< of the whole run, over all ranks
-  int64_t state_bytes = 0;  ///< recurrent state of one sequence, all layers
-  // Per rank:
-  int64_t weight_bytes = 0;      ///< parameters, gradients, two moments
-  int64_t activation_bytes = 0;  ///< about
-  int64_t source_bytes = 0;      ///< buffer of final states
-  int64_t gradient_traffic = 0;  ///< sent a step: ring all-reduce
-  int64_t exchange_traffic = 0;  ///< sent a step: states and conv halos of a sequence group
+  int64_t tokens = 0;          ///< of the whole run, over all ranks
+  int64_t state_bytes = 0;     ///< recurrent state of one sequence, all layers
+  trainer::MemoryPlan memory;  ///< of the rank that needs most
+  int64_t other_peak = 0;      ///< as memory.peak, were data.recompute the other way
+  // Sent in a step by each rank:
+  int64_t gradient_traffic = 0;   ///< sums of gradients; under ZeRO-1 their scattering
+  int64_t parameter_traffic = 0;  ///< ZeRO-1: gathering of what was updated
+  int64_t exchange_traffic = 0;   ///< states and conv halos of a sequence group
 };
 
 /// The configuration with everything filled in that depends on files and ranks: data ranks, the
@@ -29,8 +30,9 @@ struct RunPlan {
 RunConfig resolve(const RunConfig& config, int64_t ranks, int64_t data_vocabulary,
                   model::ModelConfig& shape);
 
-/// `config` resolved.
-RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64_t ranks);
+/// `config` resolved; `threads` of a rank.
+RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64_t ranks,
+                 int threads);
 std::string describe(const RunPlan& plan, const RunConfig& config);
 
 }  // namespace longhaul::launch

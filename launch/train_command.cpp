@@ -45,7 +45,8 @@ class TrainCommand : public Command {
     const RunData data(config);
     model::ModelConfig shape;
     const RunConfig resolved = resolve(config, ranks, data.vocabulary(), shape);
-    const RunPlan plan = plan_run(resolved, shape, ranks);
+    const RunPlan plan =
+        plan_run(resolved, shape, ranks, choose_threads(resolved.parallel.threads, session));
     if (dry_run_) {
       if (session.is_first()) {
         std::cout << to_yaml(resolved) << "\n"

@@ -16,6 +16,7 @@
 #include "launch/run_data.h"
 #include "launch/run_folder.h"
 #include "launch/run_lock.h"
+#include "launch/trainer_settings.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/init.h"
 #include "trainer/trainer.h"
@@ -26,25 +27,6 @@ namespace longhaul::launch {
 namespace {
 
 namespace fs = std::filesystem;
-
-trainer::TrainerConfig trainer_config(const RunConfig& config, double peak_flops) {
-  trainer::TrainerConfig parts;
-  parts.initial_state = config.initial_state;
-  parts.optimizer = config.optimizer;
-  parts.schedule = config.schedule;
-  parts.batch = config.data.batch;
-  parts.checkpoint = config.checkpoint;
-  parts.exchange = config.parallel.exchange;
-  parts.full_gradient = config.parallel.gradient == GradientMode::kFull;
-  parts.bucket_bytes = static_cast<int64_t>(config.parallel.bucket_mib * (1 << 20));
-  parts.shard_optimizer = config.parallel.zero == 1;
-  parts.seed = static_cast<uint64_t>(config.run.seed);
-  parts.log_every = config.run.log_every;
-  parts.evaluate_every = config.evaluation.every;
-  parts.peak_flops = peak_flops;
-  parts.configuration_hash = computation_hash(config);
-  return parts;
-}
 
 std::unique_ptr<model::LanguageModel> make_model(core::Context& context, const TrainingRun& run,
                                                  bool continued) {
@@ -120,9 +102,9 @@ int run_training(RankSession& session, const TrainingRun& run, bool resume) {
   if (config.evaluation.every > 0) {
     parts.evaluate = [&](int64_t) { return numbers_of(data.evaluate(mesh, *model)); };
   }
-  const double peak = measure_peak_flops(context, model->dtype());
-  if (trainer::train(trainer_config(config, peak), parts, resume_from) ==
-      trainer::Ending::kInterrupted) {
+  trainer::TrainerConfig settings = trainer_config(config);
+  settings.peak_flops = measure_peak_flops(context, model->dtype());
+  if (trainer::train(settings, parts, resume_from) == trainer::Ending::kInterrupted) {
     if (session.is_first()) {
       std::cout << "interrupted: saved in " << folder.string() << ", continue with --resume"
                 << std::endl;

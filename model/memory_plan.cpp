@@ -64,10 +64,9 @@ StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, Memo
   }
   for (int64_t layer = config.layers; layer-- > 0;) {
     // backward_of_block
-    MemoryTally::Block output;
     auto& own = kept[static_cast<size_t>(layer)];
     if (extents.recompute) {
-      output = residual();
+      const MemoryTally::Block output = residual();
       own = block.forward(true, false);
     }
     block.backward(own);

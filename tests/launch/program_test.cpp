@@ -65,7 +65,15 @@ TEST_F(Program, DryRunTrainsNothing) {
   EXPECT_THAT(result.out, HasSubstr("vocabulary: 16"));
   EXPECT_THAT(result.out, HasSubstr("2 data × 1 sequence ranks"));
   EXPECT_THAT(result.out, HasSubstr("3 steps, 192 tokens"));
+  for (const char* part :
+       {"memory a rank", "  parameters", "  optimizer", "  states", "  activations", "logits",
+        "exchange of states", "sent a step", "with data.recompute"}) {
+    EXPECT_THAT(result.out, HasSubstr(part));
+  }
   EXPECT_FALSE(fs::exists(folder_ / "run"));
+  const Result sharded = run("train run.yaml --dry-run --ranks 2 parallel.zero=1");
+  EXPECT_THAT(sharded.out, HasSubstr("this rank's share"));
+  EXPECT_THAT(sharded.out, HasSubstr("zero: 1"));
   expect_refused("train run.yaml --dry-run --ranks 3", "data.sequences");
 }
 

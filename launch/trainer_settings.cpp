@@ -1,0 +1,23 @@
+#include "launch/trainer_settings.h"
+
+namespace longhaul::launch {
+
+trainer::TrainerConfig trainer_config(const RunConfig& config) {
+  trainer::TrainerConfig parts;
+  parts.initial_state = config.initial_state;
+  parts.optimizer = config.optimizer;
+  parts.schedule = config.schedule;
+  parts.batch = config.data.batch;
+  parts.checkpoint = config.checkpoint;
+  parts.exchange = config.parallel.exchange;
+  parts.full_gradient = config.parallel.gradient == GradientMode::kFull;
+  parts.bucket_bytes = static_cast<int64_t>(config.parallel.bucket_mib * (1 << 20));
+  parts.shard_optimizer = config.parallel.zero == 1;
+  parts.seed = static_cast<uint64_t>(config.run.seed);
+  parts.log_every = config.run.log_every;
+  parts.evaluate_every = config.evaluation.every;
+  parts.configuration_hash = computation_hash(config);
+  return parts;
+}
+
+}  // namespace longhaul::launch
