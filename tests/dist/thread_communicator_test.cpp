@@ -34,6 +34,10 @@ INSTANTIATE_TEST_SUITE_P(Contract, Threads,
                          ::testing::Combine(::testing::ValuesIn(communicator_contract()),
                                             ::testing::Values(1, 2, 3, 4, 8)),
                          name_of_case);
+INSTANTIATE_TEST_SUITE_P(FixedOrder, Threads,
+                         ::testing::Combine(::testing::ValuesIn(fixed_order_contract()),
+                                            ::testing::Values(1, 2, 3, 4, 8)),
+                         name_of_case);
 INSTANTIATE_TEST_SUITE_P(Exchange, Threads,
                          ::testing::Combine(::testing::ValuesIn(exchange_contract()),
                                             ::testing::Values(1, 2, 3, 4, 5, 9)),
