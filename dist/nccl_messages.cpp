@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 #include <nccl.h>
 
+#include <set>
 #include <utility>
 
 #include "kernels/core/error.h"
@@ -32,6 +33,14 @@ NcclMessages::NcclMessages(NcclEngine& engine, Communicator& host)
 
 NcclMessages::~NcclMessages() {
   engine_.remove_poller(poller_);
+  if (engine_.failed() && !(sends_.empty() && receives_.empty())) {
+    // Notes under way will never come, and destroying them would wait for them: with all that they
+    // point to they are left to the end of the process, which is near.
+    new std::list<Message>(std::move(sends_));
+    new std::list<Message>(std::move(receives_));
+    static_cast<void>(ready_notes_.release());
+    static_cast<void>(go_notes_.release());
+  }
   for (auto* lanes : {&outgoing_, &incoming_}) {
     for (auto& [peer, lane] : *lanes) {
       if (lane.channel != nullptr) engine_.remove_channel(*lane.channel);
@@ -61,12 +70,12 @@ NcclOperation& NcclMessages::start_send(const core::TensorView& view, int peer, 
   Message& message = line.emplace_back();
   message.operation = &operation;
   message.peer = peer;
+  message.tag = tag;
   message.memory = view;
   if (peer == rank_) {
     pair_with_self(tag);
     return operation;
   }
-  message.go.number = tag;  // until it has a number: the tag of its notes
   message.ready_note = ready_notes_->start_receive(word(message.ready), peer, tag);
   return operation;
 }
@@ -77,6 +86,7 @@ NcclOperation& NcclMessages::start_receive(const core::TensorView& view, int pee
   Message& message = line.emplace_back();
   message.operation = &operation;
   message.peer = peer;
+  message.tag = tag;
   message.memory = view;
   if (peer == rank_) {
     pair_with_self(tag);
@@ -103,8 +113,13 @@ void NcclMessages::pair_with_self(int tag) {
 }
 
 void NcclMessages::advance() {
+  // Of one tag to one rank the first goes first, even if the second's note is seen earlier.
+  std::set<std::pair<int, int>> held_up;
   for (auto each = sends_.begin(); each != sends_.end();) {
-    each = advance_send(*each) ? sends_.erase(each) : std::next(each);
+    const std::pair<int, int> line{each->peer, each->tag};
+    const bool is_over = !held_up.contains(line) && advance_send(*each);
+    if (!is_over && !each->is_pushed) held_up.insert(line);
+    each = is_over ? sends_.erase(each) : std::next(each);
   }
   for (auto each = receives_.begin(); each != receives_.end();) {
     each = advance_receive(*each) ? receives_.erase(each) : std::next(each);
@@ -120,11 +135,10 @@ bool NcclMessages::advance_send(Message& message) {
     lane.id = new_nccl_id();
     lane.channel = &engine_.add_channel(2, kSender, lane.id);
   }
-  const int tag = static_cast<int>(message.go.number);
   message.go.number = lane.next++;
   message.go.bytes = message.memory.bytes();
   message.go.id = lane.id;
-  message.go_note = go_notes_->start_send(words_of(message.go), message.peer, tag);
+  message.go_note = go_notes_->start_send(words_of(message.go), message.peer, message.tag);
   engine_.push(*lane.channel, *message.operation);
   message.is_pushed = true;
   return message.go_note->test();

@@ -33,7 +33,7 @@ class NcclMessages {
   };
   struct Message {
     NcclOperation* operation = nullptr;
-    int peer = 0;
+    int peer = 0, tag = 0;
     core::TensorView memory;
     int32_t ready = 1;
     Go go;
