@@ -57,7 +57,13 @@ core::Device choose_device(DeviceChoice choice, const RankSession& session) {
         core::message("device: cuda cannot be used: ", core::cuda_unavailable_reason(),
                       "; expected cpu or auto"));
   }
-  if (choice == DeviceChoice::kCpu || !core::cuda_available()) return {};
+  const bool can_share = session.size() == 1 || dist::nccl_available();
+  if (choice == DeviceChoice::kCuda && !can_share) {
+    throw core::InputError(core::message("device: cuda cannot be used by ", session.size(),
+                                         " ranks: ", dist::nccl_unavailable_reason(),
+                                         "; expected cpu or auto, or one rank"));
+  }
+  if (choice == DeviceChoice::kCpu || !core::cuda_available() || !can_share) return {};
   return {.kind = core::DeviceKind::kCuda, .index = session.local_rank()};
 }
 

@@ -70,8 +70,9 @@ class EvalCommand : public Command {
   bool uses_ranks() const override { return true; }
 
   int run(RankSession& session) override {
-    const dist::Mesh mesh = make_mesh(session, sequence_ranks_);
     core::Context context = make_context(compute_, session);
+    DeviceWorld world(session, context, dist::MpiSession::Options{}.time_limit_s);
+    const dist::Mesh mesh = make_mesh(world.get(), sequence_ranks_);
     const auto run = run_.empty() ? run_of_model(model_) : read_run_config(run_);
     if (recall_->parsed()) choose_task(run);
     if (training_length_ == 0 && run) training_length_ = run->data.batch.length;

@@ -159,8 +159,9 @@ class ForwardCommand : public Command {
                                ranks,
                                ranks == 1 ? " rank started (use mpirun)" : " ranks started"));
     }
-    const dist::Mesh mesh = make_mesh(session, ranks);
     core::Context context = make_context(compute_, session);
+    DeviceWorld world(session, context, dist::MpiSession::Options{}.time_limit_s);
+    const dist::Mesh mesh = make_mesh(world.get(), ranks);
     const auto model = model::load_model(context, model_, compute_.element_type());
     const TokenMatrix matrix = read_tokens(tokens_, model->config().vocabulary);
     const int64_t length = matrix.length - (grad_ ? 1 : 0);

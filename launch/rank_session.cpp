@@ -10,7 +10,9 @@
 #include <thread>
 
 #include "dist/thread_communicator.h"
+#include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
+#include "launch/command.h"
 
 namespace longhaul::launch {
 
@@ -20,6 +22,7 @@ RankSession::RankSession(int* argc, char*** argv) {
   } else {
     solo_ = dist::solo_communicator();
   }
+  size_ = world().size();
 }
 
 void RankSession::set_time_limit(double seconds) {
@@ -46,15 +49,32 @@ void RankSession::fail(int exit_code, const std::string& text) {
   std::exit(exit_code);
 }
 
-dist::Mesh make_mesh(RankSession& session, int64_t sequence_ranks) {
-  const int ranks = session.world().size();
+DeviceWorld::DeviceWorld(RankSession& session, core::Context& context, double time_limit_s)
+    : session_(session) {
+  if (context.device().is_cpu() || session.size() == 1) return;
+  nccl_.emplace(session.world(),
+                dist::NcclOptions{.device = context.device(),
+                                  .compute_stream = core::cuda_stream(context),
+                                  .time_limit_s = time_limit_s,
+                                  .end_job = [&session](const std::string& message) {
+                                    session.fail(kFailed, message);
+                                  }});
+}
+
+void DeviceWorld::set_activity(const std::string& activity) {
+  session_.set_activity(activity);
+  if (nccl_) nccl_->set_activity(activity);
+}
+
+dist::Mesh make_mesh(dist::Communicator& world, int64_t sequence_ranks) {
+  const int ranks = world.size();
   if (sequence_ranks > ranks || ranks % sequence_ranks != 0) {
     throw core::InputError(core::message("--sequence-ranks: found ", sequence_ranks,
                                          ", expected a divisor of the ", ranks,
                                          ranks == 1 ? " rank started" : " ranks started"));
   }
   const int sequence = static_cast<int>(sequence_ranks);
-  return dist::Mesh(session.world(), {.data = ranks / sequence, .sequence = sequence});
+  return dist::Mesh(world, {.data = ranks / sequence, .sequence = sequence});
 }
 
 class LogSession::Sink : public google::LogSink {

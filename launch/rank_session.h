@@ -8,6 +8,8 @@
 #include "dist/communicator.h"
 #include "dist/mesh.h"
 #include "dist/mpi_communicator.h"
+#include "dist/nccl_communicator.h"
+#include "kernels/core/context.h"
 
 namespace longhaul::launch {
 
@@ -17,6 +19,7 @@ class RankSession {
 
   dist::Communicator& world() { return mpi_ ? mpi_->world() : *solo_; }
   bool is_first() { return world().rank() == 0; }
+  int size() const { return size_; }
   int local_rank() const { return mpi_ ? mpi_->local_rank() : 0; }
   int local_size() const { return mpi_ ? mpi_->local_size() : 1; }
   void set_time_limit(double seconds);
@@ -29,10 +32,24 @@ class RankSession {
  private:
   std::optional<dist::MpiSession> mpi_;
   std::unique_ptr<dist::Communicator> solo_;
+  int size_ = 1;
+};
+
+/// All ranks as the memory of this rank's device reaches them: through NCCL where it is a GPU's and
+/// there are others, else as the session does. Goes before the context and the session.
+class DeviceWorld {
+ public:
+  DeviceWorld(RankSession& session, core::Context& context, double time_limit_s);
+  dist::Communicator& get() { return nccl_ ? nccl_->world() : session_.world(); }
+  void set_activity(const std::string& activity);
+
+ private:
+  RankSession& session_;
+  std::optional<dist::NcclSession> nccl_;
 };
 
 /// All ranks as data × sequence; InputError where `sequence_ranks` does not divide them.
-dist::Mesh make_mesh(RankSession& session, int64_t sequence_ranks);
+dist::Mesh make_mesh(dist::Communicator& world, int64_t sequence_ranks);
 
 /// glog's warnings and errors to stderr as "longhaul: rank R: …", nothing below, no files.
 class LogSession {

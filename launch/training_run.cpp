@@ -71,9 +71,10 @@ int run_training(RankSession& session, const TrainingRun& run, bool resume) {
   const fs::path folder = config.run.folder;
   session.set_time_limit(config.parallel.time_limit_s);
   session.set_activity("start");
-  const dist::Mesh mesh(session.world(), run.plan.mesh);
   core::Context context(choose_device(config.run.device, session),
                         choose_threads(config.parallel.threads, session));
+  DeviceWorld world(session, context, config.parallel.time_limit_s);
+  const dist::Mesh mesh(world.get(), run.plan.mesh);
   const RunData data(config);
   if (session.is_first()) open_run_folder(folder);
   session.world().barrier();
@@ -98,7 +99,7 @@ int run_training(RankSession& session, const TrainingRun& run, bool resume) {
       .run_folder = folder,
       .evaluate = nullptr,
       .interrupted = [] { return interrupted(); },
-      .activity = [&session](const std::string& what) { session.set_activity(what); }};
+      .activity = [&world](const std::string& what) { world.set_activity(what); }};
   if (config.evaluation.every > 0) {
     parts.evaluate = [&](int64_t) { return numbers_of(data.evaluate(mesh, *model)); };
   }
