@@ -8,12 +8,12 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <functional>
 #include <string>
 #include <tuple>
 
 #include "dist/thread_communicator.h"
-#include "kernels/core/context.h"
 #include "kernels/core/error.h"
 #include "tests/dist/communicator_contract.h"
 #include "tests/dist/exchange_contract.h"
@@ -48,7 +48,6 @@ struct Rank {
   }
   void synchronize() { runtime->synchronize(stream.get()); }
 
-  core::Context context{{}, 1};
   std::unique_ptr<dist::DeviceRuntime> runtime = fake_device_runtime();
   std::unique_ptr<FakeStream> stream = std::make_unique<FakeStream>();
   NcclSession session;
@@ -63,7 +62,9 @@ TEST_P(Nccl, run) {
       ranks,
       [&](Communicator& bootstrap) {
         Rank rank(bootstrap, {.time_limit_s = 20});
-        StagingDevice device{*rank.runtime, rank.stream.get(), rank.context, kDevice};
+        StagingDevice device{*rank.runtime, rank.stream.get(), kDevice,
+                             [](int64_t bytes) { return std::malloc(static_cast<size_t>(bytes)); },
+                             std::free};
         body(*staging_communicator(device, rank.session.world()));
       },
       20);
@@ -124,6 +125,38 @@ TEST(NcclCommunicator, WaitsForTheDataAndLetsTheHostGoOn) {
     rank.synchronize();
     EXPECT_EQ(after, 4.0f) << "the compute stream did not wait for the sum";
     EXPECT_TRUE(pending->test());
+  });
+}
+
+/// What ZeRO-1 does between the ranks, in place on device memory.
+TEST(NcclCommunicator, ScattersGradientsAndGathersParametersInPlace) {
+  constexpr int64_t kElements = 1000;
+  run_thread_ranks(3, [](Communicator& bootstrap) {
+    Rank rank(bootstrap);
+    Communicator& world = rank.session.world();
+    const dist::ShardLayout layout({.elements = kElements, .ranks = 3, .bucket = 96, .block = 16});
+    std::vector<float> gradients(kElements), values(kElements, -1.0f);
+    for (size_t i = 0; i < gradients.size(); ++i) {
+      gradients[i] = static_cast<float>(i) * static_cast<float>(world.rank() + 1);
+    }
+    dist::GradientReducer reducer(world, rank.on_device(gradients), layout);
+    reducer.ready(500, kElements);
+    reducer.ready(0, 500);
+    reducer.finish();
+    dist::ShardGather gather(world, rank.on_device(values), layout);
+    for (const auto& bucket : layout.buckets()) {
+      const dist::Piece piece = layout.piece(bucket, world.rank());
+      rank.stream->push([&values, &gradients, piece] {
+        for (int64_t i = piece.begin; i < piece.end; ++i) {
+          values[static_cast<size_t>(i)] = gradients[static_cast<size_t>(i)];
+        }
+      });
+      gather.start(bucket);
+    }
+    gather.finish();
+    rank.synchronize();
+    expect_values(
+        values, [](int64_t i) { return 6 * i; }, "sums over three ranks");
   });
 }
 

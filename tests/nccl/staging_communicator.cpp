@@ -1,10 +1,9 @@
 #include "tests/nccl/staging_communicator.h"
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 #include <vector>
-
-#include "kernels/core/context.h"
 
 namespace longhaul::test {
 
@@ -18,12 +17,12 @@ using dist::Pending;
 class Staged {
  public:
   Staged(StagingDevice& device, const TensorView& host)
-      : device_(device), host_(host), memory_(device.context, host.dtype(), {host.elements()}) {}
-  TensorView view() const {
-    return {memory_.view().raw(), host_.dtype(), host_.shape(), device_.device};
-  }
-  void to_device() const { copy(view().raw(), host_.raw()); }
-  void to_host() const { copy(host_.raw(), view().raw()); }
+      : device_(device),
+        host_(host),
+        memory_(device.allocate(std::max<int64_t>(1, host.bytes())), device.release) {}
+  TensorView view() const { return {memory_.get(), host_.dtype(), host_.shape(), device_.device}; }
+  void to_device() const { copy(memory_.get(), host_.raw()); }
+  void to_host() const { copy(host_.raw(), memory_.get()); }
 
  private:
   void copy(void* to, const void* from) const {
@@ -33,7 +32,7 @@ class Staged {
   }
   StagingDevice& device_;
   TensorView host_;
-  core::Tensor memory_;
+  std::unique_ptr<void, std::function<void(void*)>> memory_;
 };
 
 class StagedPending final : public Pending {

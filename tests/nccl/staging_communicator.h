@@ -2,6 +2,7 @@
 // is copied to the device before an operation and back after it.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "dist/communicator.h"
@@ -12,8 +13,9 @@ namespace longhaul::test {
 struct StagingDevice {
   dist::DeviceRuntime& runtime;
   dist::DeviceRuntime::Stream compute_stream;
-  core::Context& context;  ///< its pool gives the device's memory
   core::Device device;
+  std::function<void*(int64_t bytes)> allocate;
+  std::function<void(void*)> release;
 };
 
 /// `inner` on device memory; outlives what this returns.
