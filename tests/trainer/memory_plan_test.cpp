@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -145,7 +146,7 @@ int64_t measured_peak(const Case& c) {
            .evaluate = nullptr,
            .interrupted = nullptr,
            .activity = nullptr},
-          false);
+          std::nullopt);
     const std::lock_guard lock(mutex);
     most = std::max(most, context.pool().peak_bytes());
   });
