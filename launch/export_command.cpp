@@ -190,7 +190,7 @@ class ExportCommand : public Command {
   }
 
   model::GgufTensorType gguf_type(const model::StoredModel& stored) const {
-    if (dtype_ == "q8_0") return model::GgufTensorType::kQ8_0;
+    if (dtype_ == "q8_0") return model::GgufTensorType::kQ8;
     switch (chosen_type(dtype_).value_or(stored.tensors.front().type)) {
       case model::StoredType::kF16:
         return model::GgufTensorType::kF16;

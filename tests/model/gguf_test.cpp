@@ -259,7 +259,7 @@ TEST_F(GgufModel, RoundTripsBitExactInF32ButForALog) {
 }
 
 TEST_F(GgufModel, MatricesTakeTheTypeTheRestIsF32) {
-  for (const auto type : {GgufTensorType::kF16, GgufTensorType::kBF16, GgufTensorType::kQ8_0}) {
+  for (const auto type : {GgufTensorType::kF16, GgufTensorType::kBF16, GgufTensorType::kQ8}) {
     GgufOptions options;
     options.type = type;
     write(options);
@@ -272,7 +272,7 @@ TEST_F(GgufModel, MatricesTakeTheTypeTheRestIsF32) {
     }
     const StoredModel read = open_stored_model(path());
     write_gguf_model(read.config, read.tensors, scratch_ / "again.gguf", options);
-    if (type != GgufTensorType::kQ8_0) {
+    if (type != GgufTensorType::kQ8) {
       EXPECT_EQ(content_of(scratch_ / "again.gguf"), content_of(path()));
     }
   }
@@ -302,7 +302,7 @@ TEST_F(GgufModel, WhatLlamaCppHasNotIsRefusedTogether) {
                                HasSubstr("does not clamp")));
   config_ = testing::tiny_config();  // width 6, inner 12
   GgufOptions options;
-  options.type = GgufTensorType::kQ8_0;
+  options.type = GgufTensorType::kQ8;
   EXPECT_THAT(refusal(options), HasSubstr("multiples of 32 elements only, the model's have 6"));
   EXPECT_TRUE(std::filesystem::is_empty(scratch_.path()));
 }

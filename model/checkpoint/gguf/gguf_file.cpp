@@ -60,7 +60,7 @@ void GgufFile::read(const GgufTensor& tensor, int64_t begin, int64_t count, void
   const uint64_t block = block_elements(tensor.type), bytes = block_bytes(tensor.type);
   const uint64_t first = static_cast<uint64_t>(begin) / block * bytes;
   const uint64_t end = (static_cast<uint64_t>(begin + count) + block - 1) / block * bytes;
-  if (tensor.type == GgufTensorType::kQ8_0) {
+  if (tensor.type == GgufTensorType::kQ8) {
     read_q8_0(source, begin, count, static_cast<float*>(target));
   } else {
     std::memcpy(target, source + first, end - first);

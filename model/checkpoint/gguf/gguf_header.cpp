@@ -197,8 +197,8 @@ class GgufReader {
   }
 
   GgufTensorType read_type(const std::string& tensor, uint32_t stored) const {
-    for (const auto type : {GgufTensorType::kF32, GgufTensorType::kF16, GgufTensorType::kQ8_0,
-                            GgufTensorType::kBF16}) {
+    for (const auto type :
+         {GgufTensorType::kF32, GgufTensorType::kF16, GgufTensorType::kQ8, GgufTensorType::kBF16}) {
       if (static_cast<uint32_t>(type) == stored) return type;
     }
     refuse("tensor ", tensor, ": is of ggml type ", stored,
@@ -260,7 +260,7 @@ const char* name_of(GgufTensorType type) {
       return "F32";
     case GgufTensorType::kF16:
       return "F16";
-    case GgufTensorType::kQ8_0:
+    case GgufTensorType::kQ8:
       return "Q8_0";
     case GgufTensorType::kBF16:
       return "BF16";
@@ -269,14 +269,14 @@ const char* name_of(GgufTensorType type) {
 }
 
 uint64_t block_elements(GgufTensorType type) {
-  return type == GgufTensorType::kQ8_0 ? static_cast<uint64_t>(kQ8Elements) : 1;
+  return type == GgufTensorType::kQ8 ? static_cast<uint64_t>(kQ8Elements) : 1;
 }
 
 uint64_t block_bytes(GgufTensorType type) {
   switch (type) {
     case GgufTensorType::kF32:
       return 4;
-    case GgufTensorType::kQ8_0:
+    case GgufTensorType::kQ8:
       return static_cast<uint64_t>(kQ8Bytes);
     default:
       return 2;

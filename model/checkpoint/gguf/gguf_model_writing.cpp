@@ -30,7 +30,7 @@ void check_expressible(const ModelConfig& config, const GgufOptions& options) {
     refuse("does not clamp the step size, the model does, to ", config.dt_low, " to ",
            config.dt_high);
   }
-  if (options.type == GgufTensorType::kQ8_0 && config.width % kQ8Elements != 0) {
+  if (options.type == GgufTensorType::kQ8 && config.width % kQ8Elements != 0) {
     refuse("can have Q8_0 rows of multiples of ", kQ8Elements, " elements only, the model's have ",
            config.width);
   }
@@ -44,7 +44,7 @@ int64_t file_type(GgufTensorType type) {
       return 0;
     case GgufTensorType::kF16:
       return 1;
-    case GgufTensorType::kQ8_0:
+    case GgufTensorType::kQ8:
       return 7;
     case GgufTensorType::kBF16:
       return 32;
@@ -58,7 +58,7 @@ GgufKeys keys_of(const ModelConfig& config, const GgufOptions& options) {
   keys.string("general.type", "model");
   keys.string("general.name", options.name);
   keys.u32("general.file_type", file_type(options.type));
-  if (options.type == GgufTensorType::kQ8_0) keys.u32("general.quantization_version", 2);
+  if (options.type == GgufTensorType::kQ8) keys.u32("general.quantization_version", 2);
   keys.u32("mamba2.vocab_size", config.vocabulary);
   keys.u32("mamba2.context_length", int64_t{1} << 20);  // there is no limit; llama.cpp wants one
   keys.u32("mamba2.embedding_length", config.width);

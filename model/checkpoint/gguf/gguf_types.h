@@ -27,7 +27,7 @@ enum class GgufValueType : uint32_t {
 };
 
 /// Of tensors: those that are read and written here.
-enum class GgufTensorType : uint32_t { kF32 = 0, kF16 = 1, kQ8_0 = 8, kBF16 = 30 };
+enum class GgufTensorType : uint32_t { kF32 = 0, kF16 = 1, kQ8 = 8, kBF16 = 30 };
 /// "F32"
 const char* name_of(GgufTensorType type);
 /// Elements that are stored together, and their bytes.

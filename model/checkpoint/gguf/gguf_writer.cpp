@@ -132,7 +132,7 @@ void write_gguf_file(const std::filesystem::path& path, const GgufKeys& keys,
       file.write(bytes, count);
       if (progress) progress(static_cast<int64_t>(count));
     };
-    if (stored.type == GgufTensorType::kQ8_0) {
+    if (stored.type == GgufTensorType::kQ8) {
       quantize(stored.tensor, take);
     } else {
       for_each_piece(converted(stored.tensor, stored_type(stored.type)), take);
