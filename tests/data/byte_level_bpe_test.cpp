@@ -50,7 +50,8 @@ TEST_F(ByteLevelBpe, WordsEndWhereGpt2sPatternSays) {
 TEST_F(ByteLevelBpe, LongWordsGoByTheSameRule) {
   core::RandomStream random({8, 0, core::RandomPurpose::kTest});
   std::vector<std::pair<std::string, std::string>> merges;
-  std::vector<std::string> known{"a", "b", "c"};
+  merges.emplace_back("a", "a");  // of three in a row, the left two
+  std::vector<std::string> known{"a", "b", "c", "aa"};
   for (int i = 0; i < 40; ++i) {
     const auto pick = [&] { return known[random.below(known.size())]; };
     const std::pair merge{pick(), pick()};
