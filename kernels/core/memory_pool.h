@@ -31,7 +31,6 @@ class MemoryPool {
   static int64_t size_class(int64_t bytes);
 
  private:
-
   Device device_;
   mutable std::mutex mutex_;
   std::map<int64_t, std::vector<void*>> free_;

@@ -72,8 +72,7 @@ Workspace scratch_workspace(const Geometry& g, int threads, int64_t element_size
   const std::vector<HeadBlock> blocks = head_blocks(g);
   int64_t heads = 0;
   for (const HeadBlock& block : blocks) heads = std::max(heads, block.last - block.first);
-  const int64_t at_once =
-      std::min<int64_t>(threads, g.batch * static_cast<int64_t>(blocks.size()));
+  const int64_t at_once = std::min<int64_t>(threads, g.batch * static_cast<int64_t>(blocks.size()));
   return Workspace(static_cast<size_t>(at_once), Scratch::elements(g, heads) * element_size);
 }
 

@@ -6,6 +6,7 @@
 #include <climits>
 #include <cstddef>
 
+// NOLINTBEGIN(readability-identifier-naming): NCCL's own names.
 extern "C" {
 
 typedef struct CUstream_st* cudaStream_t;
@@ -62,3 +63,4 @@ ncclResult_t ncclSend(const void* from, size_t count, ncclDataType_t type, int p
 ncclResult_t ncclRecv(void* to, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
                       cudaStream_t stream);
 }
+// NOLINTEND(readability-identifier-naming)
