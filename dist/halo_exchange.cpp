@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "dist/segment_map.h"
 #include "dist/state_exchange.h"
 
 namespace longhaul::dist {
@@ -48,6 +47,42 @@ void last_rows(core::Context& context, const TensorView& before, const TensorVie
     core::copy(context, before.slice(1, own, width), old);
   } else {
     core::copy(context, Tensor::zeros(context, target.dtype(), old.shape()), old);
+  }
+}
+
+template <class T>
+void add_row(const TensorView& source, const TensorView& target) {
+  for (int64_t c = 0; c < target.extent(0); ++c) {
+    T& value = target.data<T>()[c * target.stride(0)];
+    const T addend = source.data<T>()[c * source.stride(0)];
+    if constexpr (std::is_same_v<T, core::BFloat16>) {
+      value = T(static_cast<float>(value) + static_cast<float>(addend));
+    } else {
+      value += addend;
+    }
+  }
+}
+
+/// target [batch, rows, channels] += source, both with free strides.
+void add_rows(const TensorView& source, const TensorView& target) {
+  for (int64_t b = 0; b < target.extent(0); ++b) {
+    for (int64_t t = 0; t < target.extent(1); ++t) {
+      const TensorView from = source.select(0, b).select(0, t),
+                       to = target.select(0, b).select(0, t);
+      switch (target.dtype()) {
+        case core::DType::kF32:
+          add_row<float>(from, to);
+          break;
+        case core::DType::kF64:
+          add_row<double>(from, to);
+          break;
+        case core::DType::kBF16:
+          add_row<core::BFloat16>(from, to);
+          break;
+        default:
+          LOG(FATAL) << "gradients of " << core::name_of(target.dtype());
+      }
+    }
   }
 }
 
@@ -120,7 +155,7 @@ class NeighbourBackward final : public StateExchange::Run {
  public:
   NeighbourBackward(const HaloSetting& setting, const TensorView& dhalo, const TensorView& drows,
                     const TensorView& dboundary)
-      : context_(setting.context), drows_(drows), width_(setting.width) {
+      : drows_(drows), width_(setting.width) {
     const int rank = setting.group.rank();
     if (rank + 1 < setting.group.size()) {
       arriving_ = Tensor(setting.context, dhalo.dtype(), dhalo.shape());
@@ -136,14 +171,13 @@ class NeighbourBackward final : public StateExchange::Run {
   void finish() override {
     if (receiving_) {
       receiving_->wait();
-      add_rows(context_, arriving_, drows_.slice(1, drows_.extent(1) - width_, drows_.extent(1)));
+      add_rows(arriving_, drows_.slice(1, drows_.extent(1) - width_, drows_.extent(1)));
     }
     if (sending_) sending_->wait();
     if (broadcasting_) broadcasting_->wait();
   }
 
  private:
-  core::Context& context_;
   TensorView drows_;
   int64_t width_;
   Tensor arriving_;
@@ -179,7 +213,7 @@ class GatherBackward final : public StateExchange::Run {
     const int64_t begin = std::max(first, target_begin);
     const int64_t end = std::min(first + setting_.width, target_begin + target.extent(1));
     if (begin >= end) return;
-    add_rows(setting_.context, all_.view().select(0, rank).slice(1, begin - first, end - first),
+    add_rows(all_.view().select(0, rank).slice(1, begin - first, end - first),
              target.slice(1, begin - target_begin, end - target_begin));
   }
 

@@ -25,11 +25,6 @@ void check_view(const TensorView& view) {
   CHECK(view.device().is_cpu()) << "host communicator, memory on " << name_of(view.device());
 }
 
-/// Of an operation in place: a single rank moves nothing, wherever the memory is.
-void check_in_place(const TensorView& view, int ranks) {
-  if (ranks > 1) check_view(view);
-}
-
 char* bytes_of(const TensorView& view) { return static_cast<char*>(view.raw()); }
 
 /// Elements [begin, end) that rank r of `ranks` reduces; boundaries on whole cache lines of 4-byte
@@ -68,7 +63,7 @@ std::unique_ptr<Pending> MessageCommunicator::start_collective(const char* name,
 }
 
 std::unique_ptr<Pending> MessageCommunicator::start_broadcast(TensorView view, int root) {
-  check_in_place(view, size());
+  check_view(view);
   CHECK(root >= 0 && root < size());
   // Binomial tree over ranks relative to the root: a rank's parent is itself without its highest
   // set bit.
@@ -99,7 +94,7 @@ std::unique_ptr<Pending> MessageCommunicator::start_all_reduce_max(TensorView vi
 
 std::unique_ptr<Pending> MessageCommunicator::start_all_reduce(TensorView view,
                                                                Reduction reduction) {
-  check_in_place(view, size());
+  check_view(view);
   const int me = rank(), ranks = size();
   const int64_t bytes = view.bytes(), unit = core::size_of(view.dtype());
   const char* name = reduction == Reduction::kSum ? "all_reduce_sum" : "all_reduce_max";

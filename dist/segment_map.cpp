@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
 
 #include "kernels/core/parallel.h"
 
@@ -27,24 +26,10 @@ void apply_row(T decay, const T* before, const T* state, T* result, int64_t coun
   for (int64_t i = 0; i < count; ++i) result[i] = decay * before[i] + state[i];
 }
 
-template <class T>
-void add_row(const core::TensorView& source, const core::TensorView& target) {
-  for (int64_t c = 0; c < target.extent(0); ++c) {
-    T& value = target.data<T>()[c * target.stride(0)];
-    const T addend = source.data<T>()[c * source.stride(0)];
-    if constexpr (std::is_same_v<T, core::BFloat16>) {
-      value = T(static_cast<float>(value) + static_cast<float>(addend));
-    } else {
-      value += addend;
-    }
-  }
-}
-
 }  // namespace
 
 void apply_maps(core::Context& context, const MapApplication& args, int64_t begin, int64_t end) {
   if (begin >= end) return;
-  if (!context.device().is_cpu()) return cuda::apply_maps(context, args, begin, end);
   with_type(args.state.dtype(), [&](auto type) {
     using T = decltype(type);
     const int64_t width = args.state.elements() / args.log_decay.elements();
@@ -67,45 +52,18 @@ void apply_maps(core::Context& context, const MapApplication& args) {
   apply_maps(context, args, 0, args.state.elements());
 }
 
-void add_log_decays(core::Context& context, const core::TensorView& addend,
-                    const core::TensorView& target) {
-  if (!context.device().is_cpu()) return cuda::add_log_decays(context, addend, target);
+void add_log_decays(const core::TensorView& addend, const core::TensorView& target) {
   with_type(target.dtype(), [&](auto type) {
     using T = decltype(type);
     for (int64_t i = 0; i < target.elements(); ++i) target.data<T>()[i] += addend.data<T>()[i];
   });
 }
 
-void fill(core::Context& context, const core::TensorView& target, double value) {
-  if (!context.device().is_cpu()) return cuda::fill(context, target, value);
+void fill(const core::TensorView& target, double value) {
   with_type(target.dtype(), [&](auto type) {
     using T = decltype(type);
     std::fill_n(target.data<T>(), target.elements(), static_cast<T>(value));
   });
-}
-
-void add_rows(core::Context& context, const core::TensorView& source,
-              const core::TensorView& target) {
-  if (!context.device().is_cpu()) return cuda::add_rows(context, source, target);
-  for (int64_t b = 0; b < target.extent(0); ++b) {
-    for (int64_t t = 0; t < target.extent(1); ++t) {
-      const core::TensorView from = source.select(0, b).select(0, t),
-                             to = target.select(0, b).select(0, t);
-      switch (target.dtype()) {
-        case core::DType::kF32:
-          add_row<float>(from, to);
-          break;
-        case core::DType::kF64:
-          add_row<double>(from, to);
-          break;
-        case core::DType::kBF16:
-          add_row<core::BFloat16>(from, to);
-          break;
-        default:
-          LOG(FATAL) << "gradients of " << core::name_of(target.dtype());
-      }
-    }
-  }
 }
 
 }  // namespace longhaul::dist

@@ -1,4 +1,4 @@
-// Arithmetic of segment maps S ↦ e^{log_decay} ⊙ S + state, and of halos, on the context's device.
+// Arithmetic of segment maps S ↦ e^{log_decay} ⊙ S + state on host memory.
 #pragma once
 
 #include "kernels/core/context.h"
@@ -18,20 +18,7 @@ void apply_maps(core::Context& context, const MapApplication& args, int64_t begi
 void apply_maps(core::Context& context, const MapApplication& args);
 
 /// target += addend (log-decays of two segments in a row).
-void add_log_decays(core::Context& context, const core::TensorView& addend,
-                    const core::TensorView& target);
-void fill(core::Context& context, const core::TensorView& target, double value);
-/// target [batch, rows, channels] += source, both with free strides; bf16 too.
-void add_rows(core::Context& context, const core::TensorView& source,
-              const core::TensorView& target);
-
-namespace cuda {
-void apply_maps(core::Context& context, const MapApplication& args, int64_t begin, int64_t end);
-void add_log_decays(core::Context& context, const core::TensorView& addend,
-                    const core::TensorView& target);
-void fill(core::Context& context, const core::TensorView& target, double value);
-void add_rows(core::Context& context, const core::TensorView& source,
-              const core::TensorView& target);
-}  // namespace cuda
+void add_log_decays(const core::TensorView& addend, const core::TensorView& target);
+void fill(const core::TensorView& target, double value);
 
 }  // namespace longhaul::dist
