@@ -10,8 +10,10 @@
 
 namespace longhaul::core {
 
-/// Caches freed blocks by size class (next power of two, or multiple of 2 MiB above 8 MiB). Thread-safe.
-/// Must outlive every Buffer taken from it.
+/// Caches freed blocks by size class (next power of two, or multiple of 2 MiB above 8 MiB); gives
+/// them back to the system only when it has no more. Thread-safe. Of a device's memory, a released
+/// block may be handed out again while work that was started earlier still uses it: right as long
+/// as all users are on one stream. Must outlive every Buffer taken from it.
 class MemoryPool {
  public:
   explicit MemoryPool(Device device) : device_(device) {}
@@ -30,6 +32,7 @@ class MemoryPool {
 
  private:
   static int64_t size_class(int64_t bytes);
+  void free_cached() noexcept;
 
   Device device_;
   mutable std::mutex mutex_;

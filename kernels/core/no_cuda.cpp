@@ -3,9 +3,22 @@
 
 namespace longhaul::core {
 
+class CudaQueue {};
+void CudaQueueDeleter::operator()(CudaQueue* queue) const noexcept { delete queue; }
+
 bool cuda_available() noexcept { return false; }
-const char* cuda_unavailable_reason() noexcept { return "this program was built without CUDA"; }
+const char* cuda_unavailable_reason() noexcept {
+  return "this program was built without CUDA (CMake found no nvcc)";
+}
+int cuda_device_count() noexcept { return 0; }
 void* cuda_allocate(Device, int64_t) { throw Error(cuda_unavailable_reason()); }
 void cuda_free(Device, void*) noexcept {}
+CudaQueuePointer cuda_queue(Device) { throw Error(cuda_unavailable_reason()); }
+void cuda_copy(Context&, const TensorView&, const TensorView&) {
+  throw Error(cuda_unavailable_reason());
+}
+void cuda_set_zero(Context&, const TensorView&) { throw Error(cuda_unavailable_reason()); }
+void cuda_synchronize(Device) { throw Error(cuda_unavailable_reason()); }
+void cuda_synchronize(Context&) { throw Error(cuda_unavailable_reason()); }
 
 }  // namespace longhaul::core
