@@ -20,6 +20,7 @@ packages=(
   libyaml-cpp-dev libgoogle-glog-dev libcli11-dev nlohmann-json3-dev
   libdnnl-dev libzstd-dev zlib1g-dev xz-utils bzip2
   libgtest-dev libgmock-dev libbenchmark-dev
+  libboost-context-dev
   gnuplot-nox
 )
 if $for_tests; then packages+=(python3 python3-venv); fi
