@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "kernels/elementwise/convert.h"
+
 namespace longhaul::model {
 
 namespace {
@@ -16,7 +18,7 @@ int64_t aligned(int64_t element) { return (element + kAlignment - 1) / kAlignmen
 
 ParameterSet::ParameterSet(core::Context& context, core::DType dtype,
                            std::vector<Parameter> parameters)
-    : parameters_(std::move(parameters)) {
+    : context_(context), dtype_(dtype), parameters_(std::move(parameters)) {
   int64_t next = 0;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     parameters_[i].begin = next;
@@ -24,8 +26,9 @@ ParameterSet::ParameterSet(core::Context& context, core::DType dtype,
     const bool is_new = index_.emplace(parameters_[i].name, i).second;
     CHECK(is_new) << "two parameters are called " << parameters_[i].name;
   }
-  values_ = core::Tensor::zeros(context, dtype, {next});
-  gradients_ = core::Tensor::zeros(context, dtype, {next});
+  values_ = core::Tensor::zeros(context, core::state_dtype(dtype), {next});
+  gradients_ = core::Tensor::zeros(context, core::state_dtype(dtype), {next});
+  if (dtype != values_.dtype()) rounded_ = core::Tensor::zeros(context, dtype, {next});
 }
 
 int64_t ParameterSet::count() const {
@@ -40,6 +43,15 @@ core::TensorView ParameterSet::value(const Parameter& parameter) const {
 
 core::TensorView ParameterSet::gradient(const Parameter& parameter) const {
   return gradients_.view().slice(0, parameter.begin, parameter.end()).reshape(parameter.shape);
+}
+
+core::TensorView ParameterSet::operand(const Parameter& parameter) const {
+  if (!rounded_) return value(parameter);
+  return rounded_.view().slice(0, parameter.begin, parameter.end()).reshape(parameter.shape);
+}
+
+void ParameterSet::update_rounded() const {
+  if (rounded_) kernels::convert(context_, values_, rounded_);
 }
 
 const Parameter* ParameterSet::find(std::string_view name) const {

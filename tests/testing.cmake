@@ -33,12 +33,12 @@ function(longhaul_unit_tests folder)
                        PROPERTIES LABELS unit TIMEOUT ${unit_timeout} ENVIRONMENT "${mpi_environment}")
 endfunction()
 
-# longhaul_device_tests(FOLDER LINK targets…): FOLDER/device/*_test.cpp with FOLDER's cases, once on the emulated device
+# longhaul_device_tests(FOLDER LINK targets… [SOURCES …]): FOLDER/device/*_test.cpp, once on the emulated device
 # (unit tests) and, where this build has CUDA, once on a real one (label gpu; skipped if the machine has none).
 function(longhaul_device_tests folder)
-  cmake_parse_arguments(arg "" "" "LINK" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/device/*.cpp
-       ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*_case.cpp)
+  cmake_parse_arguments(arg "" "" "LINK;SOURCES" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/device/*.cpp)
+  list(APPEND sources ${arg_SOURCES})
   add_executable(${folder}_emulated_tests ${sources})
   target_link_libraries(${folder}_emulated_tests PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,kernels_emulated> ${arg_LINK}
                                                          test_support GTest::gtest_main)

@@ -35,18 +35,20 @@ Optimizer::Outcome Optimizer::step(double rate, bool finite) {
       const auto part = [&](const core::TensorView& flat) {
         return flat.slice(0, range.begin, range.end);
       };
-      kernels::adamw_step(context_,
-                          {.weight = part(parameters_.values()),
-                           .gradient = part(gradients),
-                           .first_moment = part(first_moment_),
-                           .second_moment = part(second_moment_),
-                           .rate = rate,
-                           .beta1 = config_.beta1,
-                           .beta2 = config_.beta2,
-                           .epsilon = config_.epsilon,
-                           .decay = range.decay ? config_.decay : 0,
-                           .gradient_scale = clips ? config_.clip / outcome.gradient_norm : 1,
-                           .step = steps_});
+      kernels::adamw_step(
+          context_,
+          {.weight = part(parameters_.values()),
+           .gradient = part(gradients),
+           .first_moment = part(first_moment_),
+           .second_moment = part(second_moment_),
+           .rounded = parameters_.rounded() ? part(parameters_.rounded()) : core::TensorView{},
+           .rate = rate,
+           .beta1 = config_.beta1,
+           .beta2 = config_.beta2,
+           .epsilon = config_.epsilon,
+           .decay = range.decay ? config_.decay : 0,
+           .gradient_scale = clips ? config_.clip / outcome.gradient_norm : 1,
+           .step = steps_});
     }
   }
   core::set_zero(context_, gradients);
