@@ -1,6 +1,7 @@
 #include "tests/support/simt/block.h"
 
 #include <algorithm>
+#include <boost/context/fixedsize_stack.hpp>
 #include <cstring>
 #include <numeric>
 
@@ -15,6 +16,30 @@ constexpr size_t kStackBytes = 512 << 10;
 #else
 constexpr size_t kStackBytes = 64 << 10;
 #endif
+
+/// Stacks that fibers have left, for the next ones: launches are many and short.
+class StackPool {
+ public:
+  boost::context::stack_context allocate() {
+    auto& free = stacks();
+    if (free.empty()) return boost::context::fixedsize_stack(kStackBytes).allocate();
+    const boost::context::stack_context stack = free.back();
+    free.pop_back();
+    return stack;
+  }
+  void deallocate(boost::context::stack_context& stack) { stacks().push_back(stack); }
+
+ private:
+  struct Stacks : std::vector<boost::context::stack_context> {
+    ~Stacks() {
+      for (auto& stack : *this) boost::context::fixedsize_stack(kStackBytes).deallocate(stack);
+    }
+  };
+  static Stacks& stacks() {
+    static thread_local Stacks all;
+    return all;
+  }
+};
 
 uint64_t& seed() {
   static thread_local uint64_t value = 1;
@@ -75,8 +100,7 @@ Block::~Block() { current_thread() = nullptr; }
 /// A fiber serves block after block, so that its stack is made once.
 void Block::start(Thread& thread) {
   thread.self = boost::context::fiber(
-      std::allocator_arg, boost::context::fixedsize_stack(kStackBytes),
-      [this, &thread](boost::context::fiber&& scheduler) {
+      std::allocator_arg, StackPool(), [this, &thread](boost::context::fiber&& scheduler) {
         thread.scheduler = std::move(scheduler);
         for (;;) {
           try {
