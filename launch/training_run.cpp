@@ -91,6 +91,10 @@ int run_training(RankSession& session, const TrainingRun& run, bool resume) {
   const dist::Mesh mesh(session.world(), run.plan.mesh);
   core::Context context(choose_device(config.run.device, session),
                         choose_threads(config.parallel.threads, session));
+  if (context.device().is_cpu() && config.run.dtype == DTypeChoice::kBF16) {
+    throw core::InputError(core::message("run.dtype: bf16 is there for cuda only, and run.device ",
+                                         "cannot be cuda: ", core::cuda_unavailable_reason()));
+  }
   const RunData data(config);
   if (session.is_first()) open_run_folder(folder);
   session.world().barrier();

@@ -25,6 +25,13 @@ const char* cuda_unavailable_reason() noexcept {
   return count > 0 ? "" : "the NVIDIA driver shows no device (CUDA_VISIBLE_DEVICES?)";
 }
 
+CudaMemory cuda_memory(Device device) {
+  MUST(cudaSetDevice(device.index));
+  size_t free = 0, total = 0;
+  MUST(cudaMemGetInfo(&free, &total));
+  return {.free = static_cast<int64_t>(free), .total = static_cast<int64_t>(total)};
+}
+
 void* cuda_allocate(Device device, int64_t bytes) {
   MUST(cudaSetDevice(device.index));
   void* block = nullptr;

@@ -18,6 +18,12 @@ const char* cuda_unavailable_reason() noexcept;
 /// Devices this process sees.
 int cuda_device_count() noexcept;
 
+/// Free and all memory of a device, in bytes.
+struct CudaMemory {
+  int64_t free = 0, total = 0;
+};
+CudaMemory cuda_memory(Device device);
+
 /// Null when the device has no more memory.
 void* cuda_allocate(Device device, int64_t bytes);
 void cuda_free(Device device, void* block) noexcept;

@@ -11,6 +11,7 @@ const char* cuda_unavailable_reason() noexcept {
   return "this program was built without CUDA (CMake found no nvcc)";
 }
 int cuda_device_count() noexcept { return 0; }
+CudaMemory cuda_memory(Device) { throw Error(cuda_unavailable_reason()); }
 void* cuda_allocate(Device, int64_t) { throw Error(cuda_unavailable_reason()); }
 void cuda_free(Device, void*) noexcept {}
 CudaQueuePointer cuda_queue(Device) { throw Error(cuda_unavailable_reason()); }

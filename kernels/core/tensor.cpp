@@ -131,6 +131,14 @@ void copy(Context& context, const TensorView& source, const TensorView& target) 
   if (source.elements() > 0) copy_strided(source, target);
 }
 
+void copy_now(const TensorView& source, const TensorView& target) {
+  const Device device = source.device().is_cpu() ? target.device() : source.device();
+  if (!device.is_cpu()) cuda_synchronize(device);
+  Context context(device, 1);
+  copy(context, source, target);
+  synchronize(context);
+}
+
 void set_zero(Context& context, const TensorView& target) {
   CHECK(target.is_contiguous());
   if (!target.device().is_cpu()) return cuda_set_zero(context, target);

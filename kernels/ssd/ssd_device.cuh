@@ -111,8 +111,8 @@ DecayStorage make_decays(core::Context& context, const Geometry& g, const core::
                          const core::TensorView& A_log);
 
 /// log_decay [batch, heads] = Σ ℓ over the whole segment.
-void store_log_decay(core::Context& context, const Geometry& g, const core::TensorView& dt,
-                     const core::TensorView& A_log, const core::TensorView& log_decay);
+void store_log_decay(core::Context& context, const Geometry& g, const Decays& decays,
+                     const core::TensorView& log_decay);
 
 /// Whether a token's share of a state counts what is left at the end of the chunk (forward: inputs
 /// x, B; weight dt) or what was left since its start (backward: dy, C).

@@ -160,7 +160,7 @@ void ssd_forward_map(core::Context& context, const SsdForward& args, const SsdMa
     ssd::pass_states(
         context, g, d.decays,
         {.own = args.chunk_states, .initial = {}, .last = map.state_from_zero, .replace = false});
-    ssd::store_log_decay(context, g, args.dt, args.A_log, map.log_decay);
+    ssd::store_log_decay(context, g, d.decays, map.log_decay);
   });
 }
 

@@ -32,16 +32,17 @@ struct SumLogDecays {
 };
 
 /// Item: one head of one sequence.
-struct SumSegment {
+struct SumChunks {
   Geometry g;
-  Tokens<float> dt;
-  const float* A_log;
+  Decays decays;
   float* log_decay;
   __device__ void operator()(int64_t i) const {
     const int64_t h = i % g.heads, b = i / g.heads;
-    const double A = static_cast<double>(decay_rate(A_log[h]));
     double sum = 0;
-    for (int64_t t = 0; t < g.length; ++t) sum += static_cast<double>(dt.at(b, t)[h]) * A;
+    for (int64_t c = 0; c < g.chunks; ++c) {
+      const LogSum end = decays.of(g.head_at(b, c, h))[decays.padded - 1];
+      sum += static_cast<double>(end.x) + static_cast<double>(end.y);
+    }
     log_decay[i] = static_cast<float>(fmax(sum, -3.402823466e38));
   }
 };
@@ -165,10 +166,9 @@ DecayStorage make_decays(core::Context& context, const Geometry& g, const core::
   return {.memory = std::move(memory), .decays = {.sums = sums, .padded = g.padded_chunk()}};
 }
 
-void store_log_decay(core::Context& context, const Geometry& g, const core::TensorView& dt,
-                     const core::TensorView& A_log, const core::TensorView& log_decay) {
-  core::for_each(context, g.batch * g.heads,
-                 SumSegment{g, Tokens<float>(dt), A_log.data<float>(), log_decay.data<float>()});
+void store_log_decay(core::Context& context, const Geometry& g, const Decays& decays,
+                     const core::TensorView& log_decay) {
+  core::for_each(context, g.batch * g.heads, SumChunks{g, decays, log_decay.data<float>()});
 }
 
 template <class T>

@@ -54,7 +54,13 @@ void write_data(const TensorToStore& tensor, const std::filesystem::path& path, 
   const auto stored_size = static_cast<int64_t>(size_of(tensor.type));
   std::vector<char> piece(
       static_cast<size_t>(std::min(kPiece, tensor.view.elements()) * stored_size));
+  std::vector<char> copy;
   const auto* source = static_cast<const char*>(tensor.view.raw());
+  if (!tensor.view.device().is_cpu()) {
+    copy.resize(static_cast<size_t>(tensor.view.bytes()));
+    core::copy_now(tensor.view, {copy.data(), tensor.view.dtype(), tensor.view.shape()});
+    source = copy.data();
+  }
   for (int64_t begin = 0; begin < tensor.view.elements(); begin += kPiece) {
     const int64_t count = std::min(kPiece, tensor.view.elements() - begin);
     const std::string problem =
@@ -75,7 +81,7 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
   std::set<std::string> names = {"__metadata__"};
   for (const TensorToStore& tensor : tensors) {
     CHECK(names.insert(tensor.name).second) << "not a tensor name of its own: " << tensor.name;
-    CHECK(tensor.view.device().is_cpu() && tensor.view.is_contiguous()) << tensor.name;
+    CHECK(tensor.view.is_contiguous()) << tensor.name;
     CHECK(can_store(tensor.view.dtype(), tensor.type))
         << tensor.name << ": " << core::name_of(tensor.view.dtype()) << " as "
         << name_of(tensor.type);

@@ -191,15 +191,6 @@ void check_tied_head(const Found& head, const Found& embedding, core::DType dtyp
                                  " though tie_word_embeddings is true"));
 }
 
-/// Into a view on any device.
-void read_parameter(const Found& found, core::Context& context, const core::TensorView& target) {
-  if (target.device().is_cpu()) return found.file->read_as(*found.tensor, target);
-  std::vector<char> values(static_cast<size_t>(target.bytes()));
-  const core::TensorView host(values.data(), target.dtype(), target.shape());
-  found.file->read_as(*found.tensor, host);
-  core::copy(context, host, target);
-}
-
 }  // namespace
 
 void load_weights(const std::filesystem::path& folder, bool tied, const ParameterSet& parameters) {
@@ -212,7 +203,7 @@ void load_weights(const std::filesystem::path& folder, bool tied, const Paramete
   }
   for (const Parameter& parameter : parameters.list()) {
     const Found& found = files.tensors().at(parameter.name);
-    read_parameter(found, parameters.context(), parameters.value(parameter));
+    found.file->read_as(*found.tensor, parameters.value(parameter));
   }
   parameters.update_rounded();
 }

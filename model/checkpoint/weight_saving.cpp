@@ -1,10 +1,7 @@
 #include <array>
 #include <cstdio>
-#include <list>
 #include <nlohmann/json.hpp>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 #include "model/checkpoint/atomic_file.h"
 #include "model/checkpoint/safetensors_header.h"
@@ -15,25 +12,6 @@ namespace longhaul::model {
 namespace {
 
 using Shard = std::vector<TensorToStore>;
-
-/// The shard's tensors in host memory: themselves, or copies that live as long as this.
-class HostShard {
- public:
-  HostShard(core::Context& context, Shard shard) : shard_(std::move(shard)) {
-    for (TensorToStore& tensor : shard_) {
-      if (tensor.view.device().is_cpu()) continue;
-      auto& bytes = copies_.emplace_back(static_cast<size_t>(tensor.view.bytes()));
-      const core::TensorView host(bytes.data(), tensor.view.dtype(), tensor.view.shape());
-      core::copy(context, tensor.view, host);
-      tensor.view = host;
-    }
-  }
-  const Shard& tensors() const { return shard_; }
-
- private:
-  Shard shard_;
-  std::list<std::vector<char>> copies_;
-};
 
 std::vector<Shard> distribute(const ParameterSet& parameters, StoredType type,
                               int64_t shard_bytes) {
@@ -63,8 +41,7 @@ void save_weights(const std::filesystem::path& folder, const ParameterSet& param
                   StoredType type, int64_t shard_bytes) {
   const auto shards = distribute(parameters, type, shard_bytes);
   if (shards.size() == 1) {
-    write_safetensors(folder / kWeightFile,
-                      HostShard(parameters.context(), shards.front()).tensors());
+    write_safetensors(folder / kWeightFile, shards.front());
     return;
   }
   nlohmann::ordered_json index;
@@ -72,7 +49,7 @@ void save_weights(const std::filesystem::path& folder, const ParameterSet& param
   auto& files = index["weight_map"] = nlohmann::ordered_json::object();
   for (size_t i = 0; i < shards.size(); ++i) {
     const std::string name = shard_name(i, shards.size());
-    write_safetensors(folder / name, HostShard(parameters.context(), shards[i]).tensors());
+    write_safetensors(folder / name, shards[i]);
     for (const TensorToStore& tensor : shards[i]) files[tensor.name] = name;
   }
   write_file_atomically(folder / kIndexFile, index.dump(2) + "\n");

@@ -51,14 +51,7 @@ HostTensor::HostTensor(const core::TensorView& like)
 
 HostTensor host_copy(const core::TensorView& view) {
   HostTensor host(view);
-  if (view.device().is_cpu()) {
-    core::Context context({}, 1);
-    core::copy(context, view, host.view);
-  } else {
-    core::cuda_synchronize(view.device());
-    core::Context context(view.device());
-    core::copy(context, view, host.view);
-  }
+  core::copy_now(view, host.view);
   return host;
 }
 
@@ -100,8 +93,7 @@ void assign(const core::TensorView& view, const std::vector<double>& values) {
   if (!view.device().is_cpu()) {
     const HostTensor host(view);
     assign(host.view, values);
-    core::Context context(view.device());
-    return core::copy(context, host.view, view);
+    return core::copy_now(host.view, view);
   }
   switch (view.dtype()) {
     case core::DType::kF32:

@@ -9,7 +9,7 @@
 namespace longhaul::simt {
 namespace {
 
-constexpr int64_t kRange = int64_t{8} << 30, kPage = 4096;
+constexpr int64_t kRange = kDeviceBytes, kPage = 4096;
 
 /// Blocks lie behind each other; the range up to the last one is opened and closed as a whole,
 /// which is one cheap call.
@@ -50,6 +50,11 @@ class Arena {
     live_.erase(found);
   }
 
+  int64_t used() {
+    const std::lock_guard lock(mutex_);
+    return used_;
+  }
+
   void open() {
     const std::lock_guard lock(mutex_);
     if (open_++ == 0) protect(PROT_READ | PROT_WRITE);
@@ -79,6 +84,7 @@ Arena& arena() {
 
 }  // namespace
 
+int64_t device_bytes_used() { return arena().used(); }
 void* device_allocate(int64_t bytes) { return arena().allocate(bytes); }
 void device_free(void* block) { arena().release(block); }
 DeviceAccess::DeviceAccess() { arena().open(); }

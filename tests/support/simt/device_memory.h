@@ -7,6 +7,9 @@
 
 namespace longhaul::simt {
 
+constexpr int64_t kDeviceBytes = int64_t{8} << 30;
+int64_t device_bytes_used();
+
 /// Null when there is no more. Page-aligned.
 void* device_allocate(int64_t bytes);
 void device_free(void* block);

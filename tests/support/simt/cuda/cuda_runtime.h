@@ -163,6 +163,11 @@ inline cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000,
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  *total = static_cast<size_t>(longhaul::simt::kDeviceBytes);
+  *free = *total - static_cast<size_t>(longhaul::simt::device_bytes_used());
+  return cudaSuccess;
+}
 inline cudaError_t cudaMalloc(void** block, size_t bytes) {
   *block = longhaul::simt::device_allocate(static_cast<int64_t>(bytes));
   return *block != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
