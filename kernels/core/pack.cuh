@@ -39,18 +39,24 @@ struct Pack {
     return pack;
   }
 
+  /// As they lie in memory; of packs of 16 bytes.
+  __device__ Words words() const {
+    static_assert(N * sizeof(T) == 16);
+    Words words;
+    if constexpr (sizeof(T) == 4) {
+      for (int i = 0; i < N; ++i) words.word[i] = __float_as_uint(value[i]);
+    } else {
+      for (int i = 0; i < N; i += 2) {
+        words.word[i / 2] = from_float<T>(value[i]).bits |
+                            static_cast<uint32_t>(from_float<T>(value[i + 1]).bits) << 16;
+      }
+    }
+    return words;
+  }
+
   __device__ void store(T* to) const {
     if constexpr (N * sizeof(T) == 16) {
-      Words words;
-      if constexpr (sizeof(T) == 4) {
-        for (int i = 0; i < N; ++i) words.word[i] = __float_as_uint(value[i]);
-      } else {
-        for (int i = 0; i < N; i += 2) {
-          words.word[i / 2] = from_float<T>(value[i]).bits |
-                              static_cast<uint32_t>(from_float<T>(value[i + 1]).bits) << 16;
-        }
-      }
-      *reinterpret_cast<Words*>(to) = words;
+      *reinterpret_cast<Words*>(to) = words();
     } else {
       for (int i = 0; i < N; ++i) to[i] = from_float<T>(value[i]);
     }

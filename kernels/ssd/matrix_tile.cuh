@@ -53,8 +53,11 @@ __device__ void load_tile(const Tile<T>& tile, const S* source, int64_t stride, 
         const float scale = factor(row);
         for (int k = 0; k < kPack; ++k) pack.value[k] *= scale;
       }
-      for (int k = 0; k < kPack; ++k) {
-        tile.data[row * Tile<T>::kStride + column + k] = core::device::from_float<T>(pack.value[k]);
+      const Shared<T> to = tile.data + (row * Tile<T>::kStride + column);
+      if constexpr (std::is_same_v<S, T>) {
+        core::device::write_words(to, pack.words());
+      } else {
+        for (int k = 0; k < kPack; ++k) to[k] = core::device::from_float<T>(pack.value[k]);
       }
     }
     return;
