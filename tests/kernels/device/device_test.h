@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -17,11 +18,14 @@ namespace longhaul::testing {
 
 inline constexpr core::Device kCuda{core::DeviceKind::kCuda, 0};
 
-/// Emulated in one test program, real in another; where there is none, the test is skipped.
+/// Emulated in one test program, real in another; where there is none, the test is skipped, or
+/// fails if LONGHAUL_REQUIRE_GPU is set: on a machine lent for its GPU a skip must not look well.
 class DeviceTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (!core::cuda_available()) GTEST_SKIP() << core::cuda_unavailable_reason();
+    if (core::cuda_available()) return;
+    if (std::getenv("LONGHAUL_REQUIRE_GPU") != nullptr) FAIL() << core::cuda_unavailable_reason();
+    GTEST_SKIP() << core::cuda_unavailable_reason();
   }
 };
 
