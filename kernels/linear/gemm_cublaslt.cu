@@ -1,12 +1,11 @@
 // cuBLASLt is column-major: a row-major matrix is its transpose there, so C = op(A) op(B) becomes
 // Cᵀ = op(B)ᵀ op(A)ᵀ with the same memory.
-#include <cublasLt.h>
-
 #include <algorithm>
 #include <map>
 #include <tuple>
 
 #include "kernels/core/cuda_queue.cuh"
+#include "kernels/linear/cublaslt_library.h"
 #include "kernels/linear/gemm_cuda.h"
 
 namespace longhaul::kernels::cuda {
@@ -14,15 +13,15 @@ namespace {
 
 void require_success(cublasStatus_t status, const char* call, int line) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  throw core::Error(core::message("cuBLASLt: ", cublasLtGetStatusString(status), " in ", call,
+  throw core::Error(core::message("cuBLASLt: ", cublas_lt().status_string(status), " in ", call,
                                   " at ", __FILE__, ":", line));
 }
 #define MUST_BLAS(call) require_success((call), #call, __LINE__)
 
-void destroy_handle(cublasLtHandle_t handle) { (void)cublasLtDestroy(handle); }
-void destroy_operation(cublasLtMatmulDesc_t desc) { (void)cublasLtMatmulDescDestroy(desc); }
-void destroy_layout(cublasLtMatrixLayout_t layout) { (void)cublasLtMatrixLayoutDestroy(layout); }
-void destroy_preference(cublasLtMatmulPreference_t p) { (void)cublasLtMatmulPreferenceDestroy(p); }
+void destroy_handle(cublasLtHandle_t handle) { (void)cublas_lt().destroy(handle); }
+void destroy_operation(cublasLtMatmulDesc_t desc) { (void)cublas_lt().desc_destroy(desc); }
+void destroy_layout(cublasLtMatrixLayout_t layout) { (void)cublas_lt().layout_destroy(layout); }
+void destroy_preference(cublasLtMatmulPreference_t p) { (void)cublas_lt().preference_destroy(p); }
 using Handle = core::UniqueHandle<cublasLtHandle_t, destroy_handle>;
 using Operation = core::UniqueHandle<cublasLtMatmulDesc_t, destroy_operation>;
 using MatrixLayout = core::UniqueHandle<cublasLtMatrixLayout_t, destroy_layout>;
@@ -36,7 +35,7 @@ cudaDataType_t type_of(core::DType dtype) {
 
 MatrixLayout layout_of(const core::TensorView& matrix) {
   cublasLtMatrixLayout_t layout = nullptr;
-  MUST_BLAS(cublasLtMatrixLayoutCreate(
+  MUST_BLAS(cublas_lt().layout_create(
       &layout, type_of(matrix.dtype()), static_cast<uint64_t>(matrix.extent(1)),
       static_cast<uint64_t>(matrix.extent(0)), leading_dimension(matrix)));
   return MatrixLayout(layout);
@@ -55,7 +54,7 @@ class Blas final : public core::LibraryHandles {
  public:
   Blas() {
     cublasLtHandle_t handle = nullptr;
-    MUST_BLAS(cublasLtCreate(&handle));
+    MUST_BLAS(cublas_lt().create(&handle));
     handle_ = Handle(handle);
   }
 
@@ -73,24 +72,22 @@ class Blas final : public core::LibraryHandles {
       }
     }
     const float alpha = 1;
-    MUST_BLAS(cublasLtMatmul(handle_.get(), operation.get(), &alpha, g.b.raw(), a.get(), g.a.raw(),
-                             b.get(), &g.beta, g.c.raw(), c.get(), g.c.raw(), c.get(),
-                             &entry->second, workspace.view().raw(),
-                             static_cast<size_t>(kWorkspace), core::stream_of(context)));
+    MUST_BLAS(cublas_lt().matmul(handle_.get(), operation.get(), &alpha, g.b.raw(), a.get(),
+                                 g.a.raw(), b.get(), &g.beta, g.c.raw(), c.get(), g.c.raw(),
+                                 c.get(), &entry->second, workspace.view().raw(),
+                                 static_cast<size_t>(kWorkspace), core::stream_of(context)));
   }
 
  private:
   static Operation operation_of(const Gemm& g) {
     cublasLtMatmulDesc_t desc = nullptr;
     // fp32 operands are multiplied in fp32, not tf32: fp32 models are there to be compared with.
-    MUST_BLAS(cublasLtMatmulDescCreate(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    MUST_BLAS(cublas_lt().desc_create(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F));
     Operation operation(desc);
     const cublasOperation_t first = g.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     const cublasOperation_t second = g.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
-    MUST_BLAS(
-        cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first));
-    MUST_BLAS(
-        cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));
+    MUST_BLAS(cublas_lt().desc_set(desc, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first));
+    MUST_BLAS(cublas_lt().desc_set(desc, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));
     return operation;
   }
 
@@ -115,10 +112,10 @@ class Blas final : public core::LibraryHandles {
   cublasLtMatmulAlgo_t choose(const Operation& operation, const MatrixLayout& a,
                               const MatrixLayout& b, const MatrixLayout& c, const Gemm& g) {
     cublasLtMatmulPreference_t created = nullptr;
-    MUST_BLAS(cublasLtMatmulPreferenceCreate(&created));
+    MUST_BLAS(cublas_lt().preference_create(&created));
     const Preference preference(created);
     const auto set = [&](cublasLtMatmulPreferenceAttributes_t what, const auto& value) {
-      MUST_BLAS(cublasLtMatmulPreferenceSetAttribute(created, what, &value, sizeof value));
+      MUST_BLAS(cublas_lt().preference_set(created, what, &value, sizeof value));
     };
     set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(kWorkspace));
     const uint32_t schemes =
@@ -130,8 +127,8 @@ class Blas final : public core::LibraryHandles {
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, static_cast<uint32_t>(alignment_of(g.c)));
     cublasLtMatmulHeuristicResult_t result{};
     int found = 0;
-    MUST_BLAS(cublasLtMatmulAlgoGetHeuristic(handle_.get(), operation.get(), a.get(), b.get(),
-                                             c.get(), c.get(), created, 1, &result, &found));
+    MUST_BLAS(cublas_lt().algo_heuristic(handle_.get(), operation.get(), a.get(), b.get(), c.get(),
+                                         c.get(), created, 1, &result, &found));
     if (found == 0) {
       throw core::Error(core::message("cuBLASLt has no algorithm for ", g.a.shape(), " times ",
                                       g.b.shape(), " in ", name_of(g.a.dtype())));
