@@ -23,7 +23,8 @@ constexpr int64_t kSmall = 16384;      // bytes up to which one latency counts m
 /// `ranks`: what a rank alone has anywhere stays as it is.
 void check_view(const TensorView& view, int ranks = 2) {
   CHECK(view.is_contiguous()) << "communication needs contiguous memory";
-  CHECK(view.device().is_cpu() || ranks == 1) << "host communicator, memory on " << name_of(view.device());
+  CHECK(view.device().is_cpu() || ranks == 1)
+      << "host communicator, memory on " << name_of(view.device());
 }
 
 char* bytes_of(const TensorView& view) { return static_cast<char*>(view.raw()); }

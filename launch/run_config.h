@@ -118,7 +118,8 @@ struct RunSection {
     v.field("folder", folder, "run folder: everything of the run is written there");
     v.field("seed", seed, "of all random numbers", core::AtLeast{0});
     v.field("device", device, "auto | cpu | cuda");
-    v.field("dtype", dtype, "fp32 | bf16 (on cuda; masters and states in fp32) | fp64 (on the cpu)");
+    v.field("dtype", dtype,
+            "fp32 | bf16 (on cuda; masters and states in fp32) | fp64 (on the cpu)");
     v.field("log_every", log_every, "steps between lines on the terminal", core::AtLeast{1});
   }
 };

@@ -62,6 +62,16 @@ __device__ inline float round_to_tf32(float x) {
 struct alignas(16) Words {
   uint32_t word[4];
 };
+/// From and to global memory, aligned to 16 bytes.
+template <class T>
+__device__ Words load_words(const T* from) {
+  return *reinterpret_cast<const Words*>(from);
+}
+template <class T>
+__device__ void store_words(T* to, const Words& words) {
+  *reinterpret_cast<Words*>(to) = words;
+}
+/// From and to shared memory.
 template <class T>
 __device__ Words read_words(Shared<T> from) {
   return *reinterpret_cast<const Words*>(from);

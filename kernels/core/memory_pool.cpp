@@ -58,7 +58,10 @@ void* MemoryPool::allocate(int64_t bytes) {
       free_cached();  // what is cached in other sizes may be enough
       block = system_allocate(device_, size);
     }
-    if (block != nullptr) return block;
+    if (block != nullptr) {
+      ++system_allocations_;
+      return block;
+    }
   } catch (...) {
     in_use_ -= size;
     throw;
@@ -78,6 +81,11 @@ void MemoryPool::release(void* block, int64_t bytes) noexcept {
 int64_t MemoryPool::bytes_in_use() const {
   std::lock_guard lock(mutex_);
   return in_use_;
+}
+
+int64_t MemoryPool::system_allocations() const {
+  std::lock_guard lock(mutex_);
+  return system_allocations_;
 }
 
 int64_t MemoryPool::peak_bytes() const {

@@ -27,7 +27,8 @@ class MemoryPool {
   void release(void* block, int64_t bytes) noexcept;
 
   int64_t bytes_in_use() const;
-  int64_t peak_bytes() const;  ///< highest bytes_in_use since the last reset
+  int64_t system_allocations() const;  ///< so far; a steady state makes none
+  int64_t peak_bytes() const;          ///< highest bytes_in_use since the last reset
   void reset_peak();
 
  private:
@@ -39,6 +40,7 @@ class MemoryPool {
   std::map<int64_t, std::vector<void*>> free_;
   int64_t in_use_ = 0;
   int64_t peak_ = 0;
+  int64_t system_allocations_ = 0;
 };
 
 }  // namespace longhaul::core

@@ -24,7 +24,7 @@ struct Pack {
   __device__ static Pack load(const T* from) {
     Pack pack;
     if constexpr (N * sizeof(T) == 16) {
-      const Words words = *reinterpret_cast<const Words*>(from);
+      const Words words = load_words(from);
       if constexpr (sizeof(T) == 4) {
         for (int i = 0; i < N; ++i) pack.value[i] = __uint_as_float(words.word[i]);
       } else {
@@ -56,7 +56,7 @@ struct Pack {
 
   __device__ void store(T* to) const {
     if constexpr (N * sizeof(T) == 16) {
-      *reinterpret_cast<Words*>(to) = words();
+      store_words(to, words());
     } else {
       for (int i = 0; i < N; ++i) to[i] = from_float<T>(value[i]);
     }

@@ -38,8 +38,9 @@ class SafetensorsFile {
   const std::map<std::string, std::string>& metadata() const;
   const StoredTensor* find(const std::string& name) const;
   const void* bytes(const StoredTensor& tensor) const;
-  /// Copies into a contiguous view, on any device, of the same number of elements, converting between floating
-  /// types (float targets) or from I64/I32 (I32 targets; InputError where a value does not fit).
+  /// Copies into a contiguous view, on any device, of the same number of elements, converting
+  /// between floating types (float targets) or from I64/I32 (I32 targets; InputError where a value
+  /// does not fit).
   void read_as(const StoredTensor& tensor, const core::TensorView& target) const;
 
  private:
@@ -47,8 +48,8 @@ class SafetensorsFile {
   std::unique_ptr<Mapped> mapped_;
 };
 
-/// What to write: `view` is contiguous, on any device; `type` the stored type (floats are rounded to
-/// nearest even).
+/// What to write: `view` is contiguous, on any device; `type` the stored type (floats are rounded
+/// to nearest even).
 struct TensorToStore {
   std::string name;
   core::TensorView view;

@@ -109,6 +109,19 @@ TEST(Simt, SharedMemoryEndsWhereTheLaunchSaid) {
   expect_fault("takes 32 bytes", {.shared_bytes = 16}, too_much);
 }
 
+void load_four(const float* values, float* sum) {
+  const auto pack = core::device::Pack<float, 4>::load(values);
+  *sum = pack.value[0] + pack.value[3];
+}
+
+TEST(Simt, VectorAccessesMustBeAligned) {
+  alignas(16) const float values[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  float sum = 0;
+  run({.threads = 1}, load_four, values, &sum);
+  EXPECT_EQ(sum, 5);
+  expect_fault("not aligned", {.threads = 1}, load_four, values + 1, &sum);
+}
+
 void half_a_barrier() {
   if (threadIdx.x < 32) __syncthreads();
 }

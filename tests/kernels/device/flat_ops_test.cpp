@@ -124,12 +124,8 @@ Values run_linear(core::Device device, DType dtype, const Values& in, bool accum
                dbias = tensor_of(context, state, {kOut}, in.at("bias"));
   kernels::linear_forward(
       context, {.x = x, .weight = weight, .bias = bias, .y = y, .accumulate = accumulate});
-  kernels::linear_backward(context, {.x = x,
-                                     .weight = weight,
-                                     .dy = dy,
-                                     .dx = dx,
-                                     .dweight = dweight,
-                                     .dbias = dbias});
+  kernels::linear_backward(
+      context, {.x = x, .weight = weight, .dy = dy, .dx = dx, .dweight = dweight, .dbias = dbias});
   return {{"y", values_of(y)},
           {"dx", values_of(dx)},
           {"dweight", values_of(dweight)},
@@ -181,9 +177,9 @@ Values run_loss(core::Device device, DType dtype, const Values& in, int64_t rows
 TEST_F(FlatOps, LinearCrossEntropy) {
   for (const Precision& precision : {kSingle, kHalf}) {
     for (const int64_t rows : {0, 1, 150}) {  // more than one block of rows
-      const Values in = rounded(
-          {{"hidden", random_values(rows * 12, 1)}, {"weight", random_values(37 * 12, 2)}},
-          precision.dtype);
+      const Values in =
+          rounded({{"hidden", random_values(rows * 12, 1)}, {"weight", random_values(37 * 12, 2)}},
+                  precision.dtype);
       expect_close(run_loss(kCuda, precision.dtype, in, rows), run_loss({}, DType::kF64, in, rows),
                    precision.tolerance);
     }
@@ -255,13 +251,12 @@ Tensor noise(Context& context, DType dtype) {
   const Tensor mean = Tensor::from<double>(host, {0, 1, -2}, {3}),
                deviation = Tensor::from<double>(host, {1, 0.5, 0}, {3});
   kernels::state_noise(
-      context,
-      {.mean = mean,
-       .deviation = deviation,
-       .key = {.seed = 9, .step = 4, .purpose = core::RandomPurpose::kInitialState},
-       .first_sequence = 11,
-       .offset = uint64_t{7} << 40,
-       .state = state});
+      context, {.mean = mean,
+                .deviation = deviation,
+                .key = {.seed = 9, .step = 4, .purpose = core::RandomPurpose::kInitialState},
+                .first_sequence = 11,
+                .offset = uint64_t{7} << 40,
+                .state = state});
   return state;
 }
 

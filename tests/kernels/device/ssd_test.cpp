@@ -18,9 +18,9 @@ constexpr SsdPrecision kPrecisions[] = {{DType::kF32, 2e-5, 4e-5}, {DType::kBF16
 
 std::vector<SsdShape> device_shapes() {
   std::vector<SsdShape> shapes = {
-      {{1, 0, 2, 4, 1, 3}, 4},     {{2, 1, 1, 1, 1, 1}, 1},   {{1, 1, 3, 5, 1, 7}, 64},
-      {{1, 65, 2, 64, 1, 64}, 64}, {{2, 19, 2, 16, 2, 16}, 8}, {{1, 50, 5, 8, 2, 17}, 16},
-      {{1, 150, 1, 2, 1, 3}, 256}, {{1, 11, 9, 33, 3, 31}, 4}, {{0, 5, 2, 4, 1, 3}, 4},
+      {{1, 0, 2, 4, 1, 3}, 4},     {{2, 1, 1, 1, 1, 1}, 1},     {{1, 1, 3, 5, 1, 7}, 64},
+      {{1, 65, 2, 64, 1, 64}, 64}, {{2, 19, 2, 16, 2, 16}, 8},  {{1, 50, 5, 8, 2, 17}, 16},
+      {{1, 150, 1, 2, 1, 3}, 256}, {{1, 11, 9, 33, 3, 31}, 4},  {{0, 5, 2, 4, 1, 3}, 4},
       {{1, 40, 2, 6, 1, 4}, 1000}, {{1, 70, 2, 68, 1, 72}, 48}, {{1, 131, 3, 8, 1, 8}, 128},
   };
   shapes[4].with_D = false;
@@ -153,7 +153,8 @@ TEST_F(Ssd, TheSameBitsEveryTime) {
   core::Context context(kCuda);
   const SsdShape shape{{2, 70, 3, 8, 1, 12}, 32};
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
-    SsdCase a(context, dtype, shape, ssd_inputs(shape)), b(context, dtype, shape, ssd_inputs(shape));
+    SsdCase a(context, dtype, shape, ssd_inputs(shape)),
+        b(context, dtype, shape, ssd_inputs(shape));
     for (SsdCase* c : {&a, &b}) {
       kernels::ssd_forward(context, c->forward());
       kernels::ssd_backward(context, c->backward());

@@ -60,6 +60,24 @@ TEST_F(ModelOnDevice, RecomputationAndRepetitionGiveTheSameBits) {
   }
 }
 
+/// Past the first step all memory comes from the pool: no cudaMalloc, which would wait for the
+/// device.
+TEST_F(ModelOnDevice, StepsAfterTheFirstAllocateNothing) {
+  core::Context context(kCuda);
+  model::LanguageModel model(context, tiny_config(), DType::kBF16);
+  randomize(model, 5);
+  TokenBatch batch(2, 13, 11, 7);
+  const Tensor tokens = Tensor::copy_of(context, batch.token_view()),
+               labels = Tensor::copy_of(context, batch.label_view());
+  std::vector<int64_t> allocations;
+  for (int step = 0; step < 3; ++step) {
+    model.forward_backward({.tokens = tokens, .labels = labels});
+    allocations.push_back(context.pool().system_allocations());
+  }
+  EXPECT_GT(allocations[0], 0);
+  EXPECT_EQ(allocations[2], allocations[0]);
+}
+
 /// Token by token with the state carried is the whole sequence.
 TEST_F(ModelOnDevice, GenerationFollowsTheSequence) {
   core::Context context(kCuda);

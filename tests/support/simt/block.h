@@ -85,7 +85,7 @@ class Block {
                            Complete complete = nullptr))[Mailbox::kBytes];
 
   /// Shared memory and its shadow belong to shared_memory.h.
-  std::vector<unsigned char> shared;
+  std::vector<unsigned char> shared;  // of operator new: aligned to 16 bytes
   std::vector<struct Shadow> shadow;
 
  private:

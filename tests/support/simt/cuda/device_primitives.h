@@ -41,8 +41,26 @@ inline float round_to_tf32(float x) {
 struct alignas(16) Words {
   uint32_t word[4];
 };
+inline void check_alignment(const void* at) {
+  if (reinterpret_cast<uintptr_t>(at) % 16 != 0) {
+    simt::current_thread()->block->report("access of 16 bytes that is not aligned to them");
+  }
+}
+template <class T>
+Words load_words(const T* from) {
+  check_alignment(from);
+  Words words;
+  std::memcpy(&words, from, 16);
+  return words;
+}
+template <class T>
+void store_words(T* to, const Words& words) {
+  check_alignment(to);
+  std::memcpy(static_cast<void*>(to), &words, 16);
+}
 template <class T>
 Words read_words(Shared<T> from) {
+  check_alignment(from.raw());
   simt::shared_read(from.raw(), 16);
   Words words;
   std::memcpy(&words, from.raw(), 16);
@@ -50,6 +68,7 @@ Words read_words(Shared<T> from) {
 }
 template <class T>
 void write_words(Shared<T> to, const Words& words) {
+  check_alignment(to.raw());
   simt::shared_write(to.raw(), 16);
   std::memcpy(to.raw(), &words, 16);
 }
@@ -69,6 +88,8 @@ inline void multiply_add_tf32(float (&c)[4], const float (&a)[4], const float (&
 
 template <class T>
 void copy_async(Shared<T> to, const T* from) {
+  check_alignment(to.raw());
+  check_alignment(from);
   simt::shared_write(to.raw(), 16);
   std::memcpy(to.raw(), from, 16);
 }
