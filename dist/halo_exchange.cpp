@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "dist/state_exchange.h"
+#include "kernels/core/cuda_arithmetic.h"
 
 namespace longhaul::dist {
 
@@ -64,7 +65,8 @@ void add_row(const TensorView& source, const TensorView& target) {
 }
 
 /// target [batch, rows, channels] += source, both with free strides.
-void add_rows(const TensorView& source, const TensorView& target) {
+void add_rows(core::Context& context, const TensorView& source, const TensorView& target) {
+  if (!target.device().is_cpu()) return core::cuda_accumulate(context, source, target);
   for (int64_t b = 0; b < target.extent(0); ++b) {
     for (int64_t t = 0; t < target.extent(1); ++t) {
       const TensorView from = source.select(0, b).select(0, t),
@@ -155,7 +157,7 @@ class NeighbourBackward final : public StateExchange::Run {
  public:
   NeighbourBackward(const HaloSetting& setting, const TensorView& dhalo, const TensorView& drows,
                     const TensorView& dboundary)
-      : drows_(drows), width_(setting.width) {
+      : context_(setting.context), drows_(drows), width_(setting.width) {
     const int rank = setting.group.rank();
     if (rank + 1 < setting.group.size()) {
       arriving_ = Tensor(setting.context, dhalo.dtype(), dhalo.shape());
@@ -171,13 +173,14 @@ class NeighbourBackward final : public StateExchange::Run {
   void finish() override {
     if (receiving_) {
       receiving_->wait();
-      add_rows(arriving_, drows_.slice(1, drows_.extent(1) - width_, drows_.extent(1)));
+      add_rows(context_, arriving_, drows_.slice(1, drows_.extent(1) - width_, drows_.extent(1)));
     }
     if (sending_) sending_->wait();
     if (broadcasting_) broadcasting_->wait();
   }
 
  private:
+  core::Context& context_;
   TensorView drows_;
   int64_t width_;
   Tensor arriving_;
@@ -213,7 +216,7 @@ class GatherBackward final : public StateExchange::Run {
     const int64_t begin = std::max(first, target_begin);
     const int64_t end = std::min(first + setting_.width, target_begin + target.extent(1));
     if (begin >= end) return;
-    add_rows(all_.view().select(0, rank).slice(1, begin - first, end - first),
+    add_rows(setting_.context, all_.view().select(0, rank).slice(1, begin - first, end - first),
              target.slice(1, begin - target_begin, end - target_begin));
   }
 

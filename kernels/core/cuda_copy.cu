@@ -1,50 +1,47 @@
 // Copies between views of any strides, within a device and to and from the host.
 #include "kernels/core/cuda_memory.h"
-#include "kernels/core/launch.cuh"
-#include "kernels/core/tensor.h"
+#include "kernels/core/strided_loop.cuh"
 
 namespace longhaul::core {
 namespace {
 
-/// Extents and strides in elements, five dimensions, filled up with ones in front.
-struct Layout {
-  int64_t extent[Shape::kMaxRank], source[Shape::kMaxRank], target[Shape::kMaxRank];
+template <class Bits>
+struct CopyElement {
+  const Bits* source;
+  Bits* target;
+  StridedPair strides;
+  __device__ void operator()(int64_t i) const {
+    const auto at = strides.at(i);
+    target[at.target] = source[at.source];
+  }
 };
 
-Layout layout_of(const TensorView& source, const TensorView& target) {
-  Layout layout{};
-  const int missing = Shape::kMaxRank - source.rank();
-  for (int i = 0; i < Shape::kMaxRank; ++i) {
-    const bool there = i >= missing;
-    layout.extent[i] = there ? source.extent(i - missing) : 1;
-    layout.source[i] = there ? source.stride(i - missing) : 0;
-    layout.target[i] = there ? target.stride(i - missing) : 0;
+template <class S, class T>
+struct ConvertElement {
+  const S* source;
+  T* target;
+  StridedPair strides;
+  __device__ void operator()(int64_t i) const {
+    const auto at = strides.at(i);
+    target[at.target] = device::from_float<T>(device::to_float(source[at.source]));
   }
-  return layout;
-}
-
-template <class Bits>
-__global__ void copy_elements(const Bits* source, Bits* target, Layout layout, int64_t count) {
-  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
-       i += step) {
-    int64_t rest = i, from = 0, to = 0;
-    for (int d = Shape::kMaxRank - 1; d >= 0; --d) {
-      const int64_t at = rest % layout.extent[d];
-      rest /= layout.extent[d];
-      from += at * layout.source[d];
-      to += at * layout.target[d];
-    }
-    target[to] = source[from];
-  }
-}
+};
 
 template <class Bits>
 void copy_on_device(Context& context, const TensorView& source, const TensorView& target) {
-  const int64_t count = source.elements();
-  launch(context, {.blocks = std::min<int64_t>(ceil_div(count, 256), 4096)}, copy_elements<Bits>,
-         static_cast<const Bits*>(source.raw()), static_cast<Bits*>(target.raw()),
-         layout_of(source, target), count);
+  for_each(context, source.elements(),
+           CopyElement<Bits>{static_cast<const Bits*>(source.raw()),
+                             static_cast<Bits*>(target.raw()), StridedPair(source, target)});
+}
+
+void convert_on_device(Context& context, const TensorView& source, const TensorView& target) {
+  dispatch_device("copy", source.dtype(), [&]<class S>(S) {
+    dispatch_device("copy", target.dtype(), [&]<class T>(T) {
+      for_each(
+          context, source.elements(),
+          ConvertElement<S, T>{source.data<S>(), target.data<T>(), StridedPair(source, target)});
+    });
+  });
 }
 
 void copy_bytes(Context& context, const TensorView& source, const TensorView& target) {
@@ -74,11 +71,15 @@ void copy_rows(Context& context, const TensorView& source, const TensorView& tar
 
 void cuda_copy(Context& context, const TensorView& source, const TensorView& target) {
   if (source.elements() == 0) return;
+  const bool converts = source.dtype() != target.dtype();
   if (source.device().is_cpu() || target.device().is_cpu()) {
+    CHECK(!converts) << name_of(source.dtype()) << " to " << name_of(target.dtype())
+                     << " between host and device";
     copy_rows(context, source, target);
     cuda_synchronize(context);
     return;
   }
+  if (converts) return convert_on_device(context, source, target);
   if (source.is_contiguous() && target.is_contiguous()) return copy_bytes(context, source, target);
   switch (size_of(source.dtype())) {
     case 2:

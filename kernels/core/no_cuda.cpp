@@ -1,3 +1,4 @@
+#include "kernels/core/cuda_arithmetic.h"
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 
@@ -19,6 +20,11 @@ void cuda_copy(Context&, const TensorView&, const TensorView&) {
   throw Error(cuda_unavailable_reason());
 }
 void cuda_set_zero(Context&, const TensorView&) { throw Error(cuda_unavailable_reason()); }
+void cuda_affine(Context&, const CudaAffine&) { throw Error(cuda_unavailable_reason()); }
+void cuda_accumulate(Context&, const TensorView&, const TensorView&) {
+  throw Error(cuda_unavailable_reason());
+}
+void cuda_fill(Context&, const TensorView&, double) { throw Error(cuda_unavailable_reason()); }
 void cuda_synchronize(Device) { throw Error(cuda_unavailable_reason()); }
 void cuda_synchronize(Context&) { throw Error(cuda_unavailable_reason()); }
 

@@ -124,7 +124,9 @@ void copy_strided(const TensorView& source, const TensorView& target) {
 
 void copy(Context& context, const TensorView& source, const TensorView& target) {
   CHECK(source.shape() == target.shape()) << source.shape() << " to " << target.shape();
-  CHECK(source.dtype() == target.dtype());
+  const bool on_device = !source.device().is_cpu() && !target.device().is_cpu();
+  CHECK(source.dtype() == target.dtype() || on_device)
+      << name_of(source.dtype()) << " to " << name_of(target.dtype());
   if (!source.device().is_cpu() || !target.device().is_cpu()) {
     return cuda_copy(context, source, target);
   }
