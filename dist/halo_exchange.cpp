@@ -244,7 +244,7 @@ std::unique_ptr<StateExchange::Run> HaloExchange::start_forward(TensorView rows,
                                                                 TensorView halo) {
   CHECK(halo.rank() == 3 && rows.rank() == 3 && halo.is_contiguous());
   CHECK(rows.extent(0) == halo.extent(0) && rows.extent(2) == halo.extent(2) &&
-        rows.dtype() == halo.dtype());
+        core::state_dtype(rows.dtype()) == halo.dtype());
   CHECK(!boundary || (boundary.shape() == halo.shape() && boundary.dtype() == halo.dtype()));
   const HaloSetting setting{context_, group_, lengths_, halo.extent(1)};
   CHECK_EQ(rows.extent(1), setting.length(group_.rank()));
@@ -258,7 +258,7 @@ std::unique_ptr<StateExchange::Run> HaloExchange::start_backward(TensorView dhal
                                                                  TensorView dboundary) {
   CHECK(dhalo.rank() == 3 && drows.rank() == 3 && dhalo.is_contiguous());
   CHECK(drows.extent(0) == dhalo.extent(0) && drows.extent(2) == dhalo.extent(2) &&
-        drows.dtype() == dhalo.dtype());
+        core::state_dtype(drows.dtype()) == dhalo.dtype());
   CHECK(!dboundary || (dboundary.is_contiguous() && dboundary.shape() == dhalo.shape() &&
                        dboundary.dtype() == dhalo.dtype()));
   const HaloSetting setting{context_, group_, lengths_, dhalo.extent(1)};
