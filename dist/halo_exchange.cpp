@@ -35,6 +35,11 @@ struct HaloSetting {
   }
 };
 
+/// Halos have the dtype of the rows or that of states.
+bool is_kept_as(core::DType rows, core::DType halo) {
+  return halo == rows || halo == core::state_dtype(rows);
+}
+
 /// The last `width` rows of `before` (absent: zeros) followed by `rows`, into `target`.
 void last_rows(core::Context& context, const TensorView& before, const TensorView& rows,
                const TensorView& target) {
@@ -244,7 +249,7 @@ std::unique_ptr<StateExchange::Run> HaloExchange::start_forward(TensorView rows,
                                                                 TensorView halo) {
   CHECK(halo.rank() == 3 && rows.rank() == 3 && halo.is_contiguous());
   CHECK(rows.extent(0) == halo.extent(0) && rows.extent(2) == halo.extent(2) &&
-        core::state_dtype(rows.dtype()) == halo.dtype());
+        is_kept_as(rows.dtype(), halo.dtype()));
   CHECK(!boundary || (boundary.shape() == halo.shape() && boundary.dtype() == halo.dtype()));
   const HaloSetting setting{context_, group_, lengths_, halo.extent(1)};
   CHECK_EQ(rows.extent(1), setting.length(group_.rank()));
@@ -258,7 +263,7 @@ std::unique_ptr<StateExchange::Run> HaloExchange::start_backward(TensorView dhal
                                                                  TensorView dboundary) {
   CHECK(dhalo.rank() == 3 && drows.rank() == 3 && dhalo.is_contiguous());
   CHECK(drows.extent(0) == dhalo.extent(0) && drows.extent(2) == dhalo.extent(2) &&
-        core::state_dtype(drows.dtype()) == dhalo.dtype());
+        is_kept_as(drows.dtype(), dhalo.dtype()));
   CHECK(!dboundary || (dboundary.is_contiguous() && dboundary.shape() == dhalo.shape() &&
                        dboundary.dtype() == dhalo.dtype()));
   const HaloSetting setting{context_, group_, lengths_, dhalo.extent(1)};
