@@ -9,33 +9,39 @@ endif()
 set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O3 -g1")
 set(CMAKE_CXX_FLAGS_RELEASE "-O3")
 
+# longhaul_cxx_options(OPTION…): for the host's compiler, not for nvcc.
 add_library(longhaul_options INTERFACE)
+function(longhaul_cxx_options)
+  target_compile_options(longhaul_options INTERFACE "$<$<COMPILE_LANGUAGE:C,CXX>:${ARGN}>")
+endfunction()
 target_include_directories(longhaul_options INTERFACE ${CMAKE_SOURCE_DIR})
 # No reassociation beyond fused multiply-add: results must not depend on how the compiler feels.
 # Designated initialisers leave fields out on purpose.
-target_compile_options(longhaul_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers
-                                                  -fno-math-errno -fno-trapping-math)
+longhaul_cxx_options(-Wall -Wextra -Wno-missing-field-initializers -fno-math-errno -fno-trapping-math)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # False alarms of GCC 12 on "text" + std::string (its bug 105651).
-  target_compile_options(longhaul_options INTERFACE -Wno-restrict)
+  longhaul_cxx_options(-Wno-restrict)
 endif()
 # No archive's symbols are shown to shared libraries (CMakeLists.txt, Protobuf).
 target_link_options(longhaul_options INTERFACE LINKER:--exclude-libs,ALL)
+target_compile_options(longhaul_options INTERFACE
+  "$<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr;-Xcompiler=-Wall>")
 if(LONGHAUL_WERROR)
-  target_compile_options(longhaul_options INTERFACE -Werror)
+  longhaul_cxx_options(-Werror)
+  target_compile_options(longhaul_options INTERFACE
+    "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>")
 endif()
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   if(LONGHAUL_NATIVE)
-    target_compile_options(longhaul_options INTERFACE -march=native -mprefer-vector-width=512)
+    longhaul_cxx_options(-march=native -mprefer-vector-width=512)
   else()
-    target_compile_options(longhaul_options INTERFACE -march=x86-64-v3)
+    longhaul_cxx_options(-march=x86-64-v3)
   endif()
 elseif(LONGHAUL_NATIVE)
-  target_compile_options(longhaul_options INTERFACE -mcpu=native)
+  longhaul_cxx_options(-mcpu=native)
 endif()
 if(LONGHAUL_SANITIZE)
-  target_compile_options(longhaul_options INTERFACE -fsanitize=${LONGHAUL_SANITIZE}
-                                                    -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  longhaul_cxx_options(-fsanitize=${LONGHAUL_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(longhaul_options INTERFACE -fsanitize=${LONGHAUL_SANITIZE})
 endif()
 

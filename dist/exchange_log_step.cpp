@@ -43,7 +43,7 @@ class LogStepRun final : public StateExchange::Run {
       const ExchangeArgs& args = setting_.args;
       if (position == 0) {
         // Nothing precedes the first segment: its map is the constant S_out.
-        fill(inclusive_.log_decay(), -std::numeric_limits<double>::infinity());
+        fill(setting_.context, inclusive_.log_decay(), -std::numeric_limits<double>::infinity());
       } else {
         core::copy(setting_.context, flat(args.log_decay), inclusive_.log_decay());
       }
@@ -75,7 +75,7 @@ class LogStepRun final : public StateExchange::Run {
         const PackedMap& earlier = arriving_[static_cast<size_t>(round)];
         apply_maps(setting_.context, {inclusive_.log_decay(), earlier.state(), inclusive_.state(),
                                       inclusive_.state()});
-        add_log_decays(earlier.log_decay(), inclusive_.log_decay());
+        add_log_decays(setting_.context, earlier.log_decay(), inclusive_.log_decay());
       }
       start_send_to(position + 2 * d);
     }
@@ -101,7 +101,7 @@ class LogStepRun final : public StateExchange::Run {
       core::copy(setting_.context, earlier.log_decay(), decay);
     } else {
       apply_maps(setting_.context, {decay, earlier.state(), incoming, incoming});
-      add_log_decays(earlier.log_decay(), decay);
+      add_log_decays(setting_.context, earlier.log_decay(), decay);
     }
   }
 

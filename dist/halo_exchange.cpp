@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "dist/state_exchange.h"
+#include "kernels/core/cuda_arithmetic.h"
 
 namespace longhaul::dist {
 
@@ -33,6 +34,11 @@ struct HaloSetting {
                        [&](int64_t each) { return each >= width; });
   }
 };
+
+/// Halos have the dtype of the rows or that of states.
+bool is_kept_as(core::DType rows, core::DType halo) {
+  return halo == rows || halo == core::state_dtype(rows);
+}
 
 /// The last `width` rows of `before` (absent: zeros) followed by `rows`, into `target`.
 void last_rows(core::Context& context, const TensorView& before, const TensorView& rows,
@@ -64,7 +70,8 @@ void add_row(const TensorView& source, const TensorView& target) {
 }
 
 /// target [batch, rows, channels] += source, both with free strides.
-void add_rows(const TensorView& source, const TensorView& target) {
+void add_rows(core::Context& context, const TensorView& source, const TensorView& target) {
+  if (!target.device().is_cpu()) return core::cuda_accumulate(context, source, target);
   for (int64_t b = 0; b < target.extent(0); ++b) {
     for (int64_t t = 0; t < target.extent(1); ++t) {
       const TensorView from = source.select(0, b).select(0, t),
@@ -155,7 +162,7 @@ class NeighbourBackward final : public StateExchange::Run {
  public:
   NeighbourBackward(const HaloSetting& setting, const TensorView& dhalo, const TensorView& drows,
                     const TensorView& dboundary)
-      : drows_(drows), width_(setting.width) {
+      : context_(setting.context), drows_(drows), width_(setting.width) {
     const int rank = setting.group.rank();
     if (rank + 1 < setting.group.size()) {
       arriving_ = Tensor(setting.context, dhalo.dtype(), dhalo.shape());
@@ -171,13 +178,14 @@ class NeighbourBackward final : public StateExchange::Run {
   void finish() override {
     if (receiving_) {
       receiving_->wait();
-      add_rows(arriving_, drows_.slice(1, drows_.extent(1) - width_, drows_.extent(1)));
+      add_rows(context_, arriving_, drows_.slice(1, drows_.extent(1) - width_, drows_.extent(1)));
     }
     if (sending_) sending_->wait();
     if (broadcasting_) broadcasting_->wait();
   }
 
  private:
+  core::Context& context_;
   TensorView drows_;
   int64_t width_;
   Tensor arriving_;
@@ -213,7 +221,7 @@ class GatherBackward final : public StateExchange::Run {
     const int64_t begin = std::max(first, target_begin);
     const int64_t end = std::min(first + setting_.width, target_begin + target.extent(1));
     if (begin >= end) return;
-    add_rows(all_.view().select(0, rank).slice(1, begin - first, end - first),
+    add_rows(setting_.context, all_.view().select(0, rank).slice(1, begin - first, end - first),
              target.slice(1, begin - target_begin, end - target_begin));
   }
 
@@ -241,7 +249,7 @@ std::unique_ptr<StateExchange::Run> HaloExchange::start_forward(TensorView rows,
                                                                 TensorView halo) {
   CHECK(halo.rank() == 3 && rows.rank() == 3 && halo.is_contiguous());
   CHECK(rows.extent(0) == halo.extent(0) && rows.extent(2) == halo.extent(2) &&
-        rows.dtype() == halo.dtype());
+        is_kept_as(rows.dtype(), halo.dtype()));
   CHECK(!boundary || (boundary.shape() == halo.shape() && boundary.dtype() == halo.dtype()));
   const HaloSetting setting{context_, group_, lengths_, halo.extent(1)};
   CHECK_EQ(rows.extent(1), setting.length(group_.rank()));
@@ -255,7 +263,7 @@ std::unique_ptr<StateExchange::Run> HaloExchange::start_backward(TensorView dhal
                                                                  TensorView dboundary) {
   CHECK(dhalo.rank() == 3 && drows.rank() == 3 && dhalo.is_contiguous());
   CHECK(drows.extent(0) == dhalo.extent(0) && drows.extent(2) == dhalo.extent(2) &&
-        drows.dtype() == dhalo.dtype());
+        is_kept_as(drows.dtype(), dhalo.dtype()));
   CHECK(!dboundary || (dboundary.is_contiguous() && dboundary.shape() == dhalo.shape() &&
                        dboundary.dtype() == dhalo.dtype()));
   const HaloSetting setting{context_, group_, lengths_, dhalo.extent(1)};

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/core/cuda_arithmetic.h"
 #include "kernels/core/parallel.h"
 
 namespace longhaul::dist {
@@ -30,6 +31,14 @@ void apply_row(T decay, const T* before, const T* state, T* result, int64_t coun
 
 void apply_maps(core::Context& context, const MapApplication& args, int64_t begin, int64_t end) {
   if (begin >= end) return;
+  if (!args.state.device().is_cpu()) {
+    return core::cuda_affine(context, {.log_factor = args.log_decay,
+                                       .before = args.before,
+                                       .state = args.state,
+                                       .result = args.result,
+                                       .begin = begin,
+                                       .end = end});
+  }
   with_type(args.state.dtype(), [&](auto type) {
     using T = decltype(type);
     const int64_t width = args.state.elements() / args.log_decay.elements();
@@ -52,14 +61,17 @@ void apply_maps(core::Context& context, const MapApplication& args) {
   apply_maps(context, args, 0, args.state.elements());
 }
 
-void add_log_decays(const core::TensorView& addend, const core::TensorView& target) {
+void add_log_decays(core::Context& context, const core::TensorView& addend,
+                    const core::TensorView& target) {
+  if (!target.device().is_cpu()) return core::cuda_accumulate(context, addend, target);
   with_type(target.dtype(), [&](auto type) {
     using T = decltype(type);
     for (int64_t i = 0; i < target.elements(); ++i) target.data<T>()[i] += addend.data<T>()[i];
   });
 }
 
-void fill(const core::TensorView& target, double value) {
+void fill(core::Context& context, const core::TensorView& target, double value) {
+  if (!target.device().is_cpu()) return core::cuda_fill(context, target, value);
   with_type(target.dtype(), [&](auto type) {
     using T = decltype(type);
     std::fill_n(target.data<T>(), target.elements(), static_cast<T>(value));

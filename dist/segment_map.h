@@ -1,4 +1,4 @@
-// Arithmetic of segment maps S ↦ e^{log_decay} ⊙ S + state on host memory.
+// Arithmetic of segment maps S ↦ e^{log_decay} ⊙ S + state.
 #pragma once
 
 #include "kernels/core/context.h"
@@ -18,7 +18,8 @@ void apply_maps(core::Context& context, const MapApplication& args, int64_t begi
 void apply_maps(core::Context& context, const MapApplication& args);
 
 /// target += addend (log-decays of two segments in a row).
-void add_log_decays(const core::TensorView& addend, const core::TensorView& target);
-void fill(const core::TensorView& target, double value);
+void add_log_decays(core::Context& context, const core::TensorView& addend,
+                    const core::TensorView& target);
+void fill(core::Context& context, const core::TensorView& target, double value);
 
 }  // namespace longhaul::dist

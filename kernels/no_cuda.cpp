@@ -2,6 +2,7 @@
 #include "kernels/conv1d/causal_conv1d.h"
 #include "kernels/core/error.h"
 #include "kernels/elementwise/add.h"
+#include "kernels/elementwise/convert.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/linear/linear.h"
 #include "kernels/loss/linear_cross_entropy.h"
@@ -15,13 +16,14 @@
 
 namespace longhaul::kernels::cuda {
 namespace {
-[[noreturn]] void unavailable() { throw core::Error("built without CUDA"); }
+[[noreturn]] void unavailable() { throw core::Error("this program was built without CUDA"); }
 }  // namespace
 
 using core::Context;
 using core::TensorView;
 
 void add(Context&, const TensorView&, const TensorView&) { unavailable(); }
+void convert(Context&, const TensorView&, const TensorView&) { unavailable(); }
 void embedding_forward(Context&, const EmbeddingForward&) { unavailable(); }
 void embedding_backward(Context&, const EmbeddingBackward&) { unavailable(); }
 void linear_forward(Context&, const LinearForward&) { unavailable(); }

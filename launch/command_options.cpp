@@ -88,7 +88,14 @@ core::Device choose_device(DeviceChoice choice, const RankSession& session) {
 }
 
 core::DType element_type(DTypeChoice choice) {
-  return choice == DTypeChoice::kF64 ? core::DType::kF64 : core::DType::kF32;
+  switch (choice) {
+    case DTypeChoice::kF64:
+      return core::DType::kF64;
+    case DTypeChoice::kBF16:
+      return core::DType::kBF16;
+    default:
+      return core::DType::kF32;
+  }
 }
 
 int choose_threads(int64_t wanted, const RankSession& session) {

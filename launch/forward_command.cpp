@@ -206,11 +206,9 @@ class ForwardCommand : public Command {
   }
 
   static void set_only(const Tensor& tensor, double value) {
-    if (tensor.dtype() == DType::kF64) {
-      *tensor.data<double>() = value;
-    } else {
-      *tensor.data<float>() = static_cast<float>(value);
-    }
+    float narrow = static_cast<float>(value);
+    void* element = tensor.dtype() == DType::kF64 ? static_cast<void*>(&value) : &narrow;
+    core::copy_now({element, tensor.dtype(), tensor.shape()}, tensor);
   }
 
   CLI::App* command_ = nullptr;

@@ -57,11 +57,15 @@ class StateReader {
 
   std::vector<double> logits(int64_t count) const {
     std::vector<double> values(static_cast<size_t>(count));
-    const auto take = [&](const auto* data) { std::copy(data, data + count, values.begin()); };
+    const auto take = [&]<class T>(T) {
+      std::vector<T> host(static_cast<size_t>(logits_.elements()));
+      core::copy_now(logits_, {host.data(), logits_.dtype(), logits_.shape()});
+      std::copy_n(host.begin(), count, values.begin());
+    };
     if (logits_.dtype() == DType::kF64) {
-      take(logits_.data<double>());
+      take(double{});
     } else {
-      take(logits_.data<float>());
+      take(float{});
     }
     return values;
   }

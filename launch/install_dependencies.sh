@@ -21,6 +21,7 @@ packages=(
   libdnnl-dev libzstd-dev zlib1g-dev xz-utils bzip2
   libpcre2-dev libicu-dev libsentencepiece-dev
   libgtest-dev libgmock-dev libbenchmark-dev
+  libboost-context-dev
   gnuplot-nox
 )
 if $for_tests; then packages+=(python3 python3-venv); fi

@@ -116,9 +116,9 @@ inline const std::vector<std::string_view>& enum_names(DeviceChoice) {
   static const std::vector<std::string_view> names{"auto", "cpu", "cuda"};
   return names;
 }
-enum class DTypeChoice { kF32, kF64 };
+enum class DTypeChoice { kF32, kBF16, kF64 };
 inline const std::vector<std::string_view>& enum_names(DTypeChoice) {
-  static const std::vector<std::string_view> names{"fp32", "fp64"};
+  static const std::vector<std::string_view> names{"fp32", "bf16", "fp64"};
   return names;
 }
 
@@ -134,7 +134,8 @@ struct RunSection {
     v.field("folder", folder, "run folder: everything of the run is written there");
     v.field("seed", seed, "of all random numbers", core::AtLeast{0});
     v.field("device", device, "auto | cpu | cuda");
-    v.field("dtype", dtype, "fp32 | fp64");
+    v.field("dtype", dtype,
+            "fp32 | bf16 (on cuda; masters and states in fp32) | fp64 (on the cpu)");
     v.field("log_every", log_every, "steps between lines on the terminal", core::AtLeast{1});
   }
 };

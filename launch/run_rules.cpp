@@ -118,6 +118,9 @@ class Rules {
     if (config_.run.device == DeviceChoice::kCuda && config_.run.dtype == DTypeChoice::kF64) {
       report("run.dtype", "fp64 is there for the cpu only, run.device is cuda");
     }
+    if (config_.run.device == DeviceChoice::kCpu && config_.run.dtype == DTypeChoice::kBF16) {
+      report("run.dtype", "bf16 is there for cuda only, run.device is cpu");
+    }
     const auto& evaluation = config_.evaluation;
     if (config_.data.kind == DataKind::kRecall && !evaluation.folder.empty()) {
       report("evaluation.folder", "is given, but data.kind recall is evaluated on its own task");

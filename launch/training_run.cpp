@@ -73,6 +73,10 @@ int run_training(RankSession& session, const TrainingRun& run, bool resume) {
   session.set_activity("start");
   core::Context context(choose_device(config.run.device, session),
                         choose_threads(config.parallel.threads, session));
+  if (context.device().is_cpu() && config.run.dtype == DTypeChoice::kBF16) {
+    throw core::InputError(core::message("run.dtype: bf16 is there for cuda only, and run.device ",
+                                         "cannot be cuda: ", core::cuda_unavailable_reason()));
+  }
   DeviceWorld world(session, context, config.parallel.time_limit_s);
   const dist::Mesh mesh(world.get(), run.plan.mesh);
   const RunData data(config);

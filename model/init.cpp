@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <string_view>
+#include <vector>
 
 #include "kernels/core/dispatch.h"
 #include "kernels/core/random.h"
@@ -66,12 +67,13 @@ void initialize(LanguageModel& model, uint64_t seed) {
     const core::RandomKey key{seed, stream++, core::RandomPurpose::kParameterInit};
     const core::TensorView view = model.parameters().value(parameter);
     core::dispatch_float("initialize", view.dtype(), [&]<class T>(T) {
-      T* values = view.data<T>();
-      for (int64_t i = 0; i < view.elements(); ++i) {
-        values[i] = static_cast<T>(element(key, static_cast<uint64_t>(i)));
-      }
+      std::vector<T> values(static_cast<size_t>(view.elements()));
+      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>(element(key, i));
+      core::copy(model.context(), core::TensorView(values.data(), view.dtype(), view.shape()),
+                 view);
     });
   }
+  model.parameters().update_rounded();
 }
 
 }  // namespace longhaul::model

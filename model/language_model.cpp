@@ -54,7 +54,7 @@ RecurrentState LanguageModel::make_state(int64_t batch) const {
 }
 
 TensorView LanguageModel::head_weight() const {
-  return parameters_->value(
+  return parameters_->operand(
       *parameters_->find(config_.tied ? "backbone.embeddings.weight" : "lm_head.weight"));
 }
 
@@ -69,7 +69,7 @@ void LanguageModel::run_blocks(const ForwardPass& pass, bool keep_activations,
   trace.residual.emplace_back(context_, dtype_, core::Shape{rows, config_.width});
   kernels::embedding_forward(
       context_, {.tokens = pass.tokens.reshape({rows}),
-                 .weight = parameters_->value(*parameters_->find("backbone.embeddings.weight")),
+                 .weight = parameters_->operand(*parameters_->find("backbone.embeddings.weight")),
                  .y = trace.residual.back()});
   for (size_t i = 0; i < blocks_.size(); ++i) {
     Tensor next(context_, dtype_, {rows, config_.width});
@@ -96,7 +96,7 @@ Tensor LanguageModel::final_norm(const Trace& trace, Tensor& rstd) {
   kernels::rms_norm_forward(
       context_, {.x = {},
                  .residual = trace.residual.back(),
-                 .weight = parameters_->value(*parameters_->find("backbone.norm_f.weight")),
+                 .weight = parameters_->operand(*parameters_->find("backbone.norm_f.weight")),
                  .epsilon = config_.norm_epsilon,
                  .y = hidden,
                  .rstd = rstd});
@@ -178,7 +178,7 @@ kernels::LossSum LanguageModel::backward_of_head(const TrainStep& step, Trace& t
                  .dweight = parameters_->gradient(head)});
   const Parameter& norm = *parameters_->find("backbone.norm_f.weight");
   kernels::rms_norm_backward(context_, {.residual = trace.residual.back(),
-                                        .weight = parameters_->value(norm),
+                                        .weight = parameters_->operand(norm),
                                         .rstd = rstd,
                                         .dy = dhidden,
                                         .dresidual = dresidual,

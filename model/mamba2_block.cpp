@@ -40,16 +40,16 @@ Mamba2Block::Mamba2Block(const ModelConfig& config, int64_t layer, ParameterSet&
     : config_(config),
       layer_(layer),
       parameters_(parameters),
-      dtype_(parameters.values().dtype()),
+      dtype_(parameters.dtype()),
       state_dtype_(core::state_dtype(dtype_)),
       norm_(weight("norm.weight")),
       in_proj_(weight("mixer.in_proj.weight")),
       in_proj_bias_(weight("mixer.in_proj.bias")),
       conv_(weight("mixer.conv1d.weight")),
       conv_bias_(weight("mixer.conv1d.bias")),
-      dt_bias_(weight("mixer.dt_bias")),
-      A_log_(weight("mixer.A_log")),
-      D_(weight("mixer.D")),
+      dt_bias_(exact_weight("mixer.dt_bias")),
+      A_log_(exact_weight("mixer.A_log")),
+      D_(exact_weight("mixer.D")),
       gated_norm_(weight("mixer.norm.weight")),
       out_proj_(weight("mixer.out_proj.weight")),
       out_proj_bias_(weight("mixer.out_proj.bias")),
@@ -65,7 +65,16 @@ Mamba2Block::Weight Mamba2Block::weight(const std::string& name) const {
   const Parameter* parameter =
       parameters_.find("backbone.layers." + std::to_string(layer_) + "." + name);
   if (parameter == nullptr) return {};
-  return {parameters_.value(*parameter), parameters_.gradient(*parameter)};
+  return {parameters_.operand(*parameter), parameters_.gradient(*parameter)};
+}
+
+Mamba2Block::Weight Mamba2Block::exact_weight(const std::string& name) const {
+  Weight result = weight(name);
+  if (result.value) {
+    const std::string full = "backbone.layers." + std::to_string(layer_) + "." + name;
+    result.value = parameters_.value(*parameters_.find(full));
+  }
+  return result;
 }
 
 std::vector<StateSpec> mamba2_state_specs(const ModelConfig& config, int64_t layer) {
@@ -155,7 +164,7 @@ void Mamba2Block::convolve(Context& context, const BlockForward& args,
   TensorView x = columns_of(act.zxbcdt).xBC.unflatten_first(args.batch, args.length);
   act.initial_conv = view_or_absent(args.initial, kConv);
   if (args.parallel != nullptr) {
-    act.halo = Tensor(context, dtype_, tail);
+    act.halo = Tensor(context, state_dtype_, tail);
     args.parallel->halo->start_forward(x, act.initial_conv, act.halo)->finish();
     act.initial_conv = act.halo;
   }

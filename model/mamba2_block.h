@@ -48,6 +48,8 @@ class Mamba2Block final : public Block {
   };
 
   Weight weight(const std::string& name) const;
+  /// In the state dtype, whatever the model computes in.
+  Weight exact_weight(const std::string& name) const;
   Columns columns_of(const core::TensorView& zxbcdt) const;
   SsdViews ssd_views(const core::TensorView& xBC, int64_t batch, int64_t length) const;
 

@@ -178,7 +178,8 @@ void Mamba2Block::convolve_backward(Context& context, const BlockBackward& args,
   const TensorView dboundary = dinitial;
   Tensor dhalo;
   if (exchange) {
-    dhalo = Tensor(context, dtype_, {args.batch, config_.conv_width - 1, config_.conv_channels()});
+    dhalo = Tensor(context, state_dtype_,
+                   {args.batch, config_.conv_width - 1, config_.conv_channels()});
     dinitial = dhalo;
   }
   kernels::causal_conv1d_backward(context, {.x = x,

@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "kernels/elementwise/convert.h"
+
 namespace longhaul::model {
 
 namespace {
@@ -22,7 +24,7 @@ int64_t flat_elements(const std::vector<Parameter>& parameters) {
 
 ParameterSet::ParameterSet(core::Context& context, core::DType dtype,
                            std::vector<Parameter> parameters)
-    : parameters_(std::move(parameters)) {
+    : context_(context), dtype_(dtype), parameters_(std::move(parameters)) {
   int64_t next = 0;
   for (size_t i = 0; i < parameters_.size(); ++i) {
     parameters_[i].begin = next;
@@ -31,8 +33,9 @@ ParameterSet::ParameterSet(core::Context& context, core::DType dtype,
     CHECK(is_new) << "two parameters are called " << parameters_[i].name;
   }
   CHECK_EQ(next, flat_elements(parameters_));
-  values_ = core::Tensor::zeros(context, dtype, {next});
-  gradients_ = core::Tensor::zeros(context, dtype, {next});
+  values_ = core::Tensor::zeros(context, core::state_dtype(dtype), {next});
+  gradients_ = core::Tensor::zeros(context, core::state_dtype(dtype), {next});
+  if (dtype != values_.dtype()) rounded_ = core::Tensor::zeros(context, dtype, {next});
 }
 
 int64_t ParameterSet::count() const {
@@ -47,6 +50,15 @@ core::TensorView ParameterSet::value(const Parameter& parameter) const {
 
 core::TensorView ParameterSet::gradient(const Parameter& parameter) const {
   return gradients_.view().slice(0, parameter.begin, parameter.end()).reshape(parameter.shape);
+}
+
+core::TensorView ParameterSet::operand(const Parameter& parameter) const {
+  if (!rounded_) return value(parameter);
+  return rounded_.view().slice(0, parameter.begin, parameter.end()).reshape(parameter.shape);
+}
+
+void ParameterSet::update_rounded() const {
+  if (rounded_) kernels::convert(context_, values_, rounded_);
 }
 
 const Parameter* ParameterSet::find(std::string_view name) const {

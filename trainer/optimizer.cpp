@@ -127,6 +127,8 @@ void Optimizer::update(const Part& part, double rate, double gradient_scale) {
          .gradient = parameters_.gradients().slice(0, begin, end),
          .first_moment = part.first_moment.slice(0, begin - part.begin, end - part.begin),
          .second_moment = part.second_moment.slice(0, begin - part.begin, end - part.begin),
+         .rounded = parameters_.rounded() ? parameters_.rounded().slice(0, begin, end)
+                                          : core::TensorView{},
          .rate = rate,
          .beta1 = config_.beta1,
          .beta2 = config_.beta2,
@@ -145,7 +147,9 @@ void Optimizer::update_and_gather(double rate, double gradient_scale) {
     update(own[i], rate, gradient_scale);
     if (gather) gather->start(layout_.buckets()[i]);
   }
-  if (gather) gather->finish();
+  if (!gather) return;
+  gather->finish();
+  parameters_.update_rounded();  // of the pieces that others updated
 }
 
 Optimizer::Outcome Optimizer::step(double rate, bool finite) {

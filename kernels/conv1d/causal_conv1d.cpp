@@ -25,8 +25,8 @@ Extents check_inputs(const core::Context& context, const Args& args) {
   core::check_contiguous(context, "conv1d weight", args.weight, e.dtype, {e.channels, e.taps});
   if (args.bias) core::check_contiguous(context, "conv1d bias", args.bias, e.dtype, {e.channels});
   if (args.initial_state) {
-    core::check_rows(context, "conv1d initial_state", args.initial_state, e.dtype,
-                     {e.batch, e.taps - 1, e.channels});
+    core::check_rows(context, "conv1d initial_state", args.initial_state,
+                     core::state_dtype(e.dtype), {e.batch, e.taps - 1, e.channels});
   }
   return e;
 }
@@ -37,7 +37,7 @@ void causal_conv1d_forward(core::Context& context, const CausalConv1dForward& ar
   const Extents e = check_inputs(context, args);
   core::check_rows(context, "conv1d y", args.y, e.dtype, {e.batch, e.length, e.channels});
   if (args.final_state) {
-    core::check_rows(context, "conv1d final_state", args.final_state, e.dtype,
+    core::check_rows(context, "conv1d final_state", args.final_state, core::state_dtype(e.dtype),
                      {e.batch, e.taps - 1, e.channels});
     CHECK(!args.initial_state || args.final_state.elements() == 0 ||
           args.final_state.raw() != args.initial_state.raw())
@@ -52,15 +52,19 @@ void causal_conv1d_backward(core::Context& context, const CausalConv1dBackward& 
   const core::Shape state = {e.batch, e.taps - 1, e.channels};
   core::check_rows(context, "conv1d dy", args.dy, e.dtype, {e.batch, e.length, e.channels});
   core::check_rows(context, "conv1d dx", args.dx, e.dtype, {e.batch, e.length, e.channels});
-  core::check_contiguous(context, "conv1d dweight", args.dweight, e.dtype, {e.channels, e.taps});
+  core::check_contiguous(context, "conv1d dweight", args.dweight, core::state_dtype(e.dtype),
+                         {e.channels, e.taps});
   CHECK_EQ(static_cast<bool>(args.bias), static_cast<bool>(args.dbias))
       << "conv1d: bias and dbias go together";
   if (args.dbias)
-    core::check_contiguous(context, "conv1d dbias", args.dbias, e.dtype, {e.channels});
+    core::check_contiguous(context, "conv1d dbias", args.dbias, core::state_dtype(e.dtype),
+                           {e.channels});
   if (args.dfinal_state)
-    core::check_rows(context, "conv1d dfinal_state", args.dfinal_state, e.dtype, state);
+    core::check_rows(context, "conv1d dfinal_state", args.dfinal_state, core::state_dtype(e.dtype),
+                     state);
   if (args.dinitial_state) {
-    core::check_rows(context, "conv1d dinitial_state", args.dinitial_state, e.dtype, state);
+    core::check_rows(context, "conv1d dinitial_state", args.dinitial_state,
+                     core::state_dtype(e.dtype), state);
   }
   return context.device().is_cpu() ? cpu::causal_conv1d_backward(context, args)
                                    : cuda::causal_conv1d_backward(context, args);

@@ -14,6 +14,26 @@ Context::Context(Device device, int threads)
   if (!device.is_cpu() && !cuda_available()) {
     throw InputError(message("device: cuda cannot be used: ", cuda_unavailable_reason()));
   }
+  if (device.is_cpu()) return;
+  if (device.index < 0 || device.index >= cuda_device_count()) {
+    throw InputError(message("device: ", name_of(device), " is not there, this machine shows ",
+                             cuda_device_count()));
+  }
+  queue_ = cuda_queue(device);
+}
+
+/// Memory must not go back to the device while work that was started may still use it.
+Context::~Context() {
+  if (queue_ == nullptr) return;
+  try {
+    cuda_synchronize(*this);
+  } catch (const Error&) {
+    // The error was, or will be, reported by the call that waits for the result.
+  }
+}
+
+void synchronize(Context& context) {
+  if (!context.device().is_cpu()) cuda_synchronize(context);
 }
 
 }  // namespace longhaul::core

@@ -2,22 +2,50 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "kernels/core/device.h"
 
 namespace longhaul::core {
 
 class Context;
+class TensorView;
 
 /// True if this build has CUDA and the machine has a device.
 bool cuda_available() noexcept;
 /// Why `device: cuda` cannot work here, in a few words; empty if it can.
 const char* cuda_unavailable_reason() noexcept;
+/// Devices this process sees.
+int cuda_device_count() noexcept;
 
 /// The stream that the ops of a context run on (cudaStream_t); null on the CPU.
 void* cuda_stream(Context& context) noexcept;
 
+/// Free and all memory of a device, in bytes.
+struct CudaMemory {
+  int64_t free = 0, total = 0;
+};
+CudaMemory cuda_memory(Device device);
+
+/// Null when the device has no more memory.
 void* cuda_allocate(Device device, int64_t bytes);
 void cuda_free(Device device, void* block) noexcept;
+
+/// The stream and the library handles of a context (cuda_queue.cuh).
+class CudaQueue;
+struct CudaQueueDeleter {
+  void operator()(CudaQueue* queue) const noexcept;
+};
+using CudaQueuePointer = std::unique_ptr<CudaQueue, CudaQueueDeleter>;
+CudaQueuePointer cuda_queue(Device device);
+
+/// Between views of equal shape and dtype, of which at least one is on the context's device. What
+/// comes from or goes to the host is there when the call returns.
+void cuda_copy(Context& context, const TensorView& source, const TensorView& target);
+void cuda_set_zero(Context& context, const TensorView& target);
+/// Returns when everything that was started on the context is done.
+void cuda_synchronize(Context& context);
+/// The same for all contexts of this process on the device.
+void cuda_synchronize(Device device);
 
 }  // namespace longhaul::core

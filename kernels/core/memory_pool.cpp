@@ -11,12 +11,8 @@ namespace longhaul::core {
 namespace {
 
 void* system_allocate(Device device, int64_t bytes) {
-  void* block = device.is_cpu() ? std::aligned_alloc(64, static_cast<size_t>(bytes))
-                                : cuda_allocate(device, bytes);
-  if (block == nullptr) {
-    throw Error(message("out of memory on ", name_of(device), ": ", bytes, " bytes asked for"));
-  }
-  return block;
+  return device.is_cpu() ? std::aligned_alloc(64, static_cast<size_t>(bytes))
+                         : cuda_allocate(device, bytes);
 }
 
 void system_free(Device device, void* block) noexcept {
@@ -29,9 +25,12 @@ void system_free(Device device, void* block) noexcept {
 
 }  // namespace
 
-MemoryPool::~MemoryPool() {
+MemoryPool::~MemoryPool() { free_cached(); }
+
+void MemoryPool::free_cached() noexcept {
   for (auto& [size, blocks] : free_) {
     for (void* block : blocks) system_free(device_, block);
+    blocks.clear();
   }
 }
 
@@ -54,11 +53,22 @@ void* MemoryPool::allocate(int64_t bytes) {
     return block;
   }
   try {
-    return system_allocate(device_, size);
+    void* block = system_allocate(device_, size);
+    if (block == nullptr) {
+      free_cached();  // what is cached in other sizes may be enough
+      block = system_allocate(device_, size);
+    }
+    if (block != nullptr) {
+      ++system_allocations_;
+      return block;
+    }
   } catch (...) {
     in_use_ -= size;
     throw;
   }
+  in_use_ -= size;
+  throw Error(message("out of memory on ", name_of(device_), ": ", bytes, " bytes asked for, ",
+                      in_use_, " in use"));
 }
 
 void MemoryPool::release(void* block, int64_t bytes) noexcept {
@@ -71,6 +81,11 @@ void MemoryPool::release(void* block, int64_t bytes) noexcept {
 int64_t MemoryPool::bytes_in_use() const {
   std::lock_guard lock(mutex_);
   return in_use_;
+}
+
+int64_t MemoryPool::system_allocations() const {
+  std::lock_guard lock(mutex_);
+  return system_allocations_;
 }
 
 int64_t MemoryPool::peak_bytes() const {

@@ -10,8 +10,10 @@
 
 namespace longhaul::core {
 
-/// Caches freed blocks by size class (next power of two, or multiple of 2 MiB above 8 MiB). Thread-safe.
-/// Must outlive every Buffer taken from it.
+/// Caches freed blocks by size class (next power of two, or multiple of 2 MiB above 8 MiB); gives
+/// them back to the system only when it has no more. Thread-safe. Of a device's memory, a released
+/// block may be handed out again while work that was started earlier still uses it: right as long
+/// as all users are on one stream. Must outlive every Buffer taken from it.
 class MemoryPool {
  public:
   explicit MemoryPool(Device device) : device_(device) {}
@@ -25,10 +27,12 @@ class MemoryPool {
   void release(void* block, int64_t bytes) noexcept;
 
   int64_t bytes_in_use() const;
-  int64_t peak_bytes() const;  ///< highest bytes_in_use since the last reset
+  int64_t system_allocations() const;  ///< so far; a steady state makes none
+  int64_t peak_bytes() const;          ///< highest bytes_in_use since the last reset
   void reset_peak();
   /// What an allocation of `bytes` counts for.
   static int64_t size_class(int64_t bytes);
+  void free_cached() noexcept;
 
  private:
   Device device_;
@@ -36,6 +40,7 @@ class MemoryPool {
   std::map<int64_t, std::vector<void*>> free_;
   int64_t in_use_ = 0;
   int64_t peak_ = 0;
+  int64_t system_allocations_ = 0;
 };
 
 }  // namespace longhaul::core

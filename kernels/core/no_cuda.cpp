@@ -1,12 +1,32 @@
+#include "kernels/core/cuda_arithmetic.h"
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::core {
 
+class CudaQueue {};
+void CudaQueueDeleter::operator()(CudaQueue* queue) const noexcept { delete queue; }
+
 bool cuda_available() noexcept { return false; }
-const char* cuda_unavailable_reason() noexcept { return "this program was built without CUDA"; }
+const char* cuda_unavailable_reason() noexcept {
+  return "this program was built without CUDA (CMake found no nvcc)";
+}
 void* cuda_stream(Context&) noexcept { return nullptr; }
+int cuda_device_count() noexcept { return 0; }
+CudaMemory cuda_memory(Device) { throw Error(cuda_unavailable_reason()); }
 void* cuda_allocate(Device, int64_t) { throw Error(cuda_unavailable_reason()); }
 void cuda_free(Device, void*) noexcept {}
+CudaQueuePointer cuda_queue(Device) { throw Error(cuda_unavailable_reason()); }
+void cuda_copy(Context&, const TensorView&, const TensorView&) {
+  throw Error(cuda_unavailable_reason());
+}
+void cuda_set_zero(Context&, const TensorView&) { throw Error(cuda_unavailable_reason()); }
+void cuda_affine(Context&, const CudaAffine&) { throw Error(cuda_unavailable_reason()); }
+void cuda_accumulate(Context&, const TensorView&, const TensorView&) {
+  throw Error(cuda_unavailable_reason());
+}
+void cuda_fill(Context&, const TensorView&, double) { throw Error(cuda_unavailable_reason()); }
+void cuda_synchronize(Device) { throw Error(cuda_unavailable_reason()); }
+void cuda_synchronize(Context&) { throw Error(cuda_unavailable_reason()); }
 
 }  // namespace longhaul::core

@@ -21,15 +21,40 @@ enum class RandomPurpose : uint32_t {
   kTest,
 };
 
-/// A stream is named by (seed, step, purpose); `index` picks the element (e.g. global sequence, layer).
+/// A stream is named by (seed, step, purpose); `index` picks the element (e.g. global sequence,
+/// layer).
 struct RandomKey {
   uint64_t seed = 0;
   uint64_t step = 0;
   RandomPurpose purpose = RandomPurpose::kTest;
 };
 
-/// 128 random bits for counter `index` of stream `key`.
-std::array<uint32_t, 4> philox(const RandomKey& key, uint64_t index);
+/// 128 random bits for counter `index` of stream `key`. Here, because devices compute it too.
+constexpr std::array<uint32_t, 4> philox(const RandomKey& key, uint64_t index) {
+  constexpr uint32_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
+  constexpr uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
+  // Counter: 64 bits of index, 32 of step, 32 of purpose with the step's upper bits folded in.
+  std::array<uint32_t, 4> c = {
+      static_cast<uint32_t>(index), static_cast<uint32_t>(index >> 32),
+      static_cast<uint32_t>(key.step),
+      static_cast<uint32_t>(key.purpose) ^ (static_cast<uint32_t>(key.step >> 32) << 8)};
+  uint32_t k0 = static_cast<uint32_t>(key.seed);
+  uint32_t k1 = static_cast<uint32_t>(key.seed >> 32);
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t p0 = uint64_t{kMultiplier0} * c[0];
+    const uint64_t p1 = uint64_t{kMultiplier1} * c[2];
+    c = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(p1),
+         static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1, static_cast<uint32_t>(p0)};
+    k0 += kWeyl0;
+    k1 += kWeyl1;
+  }
+  return c;
+}
+/// Uniform in [0, 1), 53 bits, from half 0 or 1 of 128 random bits.
+constexpr double unit_of(const std::array<uint32_t, 4>& bits, int half) {
+  const uint64_t word = (uint64_t{bits[2 * half + 1]} << 32) | bits[2 * half];
+  return static_cast<double>(word >> 11) * 0x1.0p-53;
+}
 
 /// Uniform in [0, 1), 53 bits.
 double uniform(const RandomKey& key, uint64_t index);

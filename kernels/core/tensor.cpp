@@ -111,31 +111,39 @@ Tensor& Tensor::operator=(Tensor&& other) noexcept {
 
 namespace {
 
-void require_cpu(const TensorView& view) {
-  if (!view.device().is_cpu()) throw Error("copies to and from CUDA are not part of this build");
-}
-
 void copy_strided(const TensorView& source, const TensorView& target) {
   if (source.rank() == 0 || (source.is_contiguous() && target.is_contiguous())) {
     std::memcpy(target.raw(), source.raw(), static_cast<size_t>(source.bytes()));
     return;
   }
-  for (int64_t i = 0; i < source.extent(0); ++i) copy_strided(source.select(0, i), target.select(0, i));
+  for (int64_t i = 0; i < source.extent(0); ++i)
+    copy_strided(source.select(0, i), target.select(0, i));
 }
 
 }  // namespace
 
-void copy(Context&, const TensorView& source, const TensorView& target) {
+void copy(Context& context, const TensorView& source, const TensorView& target) {
   CHECK(source.shape() == target.shape()) << source.shape() << " to " << target.shape();
-  CHECK(source.dtype() == target.dtype());
-  require_cpu(source);
-  require_cpu(target);
+  const bool on_device = !source.device().is_cpu() && !target.device().is_cpu();
+  CHECK(source.dtype() == target.dtype() || on_device)
+      << name_of(source.dtype()) << " to " << name_of(target.dtype());
+  if (!source.device().is_cpu() || !target.device().is_cpu()) {
+    return cuda_copy(context, source, target);
+  }
   if (source.elements() > 0) copy_strided(source, target);
 }
 
-void set_zero(Context&, const TensorView& target) {
+void copy_now(const TensorView& source, const TensorView& target) {
+  const Device device = source.device().is_cpu() ? target.device() : source.device();
+  if (!device.is_cpu()) cuda_synchronize(device);
+  Context context(device, 1);
+  copy(context, source, target);
+  synchronize(context);
+}
+
+void set_zero(Context& context, const TensorView& target) {
   CHECK(target.is_contiguous());
-  require_cpu(target);
+  if (!target.device().is_cpu()) return cuda_set_zero(context, target);
   if (target.elements() > 0) std::memset(target.raw(), 0, static_cast<size_t>(target.bytes()));
 }
 

@@ -17,9 +17,9 @@ namespace longhaul::core {
 
 class Context;
 
-/// Non-owning, up to five dimensions, explicit strides in elements. Like std::span it does not carry
-/// constness of the elements: an op's argument struct says which views it writes.
-/// A default-constructed view is "absent"; ops say which arguments may be.
+/// Non-owning, up to five dimensions, explicit strides in elements. Like std::span it does not
+/// carry constness of the elements: an op's argument struct says which views it writes. A
+/// default-constructed view is "absent"; ops say which arguments may be.
 class TensorView {
  public:
   TensorView() = default;
@@ -40,7 +40,8 @@ class TensorView {
 
   template <class T>
   T* data() const {
-    DCHECK(kDTypeOf<T> == dtype_) << "asked for " << name_of(kDTypeOf<T>) << ", is " << name_of(dtype_);
+    DCHECK(kDTypeOf<T> == dtype_) << "asked for " << name_of(kDTypeOf<T>) << ", is "
+                                  << name_of(dtype_);
     return static_cast<T*>(data_);
   }
 
@@ -94,8 +95,12 @@ class Tensor {
   TensorView view_;
 };
 
-/// Copies between views of equal shape and dtype; either may be strided.
+/// Copies between views of equal shape and dtype; either may be strided. Within a CUDA device fp32 and
+/// bf16 are converted into each other.
 void copy(Context& context, const TensorView& source, const TensorView& target);
+/// The same where no context is at hand (files, tests): waits for all that was started on the
+/// device of either, then copies. Not for training steps.
+void copy_now(const TensorView& source, const TensorView& target);
 /// Sets every element of a contiguous view to zero bytes.
 void set_zero(Context& context, const TensorView& target);
 

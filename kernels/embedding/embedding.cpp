@@ -24,7 +24,7 @@ void embedding_backward(core::Context& context, const EmbeddingBackward& args) {
   const int64_t rows = args.dy.extent(0), width = args.dy.extent(1);
   core::check_contiguous(context, "embedding tokens", args.tokens, core::DType::kI32, {rows});
   core::check_contiguous(context, "embedding dy", args.dy, dtype, {rows, width});
-  core::check_contiguous(context, "embedding dweight", args.dweight, dtype,
+  core::check_contiguous(context, "embedding dweight", args.dweight, core::state_dtype(dtype),
                          {args.dweight.extent(0), width});
   return context.device().is_cpu() ? cpu::embedding_backward(context, args)
                                    : cuda::embedding_backward(context, args);

@@ -27,9 +27,12 @@ void linear_backward(core::Context& context, const LinearBackward& args) {
   if (args.dx) core::check_rows(context, "linear dx", args.dx, dtype, {rows, in});
   if (args.dweight) {
     core::check_rows(context, "linear x", args.x, dtype, {rows, in});
-    core::check_contiguous(context, "linear dweight", args.dweight, dtype, {out, in});
+    core::check_contiguous(context, "linear dweight", args.dweight, core::state_dtype(dtype),
+                           {out, in});
   }
-  if (args.dbias) core::check_contiguous(context, "linear dbias", args.dbias, dtype, {out});
+  if (args.dbias) {
+    core::check_contiguous(context, "linear dbias", args.dbias, core::state_dtype(dtype), {out});
+  }
   return context.device().is_cpu() ? cpu::linear_backward(context, args)
                                    : cuda::linear_backward(context, args);
 }

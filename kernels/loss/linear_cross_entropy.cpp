@@ -26,7 +26,7 @@ LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& a
     core::check_contiguous(context, "cross_entropy dhidden", args.dhidden, dtype, {rows, width});
   }
   if (args.dweight) {
-    core::check_contiguous(context, "cross_entropy dweight", args.dweight, dtype,
+    core::check_contiguous(context, "cross_entropy dweight", args.dweight, core::state_dtype(dtype),
                            {vocabulary, width});
   }
   return context.device().is_cpu() ? cpu::linear_cross_entropy(context, args)

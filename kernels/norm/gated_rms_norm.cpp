@@ -42,7 +42,8 @@ void gated_rms_norm_backward(core::Context& context, const GatedRmsNormBackward&
   core::check_contiguous(context, "gated_rms_norm dout", args.dout, dtype, {rows, width});
   core::check_contiguous(context, "gated_rms_norm dy", args.dy, dtype, {rows, width});
   core::check_rows(context, "gated_rms_norm dz", args.dz, dtype, {rows, width});
-  core::check_contiguous(context, "gated_rms_norm dweight", args.dweight, dtype, {width});
+  core::check_contiguous(context, "gated_rms_norm dweight", args.dweight, core::state_dtype(dtype),
+                         {width});
   return context.device().is_cpu() ? cpu::gated_rms_norm_backward(context, args)
                                    : cuda::gated_rms_norm_backward(context, args);
 }

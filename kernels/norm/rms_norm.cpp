@@ -28,7 +28,8 @@ void rms_norm_backward(core::Context& context, const RmsNormBackward& args) {
   core::check_contiguous(context, "rms_norm rstd", args.rstd, core::state_dtype(dtype), {rows});
   core::check_contiguous(context, "rms_norm dy", args.dy, dtype, {rows, width});
   core::check_contiguous(context, "rms_norm dresidual", args.dresidual, dtype, {rows, width});
-  core::check_contiguous(context, "rms_norm dweight", args.dweight, dtype, {width});
+  core::check_contiguous(context, "rms_norm dweight", args.dweight, core::state_dtype(dtype),
+                         {width});
   return context.device().is_cpu() ? cpu::rms_norm_backward(context, args)
                                    : cuda::rms_norm_backward(context, args);
 }

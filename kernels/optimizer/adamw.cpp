@@ -12,6 +12,9 @@ void adamw_step(core::Context& context, const AdamwStep& args) {
   core::check_contiguous(context, "adamw gradient", args.gradient, dtype, shape);
   core::check_contiguous(context, "adamw first_moment", args.first_moment, dtype, shape);
   core::check_contiguous(context, "adamw second_moment", args.second_moment, dtype, shape);
+  if (args.rounded) {
+    core::check_contiguous(context, "adamw rounded", args.rounded, core::DType::kBF16, shape);
+  }
   CHECK_GE(args.step, 1);
   return context.device().is_cpu() ? cpu::adamw_step(context, args)
                                    : cuda::adamw_step(context, args);

@@ -10,9 +10,11 @@
 namespace longhaul::kernels {
 
 /// Flat views of equal length: weight (master, state dtype) in and out, gradient, first and second
-/// moment.
+/// moment; rounded (bf16) gets the new weights in the precision that the model computes in, or is
+/// absent.
 struct AdamwStep {
   core::TensorView weight, gradient, first_moment, second_moment;
+  core::TensorView rounded = {};
   double rate = 0, beta1 = 0.9, beta2 = 0.95, epsilon = 1e-8, decay = 0, gradient_scale = 1;
   int64_t step = 1;  ///< t, counted from 1
 };

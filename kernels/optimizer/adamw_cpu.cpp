@@ -40,6 +40,7 @@ void step(core::Context& context, const AdamwStep& args) {
 }  // namespace
 
 void adamw_step(core::Context& context, const AdamwStep& args) {
+  if (args.rounded) throw core::Error("adamw_step: dtype bf16 is not supported on the CPU");
   core::dispatch_float("adamw_step", args.weight.dtype(),
                        [&]<class T>(T) { step<T>(context, args); });
 }

@@ -60,7 +60,13 @@ void SafetensorsFile::read_bytes(const StoredTensor& tensor, uint64_t begin, uin
 }
 
 void SafetensorsFile::read_as(const StoredTensor& tensor, const core::TensorView& target) const {
-  CHECK(target.device().is_cpu() && target.is_contiguous());
+  CHECK(target.is_contiguous());
+  if (!target.device().is_cpu()) {
+    std::vector<char> values(static_cast<size_t>(target.bytes()));
+    const core::TensorView host(values.data(), target.dtype(), target.shape());
+    read_as(tensor, host);
+    return core::copy_now(host, target);
+  }
   const auto refuse = [&](const std::string& what) {
     throw core::InputError(
         core::message(path().string(), ": tensor ", in_quotes(tensor.name), ": ", what));

@@ -41,8 +41,9 @@ class SafetensorsFile {
   /// Copies some of a tensor's bytes; they are not kept in this process's memory (see
   /// MappedFile::release).
   void read_bytes(const StoredTensor& tensor, uint64_t begin, uint64_t count, void* target) const;
-  /// Copies into a contiguous host view of the same number of elements, converting between floating
-  /// types (float targets) or from I64/I32 (I32 targets; InputError where a value does not fit).
+  /// Copies into a contiguous view, on any device, of the same number of elements, converting
+  /// between floating types (float targets) or from I64/I32 (I32 targets; InputError where a value
+  /// does not fit).
   void read_as(const StoredTensor& tensor, const core::TensorView& target) const;
 
  private:
@@ -50,8 +51,8 @@ class SafetensorsFile {
   std::unique_ptr<Mapped> mapped_;
 };
 
-/// What to write: `view` is contiguous host memory; `type` the stored type (floats are rounded to
-/// nearest even).
+/// What to write: `view` is contiguous, on any device; `type` the stored type (floats are rounded
+/// to nearest even).
 struct TensorToStore {
   std::string name;
   core::TensorView view;

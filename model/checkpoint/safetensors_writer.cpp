@@ -55,12 +55,21 @@ TensorStream stream_of(const std::filesystem::path& path, const TensorToStore& t
   stream.shape = tensor.view.shape();
   stream.type = tensor.type;
   stream.origin = core::message(path.string(), ": tensor ", in_quotes(tensor.name));
-  stream.read = [&tensor, origin = stream.origin](int64_t begin, int64_t count, void* target) {
+  stream.read = [&tensor, origin = stream.origin, host = std::vector<char>()](
+                    int64_t begin, int64_t count, void* target) mutable {
     const core::DType dtype = tensor.view.dtype();
-    const std::string problem =
-        store_elements(static_cast<const char*>(tensor.view.raw()) + begin * core::size_of(dtype),
-                       dtype, begin, count, target, tensor.type);
+    const auto* source = static_cast<const char*>(tensor.view.raw());
+    if (!tensor.view.device().is_cpu()) {
+      if (host.empty()) {
+        host.resize(static_cast<size_t>(tensor.view.bytes()));
+        core::copy_now(tensor.view, {host.data(), dtype, tensor.view.shape()});
+      }
+      source = host.data();
+    }
+    const std::string problem = store_elements(source + begin * core::size_of(dtype), dtype, begin,
+                                               count, target, tensor.type);
     if (!problem.empty()) throw core::InputError(core::message(origin, ": ", problem));
+    if (begin + count == tensor.view.elements()) host = {};
   };
   return stream;
 }
@@ -71,7 +80,7 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
                        std::map<std::string, std::string> metadata) {
   std::vector<TensorStream> streams;
   for (const TensorToStore& tensor : tensors) {
-    CHECK(tensor.view.device().is_cpu() && tensor.view.is_contiguous()) << tensor.name;
+    CHECK(tensor.view.is_contiguous()) << tensor.name;
     CHECK(can_store(tensor.view.dtype(), tensor.type))
         << tensor.name << ": " << core::name_of(tensor.view.dtype()) << " as "
         << name_of(tensor.type);

@@ -10,6 +10,7 @@ void load_weights(const std::filesystem::path& folder, bool tied, const Paramete
   for (size_t i = 0; i < tensors.size(); ++i) {
     read_whole(tensors[i], parameters.value(parameters.list()[i]));
   }
+  parameters.update_rounded();
 }
 
 }  // namespace longhaul::model

@@ -5,6 +5,7 @@
 
 #include "kernels/conv1d/causal_conv1d.h"
 #include "kernels/core/error.h"
+#include "tests/kernels/conv_case.h"
 #include "tests/support/compare.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/random_tensor.h"
@@ -16,109 +17,11 @@ using core::Context;
 using core::DType;
 using core::Tensor;
 using core::TensorView;
+using testing::Conv;
 using testing::random_values;
 using testing::tensor_of;
 using testing::Values;
 using testing::values_of;
-
-/// x, y, dx and dy are columns of wider matrices, with rows to spare between the sequences.
-struct Conv {
-  int64_t batch, length, channels, taps;
-  bool with_state = true, with_bias = true;
-  DType dtype = DType::kF64;
-  int threads = 2;
-
-  core::Shape state_shape() const { return {batch, taps - 1, channels}; }
-
-  Values inputs() const {
-    Values values = {{"x", random_values(batch * length * channels, 1)},
-                     {"weight", random_values(channels * taps, 2)}};
-    if (with_bias) values["bias"] = random_values(channels, 3);
-    if (with_state) values["state"] = random_values(batch * (taps - 1) * channels, 4);
-    return values;
-  }
-
-  struct Strided {
-    Tensor storage;
-    TensorView view;
-  };
-  Strided strided(Context& context, const std::vector<double>& values) const {
-    const double nan = std::numeric_limits<double>::quiet_NaN();
-    Tensor storage = tensor_of(
-        context, dtype, {batch, length + 1, channels + 3},
-        std::vector<double>(static_cast<size_t>(batch * (length + 1) * (channels + 3)), nan));
-    const TensorView view = storage.view().slice(1, 0, length).slice(2, 2, 2 + channels);
-    if (!values.empty()) testing::assign(view, values);
-    return {std::move(storage), view};
-  }
-
-  Values forward(const Values& in) const {
-    Context context({}, threads);
-    const Strided x = strided(context, in.at("x")), y = strided(context, {});
-    const Tensor weight = tensor_of(context, dtype, {channels, taps}, in.at("weight"));
-    const Tensor bias = with_bias ? tensor_of(context, dtype, {channels}, in.at("bias")) : Tensor();
-    const Tensor state =
-        with_state ? tensor_of(context, dtype, state_shape(), in.at("state")) : Tensor();
-    const Tensor last(context, dtype, state_shape());
-    causal_conv1d_forward(context, {.x = x.view,
-                                    .weight = weight,
-                                    .bias = bias,
-                                    .initial_state = state,
-                                    .y = y.view,
-                                    .final_state = last});
-    return {{"y", values_of(y.view)}, {"final", values_of(last)}};
-  }
-
-  Values backward(const Values& in, const Values& up) const {
-    Context context({}, threads);
-    const Strided x = strided(context, in.at("x")), dy = strided(context, up.at("y")),
-                  dx = strided(context, {});
-    const Tensor weight = tensor_of(context, dtype, {channels, taps}, in.at("weight"));
-    const Tensor bias = with_bias ? tensor_of(context, dtype, {channels}, in.at("bias")) : Tensor();
-    const Tensor state =
-        with_state ? tensor_of(context, dtype, state_shape(), in.at("state")) : Tensor();
-    const Tensor dfinal = tensor_of(context, dtype, state_shape(), up.at("final"));
-    const Tensor dweight = Tensor::zeros(context, dtype, {channels, taps});
-    const Tensor dbias = with_bias ? Tensor::zeros(context, dtype, {channels}) : Tensor();
-    const Tensor dstate = with_state ? Tensor(context, dtype, state_shape()) : Tensor();
-    causal_conv1d_backward(context, {.x = x.view,
-                                     .weight = weight,
-                                     .bias = bias,
-                                     .initial_state = state,
-                                     .dy = dy.view,
-                                     .dfinal_state = dfinal,
-                                     .dx = dx.view,
-                                     .dweight = dweight,
-                                     .dbias = dbias,
-                                     .dinitial_state = dstate});
-    Values gradients = {{"x", values_of(dx.view)}, {"weight", values_of(dweight)}};
-    if (with_bias) gradients["bias"] = values_of(dbias);
-    if (with_state) gradients["state"] = values_of(dstate);
-    return gradients;
-  }
-
-  Values expected(const Values& in) const {
-    std::vector<double> y, last;
-    for (int64_t b = 0; b < batch; ++b) {
-      auto row = [&](int64_t t, int64_t c) {
-        if (t >= 0) return in.at("x")[(b * length + t) * channels + c];
-        return with_state ? in.at("state")[(b * (taps - 1) + t + taps - 1) * channels + c] : 0;
-      };
-      for (int64_t t = 0; t < length; ++t) {
-        for (int64_t c = 0; c < channels; ++c) {
-          double pre = with_bias ? in.at("bias")[c] : 0;
-          for (int64_t j = 0; j < taps; ++j)
-            pre += in.at("weight")[c * taps + j] * row(t - taps + 1 + j, c);
-          y.push_back(pre / (1 + std::exp(-pre)));
-        }
-      }
-      for (int64_t t = length - taps + 1; t < length; ++t) {
-        for (int64_t c = 0; c < channels; ++c) last.push_back(row(t, c));
-      }
-    }
-    return {{"y", y}, {"final", last}};
-  }
-};
 
 std::vector<Conv> sizes() {
   std::vector<Conv> all;

@@ -9,6 +9,7 @@
 #include "kernels/embedding/embedding.h"
 #include "kernels/mlp/swiglu.h"
 #include "kernels/ssd/time_step.h"
+#include "tests/kernels/small_op_case.h"
 #include "tests/support/compare.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/random_tensor.h"
@@ -20,7 +21,9 @@ using core::Context;
 using core::DType;
 using core::Tensor;
 using testing::random_values;
+using testing::Swiglu;
 using testing::tensor_of;
+using testing::TimeStep;
 using testing::Values;
 using testing::values_of;
 
@@ -83,27 +86,6 @@ TEST(Embedding, NoRows) {
   embedding_backward(context, {.tokens = tokens, .dy = y, .dweight = weight});
 }
 
-struct Swiglu {
-  int64_t rows, width;
-  DType dtype = DType::kF64;
-
-  Values forward(const Values& in) const {
-    Context context({}, 2);
-    const Tensor x = tensor_of(context, dtype, {rows, 2 * width}, in.at("x")),
-                 y(context, dtype, {rows, width});
-    swiglu_forward(context, {.x = x, .y = y});
-    return {{"y", values_of(y)}};
-  }
-  Values backward(const Values& in, const Values& up) const {
-    Context context({}, 2);
-    const Tensor x = tensor_of(context, dtype, {rows, 2 * width}, in.at("x")),
-                 dx(context, dtype, {rows, 2 * width});
-    const Tensor dy = tensor_of(context, dtype, {rows, width}, up.at("y"));
-    swiglu_backward(context, {.x = x, .dy = dy, .dx = dx});
-    return {{"x", values_of(dx)}};
-  }
-};
-
 TEST(Swiglu, EqualsTheFormula) {
   for (const DType dtype : {DType::kF32, DType::kF64}) {
     const Swiglu op{.rows = 3, .width = 37, .dtype = dtype};
@@ -129,43 +111,6 @@ TEST(Swiglu, GradientsMatchDifferences) {
          .backward = [&](const Values& in, const Values& up) { return op.backward(in, up); }}));
   }
 }
-
-/// raw and draw are the last columns of wider matrices, as in an input projection.
-struct TimeStep {
-  int64_t rows, heads;
-  double low = 0, high = std::numeric_limits<double>::infinity();
-  DType dtype = DType::kF64;
-  int threads = 2;
-
-  Values forward(const Values& in) const {
-    Context context({}, threads);
-    const Tensor wide = Tensor::zeros(context, dtype, {rows, heads + 4});
-    const auto raw = wide.view().slice(1, 4, 4 + heads);
-    testing::assign(raw, in.at("raw"));
-    const Tensor bias = tensor_of(context, dtype, {heads}, in.at("bias")),
-                 dt(context, dtype, {rows, heads});
-    time_step_forward(context, {.raw = raw, .bias = bias, .low = low, .high = high, .dt = dt});
-    return {{"dt", values_of(dt)}};
-  }
-  Values backward(const Values& in, const Values& up) const {
-    Context context({}, threads);
-    const Tensor wide = Tensor::zeros(context, dtype, {rows, heads + 4}),
-                 dwide = Tensor::zeros(context, dtype, {rows, heads + 1});
-    const auto raw = wide.view().slice(1, 4, 4 + heads), draw = dwide.view().slice(1, 1, 1 + heads);
-    testing::assign(raw, in.at("raw"));
-    const Tensor bias = tensor_of(context, dtype, {heads}, in.at("bias"));
-    const Tensor ddt = tensor_of(context, dtype, {rows, heads}, up.at("dt")),
-                 dbias = Tensor::zeros(context, dtype, {heads});
-    time_step_backward(context, {.raw = raw,
-                                 .bias = bias,
-                                 .ddt = ddt,
-                                 .low = low,
-                                 .high = high,
-                                 .draw = draw,
-                                 .dbias = dbias});
-    return {{"raw", values_of(draw)}, {"bias", values_of(dbias)}};
-  }
-};
 
 TEST(TimeStep, EqualsTheFormulaAndClamps) {
   for (const DType dtype : {DType::kF32, DType::kF64}) {

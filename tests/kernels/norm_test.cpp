@@ -4,6 +4,7 @@
 
 #include "kernels/norm/gated_rms_norm.h"
 #include "kernels/norm/rms_norm.h"
+#include "tests/kernels/norm_case.h"
 #include "tests/support/compare.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/random_tensor.h"
@@ -14,65 +15,12 @@ namespace {
 using core::Context;
 using core::DType;
 using core::Tensor;
+using testing::GatedNorm;
+using testing::Norm;
 using testing::random_values;
 using testing::tensor_of;
 using testing::Values;
 using testing::values_of;
-
-constexpr double kEpsilon = 1e-3;  // large enough that a wrong place for it shows
-
-struct Norm {
-  int64_t rows, width;
-  bool with_x = true;
-  DType dtype = DType::kF64;
-  int threads = 2;
-
-  Values inputs() const {
-    Values values = {{"residual", random_values(rows * width, 1)},
-                     {"weight", random_values(width, 2, 0.3, 1)}};
-    if (with_x) values["x"] = random_values(rows * width, 3);
-    return values;
-  }
-
-  Values forward(const Values& in) const {
-    Context context({}, threads);
-    const Tensor residual = tensor_of(context, dtype, {rows, width}, in.at("residual"));
-    const Tensor weight = tensor_of(context, dtype, {width}, in.at("weight"));
-    const Tensor x = with_x ? tensor_of(context, dtype, {rows, width}, in.at("x")) : Tensor();
-    const Tensor y(context, dtype, {rows, width}), rstd(context, dtype, {rows});
-    rms_norm_forward(context, {.x = x,
-                               .residual = residual,
-                               .weight = weight,
-                               .epsilon = kEpsilon,
-                               .y = y,
-                               .rstd = rstd});
-    return {{"y", values_of(y)}, {"sum", values_of(residual)}};
-  }
-
-  Values backward(const Values& in, const Values& up) const {
-    Context context({}, threads);
-    auto sum = in.at("residual");
-    for (size_t i = 0; with_x && i < sum.size(); ++i) sum[i] += in.at("x")[i];
-    const Tensor residual = tensor_of(context, dtype, {rows, width}, sum);
-    const Tensor weight = tensor_of(context, dtype, {width}, in.at("weight"));
-    const Tensor y(context, dtype, {rows, width}), rstd(context, dtype, {rows});
-    rms_norm_forward(
-        context,
-        {.residual = residual, .weight = weight, .epsilon = kEpsilon, .y = y, .rstd = rstd});
-    const Tensor dy = tensor_of(context, dtype, {rows, width}, up.at("y"));
-    const Tensor dresidual = tensor_of(context, dtype, {rows, width}, up.at("sum"));
-    const Tensor dweight = Tensor::zeros(context, dtype, {width});
-    rms_norm_backward(context, {.residual = residual,
-                                .weight = weight,
-                                .rstd = rstd,
-                                .dy = dy,
-                                .dresidual = dresidual,
-                                .dweight = dweight});
-    Values gradients = {{"residual", values_of(dresidual)}, {"weight", values_of(dweight)}};
-    if (with_x) gradients["x"] = values_of(dresidual);
-    return gradients;
-  }
-};
 
 TEST(RmsNorm, EqualsTheFormula) {
   for (const DType dtype : {DType::kF32, DType::kF64}) {
@@ -85,7 +33,7 @@ TEST(RmsNorm, EqualsTheFormula) {
         double squares = 0;
         for (int64_t i = 0; i < 37; ++i) squares += sums[r * 37 + i] * sums[r * 37 + i];
         for (int64_t i = 0; i < 37; ++i) {
-          expected.push_back(sums[r * 37 + i] / std::sqrt(squares / 37 + kEpsilon) *
+          expected.push_back(sums[r * 37 + i] / std::sqrt(squares / 37 + testing::kNormEpsilon) *
                              in.at("weight")[i]);
         }
       }
@@ -131,62 +79,6 @@ TEST(RmsNorm, SinglePrecisionFollowsDoubleAndThreadsDoNotMatter) {
   EXPECT_EQ(norm.forward(in), threaded.forward(in));
 }
 
-/// z and dz are the middle columns of wider matrices.
-struct GatedNorm {
-  int64_t rows, width, groups;
-  DType dtype = DType::kF64;
-  int threads = 2;
-
-  Values inputs() const {
-    return {{"y", random_values(rows * width, 1)},
-            {"z", random_values(rows * width, 2, 2)},
-            {"weight", random_values(width, 3, 0.3, 1)}};
-  }
-
-  struct Tensors {
-    Tensor y, z, weight, out, rstd;
-  };
-  Tensors run(Context& context, const Values& in) const {
-    Tensors t{tensor_of(context, dtype, {rows, width}, in.at("y")),
-              Tensor::zeros(context, dtype, {rows, width + 7}),
-              tensor_of(context, dtype, {width}, in.at("weight")),
-              Tensor(context, dtype, {rows, width}), Tensor(context, dtype, {rows, groups})};
-    testing::assign(t.z.view().slice(1, 3, 3 + width), in.at("z"));
-    gated_rms_norm_forward(context, {.y = t.y,
-                                     .z = t.z.view().slice(1, 3, 3 + width),
-                                     .weight = t.weight,
-                                     .epsilon = kEpsilon,
-                                     .out = t.out,
-                                     .rstd = t.rstd});
-    return t;
-  }
-
-  Values forward(const Values& in) const {
-    Context context({}, threads);
-    return {{"out", values_of(run(context, in).out)}};
-  }
-
-  Values backward(const Values& in, const Values& up) const {
-    Context context({}, threads);
-    const Tensors t = run(context, in);
-    const Tensor dout = tensor_of(context, dtype, {rows, width}, up.at("out"));
-    const Tensor dy(context, dtype, {rows, width}),
-        dz = Tensor::zeros(context, dtype, {rows, width + 2});
-    const Tensor dweight = Tensor::zeros(context, dtype, {width});
-    const auto dz_view = dz.view().slice(1, 1, 1 + width);
-    gated_rms_norm_backward(context, {.y = t.y,
-                                      .z = t.z.view().slice(1, 3, 3 + width),
-                                      .weight = t.weight,
-                                      .rstd = t.rstd,
-                                      .dout = dout,
-                                      .dy = dy,
-                                      .dz = dz_view,
-                                      .dweight = dweight});
-    for (const double pad : values_of(dz.view().slice(1, width + 1, width + 2))) EXPECT_EQ(pad, 0);
-    return {{"y", values_of(dy)}, {"z", values_of(dz_view)}, {"weight", values_of(dweight)}};
-  }
-};
-
 TEST(GatedRmsNorm, EqualsTheFormula) {
   for (const DType dtype : {DType::kF32, DType::kF64}) {
     for (const int64_t groups : {1, 2, 3}) {
@@ -201,7 +93,8 @@ TEST(GatedRmsNorm, EqualsTheFormula) {
         };
         for (int64_t i = first; i < first + size; ++i) squares += n(i) * n(i);
         for (int64_t i = first; i < first + size; ++i) {
-          expected[i] = n(i) / std::sqrt(squares / static_cast<double>(size) + kEpsilon) *
+          expected[i] = n(i) /
+                        std::sqrt(squares / static_cast<double>(size) + testing::kNormEpsilon) *
                         in.at("weight")[i % 42];
         }
       }

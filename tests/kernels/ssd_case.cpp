@@ -105,6 +105,7 @@ void SsdCase::lay_out(core::Context& context, DType dtype, SsdLayout layout) {
 SsdCase::SsdCase(core::Context& context, DType dtype, const SsdShape& the_shape,
                  const SsdInputs& in, SsdLayout layout)
     : shape(the_shape) {
+  const DType state = core::state_dtype(dtype);
   constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
   const SsdSizes& n = shape.sizes;
   const Shape per_token{n.batch, n.length, n.heads}, states{n.batch, n.heads, n.head_dim, n.state},
@@ -114,22 +115,22 @@ SsdCase::SsdCase(core::Context& context, DType dtype, const SsdShape& the_shape,
   assign(x, in.x);
   assign(B, in.B);
   assign(C, in.C);
-  dt = tensor_of(context, dtype, per_token, in.dt);
-  A_log = tensor_of(context, dtype, {n.heads}, in.A_log);
-  if (!in.D.empty()) D = tensor_of(context, dtype, {n.heads}, in.D);
-  if (shape.with_initial_state) initial_state = tensor_of(context, dtype, states, in.initial_state);
+  dt = tensor_of(context, state, per_token, in.dt);
+  A_log = tensor_of(context, state, {n.heads}, in.A_log);
+  if (!in.D.empty()) D = tensor_of(context, state, {n.heads}, in.D);
+  if (shape.with_initial_state) initial_state = tensor_of(context, state, states, in.initial_state);
   for (Tensor* output : {&final_state, &dinitial_state, &state_from_zero, &dstate_from_zero}) {
-    *output = filled(context, dtype, states, kNaN);
+    *output = filled(context, state, states, kNaN);
   }
-  chunk_states = filled(context, dtype, chunks, kNaN);
-  dchunk_states = filled(context, dtype, chunks, kNaN);
+  chunk_states = filled(context, state, chunks, kNaN);
+  dchunk_states = filled(context, state, chunks, kNaN);
   y = filled(context, dtype, of_x, kNaN);
-  ddt = filled(context, dtype, per_token, kNaN);
-  log_decay = filled(context, dtype, {n.batch, n.heads}, kNaN);
+  ddt = filled(context, state, per_token, kNaN);
+  log_decay = filled(context, state, {n.batch, n.heads}, kNaN);
   dy = random_tensor(context, dtype, of_x, shape.seed + 8);
-  dfinal_state = random_tensor(context, dtype, states, shape.seed + 9);
-  dA_log = filled(context, dtype, {n.heads}, 0);
-  if (D) dD = filled(context, dtype, {n.heads}, 0);
+  dfinal_state = random_tensor(context, state, states, shape.seed + 9);
+  dA_log = filled(context, state, {n.heads}, 0);
+  if (D) dD = filled(context, state, {n.heads}, 0);
 }
 
 kernels::SsdForward SsdCase::forward() const {

@@ -43,6 +43,7 @@ inline void randomize(model::LanguageModel& model, uint64_t seed) {
     for (size_t i = 0; i < values.size(); ++i) values[i] += noise[i];
     assign(view, values);
   }
+  model.parameters().update_rounded();
 }
 
 inline model::RecurrentState random_state(const model::LanguageModel& model, int64_t batch,

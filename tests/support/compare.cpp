@@ -60,8 +60,9 @@ Difference difference(const std::vector<double>& found, const std::vector<double
            << expected.shape() << " " << core::name_of(expected.dtype());
   }
   CHECK(found.is_contiguous() && expected.is_contiguous());
-  const auto* a = static_cast<const unsigned char*>(found.raw());
-  const auto* b = static_cast<const unsigned char*>(expected.raw());
+  const HostTensor found_here = host_copy(found), expected_here = host_copy(expected);
+  const unsigned char* a = found_here.bytes.data();
+  const unsigned char* b = expected_here.bytes.data();
   const int64_t bytes = found.bytes();
   const auto* mismatch = std::mismatch(a, a + bytes, b).first;
   if (mismatch == a + bytes) return ::testing::AssertionSuccess();

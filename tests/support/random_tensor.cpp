@@ -45,6 +45,16 @@ void write(const core::TensorView& view, const std::vector<double>& values) {
 
 }  // namespace
 
+HostTensor::HostTensor(const core::TensorView& like)
+    : bytes(static_cast<size_t>(like.bytes() + 1)),
+      view(bytes.data(), like.dtype(), like.shape()) {}
+
+HostTensor host_copy(const core::TensorView& view) {
+  HostTensor host(view);
+  core::copy_now(view, host.view);
+  return host;
+}
+
 std::vector<double> random_values(int64_t count, uint64_t seed, double scale, double shift) {
   std::vector<double> values(static_cast<size_t>(count));
   const core::RandomKey key{.seed = seed};
@@ -65,6 +75,7 @@ core::Tensor random_tensor(core::Context& context, core::DType dtype, core::Shap
 }
 
 std::vector<double> values_of(const core::TensorView& view) {
+  if (!view.device().is_cpu()) return values_of(host_copy(view));
   switch (view.dtype()) {
     case core::DType::kF32:
       return read<float>(view);
@@ -79,6 +90,11 @@ std::vector<double> values_of(const core::TensorView& view) {
 
 void assign(const core::TensorView& view, const std::vector<double>& values) {
   CHECK_EQ(static_cast<int64_t>(values.size()), view.elements());
+  if (!view.device().is_cpu()) {
+    const HostTensor host(view);
+    assign(host.view, values);
+    return core::copy_now(host.view, view);
+  }
   switch (view.dtype()) {
     case core::DType::kF32:
       return write<float>(view, values);

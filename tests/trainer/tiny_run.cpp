@@ -74,7 +74,7 @@ trainer::Ending TinyRun::train(const std::filesystem::path& folder) const {
   std::mutex mutex;
   std::vector<trainer::Ending> endings;
   dist::run_thread_ranks(mesh.data * mesh.sequence, [&](dist::Communicator& world) {
-    core::Context context({}, 1);
+    core::Context context(device, 1);
     const dist::Mesh own_mesh(world, mesh);
     model::LanguageModel model(context, tiny_run_model(), dtype);
     model::initialize(model, 3);

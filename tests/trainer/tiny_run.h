@@ -38,6 +38,7 @@ struct TinyRun {
   trainer::TrainerConfig config = tiny_trainer_config();
   dist::MeshShape mesh;
   core::DType dtype = core::DType::kF64;
+  core::Device device = {};
   int64_t fresh_every = 0;
   bool resume = false;
   /// 0: data from StreamSource; else the recall task's.

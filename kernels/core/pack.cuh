@@ -1,0 +1,134 @@
+// Several adjacent elements of global memory, moved 16 bytes at a time where alignment allows, and
+// worked on in fp32.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <type_traits>
+
+#include "kernels/core/device_code.cuh"
+#include "kernels/core/error.h"
+#include "kernels/core/launch.cuh"
+#include "kernels/core/tensor.h"
+
+namespace longhaul::core::device {
+
+/// Elements of 16 bytes.
+template <class T>
+inline constexpr int kFull = 16 / static_cast<int>(sizeof(T));
+
+template <class T, int N>
+struct Pack {
+  float value[N];
+
+  __device__ static Pack load(const T* from) {
+    Pack pack;
+    if constexpr (N * sizeof(T) == 16) {
+      const Words words = load_words(from);
+      if constexpr (sizeof(T) == 4) {
+        for (int i = 0; i < N; ++i) pack.value[i] = __uint_as_float(words.word[i]);
+      } else {
+        for (int i = 0; i < N; i += 2) {
+          pack.value[i] = __uint_as_float(words.word[i / 2] << 16);
+          pack.value[i + 1] = __uint_as_float(words.word[i / 2] & 0xffff0000u);
+        }
+      }
+    } else {
+      for (int i = 0; i < N; ++i) pack.value[i] = to_float(from[i]);
+    }
+    return pack;
+  }
+
+  /// As they lie in memory; of packs of 16 bytes.
+  __device__ Words words() const {
+    static_assert(N * sizeof(T) == 16);
+    Words words;
+    if constexpr (sizeof(T) == 4) {
+      for (int i = 0; i < N; ++i) words.word[i] = __float_as_uint(value[i]);
+    } else {
+      for (int i = 0; i < N; i += 2) {
+        words.word[i / 2] = from_float<T>(value[i]).bits |
+                            static_cast<uint32_t>(from_float<T>(value[i + 1]).bits) << 16;
+      }
+    }
+    return words;
+  }
+
+  __device__ void store(T* to) const {
+    if constexpr (N * sizeof(T) == 16) {
+      store_words(to, words());
+    } else {
+      for (int i = 0; i < N; ++i) to[i] = from_float<T>(value[i]);
+    }
+  }
+};
+
+}  // namespace longhaul::core::device
+
+namespace longhaul::core {
+
+/// body(float{}) or body(BFloat16{}); any other dtype is an Error that names the op.
+template <class Body>
+auto dispatch_device(std::string_view op, DType dtype, const Body& body) {
+  switch (dtype) {
+    case DType::kF32:
+      return body(float{});
+    case DType::kBF16:
+      return body(BFloat16{});
+    default:
+      throw Error(
+          message(op, ": dtype ", name_of(dtype), " is not supported on CUDA (fp32, bf16)"));
+  }
+}
+
+/// True if every row of the view begins at a multiple of 16 bytes and is a whole number of them
+/// long. An absent view is in nobody's way.
+inline bool is_aligned(const TensorView& view) {
+  if (!view || view.rank() == 0) return true;
+  const int64_t per_word = 16 / size_of(view.dtype());
+  if (reinterpret_cast<uintptr_t>(view.raw()) % 16 != 0) return false;
+  if (view.extent(view.rank() - 1) % per_word != 0) return false;
+  for (int i = 0; i + 1 < view.rank(); ++i) {
+    if (view.stride(i) % per_word != 0) return false;
+  }
+  return true;
+}
+template <class... Views>
+bool all_aligned(const Views&... views) {
+  return (is_aligned(views) && ...);
+}
+
+/// body(std::integral_constant<int, N>) with the widest pack of T that these views allow.
+template <class T, class Body, class... Views>
+void with_pack(const Body& body, const Views&... views) {
+  if (all_aligned(views...)) {
+    body(std::integral_constant<int, device::kFull<T>>{});
+  } else {
+    body(std::integral_constant<int, 1>{});
+  }
+}
+
+template <class T>
+T* optional_pointer(const TensorView& view) {
+  return view ? view.data<T>() : nullptr;
+}
+
+namespace device {
+template <class Functor>
+__global__ void apply_to_each(int64_t count, Functor functor) {
+  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
+       i += step) {
+    functor(i);
+  }
+}
+}  // namespace device
+
+/// functor(i) for i in [0, count), one device thread each.
+template <class Functor>
+void for_each(Context& context, int64_t count, const Functor& functor) {
+  launch(context, {.blocks = std::min<int64_t>(ceil_div(count, 256), 65536)},
+         device::apply_to_each<Functor>, count, functor);
+}
+
+}  // namespace longhaul::core

@@ -1,0 +1,128 @@
+#include <bit>
+
+#include "kernels/core/pack.cuh"
+#include "kernels/embedding/embedding.h"
+
+namespace longhaul::kernels::cuda {
+namespace {
+
+using core::device::Pack;
+
+/// Tokens come from files: one that the vocabulary does not hold would read or write foreign
+/// memory.
+void check_tokens(core::Context& context, const core::TensorView& tokens, int64_t vocabulary) {
+  const int64_t rows = tokens.elements();
+  std::vector<int32_t> host(static_cast<size_t>(rows));
+  core::copy(context, tokens, core::TensorView(host.data(), core::DType::kI32, {rows}));
+  for (int64_t r = 0; r < rows; ++r) {
+    const int32_t token = host[static_cast<size_t>(r)];
+    if (token < 0 || token >= vocabulary) {
+      throw core::Error(core::message("embedding: token ", token, " in row ", r,
+                                      " is outside the vocabulary [0, ", vocabulary, ")"));
+    }
+  }
+}
+
+template <class T, int N>
+struct LookUp {
+  const int32_t* tokens;
+  const T* weight;
+  T* y;
+  int64_t width;
+  __device__ void operator()(int64_t i) const {
+    const int64_t packs = width / N, row = i / packs, column = i % packs * N;
+    Pack<T, N>::load(weight + tokens[row] * width + column).store(y + row * width + column);
+  }
+};
+
+/// key = (token, row); filled up with keys that sort behind all others.
+struct MakeKeys {
+  const int32_t* tokens;
+  uint64_t* keys;
+  int64_t rows;
+  __device__ void operator()(int64_t i) const {
+    keys[i] =
+        i < rows ? static_cast<uint64_t>(tokens[i]) << 32 | static_cast<uint64_t>(i) : ~uint64_t{0};
+  }
+};
+
+/// One step of a bitonic sort of a power of two of keys.
+struct SortStep {
+  uint64_t* keys;
+  int64_t size, distance;
+  __device__ void operator()(int64_t i) const {
+    const int64_t low = i / distance * 2 * distance + i % distance, high = low + distance;
+    const bool ascending = (low & size) == 0;
+    const uint64_t a = keys[low], b = keys[high];
+    if ((a > b) == ascending) {
+      keys[low] = b;
+      keys[high] = a;
+    }
+  }
+};
+
+/// The thread of a token's first key adds all its rows, in order.
+template <class T>
+struct AddRows {
+  const uint64_t* keys;
+  const T* dy;
+  float* dweight;
+  int64_t rows, width;
+  __device__ void operator()(int64_t i) const {
+    const int64_t position = i / width, column = i % width;
+    const uint64_t token = keys[position] >> 32;
+    if (position > 0 && keys[position - 1] >> 32 == token) return;
+    float* to = dweight + static_cast<int64_t>(token) * width + column;
+    float sum = *to;
+    for (int64_t p = position; p < rows && keys[p] >> 32 == token; ++p) {
+      const auto row = static_cast<int64_t>(keys[p] & 0xffffffffu);
+      sum += core::device::to_float(dy[row * width + column]);
+    }
+    *to = sum;
+  }
+};
+
+/// Rows sorted by token, rows of a token in order: a sum without atomics that has one order.
+core::Tensor sorted_keys(core::Context& context, const core::TensorView& tokens) {
+  const int64_t rows = tokens.elements();
+  const auto count = static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows)));
+  core::Tensor storage(context, core::DType::kF64, {count});
+  auto* keys = static_cast<uint64_t*>(storage.view().raw());
+  core::for_each(context, count, MakeKeys{tokens.data<int32_t>(), keys, rows});
+  for (int64_t size = 2; size <= count; size *= 2) {
+    for (int64_t distance = size / 2; distance > 0; distance /= 2) {
+      core::for_each(context, count / 2, SortStep{keys, size, distance});
+    }
+  }
+  return storage;
+}
+
+}  // namespace
+
+void embedding_forward(core::Context& context, const EmbeddingForward& args) {
+  check_tokens(context, args.tokens, args.weight.extent(0));
+  const int64_t rows = args.y.extent(0), width = args.y.extent(1);
+  core::dispatch_device("embedding_forward", args.y.dtype(), [&]<class T>(T) {
+    core::with_pack<T>(
+        [&]<int N>(std::integral_constant<int, N>) {
+          core::for_each(context, rows * (width / N),
+                         LookUp<T, N>{args.tokens.data<int32_t>(), args.weight.data<T>(),
+                                      args.y.data<T>(), width});
+        },
+        args.weight, args.y);
+  });
+}
+
+void embedding_backward(core::Context& context, const EmbeddingBackward& args) {
+  const int64_t rows = args.dy.extent(0), width = args.dy.extent(1);
+  check_tokens(context, args.tokens, args.dweight.extent(0));
+  if (rows == 0 || width == 0) return;
+  const core::Tensor keys = sorted_keys(context, args.tokens);
+  core::dispatch_device("embedding_backward", args.dy.dtype(), [&]<class T>(T) {
+    core::for_each(context, rows * width,
+                   AddRows<T>{static_cast<const uint64_t*>(keys.view().raw()), args.dy.data<T>(),
+                              args.dweight.data<float>(), rows, width});
+  });
+}
+
+}  // namespace longhaul::kernels::cuda

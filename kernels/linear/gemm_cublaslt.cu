@@ -1,0 +1,157 @@
+// cuBLASLt is column-major: a row-major matrix is its transpose there, so C = op(A) op(B) becomes
+// Cᵀ = op(B)ᵀ op(A)ᵀ with the same memory.
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+#include "kernels/core/cuda_queue.cuh"
+#include "kernels/linear/cublaslt_library.h"
+#include "kernels/linear/gemm_cuda.h"
+
+namespace longhaul::kernels::cuda {
+namespace {
+
+void require_success(cublasStatus_t status, const char* call, int line) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  throw core::Error(core::message("cuBLASLt: ", cublas_lt().status_string(status), " in ", call,
+                                  " at ", __FILE__, ":", line));
+}
+#define MUST_BLAS(call) require_success((call), #call, __LINE__)
+
+void destroy_handle(cublasLtHandle_t handle) { (void)cublas_lt().destroy(handle); }
+void destroy_operation(cublasLtMatmulDesc_t desc) { (void)cublas_lt().desc_destroy(desc); }
+void destroy_layout(cublasLtMatrixLayout_t layout) { (void)cublas_lt().layout_destroy(layout); }
+void destroy_preference(cublasLtMatmulPreference_t p) { (void)cublas_lt().preference_destroy(p); }
+using Handle = core::UniqueHandle<cublasLtHandle_t, destroy_handle>;
+using Operation = core::UniqueHandle<cublasLtMatmulDesc_t, destroy_operation>;
+using MatrixLayout = core::UniqueHandle<cublasLtMatrixLayout_t, destroy_layout>;
+using Preference = core::UniqueHandle<cublasLtMatmulPreference_t, destroy_preference>;
+
+constexpr int64_t kWorkspace = int64_t{32} << 20;
+
+cudaDataType_t type_of(core::DType dtype) {
+  return dtype == core::DType::kBF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
+
+MatrixLayout layout_of(const core::TensorView& matrix) {
+  cublasLtMatrixLayout_t layout = nullptr;
+  MUST_BLAS(cublas_lt().layout_create(
+      &layout, type_of(matrix.dtype()), static_cast<uint64_t>(matrix.extent(1)),
+      static_cast<uint64_t>(matrix.extent(0)), leading_dimension(matrix)));
+  return MatrixLayout(layout);
+}
+
+/// What decides the algorithm: shapes, strides, types, alignment.
+using Problem =
+    std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int, int, int, uint64_t>;
+
+uint64_t alignment_of(const core::TensorView& matrix) {
+  const auto address = reinterpret_cast<uintptr_t>(matrix.raw());
+  return address == 0 ? 256 : std::min<uint64_t>(256, address & (~address + 1));
+}
+
+class Blas final : public core::LibraryHandles {
+ public:
+  Blas() {
+    cublasLtHandle_t handle = nullptr;
+    MUST_BLAS(cublas_lt().create(&handle));
+    handle_ = Handle(handle);
+  }
+
+  void multiply(core::Context& context, const Gemm& g) {
+    const Operation operation = operation_of(g);
+    const MatrixLayout a = layout_of(g.b), b = layout_of(g.a), c = layout_of(g.c);
+    const core::Tensor workspace(context, core::DType::kF32, {kWorkspace / 4});
+    const auto [entry, is_new] = algorithms_.try_emplace(problem_of(g));
+    if (is_new) {
+      try {
+        entry->second = choose(operation, a, b, c, g);
+      } catch (...) {
+        algorithms_.erase(entry);
+        throw;
+      }
+    }
+    const float alpha = 1;
+    MUST_BLAS(cublas_lt().matmul(handle_.get(), operation.get(), &alpha, g.b.raw(), a.get(),
+                                 g.a.raw(), b.get(), &g.beta, g.c.raw(), c.get(), g.c.raw(),
+                                 c.get(), &entry->second, workspace.view().raw(),
+                                 static_cast<size_t>(kWorkspace), core::stream_of(context)));
+  }
+
+ private:
+  static Operation operation_of(const Gemm& g) {
+    cublasLtMatmulDesc_t desc = nullptr;
+    // fp32 operands are multiplied in fp32, not tf32: fp32 models are there to be compared with.
+    MUST_BLAS(cublas_lt().desc_create(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    Operation operation(desc);
+    const cublasOperation_t first = g.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const cublasOperation_t second = g.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
+    MUST_BLAS(cublas_lt().desc_set(desc, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first));
+    MUST_BLAS(cublas_lt().desc_set(desc, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second));
+    return operation;
+  }
+
+  static Problem problem_of(const Gemm& g) {
+    const uint64_t alignment = std::min({alignment_of(g.a), alignment_of(g.b), alignment_of(g.c)});
+    const int transposes = (g.transpose_a ? 1 : 0) + (g.transpose_b ? 2 : 0);
+    const int types = static_cast<int>(g.a.dtype()) * 16 + static_cast<int>(g.c.dtype());
+    return {g.c.extent(0),
+            g.c.extent(1),
+            g.transpose_a ? g.a.extent(0) : g.a.extent(1),
+            leading_dimension(g.a),
+            leading_dimension(g.b),
+            leading_dimension(g.c),
+            transposes,
+            types,
+            g.beta == 0 ? 0 : 1,
+            alignment};
+  }
+
+  /// cuBLASLt's own first choice, remembered, so that a shape always gives the same bits. Split-k
+  /// through atomics is excluded by the reduction schemes it may use.
+  cublasLtMatmulAlgo_t choose(const Operation& operation, const MatrixLayout& a,
+                              const MatrixLayout& b, const MatrixLayout& c, const Gemm& g) {
+    cublasLtMatmulPreference_t created = nullptr;
+    MUST_BLAS(cublas_lt().preference_create(&created));
+    const Preference preference(created);
+    const auto set = [&](cublasLtMatmulPreferenceAttributes_t what, const auto& value) {
+      MUST_BLAS(cublas_lt().preference_set(created, what, &value, sizeof value));
+    };
+    set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(kWorkspace));
+    const uint32_t schemes =
+        CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_NONE;
+    set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, static_cast<uint32_t>(alignment_of(g.b)));
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, static_cast<uint32_t>(alignment_of(g.a)));
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, static_cast<uint32_t>(alignment_of(g.c)));
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, static_cast<uint32_t>(alignment_of(g.c)));
+    cublasLtMatmulHeuristicResult_t result{};
+    int found = 0;
+    MUST_BLAS(cublas_lt().algo_heuristic(handle_.get(), operation.get(), a.get(), b.get(), c.get(),
+                                         c.get(), created, 1, &result, &found));
+    if (found == 0) {
+      throw core::Error(core::message("cuBLASLt has no algorithm for ", g.a.shape(), " times ",
+                                      g.b.shape(), " in ", name_of(g.a.dtype())));
+    }
+    return result.algo;
+  }
+
+  Handle handle_;
+  std::map<Problem, cublasLtMatmulAlgo_t> algorithms_;
+};
+
+}  // namespace
+
+void gemm(core::Context& context, const Gemm& args) {
+  const int64_t k = args.transpose_a ? args.a.extent(0) : args.a.extent(1);
+  if (args.c.elements() == 0) return;
+  if (k == 0) {
+    if (args.beta == 0) {
+      for (int64_t i = 0; i < args.c.extent(0); ++i) core::set_zero(context, args.c.select(0, i));
+    }
+    return;
+  }
+  context.queue()->handles<Blas>([] { return std::make_unique<Blas>(); }).multiply(context, args);
+}
+
+}  // namespace longhaul::kernels::cuda

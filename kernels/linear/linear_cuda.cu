@@ -1,0 +1,81 @@
+#include "kernels/core/row_sums.cuh"
+#include "kernels/linear/gemm_cuda.h"
+#include "kernels/linear/linear.h"
+
+namespace longhaul::kernels::cuda {
+namespace {
+
+/// y = bias in every row, or y += bias.
+template <class T>
+struct SetBias {
+  const T* bias;
+  T* y;
+  int64_t width, stride;
+  bool add;
+  __device__ void operator()(int64_t i) const {
+    const int64_t row = i / width, column = i % width;
+    float value = core::device::to_float(bias[column]);
+    T* to = y + row * stride + column;
+    if (add) value += core::device::to_float(*to);
+    *to = core::device::from_float<T>(value);
+  }
+};
+
+/// Item: one column in one block of rows.
+template <class T>
+struct ColumnSums {
+  const T* dy;
+  float* parts;  ///< [blocks, width]
+  int64_t width, stride;
+  core::DeviceRowBlocks blocks;
+  __device__ void operator()(int64_t i) const {
+    const int64_t block = i / width, column = i % width;
+    float sum = 0;
+    for (int64_t row = blocks.begin(block); row < blocks.end(block); ++row) {
+      sum += core::device::to_float(dy[row * stride + column]);
+    }
+    parts[i] = sum;
+  }
+};
+
+}  // namespace
+
+void linear_forward(core::Context& context, const LinearForward& args) {
+  const int64_t rows = args.x.extent(0), out = args.weight.extent(0);
+  core::dispatch_device("linear_forward", args.x.dtype(), [&]<class T>(T) {
+    if (!args.bias) return;
+    core::for_each(context, rows * out,
+                   SetBias<T>{.bias = args.bias.data<T>(),
+                              .y = args.y.data<T>(),
+                              .width = out,
+                              .stride = leading_dimension(args.y),
+                              .add = args.accumulate});
+  });
+  gemm(context, {.transpose_b = true,
+                 .a = args.x,
+                 .b = args.weight,
+                 .c = args.y,
+                 .beta = args.bias || args.accumulate ? 1.0f : 0.0f});
+}
+
+void linear_backward(core::Context& context, const LinearBackward& args) {
+  if (args.dx) gemm(context, {.a = args.dy, .b = args.weight, .c = args.dx});
+  if (args.dweight) {
+    gemm(context, {.transpose_a = true, .a = args.dy, .b = args.x, .c = args.dweight, .beta = 1});
+  }
+  if (!args.dbias) return;
+  const int64_t out = args.dy.extent(1);
+  const core::DeviceRowBlocks blocks(args.dy.extent(0));
+  const core::Tensor parts(context, core::DType::kF32, {blocks.count, out});
+  core::dispatch_device("linear_backward", args.dy.dtype(), [&]<class T>(T) {
+    core::for_each(context, blocks.count * out,
+                   ColumnSums<T>{.dy = args.dy.data<T>(),
+                                 .parts = parts.data<float>(),
+                                 .width = out,
+                                 .stride = leading_dimension(args.dy),
+                                 .blocks = blocks});
+  });
+  core::add_parts(context, parts, args.dbias);
+}
+
+}  // namespace longhaul::kernels::cuda

@@ -1,0 +1,166 @@
+#include <algorithm>
+#include <limits>
+
+#include "kernels/core/block_sum.cuh"
+#include "kernels/core/pack.cuh"
+#include "kernels/linear/gemm_cuda.h"
+#include "kernels/loss/linear_cross_entropy.h"
+
+namespace longhaul::kernels::cuda {
+namespace {
+
+using core::device::Shared;
+using core::device::SharedMemory;
+
+/// Rows whose logits are held at once: 256 MiB of them.
+int64_t block_rows(int64_t rows, int64_t vocabulary) {
+  const int64_t fitting = (int64_t{256} << 20) / (vocabulary * 4);
+  return std::clamp<int64_t>(fitting, std::min<int64_t>(rows, 128), std::max<int64_t>(rows, 1));
+}
+
+template <class T>
+struct Rows {
+  const float* logits;  ///< [rows, vocabulary]
+  T* gradient;          ///< the same shape, or null; for fp32 the logits themselves
+  const int32_t* labels;
+  double* losses;      ///< [rows]
+  float* loss;         ///< or null
+  int32_t* predicted;  ///< or null
+  int64_t vocabulary;
+  double scale;
+};
+
+/// First position of the largest value over the block, in every thread.
+__device__ int64_t first_place(const float* row, int64_t count, float largest,
+                               Shared<int32_t> places) {
+  int32_t place = std::numeric_limits<int32_t>::max();
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
+    if (row[i] == largest) {
+      place = static_cast<int32_t>(i);
+      break;
+    }
+  }
+  for (int lanes = 16; lanes > 0; lanes /= 2) {
+    place = min(place, __shfl_xor_sync(core::device::kAllLanes, place, lanes));
+  }
+  if (threadIdx.x % 32 == 0) places[threadIdx.x / 32] = place;
+  __syncthreads();
+  for (unsigned w = 0; w < blockDim.x / 32; ++w)
+    place = min(place, static_cast<int32_t>(places[w]));
+  __syncthreads();
+  return min(static_cast<int64_t>(place), count - 1);  // behind the end if all are NaN
+}
+
+/// One block a row.
+template <class T>
+__global__ void finish_rows(Rows<T> args) {
+  SharedMemory memory;
+  const Shared<float> scratch = memory.take<float>(32);
+  const Shared<double> sums = memory.take<double>(32);
+  const Shared<int32_t> places = memory.take<int32_t>(32);
+  const int64_t row = blockIdx.x, count = args.vocabulary;
+  const float* logits = args.logits + row * count;
+  const int32_t label = args.labels[row];
+  float largest = -std::numeric_limits<float>::infinity();
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) largest = fmaxf(largest, logits[i]);
+  largest = core::device::block_max(largest, scratch);
+  if (args.predicted != nullptr) {
+    const int64_t place = first_place(logits, count, largest, places);
+    if (threadIdx.x == 0) args.predicted[row] = static_cast<int32_t>(place);
+  }
+  const float label_logit = label >= 0 ? logits[label] : 0.0f;
+  double sum = 0;
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
+    sum += static_cast<double>(expf(logits[i] - largest));
+  }
+  sum = core::device::block_sum(sum, sums);
+  if (threadIdx.x == 0) {
+    const double below = static_cast<double>(label_logit) - static_cast<double>(largest);
+    const double loss = label >= 0 ? log(sum) - below : 0.0;
+    args.losses[row] = loss;
+    if (args.loss != nullptr) args.loss[row] = static_cast<float>(loss);
+  }
+  if (args.gradient == nullptr) return;
+  const auto factor = static_cast<float>(args.scale / sum);
+  const auto scale = static_cast<float>(args.scale);
+  T* gradient = args.gradient + row * count;
+  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
+    float value = label >= 0 ? expf(logits[i] - largest) * factor : 0.0f;
+    if (i == label) value -= scale;
+    gradient[i] = core::device::from_float<T>(value);
+  }
+}
+
+/// Labels come from files: one that the vocabulary does not hold would read foreign memory.
+std::vector<int32_t> checked_labels(core::Context& context, const core::TensorView& labels,
+                                    int64_t vocabulary) {
+  const int64_t rows = labels.elements();
+  std::vector<int32_t> host(static_cast<size_t>(rows));
+  core::copy(context, labels, core::TensorView(host.data(), core::DType::kI32, {rows}));
+  for (int64_t r = 0; r < rows; ++r) {
+    const int32_t label = host[static_cast<size_t>(r)];
+    if (label < -1 || label >= vocabulary) {
+      throw core::Error(core::message("cross_entropy: label ", label, " in row ", r,
+                                      " is neither -1 nor in the vocabulary [0, ", vocabulary,
+                                      ")"));
+    }
+  }
+  return host;
+}
+
+template <class T>
+void run_block(core::Context& context, const LinearCrossEntropy& args, const core::Tensor& losses,
+               const core::Tensor& logits, const core::Tensor& rounded, int64_t begin,
+               int64_t end) {
+  const bool backward = args.dhidden || args.dweight;
+  const auto rows_of = [&](const core::TensorView& view) { return view.slice(0, begin, end); };
+  const core::TensorView scores = logits.view().slice(0, 0, end - begin);
+  const core::TensorView gradient = rounded ? rounded.view().slice(0, 0, end - begin) : scores;
+  const core::TensorView hidden = rows_of(args.hidden);
+  gemm(context, {.transpose_b = true, .a = hidden, .b = args.weight, .c = scores});
+  core::launch(
+      context, {.blocks = end - begin, .shared_bytes = 32 * (sizeof(float) + sizeof(double) + 4)},
+      finish_rows<T>,
+      Rows<T>{.logits = scores.data<float>(),
+              .gradient = backward ? gradient.data<T>() : nullptr,
+              .labels = args.labels.data<int32_t>() + begin,
+              .losses = losses.data<double>() + begin,
+              .loss = args.loss ? args.loss.data<float>() + begin : nullptr,
+              .predicted = args.predicted ? args.predicted.data<int32_t>() + begin : nullptr,
+              .vocabulary = args.weight.extent(0),
+              .scale = args.scale});
+  if (args.dhidden) gemm(context, {.a = gradient, .b = args.weight, .c = rows_of(args.dhidden)});
+  if (args.dweight) {
+    gemm(context, {.transpose_a = true, .a = gradient, .b = hidden, .c = args.dweight, .beta = 1});
+  }
+}
+
+}  // namespace
+
+LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args) {
+  const int64_t rows = args.hidden.extent(0), vocabulary = args.weight.extent(0);
+  const std::vector<int32_t> labels = checked_labels(context, args.labels, vocabulary);
+  if (rows == 0) return {};
+  const core::Tensor losses(context, core::DType::kF64, {rows});
+  core::dispatch_device("linear_cross_entropy", args.hidden.dtype(), [&]<class T>(T) {
+    const int64_t step = block_rows(rows, vocabulary);
+    const core::Tensor logits(context, core::DType::kF32, {step, vocabulary});
+    core::Tensor rounded;  // the gradient of the logits as the products read it
+    if (core::kDTypeOf<T> != core::DType::kF32) {
+      rounded = core::Tensor(context, core::kDTypeOf<T>, {step, vocabulary});
+    }
+    for (int64_t begin = 0; begin < rows; begin += step) {
+      run_block<T>(context, args, losses, logits, rounded, begin, std::min(rows, begin + step));
+    }
+  });
+  std::vector<double> host(static_cast<size_t>(rows));
+  core::copy(context, losses, core::TensorView(host.data(), core::DType::kF64, {rows}));
+  LossSum total;
+  for (size_t r = 0; r < host.size(); ++r) {
+    total.sum += host[r];
+    total.count += labels[r] >= 0;
+  }
+  return total;
+}
+
+}  // namespace longhaul::kernels::cuda

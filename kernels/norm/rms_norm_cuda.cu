@@ -1,0 +1,162 @@
+#include "kernels/core/block_sum.cuh"
+#include "kernels/core/row_sums.cuh"
+#include "kernels/norm/rms_norm.h"
+
+namespace longhaul::kernels::cuda {
+namespace {
+
+using core::device::Pack;
+using core::device::Shared;
+using core::device::SharedMemory;
+
+constexpr int64_t kScratch = 32 * sizeof(float);
+
+/// Threads for a row of so many packs.
+int threads_for(int64_t packs) {
+  return static_cast<int>(std::clamp<int64_t>((packs + 31) / 32 * 32, 32, 256));
+}
+
+template <class T>
+struct Forward {
+  const T* x;  ///< or null
+  T* residual;
+  const T* weight;
+  T* y;  ///< or null: only the addition is done
+  float* rstd;
+  int64_t width;
+  double epsilon;
+};
+
+/// One block a row.
+template <class T, int N>
+__global__ void forward_rows(Forward<T> args) {
+  SharedMemory memory;
+  const Shared<float> scratch = memory.take<float>(32);
+  const int64_t row = blockIdx.x, first = row * args.width;
+  const int64_t step = static_cast<int64_t>(blockDim.x) * N;
+  float squares = 0;
+  for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
+    auto sum = Pack<T, N>::load(args.residual + first + i);
+    if (args.x != nullptr) {
+      const auto x = Pack<T, N>::load(args.x + first + i);
+      for (int k = 0; k < N; ++k) sum.value[k] += x.value[k];
+      sum.store(args.residual + first + i);
+      sum = Pack<T, N>::load(args.residual + first + i);  // as rounded, which backward will see
+    }
+    for (int k = 0; k < N; ++k) squares += sum.value[k] * sum.value[k];
+  }
+  if (args.y == nullptr) return;
+  squares = core::device::block_sum(squares, scratch);
+  const auto mean = static_cast<double>(squares) / static_cast<double>(args.width);
+  const auto rstd = static_cast<float>(1 / sqrt(mean + args.epsilon));
+  if (threadIdx.x == 0) args.rstd[row] = rstd;
+  for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
+    auto sum = Pack<T, N>::load(args.residual + first + i);
+    const auto weight = Pack<T, N>::load(args.weight + i);
+    for (int k = 0; k < N; ++k) sum.value[k] *= rstd * weight.value[k];
+    sum.store(args.y + first + i);
+  }
+}
+
+template <class T>
+struct Backward {
+  const T *residual, *weight, *dy;
+  const float* rstd;
+  T* dresidual;
+  float* parts;  ///< [blocks, width], of dweight
+  int64_t width;
+  core::DeviceRowBlocks blocks;
+};
+
+/// One block a block of rows; a thread always has the same columns.
+template <class T, int N>
+__global__ void backward_rows(Backward<T> args) {
+  SharedMemory memory;
+  const Shared<float> scratch = memory.take<float>(32);
+  const Shared<float> dweight = memory.take<float>(args.width);
+  const int64_t step = static_cast<int64_t>(blockDim.x) * N;
+  for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
+    for (int k = 0; k < N; ++k) dweight[i + k] = 0;
+  }
+  for (int64_t row = args.blocks.begin(blockIdx.x); row < args.blocks.end(blockIdx.x); ++row) {
+    const int64_t first = row * args.width;
+    float product = 0;
+    for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
+      const auto x = Pack<T, N>::load(args.residual + first + i);
+      const auto dy = Pack<T, N>::load(args.dy + first + i);
+      const auto weight = Pack<T, N>::load(args.weight + i);
+      for (int k = 0; k < N; ++k) product += x.value[k] * (weight.value[k] * dy.value[k]);
+    }
+    product = core::device::block_sum(product, scratch);
+    const float rstd = args.rstd[row];
+    const float mean = product * rstd * rstd / static_cast<float>(args.width);
+    for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
+      const auto x = Pack<T, N>::load(args.residual + first + i);
+      const auto dy = Pack<T, N>::load(args.dy + first + i);
+      const auto weight = Pack<T, N>::load(args.weight + i);
+      auto dresidual = Pack<T, N>::load(args.dresidual + first + i);
+      for (int k = 0; k < N; ++k) {
+        dresidual.value[k] += rstd * (weight.value[k] * dy.value[k] - x.value[k] * mean);
+        dweight[i + k] += dy.value[k] * (x.value[k] * rstd);
+      }
+      dresidual.store(args.dresidual + first + i);
+    }
+  }
+  float* part = args.parts + static_cast<int64_t>(blockIdx.x) * args.width;
+  for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
+    for (int k = 0; k < N; ++k) part[i + k] = dweight[i + k];
+  }
+}
+
+}  // namespace
+
+void rms_norm_forward(core::Context& context, const RmsNormForward& args) {
+  if (!args.x && !args.y) return;
+  const int64_t rows = args.residual.extent(0), width = args.residual.extent(1);
+  core::dispatch_device("rms_norm_forward", args.residual.dtype(), [&]<class T>(T) {
+    core::with_pack<T>(
+        [&]<int N>(std::integral_constant<int, N>) {
+          core::launch(
+              context,
+              {.blocks = rows, .threads = threads_for(width / N), .shared_bytes = kScratch},
+              forward_rows<T, N>,
+              Forward<T>{.x = core::optional_pointer<T>(args.x),
+                         .residual = args.residual.data<T>(),
+                         .weight = core::optional_pointer<T>(args.weight),
+                         .y = core::optional_pointer<T>(args.y),
+                         .rstd = core::optional_pointer<float>(args.rstd),
+                         .width = width,
+                         .epsilon = args.epsilon});
+        },
+        args.x, args.residual, args.weight, args.y);
+  });
+}
+
+void rms_norm_backward(core::Context& context, const RmsNormBackward& args) {
+  const int64_t rows = args.residual.extent(0), width = args.residual.extent(1);
+  if (rows == 0) return;
+  const core::DeviceRowBlocks blocks(rows);
+  const core::Tensor parts(context, core::DType::kF32, {blocks.count, width});
+  core::dispatch_device("rms_norm_backward", args.residual.dtype(), [&]<class T>(T) {
+    core::with_pack<T>(
+        [&]<int N>(std::integral_constant<int, N>) {
+          core::launch(context,
+                       {.blocks = blocks.count,
+                        .threads = threads_for(width / N),
+                        .shared_bytes = kScratch + core::ceil_div(width * 4, 16) * 16},
+                       backward_rows<T, N>,
+                       Backward<T>{.residual = args.residual.data<T>(),
+                                   .weight = args.weight.data<T>(),
+                                   .dy = args.dy.data<T>(),
+                                   .rstd = args.rstd.data<float>(),
+                                   .dresidual = args.dresidual.data<T>(),
+                                   .parts = parts.data<float>(),
+                                   .width = width,
+                                   .blocks = blocks});
+        },
+        args.residual, args.weight, args.dy, args.dresidual);
+  });
+  core::add_parts(context, parts, args.dweight);
+}
+
+}  // namespace longhaul::kernels::cuda

@@ -1,0 +1,142 @@
+// What all stages of the recurrence on the device share: where the operands lie, and the decays.
+// Log-decays are summed up in double within a chunk and kept as two floats, so that the difference
+// of two sums is as exact as the sums are, however strong the decay.
+#pragma once
+
+#include <algorithm>
+
+#include "kernels/core/error.h"
+#include "kernels/core/tensor.h"
+#include "kernels/ssd/matrix_tile.cuh"
+
+namespace longhaul::kernels::cuda::ssd {
+
+struct Geometry {
+  int64_t batch, length, heads, head_dim, groups, state, chunk, chunks;
+  int64_t tiles;      ///< of 64 tokens in a chunk
+  bool packed;        ///< rows of x, B, C and their like are aligned to 16 bytes
+  bool state_packed;  ///< rows of states are
+
+  __host__ __device__ int64_t tokens(int64_t c) const {
+    return chunk < length - c * chunk ? chunk : length - c * chunk;
+  }
+  __host__ __device__ int64_t padded_chunk() const { return tiles * kTile; }
+  __host__ __device__ int64_t group_of(int64_t h) const { return h * groups / heads; }
+  /// Heads of group g begin here and end where the next group's begin.
+  __host__ __device__ int64_t first_head(int64_t g) const {
+    return (g * heads + groups - 1) / groups;
+  }
+  /// In [batch, chunks, heads, …], and in [batch, chunks, groups, …].
+  __host__ __device__ int64_t head_at(int64_t b, int64_t c, int64_t h) const {
+    return (b * chunks + c) * heads + h;
+  }
+  __host__ __device__ int64_t group_at(int64_t b, int64_t c, int64_t g) const {
+    return (b * chunks + c) * groups + g;
+  }
+  __host__ __device__ int64_t state_size() const { return head_dim * state; }
+  /// Tokens of tile i of a chunk with so many.
+  __device__ static int tile_rows(int64_t tokens, int64_t tile) {
+    const int64_t rest = tokens - tile * kTile;
+    return static_cast<int>(rest < kTile ? rest : kTile);
+  }
+};
+
+/// [batch, length, …] with free batch and token strides.
+template <class T>
+struct Tokens {
+  T* data = nullptr;
+  int64_t batch_stride = 0, token_stride = 0;
+
+  Tokens() = default;
+  explicit Tokens(const core::TensorView& view)
+      : data(core::optional_pointer<std::remove_const_t<T>>(view)),
+        batch_stride(view ? view.stride(0) : 0),
+        token_stride(view ? view.stride(1) : 0) {}
+  __device__ T* at(int64_t b, int64_t t) const {
+    return data + b * batch_stride + t * token_stride;
+  }
+};
+
+constexpr int64_t kMostChunk = 1024;
+
+template <class... Views>
+Geometry geometry_of(const core::TensorView& x, const core::TensorView& B, int64_t chunk,
+                     const Views&... others) {
+  Geometry g{.batch = x.extent(0),
+             .length = x.extent(1),
+             .heads = x.extent(2),
+             .head_dim = x.extent(3),
+             .groups = B.extent(2),
+             .state = B.extent(3),
+             .chunk = chunk,
+             .chunks = (x.extent(1) + chunk - 1) / chunk};
+  const int64_t longest = std::min(chunk, std::max<int64_t>(g.length, 1));
+  if (longest > kMostChunk) {
+    throw core::Error(core::message("ssd: chunks of ", longest,
+                                    " tokens are not supported on CUDA (", kMostChunk, ")"));
+  }
+  g.tiles = core::ceil_div(longest, kTile);
+  g.packed = core::all_aligned(x, B, others...);
+  g.state_packed = g.state % 4 == 0;
+  return g;
+}
+
+/// Sum of log-decays up to and including a token, high and low part.
+using LogSum = float2;
+
+/// The decay from after `from` to `to`, 1 ≥ it ≥ 0.
+__device__ inline float decay_between(LogSum to, LogSum from) {
+  return expf(fminf((to.x - from.x) + (to.y - from.y), 0.0f));
+}
+__device__ inline float decay_to(LogSum to) { return expf(fminf(to.x + to.y, 0.0f)); }
+
+/// A = −exp(A_log), finite for any A_log so that dt = 0 means "no decay" even then.
+__device__ inline float decay_rate(float A_log) { return -fminf(expf(A_log), 3.402823466e38f); }
+
+/// Decays of one call: sums [batch, chunks, heads, padded chunk]; behind the last token of a chunk
+/// they stay what they were there.
+struct Decays {
+  const LogSum* sums;
+  int64_t padded;
+  __device__ const LogSum* of(int64_t head_at) const { return sums + head_at * padded; }
+  __device__ float over_chunk(int64_t head_at) const { return decay_to(of(head_at)[padded - 1]); }
+};
+
+/// Owns the sums.
+struct DecayStorage {
+  core::Tensor memory;
+  Decays decays;
+};
+DecayStorage make_decays(core::Context& context, const Geometry& g, const core::TensorView& dt,
+                         const core::TensorView& A_log);
+
+/// log_decay [batch, heads] = Σ ℓ over the whole segment.
+void store_log_decay(core::Context& context, const Geometry& g, const Decays& decays,
+                     const core::TensorView& log_decay);
+
+/// Whether a token's share of a state counts what is left at the end of the chunk (forward: inputs
+/// x, B; weight dt) or what was left since its start (backward: dy, C).
+enum class Weight { kToEnd, kFromStart };
+
+/// own [batch, chunks, heads, head_dim, state] = Σ_i weight_i left_i rightᵀ_i of each chunk.
+template <class T>
+void chunk_contributions(core::Context& context, const Geometry& g, const core::TensorView& left,
+                         const core::TensorView& right, const core::TensorView& dt,
+                         const Decays& decays, Weight weight, const core::TensorView& own);
+
+struct Passing {
+  core::TensorView own;      ///< in; replaced by the states that enter each chunk if `replace`
+  core::TensorView initial;  ///< or absent (0)
+  core::TensorView last;     ///< what leaves the last chunk; or absent
+  bool replace = true;
+  bool backward = false;  ///< from the last chunk to the first
+};
+void pass_states(core::Context& context, const Geometry& g, const Decays& decays,
+                 const Passing& passing);
+
+/// gram [batch, chunks, groups, padded, padded] = C_i·B_j of each chunk, tiles with j ≤ i only.
+template <class T>
+core::Tensor make_gram(core::Context& context, const Geometry& g, const core::TensorView& B,
+                       const core::TensorView& C);
+
+}  // namespace longhaul::kernels::cuda::ssd

@@ -1,0 +1,55 @@
+// The parts of the backward pass on the device. With G the gradient to the state that leaves a
+// chunk, S the state that enters it, M_ij = e^{c_i − c_j} for j ≤ i, Γ_ij = C_i·B_j:
+//   dx_j = dt_j (e^{c_Q − c_j} G B_j + Σ_i Γ_ij M_ij dy_i) + D dy_j
+//   dΓ_ij = Σ_heads ⟨dy_i, x_j⟩ M_ij dt_j;   dB_j = Σ_i dΓ_ij C_i + Σ_heads e^{c_Q − c_j} dt_j Gᵀ
+//   x_j; dC_i = Σ_j dΓ_ij B_j + Σ_heads e^{c_i} Sᵀ dy_i
+// "intra" are the terms without G, "inter" those with it; the staged form runs them apart.
+#pragma once
+
+#include "kernels/ssd/ssd.h"
+#include "kernels/ssd/ssd_device.cuh"
+
+namespace longhaul::kernels::cuda::ssd {
+
+/// Per token of each head of each chunk, [batch, chunks, heads, padded chunk].
+struct TokenTerms {
+  float* pair_sums;   ///< Σ_{i ≥ j} ⟨dy_i, x_j⟩ Γ_ij M_ij: to dt_j
+  float* straddling;  ///< Σ_{i ≥ m > j} of the same times dt_j: to ℓ_m
+  float* to_output;   ///< ⟨dy_i, e^{c_i} S C_i⟩
+  float* to_leaving;  ///< ⟨e^{c_Q − c_j} G B_j, x_j⟩
+};
+/// Per head of each chunk, [batch, chunks, heads].
+struct HeadTerms {
+  float* through;  ///< e^{c_Q} ⟨S, G⟩
+  double* dy_x;    ///< Σ ⟨dy_i, x_i⟩
+  double* decay;   ///< Σ dt dℓ
+};
+
+template <class T>
+struct Gradient {
+  Geometry g;
+  Tokens<const T> x, B, C, dy;
+  Tokens<const float> dt;
+  const float *A_log, *D;
+  const float *entering, *leaving;  ///< S and G of each chunk; leaving null without inter
+  const float* gram;                ///< null without intra
+  Decays decays;
+  Tokens<T> dx, dB, dC;
+  Tokens<float> ddt;
+  TokenTerms tokens;
+  HeadTerms sums;
+  bool intra, inter;
+};
+
+/// The stages, in the order in which they are run.
+template <class T>
+void run_pairs(core::Context& context, const Gradient<T>& args);
+template <class T>
+void run_inputs(core::Context& context, const Gradient<T>& args);
+template <class T>
+void run_groups(core::Context& context, const Gradient<T>& args);
+template <class T>
+void run_decays(core::Context& context, const Gradient<T>& args, const core::TensorView& dA_log,
+                const core::TensorView& dD);
+
+}  // namespace longhaul::kernels::cuda::ssd

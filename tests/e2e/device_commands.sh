@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Every command that computes, on a CUDA device: what it gives is what the CPU gives.
+source "$(dirname "${BASH_SOURCE[0]}")/tiny_run.sh"
+
+last_loss() { grep -o '"loss": *[0-9.]*' "$1/metrics.jsonl" | tail -n 1 | tr -dc '0-9.'; }
+# near A B SHARE: |A − B| ≤ SHARE · |B|
+near() {
+  awk -v a="$1" -v b="$2" -v s="$3" 'BEGIN { d = a - b; if (d < 0) d = -d; exit !(a != "" && d <= s * b) }' ||
+    fail "$1 is not within $3 of $2"
+}
+
+short=(schedule.steps=6 data.length=16 data.sequences=4 schedule.warmup=2)
+"$program" train tiny.yaml "${short[@]}" run.device=cpu run.folder=cpu >/dev/null
+"$program" train tiny.yaml "${short[@]}" run.device=cuda run.folder=single >/dev/null
+"$program" train tiny.yaml "${short[@]}" run.device=cuda run.dtype=bf16 run.folder=half >/dev/null
+near "$(last_loss single)" "$(last_loss cpu)" 1e-4
+near "$(last_loss half)" "$(last_loss cpu)" 1e-2
+
+# A bf16 run's weights are its fp32 masters; stopping and going on changes no bit.
+"$program" train tiny.yaml "${short[@]}" run.device=cuda run.dtype=bf16 run.folder=parts \
+  checkpoint.every=3 >/dev/null
+rm -r parts/model parts/checkpoints/step-6
+"$program" train parts/run.yaml --resume >/dev/null
+cmp half/model/model.safetensors parts/model/model.safetensors || fail "the resumed run differs"
+
+# Commands on a model of text.
+for i in $(seq 60); do echo "Line $i of a text that says line $i."; done >text.txt
+"$program" tokenize --tokenizer byte --out tokens text.txt >/dev/null
+sed -i 's/^data:.*/data: {folder: tokens, length: 32, sequences: 4}/' tiny.yaml
+"$program" train tiny.yaml model.shape.vocabulary=257 schedule.steps=3 schedule.warmup=1 run.device=cpu \
+  run.folder=text >/dev/null
+for device in cpu cuda; do
+  "$program" generate --model text/model --prompt Line --tokens 8 --temperature 0 --device $device >generated.$device
+  "$program" eval perplexity --model text/model --data tokens --length 64 --sequences 2 --json eval.$device \
+    --device $device >/dev/null
+done
+cmp generated.cpu generated.cuda || fail "generated text differs"
+perplexity() { grep -o '"perplexity": *[0-9.]*' "$1" | head -n 1 | tr -dc '0-9.'; }
+near "$(perplexity eval.cuda)" "$(perplexity eval.cpu)" 1e-4
+
+if "$program" train tiny.yaml run.device=cpu run.dtype=bf16 run.folder=refused 2>refusal; then
+  fail "bf16 on the cpu was not refused"
+fi
+grep -q 'run.dtype' refusal || fail "the refusal does not name run.dtype: $(cat refusal)"

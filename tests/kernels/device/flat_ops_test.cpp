@@ -1,0 +1,294 @@
+// Core's copies, addition, embedding, linear layers, loss, optimizer and state statistics on the
+// device.
+#include <limits>
+
+#include "kernels/core/error.h"
+#include "kernels/elementwise/add.h"
+#include "kernels/embedding/embedding.h"
+#include "kernels/linear/linear.h"
+#include "kernels/loss/linear_cross_entropy.h"
+#include "kernels/optimizer/adamw.h"
+#include "kernels/state/state_ops.h"
+#include "tests/kernels/device/device_test.h"
+#include "tests/support/random_tensor.h"
+
+namespace longhaul::testing {
+namespace {
+
+using core::Context;
+using core::DType;
+using core::Tensor;
+using core::TensorView;
+
+using FlatOps = DeviceTest;
+
+TEST_F(FlatOps, CopiesOfAnyStrides) {
+  Context device(kCuda), host;
+  const auto values = random_values(2 * 5 * 7, 1);
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF64}) {
+    const Tensor here = tensor_of(host, dtype, {2, 5, 7}, values);
+    const Tensor there = Tensor::copy_of(device, here);
+    EXPECT_EQ(values_of(there), values_of(here));
+    const auto middle = [](const TensorView& view) { return view.slice(2, 2, 6).slice(1, 1, 4); };
+    const Tensor packed = Tensor::copy_of(device, middle(there));  // within the device
+    EXPECT_EQ(values_of(packed), values_of(middle(here)));
+    const Tensor target = Tensor::zeros(device, dtype, {2, 5, 7});
+    core::copy(device, packed, middle(target));
+    EXPECT_EQ(values_of(middle(target)), values_of(packed));
+    core::copy(device, middle(there), middle(here));  // to the host
+    EXPECT_EQ(values_of(here), values_of(there));
+  }
+  const Tensor none(device, DType::kF32, {0, 3});
+  EXPECT_EQ(values_of(Tensor::copy_of(device, none)).size(), 0u);
+}
+
+TEST_F(FlatOps, NoMemoryIsTakenTwice) {
+  Context context(kCuda);
+  const void* block = Tensor(context, DType::kF32, {1000}).view().raw();
+  EXPECT_EQ(Tensor(context, DType::kF32, {1000}).view().raw(), block);
+}
+
+TEST_F(FlatOps, ADeviceThatIsNotThere) {
+  EXPECT_THROW(Context({core::DeviceKind::kCuda, 99}), core::InputError);
+}
+
+TEST_F(FlatOps, Add) {
+  Context context(kCuda);
+  for (const Precision& precision : {kSingle, kHalf}) {
+    for (const int64_t count : {0, 1, 17, 4096}) {
+      const Tensor source = random_tensor(context, precision.dtype, {count}, 1),
+                   target = random_tensor(context, precision.dtype, {count}, 2);
+      auto expected = values_of(target);
+      for (size_t i = 0; i < expected.size(); ++i) expected[i] += values_of(source)[i];
+      kernels::add(context, source, target);
+      EXPECT_EQ(values_of(target), rounded(expected, precision.dtype));
+    }
+  }
+}
+
+TEST_F(FlatOps, Embedding) {
+  constexpr int64_t kVocabulary = 7;
+  Context context(kCuda);
+  const std::vector<int32_t> tokens = {3, 0, 6, 3, 3};
+  for (const Precision& precision : {kSingle, kHalf}) {
+    for (const int64_t width : {5, 64}) {
+      const Tensor token = Tensor::from<int32_t>(context, tokens, {5});
+      const Tensor weight = random_tensor(context, precision.dtype, {kVocabulary, width}, 1),
+                   dy = random_tensor(context, precision.dtype, {5, width}, 2),
+                   y(context, precision.dtype, {5, width}),
+                   dweight = random_tensor(context, DType::kF32, {kVocabulary, width}, 3);
+      kernels::embedding_forward(context, {.tokens = token, .weight = weight, .y = y});
+      auto sums = values_of(dweight);
+      for (int64_t r = 0; r < 5; ++r) {
+        EXPECT_EQ(values_of(y.view().select(0, r)), values_of(weight.view().select(0, tokens[r])));
+        const auto row = values_of(dy.view().select(0, r));
+        for (int64_t i = 0; i < width; ++i) {  // in row order, as the contract says
+          double& sum = sums[tokens[r] * width + i];
+          sum = static_cast<float>(sum + row[i]);
+        }
+      }
+      kernels::embedding_backward(context, {.tokens = token, .dy = dy, .dweight = dweight});
+      EXPECT_EQ(values_of(dweight), sums);
+    }
+  }
+}
+
+TEST_F(FlatOps, EmbeddingRefusesTokensOutsideTheVocabulary) {
+  Context context(kCuda);
+  const Tensor weight = Tensor::zeros(context, DType::kF32, {4, 2}),
+               y = Tensor::zeros(context, DType::kF32, {2, 2});
+  for (const int32_t bad : {-1, 4, std::numeric_limits<int32_t>::max()}) {
+    const Tensor tokens = Tensor::from<int32_t>(context, {0, bad}, {2});
+    EXPECT_THROW(kernels::embedding_forward(context, {.tokens = tokens, .weight = weight, .y = y}),
+                 core::Error);
+    EXPECT_THROW(
+        kernels::embedding_backward(context, {.tokens = tokens, .dy = y, .dweight = weight}),
+        core::Error);
+  }
+}
+
+/// y and x are columns of wider matrices.
+Values run_linear(core::Device device, DType dtype, const Values& in, bool accumulate) {
+  Context context(device);
+  constexpr int64_t kRows = 9, kIn = 13, kOut = 21;
+  const DType state = core::state_dtype(dtype);
+  const Tensor wide = Tensor::zeros(context, dtype, {kRows, kIn + 3});
+  const TensorView x = wide.view().slice(1, 3, 3 + kIn);
+  assign(x, in.at("x"));
+  const Tensor weight = tensor_of(context, dtype, {kOut, kIn}, in.at("weight")),
+               bias = tensor_of(context, dtype, {kOut}, in.at("bias")),
+               y = tensor_of(context, dtype, {kRows, kOut}, in.at("y")),
+               dy = tensor_of(context, dtype, {kRows, kOut}, in.at("dy")),
+               dx(context, dtype, {kRows, kIn}),
+               dweight = tensor_of(context, state, {kOut, kIn}, in.at("weight")),
+               dbias = tensor_of(context, state, {kOut}, in.at("bias"));
+  kernels::linear_forward(
+      context, {.x = x, .weight = weight, .bias = bias, .y = y, .accumulate = accumulate});
+  kernels::linear_backward(
+      context, {.x = x, .weight = weight, .dy = dy, .dx = dx, .dweight = dweight, .dbias = dbias});
+  return {{"y", values_of(y)},
+          {"dx", values_of(dx)},
+          {"dweight", values_of(dweight)},
+          {"dbias", values_of(dbias)}};
+}
+
+TEST_F(FlatOps, Linear) {
+  for (const Precision& precision : {kSingle, kHalf}) {
+    const Values in = rounded({{"x", random_values(9 * 13, 1)},
+                               {"weight", random_values(21 * 13, 2)},
+                               {"bias", random_values(21, 3)},
+                               {"y", random_values(9 * 21, 4)},
+                               {"dy", random_values(9 * 21, 5)}},
+                              precision.dtype);
+    for (const bool accumulate : {false, true}) {
+      expect_close(run_linear(kCuda, precision.dtype, in, accumulate),
+                   run_linear({}, DType::kF64, in, accumulate), precision.tolerance);
+    }
+  }
+}
+
+Values run_loss(core::Device device, DType dtype, const Values& in, int64_t rows) {
+  Context context(device);
+  constexpr int64_t kWidth = 12, kVocabulary = 37;
+  const DType state = core::state_dtype(dtype);
+  std::vector<int32_t> label(static_cast<size_t>(rows));
+  for (size_t r = 0; r < label.size(); ++r) label[r] = static_cast<int32_t>(r * 11 % 38) - 1;
+  const Tensor labels = Tensor::from(context, label, {rows});
+  const Tensor hidden = tensor_of(context, dtype, {rows, kWidth}, in.at("hidden")),
+               weight = tensor_of(context, dtype, {kVocabulary, kWidth}, in.at("weight")),
+               loss(context, state, {rows}), predicted(context, DType::kI32, {rows}),
+               dhidden(context, dtype, {rows, kWidth}),
+               dweight = tensor_of(context, state, {kVocabulary, kWidth}, in.at("weight"));
+  const kernels::LossSum sum = kernels::linear_cross_entropy(context, {.hidden = hidden,
+                                                                       .weight = weight,
+                                                                       .labels = labels,
+                                                                       .scale = 0.25,
+                                                                       .loss = loss,
+                                                                       .predicted = predicted,
+                                                                       .dhidden = dhidden,
+                                                                       .dweight = dweight});
+  return {{"sum", {sum.sum, static_cast<double>(sum.count)}},
+          {"loss", values_of(loss)},
+          {"predicted", values_of(predicted)},
+          {"dhidden", values_of(dhidden)},
+          {"dweight", values_of(dweight)}};
+}
+
+TEST_F(FlatOps, LinearCrossEntropy) {
+  for (const Precision& precision : {kSingle, kHalf}) {
+    for (const int64_t rows : {0, 1, 150}) {  // more than one block of rows
+      const Values in =
+          rounded({{"hidden", random_values(rows * 12, 1)}, {"weight", random_values(37 * 12, 2)}},
+                  precision.dtype);
+      expect_close(run_loss(kCuda, precision.dtype, in, rows), run_loss({}, DType::kF64, in, rows),
+                   precision.tolerance);
+    }
+  }
+}
+
+TEST_F(FlatOps, LinearCrossEntropyRefusesForeignLabels) {
+  Context context(kCuda);
+  const Tensor hidden = Tensor::zeros(context, DType::kF32, {1, 2}),
+               weight = Tensor::zeros(context, DType::kF32, {3, 2});
+  for (const int32_t bad : {-2, 3}) {
+    const Tensor labels = Tensor::from<int32_t>(context, {bad}, {1});
+    EXPECT_THROW(kernels::linear_cross_entropy(
+                     context, {.hidden = hidden, .weight = weight, .labels = labels}),
+                 core::Error);
+  }
+}
+
+Values run_adamw(core::Device device, const Values& in, bool rounds) {
+  Context context(device);
+  const auto count = static_cast<int64_t>(in.at("weight").size());
+  const Tensor weight = tensor_of(context, DType::kF32, {count}, in.at("weight")),
+               gradient = tensor_of(context, DType::kF32, {count}, in.at("gradient")),
+               first = Tensor::zeros(context, DType::kF32, {count}),
+               second = Tensor::zeros(context, DType::kF32, {count});
+  const Tensor half = rounds ? Tensor(context, DType::kBF16, {count}) : Tensor();
+  for (int64_t t = 1; t <= 3; ++t) {
+    kernels::adamw_step(context, {.weight = weight,
+                                  .gradient = gradient,
+                                  .first_moment = first,
+                                  .second_moment = second,
+                                  .rounded = half,
+                                  .rate = 0.01,
+                                  .decay = 0.1,
+                                  .gradient_scale = 0.5,
+                                  .step = t});
+  }
+  if (rounds) {
+    EXPECT_EQ(values_of(half), rounded(values_of(weight), DType::kBF16));
+  }
+  return {{"weight", values_of(weight)}, {"m", values_of(first)}, {"v", values_of(second)}};
+}
+
+TEST_F(FlatOps, Adamw) {
+  for (const int64_t count : {0, 1, 37, 4096}) {
+    const Values in = rounded(
+        {{"weight", random_values(count, 1)}, {"gradient", random_values(count, 2)}}, DType::kF32);
+    expect_close(run_adamw(kCuda, in, true), run_adamw({}, in, false), 1e-6);
+  }
+}
+
+TEST_F(FlatOps, SumOfSquares) {
+  Context context(kCuda);
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    for (const int64_t count : {0, 1, 7, 40'000}) {
+      const Tensor x = random_tensor(context, dtype, {count}, 5);
+      double expected = 0;
+      for (const double v : values_of(x)) expected += v * v;
+      EXPECT_NEAR(kernels::sum_of_squares(context, x), expected, 1e-12 * expected);
+    }
+  }
+  const Tensor bad = Tensor::from<float>(context, {1, std::nanf("")}, {2});
+  EXPECT_FALSE(std::isfinite(kernels::sum_of_squares(context, bad)));
+}
+
+Tensor noise(Context& context, DType dtype) {
+  Context host;
+  Tensor state(context, dtype, {4, 3, 4, 5});
+  const Tensor mean = Tensor::from<double>(host, {0, 1, -2}, {3}),
+               deviation = Tensor::from<double>(host, {1, 0.5, 0}, {3});
+  kernels::state_noise(
+      context, {.mean = mean,
+                .deviation = deviation,
+                .key = {.seed = 9, .step = 4, .purpose = core::RandomPurpose::kInitialState},
+                .first_sequence = 11,
+                .offset = uint64_t{7} << 40,
+                .state = state});
+  return state;
+}
+
+TEST_F(FlatOps, StateNoiseIsTheNumbersOfTheCpu) {
+  Context device(kCuda), host;
+  EXPECT_TRUE(close(noise(device, DType::kF32), values_of(noise(host, DType::kF32)), 1e-7));
+  EXPECT_TRUE(close(noise(device, DType::kBF16), values_of(noise(host, DType::kF32)), 5e-3));
+}
+
+TEST_F(FlatOps, StateMoments) {
+  Context device(kCuda), host;
+  for (const int64_t batch : {0, 1, 5}) {
+    const auto values = random_values(batch * 3 * 7 * 11, 1, 2, 0.5);
+    std::vector<std::vector<double>> found;
+    for (Context* context : {&device, &host}) {
+      const Tensor state = tensor_of(*context, DType::kF32, {batch, 3, 7, 11}, values);
+      const Tensor sum = Tensor::from<double>(host, {1, 2, 3}, {3}),
+                   squares = Tensor::from<double>(host, {4, 5, 6}, {3});
+      kernels::state_moments(*context, {.state = state, .sum = sum, .sum_of_squares = squares});
+      found.push_back(values_of(sum));
+      found.push_back(values_of(squares));
+    }
+    EXPECT_TRUE(close(found[0], found[2], 1e-12));
+    EXPECT_TRUE(close(found[1], found[3], 1e-12));
+  }
+}
+
+TEST_F(FlatOps, FloatsOfDoublePrecisionAreRefused) {
+  Context context(kCuda);
+  const Tensor x = Tensor::zeros(context, DType::kF64, {2});
+  EXPECT_THROW(kernels::add(context, x, x), core::Error);
+}
+
+}  // namespace
+}  // namespace longhaul::testing

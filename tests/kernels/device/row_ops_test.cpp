@@ -1,0 +1,75 @@
+// Norms, convolution, SwiGLU and time step on the device.
+#include "tests/kernels/conv_case.h"
+#include "tests/kernels/device/device_test.h"
+#include "tests/kernels/norm_case.h"
+#include "tests/kernels/small_op_case.h"
+
+namespace longhaul::testing {
+namespace {
+
+using RowOps = DeviceTest;
+
+TEST_F(RowOps, RmsNorm) {
+  for (const int64_t rows : {0, 1, 35}) {
+    for (const int64_t width : {1, 19, 64, 1032}) {
+      SCOPED_TRACE(::testing::Message() << rows << " rows of " << width);
+      expect_op(Norm{.rows = rows, .width = width, .with_x = rows != 1},
+                {{"y", random_values(rows * width, 7)}, {"sum", random_values(rows * width, 8)}});
+    }
+  }
+}
+
+TEST_F(RowOps, GatedRmsNorm) {
+  for (const int64_t rows : {0, 1, 37}) {
+    for (const auto& [width, groups] : {std::pair{21, 3}, {64, 1}, {96, 2}, {520, 1}}) {
+      SCOPED_TRACE(::testing::Message() << rows << " rows of " << width);
+      expect_op(GatedNorm{.rows = rows, .width = width, .groups = groups},
+                {{"out", random_values(rows * width, 7)}});
+    }
+  }
+}
+
+TEST_F(RowOps, Conv) {
+  for (const auto& [length, channels, taps] : {std::tuple{11, 3, 1},
+                                               {11, 3, 2},
+                                               {11, 8, 3},
+                                               {11, 3, 8},
+                                               {0, 5, 4},
+                                               {1, 5, 4},
+                                               {2, 4, 4},
+                                               {3, 5, 4},
+                                               {64, 5, 4},
+                                               {65, 8, 4},
+                                               {131, 12, 4},
+                                               {9, 516, 4}}) {
+    for (const bool with_state : {true, false}) {
+      SCOPED_TRACE(::testing::Message() << length << " of " << channels << ", " << taps);
+      expect_op(Conv{.batch = 2,
+                     .length = length,
+                     .channels = channels,
+                     .taps = taps,
+                     .with_state = with_state,
+                     .with_bias = with_state || taps != 4},
+                {{"y", random_values(2 * length * channels, 7)},
+                 {"final", random_values(2 * (taps - 1) * channels, 8)}});
+    }
+  }
+}
+
+TEST_F(RowOps, Swiglu) {
+  for (const auto& [rows, width] : {std::pair{0, 8}, {1, 9}, {5, 64}, {3, 137}}) {
+    expect_op(Swiglu{.rows = rows, .width = width}, {{"y", random_values(rows * width, 7)}});
+  }
+}
+
+TEST_F(RowOps, TimeStep) {
+  for (const int64_t rows : {0, 1, 40}) {
+    for (const double high : {1e9, 1.5}) {
+      expect_op(TimeStep{.rows = rows, .heads = 5, .low = 0.2, .high = high},
+                {{"dt", random_values(rows * 5, 7)}});
+    }
+  }
+}
+
+}  // namespace
+}  // namespace longhaul::testing

@@ -1,0 +1,174 @@
+// The recurrence on the device against the plain recurrence in double and its adjoint.
+#include "tests/kernels/device/device_test.h"
+#include "tests/kernels/ssd_case.h"
+#include "tests/support/random_tensor.h"
+
+namespace longhaul::testing {
+namespace {
+
+using core::DType;
+using core::Tensor;
+
+struct SsdPrecision {
+  DType dtype;
+  double forward, backward;  ///< allowed error, relative to the largest element
+};
+/// bf16 rounds every operand of the products: y, dx, dB, dC and the states with them.
+constexpr SsdPrecision kPrecisions[] = {{DType::kF32, 2e-5, 4e-5}, {DType::kBF16, 1.5e-2, 2e-2}};
+
+std::vector<SsdShape> device_shapes() {
+  std::vector<SsdShape> shapes = {
+      {{1, 0, 2, 4, 1, 3}, 4},     {{2, 1, 1, 1, 1, 1}, 1},     {{1, 1, 3, 5, 1, 7}, 64},
+      {{1, 65, 2, 64, 1, 64}, 64}, {{2, 19, 2, 16, 2, 16}, 8},  {{1, 50, 5, 8, 2, 17}, 16},
+      {{1, 150, 1, 2, 1, 3}, 256}, {{1, 11, 9, 33, 3, 31}, 4},  {{0, 5, 2, 4, 1, 3}, 4},
+      {{1, 40, 2, 6, 1, 4}, 1000}, {{1, 70, 2, 68, 1, 72}, 48}, {{1, 131, 3, 8, 1, 8}, 128},
+  };
+  shapes[4].with_D = false;
+  shapes[5].with_initial_state = false;
+  for (size_t i = 0; i < shapes.size(); ++i) shapes[i].seed = 100 * (i + 1);
+  return shapes;
+}
+
+class SsdOnDevice : public DeviceTest, public ::testing::WithParamInterface<SsdShape> {};
+
+void expect_forward(const SsdCase& c, double tolerance) {
+  const SsdOutputs expected = reference_ssd(c.shape.sizes, c.rounded_inputs());
+  EXPECT_TRUE(close(c.y, expected.y, tolerance)) << "y";
+  EXPECT_TRUE(close(c.final_state, expected.final_state, tolerance)) << "final_state";
+}
+
+void expect_gradients(const SsdCase& c, double tolerance) {
+  const SsdGradients expected = reference_ssd_backward(c.shape.sizes, c.rounded_inputs(),
+                                                       values_of(c.dy), values_of(c.dfinal_state));
+  const SsdGradients found = c.gradients();
+  EXPECT_TRUE(close(found.dx, expected.dx, tolerance)) << "dx";
+  EXPECT_TRUE(close(found.ddt, expected.ddt, tolerance)) << "ddt";
+  for (size_t h = 0; h < expected.dA_log.size(); ++h) {
+    EXPECT_NEAR(found.dA_log[h], expected.dA_log[h], tolerance * expected.dA_log_terms[h])
+        << "dA_log of head " << h;
+  }
+  EXPECT_TRUE(close(found.dB, expected.dB, tolerance)) << "dB";
+  EXPECT_TRUE(close(found.dC, expected.dC, tolerance)) << "dC";
+  if (c.D) {
+    EXPECT_TRUE(close(found.dD, expected.dD, tolerance)) << "dD";
+  }
+  EXPECT_TRUE(close(found.dinitial_state, expected.dinitial_state, tolerance)) << "dinitial_state";
+}
+
+TEST_P(SsdOnDevice, FusedFormIsTheRecurrenceAndItsAdjoint) {
+  core::Context context(kCuda);
+  for (const SsdPrecision& precision : kPrecisions) {
+    SCOPED_TRACE(name_of(precision.dtype));
+    SsdCase c(context, precision.dtype, GetParam(), ssd_inputs(GetParam()), SsdLayout::kPacked);
+    kernels::ssd_forward(context, c.forward());
+    expect_forward(c, precision.forward);
+    kernels::ssd_backward(context, c.backward());
+    expect_gradients(c, precision.backward);
+  }
+}
+
+TEST_P(SsdOnDevice, StagedFormIsTheRecurrenceAndItsAdjoint) {
+  core::Context context(kCuda);
+  for (const SsdPrecision& precision : kPrecisions) {
+    SCOPED_TRACE(name_of(precision.dtype));
+    SsdCase c(context, precision.dtype, GetParam(), ssd_inputs(GetParam()));
+    run_staged_forward(context, c);
+    expect_forward(c, precision.forward);
+    run_staged_backward(context, c);
+    expect_gradients(c, precision.backward);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ssd, SsdOnDevice, ::testing::ValuesIn(device_shapes()),
+                         [](const auto& info) { return name_of(info.param); });
+
+using Ssd = DeviceTest;
+
+TEST_F(Ssd, StepByStepIsTheRecurrence) {
+  core::Context context(kCuda);
+  const SsdShape shape{{2, 9, 4, 7, 2, 40}, 4};
+  for (const SsdPrecision& precision : kPrecisions) {
+    SsdCase c(context, precision.dtype, shape, ssd_inputs(shape));
+    const Tensor state = Tensor::copy_of(context, c.initial_state);
+    for (int64_t t = 0; t < shape.sizes.length; ++t) {
+      kernels::ssd_step(context, {.x = c.x.select(1, t),
+                                  .dt = c.dt.view().select(1, t),
+                                  .A_log = c.A_log,
+                                  .B = c.B.select(1, t),
+                                  .C = c.C.select(1, t),
+                                  .D = c.D,
+                                  .state = state,
+                                  .y = c.y.view().select(1, t)});
+    }
+    const SsdOutputs expected = reference_ssd(shape.sizes, c.rounded_inputs());
+    EXPECT_TRUE(close(c.y, expected.y, precision.forward));
+    EXPECT_TRUE(close(state, expected.final_state, precision.forward));
+  }
+}
+
+TEST_F(Ssd, TheMapSaysWhatTheSegmentDoesToAnyState) {
+  core::Context context(kCuda);
+  const SsdShape shape{{2, 43, 3, 12, 1, 10}, 16};
+  SsdCase c(context, DType::kF32, shape, ssd_inputs(shape));
+  run_staged_forward(context, c);
+  run_staged_backward(context, c);
+  const auto log_decay = values_of(c.log_decay), initial = values_of(c.initial_state),
+             from_zero = values_of(c.state_from_zero), dfinal = values_of(c.dfinal_state),
+             dfrom_zero = values_of(c.dstate_from_zero);
+  const size_t size = initial.size() / log_decay.size();
+  std::vector<double> expected, dexpected;
+  for (size_t i = 0; i < initial.size(); ++i) {
+    const double a = std::exp(log_decay[i / size]);
+    expected.push_back(a * initial[i] + from_zero[i]);
+    dexpected.push_back(a * dfinal[i] + dfrom_zero[i]);
+  }
+  EXPECT_TRUE(close(c.final_state, expected, 1e-5));
+  EXPECT_TRUE(close(c.dinitial_state, dexpected, 1e-5));
+}
+
+TEST_F(Ssd, ExtremeDecaysStayFiniteAndExact) {
+  core::Context context(kCuda);
+  const SsdShape shape{{1, 45, 2, 12, 1, 10}, 16};
+  for (const auto& [dt, A_log] :
+       {std::pair{10.0, 6.0}, {3.0, 1.0}, {1.0, 2.3}, {1e-6, -10.0}, {0.0, 3.0}, {2.0, 200.0}}) {
+    SCOPED_TRACE(::testing::Message() << "dt " << dt << ", A_log " << A_log);
+    SsdInputs inputs = ssd_inputs(shape);
+    std::fill(inputs.dt.begin(), inputs.dt.end(), dt);
+    for (size_t i = 0; i < inputs.dt.size(); i += 7) inputs.dt[i] = 0;
+    std::fill(inputs.A_log.begin(), inputs.A_log.end(), A_log);
+    SsdCase c(context, DType::kF32, shape, inputs);
+    run_staged_forward(context, c);
+    expect_forward(c, 4e-5);
+    if (A_log > 100) continue;  // e^A_log is beyond the oracle's gradients too
+    run_staged_backward(context, c);
+    const SsdGradients d = reference_ssd_backward(shape.sizes, c.rounded_inputs(), values_of(c.dy),
+                                                  values_of(c.dfinal_state));
+    EXPECT_TRUE(close(c.dx, d.dx, 4e-5));
+    EXPECT_TRUE(close(c.ddt, d.ddt, 4e-5));
+    EXPECT_TRUE(close(c.dinitial_state, d.dinitial_state, 4e-5));
+  }
+}
+
+TEST_F(Ssd, TheSameBitsEveryTime) {
+  core::Context context(kCuda);
+  const SsdShape shape{{2, 70, 3, 8, 1, 12}, 32};
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    SsdCase a(context, dtype, shape, ssd_inputs(shape)),
+        b(context, dtype, shape, ssd_inputs(shape));
+    for (SsdCase* c : {&a, &b}) {
+      kernels::ssd_forward(context, c->forward());
+      kernels::ssd_backward(context, c->backward());
+    }
+    EXPECT_TRUE(bit_equal(a.y, b.y));
+    for (const auto& [mine, theirs] : {std::pair{a.dx, b.dx}, {a.dB, b.dB}, {a.dC, b.dC}}) {
+      EXPECT_TRUE(bit_equal(mine, theirs));
+    }
+    EXPECT_TRUE(bit_equal(a.ddt, b.ddt));
+    EXPECT_TRUE(bit_equal(a.dA_log, b.dA_log));
+    EXPECT_TRUE(bit_equal(a.dD, b.dD));
+    EXPECT_TRUE(bit_equal(a.dinitial_state, b.dinitial_state));
+  }
+}
+
+}  // namespace
+}  // namespace longhaul::testing

@@ -1,0 +1,103 @@
+// A whole model on the device against the CPU in fp64: loss, logits, states and every gradient.
+#include "tests/kernels/device/device_test.h"
+#include "tests/model/tiny_model.h"
+
+namespace longhaul::testing {
+namespace {
+
+using core::DType;
+using core::Tensor;
+
+/// Everything that a step leaves, by name.
+Values run_step(core::Device device, DType dtype, const model::ModelConfig& config,
+                bool recompute) {
+  core::Context context(device);
+  model::LanguageModel model(context, config, dtype);
+  randomize(model, 5);
+  TokenBatch batch(2, 13, config.vocabulary, 7);
+  const Tensor tokens = Tensor::copy_of(context, batch.token_view()),
+               labels = Tensor::copy_of(context, batch.label_view());
+  const model::RecurrentState initial = random_state(model, 2, 3),
+                              dfinal = random_state(model, 2, 4);
+  model::RecurrentState final_state = model.make_state(2), dinitial = model.make_state(2);
+  Values all;
+  const Tensor logits(context, dtype, {2, 13, config.vocabulary});
+  model.forward({.tokens = tokens, .labels = {}, .initial = &initial, .logits = logits});
+  all["logits"] = values_of(logits);
+  const kernels::LossSum loss = model.forward_backward({.tokens = tokens,
+                                                        .labels = labels,
+                                                        .initial = &initial,
+                                                        .scale = 0.1,
+                                                        .final_state = &final_state,
+                                                        .dfinal = &dfinal,
+                                                        .dinitial = &dinitial,
+                                                        .recompute = recompute});
+  all["loss"] = {loss.sum, static_cast<double>(loss.count)};
+  all.merge(gradients_of(model));
+  for (const auto& [name, values] : values_of_state(model, final_state))
+    all["final." + name] = values;
+  for (const auto& [name, values] : values_of_state(model, dinitial))
+    all["dinitial." + name] = values;
+  return all;
+}
+
+using ModelOnDevice = DeviceTest;
+
+TEST_F(ModelOnDevice, StepIsThatOfTheCpu) {
+  model::ModelConfig with_mlp = tiny_config();
+  with_mlp.mlp_width = 7;
+  for (const model::ModelConfig& config : {tiny_config(), with_mlp}) {
+    const Values expected = run_step({}, DType::kF64, config, false);
+    expect_close(run_step(kCuda, DType::kF32, config, false), expected, 1e-4);
+    expect_close(run_step(kCuda, DType::kBF16, config, true), expected, 0.1);
+  }
+}
+
+TEST_F(ModelOnDevice, RecomputationAndRepetitionGiveTheSameBits) {
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    const Values once = run_step(kCuda, dtype, tiny_config(), false);
+    EXPECT_EQ(run_step(kCuda, dtype, tiny_config(), true), once);
+  }
+}
+
+/// Past the first step all memory comes from the pool: no cudaMalloc, which would wait for the
+/// device.
+TEST_F(ModelOnDevice, StepsAfterTheFirstAllocateNothing) {
+  core::Context context(kCuda);
+  model::LanguageModel model(context, tiny_config(), DType::kBF16);
+  randomize(model, 5);
+  TokenBatch batch(2, 13, 11, 7);
+  const Tensor tokens = Tensor::copy_of(context, batch.token_view()),
+               labels = Tensor::copy_of(context, batch.label_view());
+  std::vector<int64_t> allocations;
+  for (int step = 0; step < 3; ++step) {
+    model.forward_backward({.tokens = tokens, .labels = labels});
+    allocations.push_back(context.pool().system_allocations());
+  }
+  EXPECT_GT(allocations[0], 0);
+  EXPECT_EQ(allocations[2], allocations[0]);
+}
+
+/// Token by token with the state carried is the whole sequence.
+TEST_F(ModelOnDevice, GenerationFollowsTheSequence) {
+  core::Context context(kCuda);
+  model::LanguageModel model(context, tiny_config(), DType::kF32);
+  randomize(model, 5);
+  TokenBatch batch(1, 6, 11, 7);
+  const Tensor tokens = Tensor::copy_of(context, batch.token_view()),
+               whole(context, DType::kF32, {1, 11}), last(context, DType::kF32, {1, 11});
+  model.forward({.tokens = tokens, .labels = {}, .last_logits = whole});
+  model::RecurrentState states[2] = {model.make_state(1), model.make_state(1)};
+  for (int64_t t = 0; t < 6; ++t) {
+    const Tensor token = Tensor::copy_of(context, tokens.view().slice(1, t, t + 1));
+    model.forward({.tokens = token,
+                   .labels = {},
+                   .initial = &states[t % 2],
+                   .final_state = &states[(t + 1) % 2],
+                   .last_logits = last});
+  }
+  EXPECT_TRUE(close(last, values_of(whole), 1e-5));
+}
+
+}  // namespace
+}  // namespace longhaul::testing

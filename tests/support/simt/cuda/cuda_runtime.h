@@ -1,0 +1,236 @@
+// What CUDA sources find as <cuda_runtime.h> when they are compiled for the host: the part of the
+// language and of the runtime that this project uses, with its meaning. Device memory is host
+// memory that only kernels and copies may touch (device_memory.h).
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include "tests/support/simt/block.h"
+#include "tests/support/simt/device_memory.h"
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+
+namespace longhaul::simt {
+enum class Word : uint8_t { kThread, kBlock, kBlockExtent, kGridExtent };
+
+/// threadIdx.x and its like: read where they are used.
+template <Word word, unsigned Index::*axis>
+struct Coordinate {
+  operator unsigned() const {  // NOLINT(google-explicit-constructor)
+    const Thread& thread = *current_thread();
+    switch (word) {
+      case Word::kThread:
+        return thread.index.*axis;
+      case Word::kBlock:
+        return thread.block->index().*axis;
+      case Word::kBlockExtent:
+        return thread.block->launch().block.*axis;
+      default:
+        return thread.block->launch().grid.*axis;
+    }
+  }
+};
+template <Word word>
+struct Coordinates {
+  Coordinate<word, &Index::x> x;
+  Coordinate<word, &Index::y> y;
+  Coordinate<word, &Index::z> z;
+};
+}  // namespace longhaul::simt
+inline constexpr longhaul::simt::Coordinates<longhaul::simt::Word::kThread> threadIdx{};
+inline constexpr longhaul::simt::Coordinates<longhaul::simt::Word::kBlock> blockIdx{};
+inline constexpr longhaul::simt::Coordinates<longhaul::simt::Word::kBlockExtent> blockDim{};
+inline constexpr longhaul::simt::Coordinates<longhaul::simt::Word::kGridExtent> gridDim{};
+
+struct dim3 {
+  unsigned x, y, z;
+  dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+inline float2 make_float2(float x, float y) { return {x, y}; }
+inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+
+// --- threads -----------------------------------------------------------------------------------
+inline void __syncthreads() { longhaul::simt::current_thread()->block->barrier(); }
+inline void __syncwarp(unsigned = 0xffffffffu) {
+  longhaul::simt::current_thread()->block->warp_barrier();
+}
+
+namespace longhaul::simt {
+/// The value of lane `source` of the warp.
+template <class T>
+T shuffle(T value, int source) {
+  auto* mailboxes = current_thread()->block->exchange(Wait::kShuffle, &value, sizeof(T));
+  std::memcpy(&value, mailboxes[source], sizeof(T));
+  return value;
+}
+inline void require_full(unsigned mask) {
+  if (mask != 0xffffffffu) current_thread()->block->report("a warp operation on part of a warp");
+}
+}  // namespace longhaul::simt
+
+template <class T>
+T __shfl_sync(unsigned mask, T value, int source) {
+  longhaul::simt::require_full(mask);
+  return longhaul::simt::shuffle(value, source & 31);
+}
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int lanes) {
+  longhaul::simt::require_full(mask);
+  return longhaul::simt::shuffle(value, longhaul::simt::current_thread()->lane() ^ lanes);
+}
+template <class T>
+T __shfl_up_sync(unsigned mask, T value, unsigned delta) {
+  longhaul::simt::require_full(mask);
+  const int lane = longhaul::simt::current_thread()->lane();
+  const int source = lane - static_cast<int>(delta);
+  return longhaul::simt::shuffle(value, source < 0 ? lane : source);
+}
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, unsigned delta) {
+  longhaul::simt::require_full(mask);
+  const int lane = longhaul::simt::current_thread()->lane();
+  const int source = lane + static_cast<int>(delta);
+  return longhaul::simt::shuffle(value, source > 31 ? lane : source);
+}
+inline unsigned __ballot_sync(unsigned mask, int predicate) {
+  using namespace longhaul::simt;
+  require_full(mask);
+  const unsigned char mine = predicate != 0;
+  auto* mailboxes = current_thread()->block->exchange(Wait::kVote, &mine, 1);
+  unsigned votes = 0;
+  for (int lane = 0; lane < kWarp; ++lane) votes |= unsigned{mailboxes[lane][0]} << lane;
+  return votes;
+}
+inline int __any_sync(unsigned mask, int predicate) { return __ballot_sync(mask, predicate) != 0; }
+inline int __all_sync(unsigned mask, int predicate) {
+  return __ballot_sync(mask, predicate) == 0xffffffffu;
+}
+
+// --- arithmetic --------------------------------------------------------------------------------
+inline float __uint_as_float(unsigned bits) {
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+inline unsigned __float_as_uint(float value) {
+  unsigned bits;
+  std::memcpy(&bits, &value, 4);
+  return bits;
+}
+inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
+using std::max;
+using std::min;
+inline unsigned __umulhi(unsigned a, unsigned b) {
+  return static_cast<unsigned>(uint64_t{a} * b >> 32);
+}
+inline double cospi(double x) { return std::cos(3.14159265358979323846 * x); }
+
+// --- runtime -----------------------------------------------------------------------------------
+enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100 };
+enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
+using cudaStream_t = void*;
+using cudaEvent_t = void*;
+
+inline const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaSuccess ? "no error" : "out of memory";
+}
+inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
+inline cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000, cudaSuccess; }
+inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+inline cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  *total = static_cast<size_t>(longhaul::simt::kDeviceBytes);
+  *free = *total - static_cast<size_t>(longhaul::simt::device_bytes_used());
+  return cudaSuccess;
+}
+inline cudaError_t cudaMalloc(void** block, size_t bytes) {
+  *block = longhaul::simt::device_allocate(static_cast<int64_t>(bytes));
+  return *block != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+inline cudaError_t cudaFree(void* block) { return longhaul::simt::device_free(block), cudaSuccess; }
+// Work of a stream is done when the call returns; a handle only has to be something.
+inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  return *stream = new char, cudaSuccess;
+}
+inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  return delete static_cast<char*>(stream), cudaSuccess;
+}
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned = 0) {
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  return *event = new char, cudaSuccess;
+}
+inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  return delete static_cast<char*>(event), cudaSuccess;
+}
+inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind,
+                                   cudaStream_t) {
+  const longhaul::simt::DeviceAccess access;
+  std::memcpy(target, source, bytes);
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemcpy2DAsync(void* target, size_t target_pitch, const void* source,
+                                     size_t source_pitch, size_t width, size_t height,
+                                     cudaMemcpyKind, cudaStream_t) {
+  const longhaul::simt::DeviceAccess access;
+  for (size_t i = 0; i < height; ++i) {
+    std::memcpy(static_cast<char*>(target) + i * target_pitch,
+                static_cast<const char*>(source) + i * source_pitch, width);
+  }
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t) {
+  const longhaul::simt::DeviceAccess access;
+  std::memset(target, value, bytes);
+  return cudaSuccess;
+}
+template <class Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int) {
+  return cudaSuccess;
+}
+
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+};
+template <class... Parameters, class... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
+  const longhaul::simt::DeviceAccess access;
+  const std::tuple<Parameters...> values(std::forward<Arguments>(arguments)...);
+  const auto index = [](const dim3& d) { return longhaul::simt::Index{d.x, d.y, d.z}; };
+  longhaul::simt::run_grid({.grid = index(config->gridDim),
+                            .block = index(config->blockDim),
+                            .shared_bytes = static_cast<int64_t>(config->dynamicSmemBytes)},
+                           [&] { std::apply(kernel, values); });
+  return cudaSuccess;
+}

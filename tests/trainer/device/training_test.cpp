@@ -1,0 +1,65 @@
+// Whole runs of a tiny model on the device: the loss follows the CPU's, and a resumed run is the
+// uninterrupted one bit for bit.
+#include <filesystem>
+
+#include "tests/kernels/device/device_test.h"
+#include "tests/trainer/tiny_run.h"
+
+namespace longhaul::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using core::DType;
+
+class TrainingOnDevice : public DeviceTest {
+ protected:
+  TrainingOnDevice()
+      : folder_(fs::temp_directory_path() / ("longhaul_device_" + std::to_string(::getpid()))) {
+    fs::remove_all(folder_);
+  }
+  ~TrainingOnDevice() override { fs::remove_all(folder_); }
+  fs::path folder(const std::string& name) const { return folder_ / name; }
+
+ private:
+  fs::path folder_;
+};
+
+TEST_F(TrainingOnDevice, LossFollowsTheCpu) {
+  for (const auto source : {trainer::SourceKind::kZero, trainer::SourceKind::kNoise,
+                            trainer::SourceKind::kStatePassing}) {
+    TinyRun run;
+    run.config.initial_state.source = source;
+    const std::string name = std::to_string(static_cast<int>(source));
+    run.train(folder("cpu" + name));
+    run.device = kCuda;
+    for (const auto& [dtype, tolerance] : {std::pair{DType::kF32, 1e-5}, {DType::kBF16, 1e-2}}) {
+      run.dtype = dtype;
+      const fs::path own = folder(std::string(core::name_of(dtype)) + name);
+      run.train(own);
+      EXPECT_TRUE(close(metric(own, "loss"), metric(folder("cpu" + name), "loss"), tolerance));
+    }
+  }
+}
+
+TEST_F(TrainingOnDevice, AResumedRunIsTheUninterruptedOne) {
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    TinyRun run;
+    run.dtype = dtype;
+    run.device = kCuda;
+    run.config.initial_state.source = trainer::SourceKind::kStatePassing;
+    const std::string name(core::name_of(dtype));
+    run.train(folder("whole" + name));
+    TinyRun first = run;
+    first.interrupt_at = 3;
+    EXPECT_EQ(first.train(folder("parts" + name)), trainer::Ending::kInterrupted);
+    run.resume = true;
+    run.train(folder("parts" + name));
+    const auto weights = [&](const std::string& which) {
+      return tensors_of(folder(which + name) / "checkpoints/step-5/model.safetensors");
+    };
+    EXPECT_EQ(weights("parts"), weights("whole"));
+  }
+}
+
+}  // namespace
+}  // namespace longhaul::testing
