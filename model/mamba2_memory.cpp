@@ -19,7 +19,7 @@ kernels::SsdExtents ssd_extents(const ModelConfig& config, const StepExtents& ex
           .groups = config.groups,
           .state = config.state_dim,
           .chunk = config.chunk,
-          .dtype = extents.dtype,
+          .dtype = core::state_dtype(extents.dtype),  // the CPU's, which has no bf16
           .threads = extents.threads};
 }
 

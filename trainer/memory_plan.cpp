@@ -21,13 +21,15 @@ class Replay {
 
   MemoryPlan of_rank(int sequence_rank) {
     const auto elements = model::flat_elements(model::mamba2_parameters(q_.model));
-    plan_.parameters = hold({q_.dtype, elements});
-    plan_.gradients = hold({q_.dtype, elements});
+    const core::DType master = core::state_dtype(q_.dtype);
+    plan_.parameters = hold({master, elements});
+    if (q_.dtype != master) plan_.parameters += hold({q_.dtype, elements});  // the rounded copy
+    plan_.gradients = hold({master, elements});
     hold_states();
     hold_moments(elements);
     run_micro_step(sequence_rank);
     const int ranks = q_.mesh.data * q_.mesh.sequence;
-    plan_.buckets_under_way = ranks > 1 ? elements * core::size_of(q_.dtype) : 0;
+    plan_.buckets_under_way = ranks > 1 ? elements * core::size_of(master) : 0;
     plan_.peak = tally_.peak();
     return plan_;
   }
@@ -64,7 +66,7 @@ class Replay {
 
   void hold_moments(int64_t elements) {
     const int ranks = q_.trainer.shard_optimizer ? q_.mesh.data * q_.mesh.sequence : 1;
-    const int64_t bucket = q_.trainer.bucket_bytes / core::size_of(q_.dtype);
+    const int64_t bucket = q_.trainer.bucket_bytes / core::size_of(core::state_dtype(q_.dtype));
     // Rank 0 owns no less than any other.
     const int64_t owned =
         ranks == 1 ? elements : optimizer_shards(elements, ranks, bucket).owned(0);

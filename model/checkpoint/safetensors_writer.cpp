@@ -55,21 +55,19 @@ TensorStream stream_of(const std::filesystem::path& path, const TensorToStore& t
   stream.shape = tensor.view.shape();
   stream.type = tensor.type;
   stream.origin = core::message(path.string(), ": tensor ", in_quotes(tensor.name));
-  stream.read = [&tensor, origin = stream.origin, host = std::vector<char>()](
-                    int64_t begin, int64_t count, void* target) mutable {
+  stream.read = [&tensor, origin = stream.origin](int64_t begin, int64_t count, void* target) {
     const core::DType dtype = tensor.view.dtype();
-    const auto* source = static_cast<const char*>(tensor.view.raw());
-    if (!tensor.view.device().is_cpu()) {
-      if (host.empty()) {
-        host.resize(static_cast<size_t>(tensor.view.bytes()));
-        core::copy_now(tensor.view, {host.data(), dtype, tensor.view.shape()});
-      }
-      source = host.data();
+    const core::TensorView part =
+        tensor.view.reshape({tensor.view.elements()}).slice(0, begin, begin + count);
+    std::vector<char> copy;
+    const void* source = part.raw();
+    if (!part.device().is_cpu()) {
+      copy.resize(static_cast<size_t>(part.bytes()));
+      core::copy_now(part, {copy.data(), dtype, part.shape()});
+      source = copy.data();
     }
-    const std::string problem = store_elements(source + begin * core::size_of(dtype), dtype, begin,
-                                               count, target, tensor.type);
+    const std::string problem = store_elements(source, dtype, begin, count, target, tensor.type);
     if (!problem.empty()) throw core::InputError(core::message(origin, ": ", problem));
-    if (begin + count == tensor.view.elements()) host = {};
   };
   return stream;
 }

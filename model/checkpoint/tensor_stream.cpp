@@ -75,15 +75,20 @@ TensorStream converted(const TensorStream& tensor, StoredType type) {
 }
 
 void read_whole(const TensorStream& tensor, const core::TensorView& target) {
-  CHECK(target.device().is_cpu() && target.is_contiguous());
+  CHECK(target.is_contiguous());
   CHECK_EQ(target.elements(), tensor.shape.elements()) << tensor.name;
-  std::vector<char> piece = piece_memory(tensor);
+  const core::TensorView flat = target.reshape({target.elements()});
+  const bool on_host = target.device().is_cpu();
+  std::vector<char> piece = piece_memory(tensor), host;
   for_each_range(target.elements(), [&](int64_t begin, int64_t count) {
     tensor.read(begin, count, piece.data());
-    const std::string problem = read_elements(
-        piece.data(), tensor.type, count,
-        static_cast<char*>(target.raw()) + begin * core::size_of(target.dtype()), target.dtype());
+    const core::TensorView part = flat.slice(0, begin, begin + count);
+    if (!on_host) host.resize(static_cast<size_t>(part.bytes()));
+    void* const values = on_host ? part.raw() : host.data();
+    const std::string problem =
+        read_elements(piece.data(), tensor.type, count, values, target.dtype());
     if (!problem.empty()) throw core::InputError(core::message(tensor.origin, ": ", problem));
+    if (!on_host) core::copy_now({values, target.dtype(), part.shape()}, part);
   });
 }
 
@@ -106,16 +111,14 @@ std::vector<TensorStream> streams_of(const ParameterSet& parameters) {
   std::vector<TensorStream> streams;
   for (const Parameter& parameter : parameters.list()) {
     const core::TensorView view = parameters.value(parameter);
-    CHECK(view.device().is_cpu()) << parameter.name;
     TensorStream stream;
     stream.name = parameter.name;
     stream.shape = parameter.shape;
     stream.type = stored_as_is(view.dtype());
     stream.origin = core::message("tensor ", in_quotes(parameter.name));
-    stream.read = [view](int64_t begin, int64_t count, void* target) {
-      const int64_t size = core::size_of(view.dtype());
-      std::memcpy(target, static_cast<const char*>(view.raw()) + begin * size,
-                  static_cast<size_t>(count * size));
+    stream.read = [flat = view.reshape({view.elements()})](int64_t begin, int64_t count,
+                                                           void* target) {
+      core::copy_now(flat.slice(0, begin, begin + count), {target, flat.dtype(), {count}});
     };
     streams.push_back(std::move(stream));
   }

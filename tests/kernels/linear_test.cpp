@@ -7,7 +7,6 @@
 #include <limits>
 #include <tuple>
 
-#include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 #include "kernels/linear/gemm_cpu.h"
 #include "tests/support/compare.h"
@@ -263,12 +262,6 @@ TEST(LinearDeathTest, RefusesShapesThatDoNotFit) {
   const Tensor x(context, DType::kF32, {2, 3}), weight(context, DType::kF32, {5, 4}),
       y(context, DType::kF32, {2, 5});
   EXPECT_DEATH(linear_forward(context, {.x = x, .weight = weight, .y = y}), "expected \\[5, 3\\]");
-}
-
-TEST(NoCuda, OpsThrow) {
-  Context context({}, 1);
-  if (core::cuda_available()) GTEST_SKIP();
-  EXPECT_THROW(cuda::linear_forward(context, {}), core::Error);
 }
 
 }  // namespace
