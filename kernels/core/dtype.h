@@ -22,7 +22,9 @@ struct BFloat16 {
       bits = static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
     }
   }
-  explicit operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
+  explicit operator float() const {
+    return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+  }
 };
 
 constexpr int64_t size_of(DType dtype) {
@@ -71,6 +73,8 @@ template <class T>
 inline constexpr DType kDTypeOf = DTypeOf<T>::kValue;
 
 /// The type that states, log-decays and reductions of a computation in `dtype` are kept in.
-constexpr DType state_dtype(DType dtype) { return dtype == DType::kF64 ? DType::kF64 : DType::kF32; }
+constexpr DType state_dtype(DType dtype) {
+  return dtype == DType::kF64 ? DType::kF64 : DType::kF32;
+}
 
 }  // namespace longhaul::core

@@ -1,4 +1,5 @@
-// The two kinds of failure that the outside world causes. Broken invariants of our own are glog CHECKs.
+// The two kinds of failure that the outside world causes. Broken invariants of our own are glog
+// CHECKs.
 #pragma once
 
 #include <sstream>
@@ -9,14 +10,15 @@
 
 namespace longhaul::core {
 
-/// Something failed while running (disk full, a peer died, CUDA): the program ends with exit code 1.
+/// Something failed while running (disk full, a peer died, CUDA): the program ends with exit
+/// code 1.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };
 
-/// Wrong usage or input: exit code 2. Each problem is one line that names the file, line or key, what
-/// was found and what was expected; all problems of one input are reported together.
+/// Wrong usage or input: exit code 2. Each problem is one line that names the file, line or key,
+/// what was found and what was expected; all problems of one input are reported together.
 class InputError : public Error {
  public:
   explicit InputError(const std::string& problem) : InputError(std::vector{problem}) {}

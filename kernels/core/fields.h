@@ -1,9 +1,10 @@
 // A configuration struct names each of its fields once, in a member
 //   template <class V> void visit(V& v) { v.field("layers", layers, "what it is", AtLeast{1}); … }
 // Reading YAML, overrides, printing, hashing and comparing are visitors over that one list.
-// A visitor has: field(name, T&, help), field(name, T&, help, rule) and section(name, S&) for nested structs.
-// T is bool, int64_t, int, double, std::string, std::vector of those, std::optional of those, or an enum with
-// `enum_names(E)` found by argument lookup (array of names in order of value).
+// A visitor has: field(name, T&, help), field(name, T&, help, rule) and section(name, S&) for
+// nested structs. T is bool, int64_t, int, double, std::string, std::vector of those, std::optional
+// of those, or an enum with `enum_names(E)` found by argument lookup (array of names in order of
+// value).
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@
 
 namespace longhaul::core {
 
-// A rule is called with the value and says what is wrong ("must be at least 1"), or "" if nothing is.
+// A rule is called with the value and says what is wrong ("must be at least 1"), or "" if nothing
+// is.
 struct AtLeast {
   double bound;
   template <class T>

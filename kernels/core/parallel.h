@@ -1,5 +1,5 @@
-// Loops over the threads of a context. Every item is computed by one thread in one order, so results
-// do not depend on the number of threads.
+// Loops over the threads of a context. Every item is computed by one thread in one order, so
+// results do not depend on the number of threads.
 #pragma once
 
 #include <omp.h>

@@ -95,8 +95,8 @@ class Tensor {
   TensorView view_;
 };
 
-/// Copies between views of equal shape and dtype; either may be strided. Within a CUDA device fp32 and
-/// bf16 are converted into each other.
+/// Copies between views of equal shape and dtype; either may be strided. Within a CUDA device fp32
+/// and bf16 are converted into each other.
 void copy(Context& context, const TensorView& source, const TensorView& target);
 /// The same where no context is at hand (files, tests): waits for all that was started on the
 /// device of either, then copies. Not for training steps.

@@ -7,7 +7,8 @@
 
 namespace longhaul::kernels::cpu {
 
-/// C = alpha op(A) op(B) + beta C; op(A) is [m, k], op(B) is [k, n], C is [m, n]; ld = row stride as stored.
+/// C = alpha op(A) op(B) + beta C; op(A) is [m, k], op(B) is [k, n], C is [m, n]; ld = row stride
+/// as stored.
 template <class T>
 struct Gemm {
   bool transpose_a = false, transpose_b = false;

@@ -16,7 +16,8 @@ struct LinearForward {
 };
 void linear_forward(core::Context& context, const LinearForward& args);
 
-/// dx = dy W (overwritten, may be absent); dweight += dyᵀ x; dbias += Σ_rows dy (either may be absent).
+/// dx = dy W (overwritten, may be absent); dweight += dyᵀ x; dbias += Σ_rows dy (either may be
+/// absent).
 struct LinearBackward {
   core::TensorView x, weight, dy;
   core::TensorView dx, dweight, dbias;

@@ -1,5 +1,6 @@
 // Output head and cross-entropy in one op that never holds all logits: rows are taken in blocks.
-//   logits = hidden Wᵀ;  loss_r = logsumexp(logits_r) − logits_r[label_r]   (nats; label −1: the row does not count)
+//   logits = hidden Wᵀ;  loss_r = logsumexp(logits_r) − logits_r[label_r]   (nats; label −1: the
+//   row does not count)
 #pragma once
 
 #include "kernels/core/context.h"
@@ -9,7 +10,8 @@ namespace longhaul::kernels {
 
 /// hidden [rows, width], weight [vocabulary, width], labels [rows] I32. Every output may be absent:
 /// loss [rows] (state dtype; 0 where the label is −1), predicted [rows] I32 (first arg max),
-/// dhidden [rows, width] overwritten, dweight [vocabulary, width] accumulated, both of scale · Σ_r loss_r.
+/// dhidden [rows, width] overwritten, dweight [vocabulary, width] accumulated, both of scale · Σ_r
+/// loss_r.
 struct LinearCrossEntropy {
   core::TensorView hidden, weight, labels;
   double scale = 1;

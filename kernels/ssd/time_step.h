@@ -1,4 +1,5 @@
-// The step size of the recurrence: dt = clamp(softplus(raw + bias), low, high); softplus is linear above 20.
+// The step size of the recurrence: dt = clamp(softplus(raw + bias), low, high); softplus is linear
+// above 20.
 #pragma once
 
 #include <limits>

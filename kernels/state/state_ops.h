@@ -7,9 +7,9 @@
 
 namespace longhaul::kernels {
 
-/// state [batch, groups, …] contiguous; mean, deviation [groups] (fp64, host). Element i of sequence b becomes
-/// mean[g] + deviation[g] · normal(key, (first_sequence + b) · elements per sequence + i + offset):
-/// the numbers depend on the global sequence, not on who computes them.
+/// state [batch, groups, …] contiguous; mean, deviation [groups] (fp64, host). Element i of
+/// sequence b becomes mean[g] + deviation[g] · normal(key, (first_sequence + b) · elements per
+/// sequence + i + offset): the numbers depend on the global sequence, not on who computes them.
 struct StateNoise {
   core::TensorView mean, deviation;
   core::RandomKey key;
@@ -19,7 +19,8 @@ struct StateNoise {
 };
 void state_noise(core::Context& context, const StateNoise& args);
 
-/// sum, sum_of_squares [groups] (fp64, host) += Σ over batch and inner elements of x, x². Fixed order.
+/// sum, sum_of_squares [groups] (fp64, host) += Σ over batch and inner elements of x, x². Fixed
+/// order.
 struct StateMoments {
   core::TensorView state;
   core::TensorView sum, sum_of_squares;
