@@ -1,10 +1,12 @@
 #include "launch/run_lock.h"
 
 #include <gmock/gmock.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <thread>
 
 #include "dist/thread_communicator.h"
@@ -16,7 +18,8 @@ namespace {
 class RunLockTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::path(::testing::TempDir()) / "longhaul_run_lock";
+    folder_ = std::filesystem::path(::testing::TempDir()) /
+              ("longhaul_run_lock_" + std::to_string(getpid()));
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
   }
