@@ -145,7 +145,8 @@ namespace {
 ncclResult_t put(ncclComm_t comm, cudaStream_t stream, const Call& call) {
   ncclResult_t state = ncclSuccess;
   ncclCommGetAsyncError(comm, &state);
-  if (state != ncclSuccess) return ncclInvalidUsage;  // the caller must ask first
+  if (state == ncclInProgress) return ncclInvalidUsage;  // the caller must ask first
+  if (state != ncclSuccess) return state;  // came after the caller asked, as with the real one
   reinterpret_cast<FakeStream*>(stream)->push([world = comm->world, rank = comm->rank,
                                                number = comm->issued,
                                                call] { world->meet(number, rank, call); });
