@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include "data/bpe/byte_level_tokenizer.h"
+#include "data/bpe/description.h"
 #include "data/sentencepiece_tokenizer.h"
 #include "kernels/core/error.h"
 
@@ -39,11 +40,13 @@ class ByteTokenizer : public Tokenizer {
 }  // namespace
 
 fs::path find_tokenizer(const fs::path& folder) {
-  for (const char* name : {"tokenizer.json", "tokenizer.model"}) {
-    std::error_code error;
-    if (fs::is_regular_file(folder / name, error)) return folder / name;
-  }
-  return {};
+  const fs::path json = folder / "tokenizer.json", pieces = folder / "tokenizer.model";
+  std::error_code error;
+  const bool has_json = fs::is_regular_file(json, error);
+  const bool has_pieces = fs::is_regular_file(pieces, error);
+  if (has_json && has_pieces) return is_byte_level(json) ? json : pieces;
+  if (has_json) return json;
+  return has_pieces ? pieces : fs::path();
 }
 
 std::unique_ptr<Tokenizer> make_tokenizer(const std::string& specification,

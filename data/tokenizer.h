@@ -43,7 +43,8 @@ class Tokenizer {
 std::unique_ptr<Tokenizer> make_tokenizer(const std::string& specification,
                                           const std::string& end_of_document = "");
 
-/// tokenizer.json or tokenizer.model in `folder`; "" if there is none.
+/// tokenizer.json or tokenizer.model in `folder`; of both, tokenizer.json if it is byte-level BPE
+/// (else it repeats what the other says); "" if there is none.
 std::filesystem::path find_tokenizer(const std::filesystem::path& folder);
 
 }  // namespace longhaul::data

@@ -5,12 +5,14 @@
 #include <optional>
 #include <string>
 
+#include "data/tokenizer.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
 #include "launch/learned_state.h"
 #include "launch/model_card.h"
 #include "launch/model_conversion.h"
+#include "launch/model_tokenizer.h"
 #include "model/checkpoint/byte_tokenizer.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
 #include "model/checkpoint/model_folder.h"
@@ -206,9 +208,10 @@ class ExportCommand : public Command {
     if (tokenizer_ == "none") return {};
     if (tokenizer_ == "byte") return model::byte_gguf_tokenizer(config.vocabulary);
     const fs::path folder = tokenizer_folder(source);
-    if (!fs::exists(folder / "tokenizer.json")) {
+    if (data::find_tokenizer(folder).empty()) {
       throw InputError(message(folder.string(),
-                               ": holds no tokenizer.json; give --tokenizer FOLDER, byte, or none "
+                               ": holds no tokenizer.json and no tokenizer.model; give --tokenizer "
+                               "FOLDER, byte, or none "
                                "(then llama.cpp takes token ids only)"));
     }
     return model::read_gguf_tokenizer(folder, config.vocabulary, pre_tokenizer_);

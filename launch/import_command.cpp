@@ -2,10 +2,13 @@
 #include <filesystem>
 #include <iostream>
 #include <string>
+#include <utility>
 
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/model_conversion.h"
+#include "model/checkpoint/gguf/gguf_file.h"
+#include "model/checkpoint/gguf/gguf_tokenizer_files.h"
 
 namespace longhaul::launch {
 
@@ -42,8 +45,12 @@ class ImportCommand : public Command {
     ConversionProgress progress("import", stored.tensors, type);
     model::WriteOptions options;
     options.type = type;
-    options.companions = companions_of(source_);
-    options.tokens = token_ids_of(source_);
+    if (stored.format == model::ModelFormat::kGguf) {
+      take_tokenizer(options);
+    } else {
+      options.companions = companions_of(source_);
+      options.tokens = token_ids_of(source_);
+    }
     options.progress = std::ref(progress);
     model::write_model_folder(stored.config, stored.tensors, output_, options);
     std::cout << output_ << ": " << elements_of(stored.tensors) << " parameters as "
@@ -53,6 +60,17 @@ class ImportCommand : public Command {
   }
 
  private:
+  void take_tokenizer(model::WriteOptions& options) const {
+    const model::GgufFile file(source_);
+    model::GgufTokenizerFiles tokenizer = model::gguf_tokenizer_files(file.header(), source_);
+    options.beside = std::move(tokenizer.files);
+    options.tokens = tokenizer.ids;
+    if (!tokenizer.missing.empty()) {
+      std::cerr << "longhaul: note: " << source_
+                << ": its tokenizer is left out: " << tokenizer.missing << std::endl;
+    }
+  }
+
   CLI::App* command_ = nullptr;
   std::string source_, output_;
   std::string dtype_ = "auto";

@@ -5,7 +5,6 @@
 #include <map>
 
 #include "kernels/core/error.h"
-#include "launch/run_config.h"
 #include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/model_parts.h"
 #include "model/checkpoint/safetensors_header.h"
@@ -60,13 +59,6 @@ std::optional<fs::path> run_of(const fs::path& model) {
     if (fs::is_regular_file(folder / "run.yaml")) return folder;
   }
   return std::nullopt;
-}
-
-fs::path folder_with_tokenizer(const fs::path& model) {
-  const auto run = run_of(model);
-  if (!run || fs::exists(model / "tokenizer.json")) return model;
-  const std::string from = read_run_config((*run / "run.yaml").string()).model.from;
-  return !from.empty() && fs::exists(fs::path(from) / "tokenizer.json") ? fs::path(from) : model;
 }
 
 std::optional<model::StoredType> chosen_type(const std::string& dtype) {

@@ -26,9 +26,6 @@ std::filesystem::path model_of(const std::filesystem::path& path);
 /// The folder of the run that a model lies in (RUN/model, RUN/checkpoints/step-N), if any.
 std::optional<std::filesystem::path> run_of(const std::filesystem::path& model);
 
-/// Where the model's tokenizer is: beside it, or with the model that its run started from.
-std::filesystem::path folder_with_tokenizer(const std::filesystem::path& model);
-
 /// "auto" is none: as stored.
 std::optional<model::StoredType> chosen_type(const std::string& dtype);
 

@@ -6,9 +6,12 @@
 
 namespace longhaul::launch {
 
-/// The tokenizer of a model, as data::make_tokenizer wants it: the file beside the model; else
-/// beside the model that its run started from; else "byte", if the vocabulary is one of bytes.
-/// InputError where there is none.
+/// Where the model's tokenizer is: beside it, or with the model that its run started from; `model`
+/// itself where it is at neither place.
+std::filesystem::path folder_with_tokenizer(const std::filesystem::path& model);
+
+/// As data::make_tokenizer wants it: the file in folder_with_tokenizer, else "byte", if the
+/// vocabulary is one of bytes. InputError where there is none.
 std::string tokenizer_of_model(const std::filesystem::path& model, int64_t vocabulary);
 
 }  // namespace longhaul::launch

@@ -184,4 +184,13 @@ BpeDescription read_tokenizer_json(const std::filesystem::path& file) {
   return description;
 }
 
+bool is_byte_level(const std::filesystem::path& file) try {
+  const JsonFile json(file);
+  const JsonPart model = json.root()["model"];
+  const bool is_bpe = model["type"].is_null() || model["type"].text() == "BPE";
+  return is_bpe && !model["byte_fallback"].flag_or(false);
+} catch (const core::InputError&) {
+  return true;
+}
+
 }  // namespace longhaul::data

@@ -43,4 +43,8 @@ struct BpeDescription {
 /// Throws InputError naming the part of the file that is wrong or not understood.
 BpeDescription read_tokenizer_json(const std::filesystem::path& file);
 
+/// Whether the file's model is a byte-level BPE, as far as its type says; true for a file that
+/// read_tokenizer_json refuses as a whole.
+bool is_byte_level(const std::filesystem::path& file);
+
 }  // namespace longhaul::data

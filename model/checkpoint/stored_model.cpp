@@ -9,7 +9,8 @@
 #include "model/checkpoint/json_reading.h"
 #include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/parameter_matching.h"
-#include "model/checkpoint/safetensors_folder.h"
+#include "model/checkpoint/safetensors_tensors.h"
+#include "model/checkpoint/sharded_tensors.h"
 #include "model/checkpoint/state_spaces/state_spaces_config.h"
 #include "model/checkpoint/tensor_names.h"
 #include "model/checkpoint/torch/torch_file.h"
@@ -85,20 +86,32 @@ StoredWeights open_weights(const fs::path& folder, bool tied) {
   if (!fs::is_directory(folder, error)) {
     throw core::InputError(message(folder.string(), ": no such folder"));
   }
-  if (is_there(folder / kWeightFile) || is_there(folder / kIndexFile)) {
-    return {std::make_unique<SafetensorsFolder>(folder), false};
+  if (is_there(folder / kWeightFile)) {
+    return {std::make_unique<SafetensorsTensors>(folder / kWeightFile), false};
   }
-  const fs::path torch = folder / kTorchWeightFile;
-  if (is_there(torch)) {
-    auto file = std::make_unique<TorchFile>(torch);
-    const bool head_is_shared = check_aliases(*file, torch, tied);
-    return {std::move(file), head_is_shared};
+  if (is_there(folder / kIndexFile)) {
+    const auto open = [](const fs::path& file) {
+      return std::make_unique<SafetensorsTensors>(file);
+    };
+    return {std::make_unique<ShardedTensors>(folder / kIndexFile, open), false};
   }
-  const std::string sharded = message(kTorchWeightFile, ".index.json");
-  throw core::InputError(message(
-      folder.string(), ": expected ", kWeightFile, ", ", kIndexFile, " or ", kTorchWeightFile,
-      is_there(folder / sharded) ? message(", found only ", sharded, ", which is not supported")
-                                 : ", found none of them"));
+  bool head_is_shared = false;
+  const auto open_torch = [&](const fs::path& path) {
+    auto file = std::make_unique<TorchFile>(path);
+    head_is_shared |= check_aliases(*file, path, tied);
+    return file;
+  };
+  std::unique_ptr<TensorFile> file;
+  if (is_there(folder / kTorchWeightFile)) {
+    file = open_torch(folder / kTorchWeightFile);
+  } else if (is_there(folder / kTorchIndexFile)) {
+    file = std::make_unique<ShardedTensors>(folder / kTorchIndexFile, open_torch);
+  } else {
+    throw core::InputError(message(folder.string(), ": expected ", kWeightFile, " or ",
+                                   kTorchWeightFile, ", or an index of shards (", kIndexFile,
+                                   " or ", kTorchIndexFile, "), found none of them"));
+  }
+  return {std::move(file), head_is_shared};
 }
 
 StoredModel open_stored_model(const fs::path& path) {

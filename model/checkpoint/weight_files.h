@@ -18,13 +18,14 @@ inline constexpr const char* kConfigFile = "config.json";
 inline constexpr const char* kWeightFile = "model.safetensors";
 inline constexpr const char* kIndexFile = "model.safetensors.index.json";
 inline constexpr const char* kTorchWeightFile = "pytorch_model.bin";
+inline constexpr const char* kTorchIndexFile = "pytorch_model.bin.index.json";
 
 struct StoredWeights {
   std::unique_ptr<TensorFile> file;
   bool head_is_shared = false;  ///< lm_head and the embedding are the same elements of the file
 };
-/// The folder's safetensors, or else its pytorch_model.bin. Tensors that share elements are
-/// refused, but for the head of a `tied` model.
+/// The folder's safetensors, or else its pytorch_model.bin, whole or in shards. Tensors that share
+/// elements are refused, but for the head of a `tied` model.
 StoredWeights open_weights(const std::filesystem::path& folder, bool tied);
 
 /// Fills `parameters` from the folder's files, or throws InputError naming every missing,

@@ -61,6 +61,13 @@ TEST(MakeTokenizer, FindsTheFileInAFolder) {
   EXPECT_EQ(find_tokenizer(scratch.path()), scratch / "tokenizer.model");
   testing::write_file(scratch / "tokenizer.json", "");
   EXPECT_EQ(find_tokenizer(scratch.path()), scratch / "tokenizer.json");
+  for (const char* repeats : {R"("BPE", "byte_fallback": true)", R"("Unigram")"}) {
+    testing::write_file(scratch / "tokenizer.json",
+                        R"({"model": {"type": )" + std::string(repeats) + "}}");
+    EXPECT_EQ(find_tokenizer(scratch.path()), scratch / "tokenizer.model") << repeats;
+  }
+  testing::write_file(scratch / "tokenizer.json", R"({"model": {"type": "BPE"}})");
+  EXPECT_EQ(find_tokenizer(scratch.path()), scratch / "tokenizer.json");
 }
 
 }  // namespace

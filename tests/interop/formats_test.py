@@ -8,6 +8,7 @@ import subprocess
 import gguf
 import numpy as np
 import pytest
+import sentencepiece
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -265,6 +266,50 @@ def test_tokenizer_in_gguf(longhaul, tmp_path, pre):
     assert fields["tokenizer.ggml.merges"].contents() == [" ".join(merge) for merge in merges]
     assert fields["tokenizer.ggml.pre"].contents() == pre
     assert fields["tokenizer.ggml.eos_token_id"].contents() == 0
+    longhaul.run("import", "--from", tmp_path / "model.gguf", "--out", tmp_path / "back")
+    back = Tokenizer.from_file(str(tmp_path / "back" / "tokenizer.json"))
+    for text in ["the brown  fox's 12345", "\n\t jumps — öäü家", "    <|endoftext|>it"]:
+        assert back.encode(text).ids == tokenizer.encode(text).ids
+    assert json.loads((tmp_path / "back" / "config.json").read_text())["eos_token_id"] == 0
+
+
+@pytest.mark.parametrize("kind", ["bpe", "unigram"])
+def test_sentencepiece_in_gguf(longhaul, tmp_path, kind):
+    """As the gguf package finds it, and back: the same tokens from SentencePiece itself."""
+    folder = tmp_path / "model"
+    config = configuration(vocab_size=307, hidden_size=64, num_heads=4, head_dim=32)
+    write_folder(folder, config, random_weights(config))
+    lines = ["the quick brown fox jumps over a lazy dog", "Häuser – 家 1234", "a state of  states"] * 40
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines), model_prefix=str(folder / "tokenizer"), model_type=kind,
+        vocab_size=300, byte_fallback=True, user_defined_symbols=["<user>"], minloglevel=2,
+        hard_vocab_limit=False, normalization_rule_name="identity" if kind == "bpe" else "nmt_nfkc",
+        remove_extra_whitespaces=kind != "bpe")
+    theirs = sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+    (folder / "tokenizer_config.json").write_text(json.dumps({"add_bos_token": True}))
+    longhaul.run("export", "--model", folder, "--format", "gguf", "--out", tmp_path / "m.gguf")
+    fields = gguf.GGUFReader(tmp_path / "m.gguf").fields
+    size = theirs.get_piece_size()
+    assert fields["tokenizer.ggml.model"].contents() == {"bpe": "llama", "unigram": "t5"}[kind]
+    assert fields["tokenizer.ggml.tokens"].contents()[:size] == [
+        theirs.id_to_piece(i) for i in range(size)]
+    assert fields["tokenizer.ggml.scores"].contents()[:size] == [
+        theirs.get_score(i) for i in range(size)]
+    token = gguf.TokenType
+    assert fields["tokenizer.ggml.token_type"].contents() == [
+        token.UNKNOWN if theirs.is_unknown(i) else token.CONTROL if theirs.is_control(i) else
+        token.BYTE if theirs.is_byte(i) else
+        token.USER_DEFINED if theirs.id_to_piece(i) == "<user>" else token.NORMAL
+        for i in range(size)] + [token.UNUSED] * (307 - size)
+    for role, id in [("bos", theirs.bos_id()), ("eos", theirs.eos_id()), ("unknown", theirs.unk_id())]:
+        assert fields[f"tokenizer.ggml.{role}_token_id"].contents() == id
+    assert fields["tokenizer.ggml.add_bos_token"].contents() is True
+    longhaul.run("import", "--from", tmp_path / "m.gguf", "--out", tmp_path / "back")
+    back = sentencepiece.SentencePieceProcessor(
+        model_file=str(tmp_path / "back" / "tokenizer.model"))
+    for text in [*lines[:3], " ", "\u2126 ﬁ  x", "<user>a <s> ü🏠"]:
+        assert back.encode(text) == theirs.encode(text)
+    assert (back.bos_id(), back.eos_id(), back.pad_id()) == (theirs.bos_id(), theirs.eos_id(), -1)
 
 
 def test_byte_tokenizer_in_transformers(longhaul, base, tmp_path):

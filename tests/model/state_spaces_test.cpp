@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "model/checkpoint/json_reading.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/state_spaces/state_spaces_config.h"
 #include "model/checkpoint/stored_model.h"
@@ -16,6 +17,7 @@
 namespace longhaul::model {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::input_error_of;
 using testing::put_content;
@@ -194,6 +196,31 @@ TEST_F(StateSpacesFolder, IsLoadedLikeAnyModel) {
     EXPECT_EQ(values[1], number + (is_transposed ? 4 : 1)) << parameter.name;
     number += 100;
   }
+}
+
+TEST_F(StateSpacesFolder, ShardsWithAnIndex) {
+  const auto half = tensors_.begin() + static_cast<std::ptrdiff_t>(tensors_.size() / 2);
+  // The head shares elements with the embedding, so it lies in the embedding's shard.
+  std::vector<TensorToPickle> first(tensors_.begin(), half), second(half, tensors_.end() - 1);
+  first.push_back(tensors_.back());
+  std::string map;
+  for (const auto& [file, tensors] : {std::pair("one.bin", first), std::pair("two.bin", second)}) {
+    put_content(folder() / file, testing::torch_bytes(testing::pickled_dict(tensors), storages_));
+    for (const TensorToPickle& tensor : tensors) {
+      map += (map.empty() ? "" : ", ") + in_quotes(tensor.name) + ": " + in_quotes(file);
+    }
+  }
+  put_content(folder() / "pytorch_model.bin.index.json", R"({"weight_map": {)" + map + "}}");
+  const auto model = load_model(context_, folder());
+  float number = 0;
+  for (const Parameter& parameter : model->parameters().list()) {
+    EXPECT_EQ(model->parameters().value(parameter).data<float>()[0], number) << parameter.name;
+    number += 100;
+  }
+  put_content(folder() / "two.bin", testing::torch_bytes(testing::pickled_dict(first), storages_));
+  EXPECT_THAT(input_error_of([&] { open_stored_model(folder()); }),
+              AllOf(HasSubstr("two.bin: tensor \"lm_head.weight\": is not this file's"),
+                    HasSubstr("two.bin: tensor \"" + second.front().name + "\": missing")));
 }
 
 TEST_F(StateSpacesFolder, SafetensorsWithItsNamesToo) {

@@ -7,6 +7,7 @@
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/byte_tokenizer.h"
+#include "model/checkpoint/gguf/pre_tokenizers.h"
 #include "model/checkpoint/json_reading.h"
 #include "model/checkpoint/mapped_file.h"
 
@@ -16,19 +17,6 @@ namespace {
 
 using core::message;
 using nlohmann::json;
-
-constexpr int32_t kNormal = 1, kControl = 3, kUserDefined = 4, kUnused = 5;
-
-// Patterns of Split pre-tokenizers and llama.cpp's names for them.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kPatterns = {{
-    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     "llama-bpe"},
-    {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     "qwen2"},
-    {R"((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-     "qwen2"},
-    {R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)", "gpt-2"},
-}};
 
 std::string text_of(const json& object, const char* key) {
   const auto found = object.is_object() ? object.find(key) : object.end();
@@ -119,11 +107,8 @@ class TokenizerReader {
     const auto pattern = step.is_object() ? step.find("pattern") : step.end();
     if (text_of(step, "type") != "Split" || pattern == step.end()) return "";
     if (text_of(step, "behavior") != "Isolated" || flag(step, "invert", false)) return "";
-    const std::string regex = text_of(*pattern, "Regex");
-    for (const auto& [known, name] : kPatterns) {
-      if (regex == known) return std::string(name);
-    }
-    return "";
+    const auto known = pre_tokenizer_with(text_of(*pattern, "Regex"));
+    return known ? known->name : "";
   }
 
   /// "a b", or ["a", "b"].
@@ -156,7 +141,7 @@ class TokenizerReader {
                                  ", the embedding has ", rows, " rows"));
     }
     const auto place = static_cast<size_t>(id.get<uint64_t>());
-    const bool is_taken = tokenizer.types[place] != kUnused && tokenizer.tokens[place] != token;
+    const bool is_taken = tokenizer.types[place] != kGgufUnused && tokenizer.tokens[place] != token;
     if (is_taken) {
       return refuse(key, message(in_quotes(token), " and ", in_quotes(tokenizer.tokens[place]),
                                  " have the same id ", place));
@@ -167,13 +152,13 @@ class TokenizerReader {
 
   void read_tokens(const json& model, int64_t rows, GgufTokenizer& tokenizer) {
     for (int64_t i = 0; i < rows; ++i) tokenizer.tokens.push_back(message("[PAD", i, "]"));
-    tokenizer.types.assign(static_cast<size_t>(rows), kUnused);
+    tokenizer.types.assign(static_cast<size_t>(rows), kGgufUnused);
     const auto vocabulary = model.find("vocab");
     if (vocabulary == model.end() || !vocabulary->is_object()) {
       return refuse("model.vocab", "expected an object of tokens and ids");
     }
     for (const auto& [token, id] : vocabulary->items()) {
-      put("model.vocab", id, token, kNormal, tokenizer);
+      put("model.vocab", id, token, kGgufNormal, tokenizer);
     }
     const json& added = part("added_tokens");
     if (!added.is_array()) return;
@@ -183,7 +168,7 @@ class TokenizerReader {
         continue;
       }
       put("added_tokens", token.value("id", json()), text_of(token, "content"),
-          flag(token, "special", false) ? kControl : kUserDefined, tokenizer);
+          flag(token, "special", false) ? kGgufControl : kGgufUserDefined, tokenizer);
     }
   }
 
@@ -199,6 +184,14 @@ json read_object(const std::filesystem::path& path) {
     throw core::InputError(message(path.string(), ": expected a JSON object, is ", shown(root)));
   }
   return root;
+}
+
+/// As data::is_byte_level.
+bool is_byte_level(const json& root) {
+  const auto model = root.is_object() ? root.find("model") : root.end();
+  if (model == root.end() || !model->is_object()) return false;
+  const std::string type = text_of(*model, "type");
+  return (type.empty() || type == "BPE") && !flag(*model, "byte_fallback", false);
 }
 
 /// bos_token and such are texts, or objects with the text as "content".
@@ -218,6 +211,9 @@ void read_special_tokens(const json& config, GgufTokenizer& tokenizer) {
       tokenizer.special[role] = place - tokenizer.tokens.begin();
     }
   }
+  if (tokenizer.model != "gpt2") {
+    tokenizer.add_bos = flag(config, "add_bos_token", tokenizer.add_bos);
+  }
   tokenizer.chat_template = text_of(config, "chat_template");
 }
 
@@ -234,16 +230,31 @@ void find_end_of_text(GgufTokenizer& tokenizer) {
       "no end of text is known (eos_token in tokenizer_config.json); llama.cpp takes token 11");
 }
 
+void append_pieces(const GgufTokenizer::Pieces& pieces, GgufKeys& keys) {
+  keys.f32s("tokenizer.ggml.scores", pieces.scores);
+  keys.boolean("tokenizer.ggml.add_space_prefix", pieces.add_space_prefix);
+  keys.boolean("tokenizer.ggml.remove_extra_whitespaces", pieces.remove_extra_whitespaces);
+  if (!pieces.charsmap.empty()) {
+    keys.u8s("tokenizer.ggml.precompiled_charsmap", pieces.charsmap);
+  }
+}
+
 }  // namespace
 
 GgufTokenizer read_gguf_tokenizer(const std::filesystem::path& folder, int64_t rows,
                                   const std::string& pre) {
-  const std::filesystem::path path = folder / "tokenizer.json";
-  const json root = read_object(path);
-  GgufTokenizer tokenizer = TokenizerReader(path.string(), root).read(rows, pre);
+  const std::filesystem::path path = folder / "tokenizer.json", pieces = folder / "tokenizer.model";
+  const bool has_pieces = std::filesystem::exists(pieces);
+  const json root = has_pieces && !std::filesystem::exists(path) ? json() : read_object(path);
+  GgufTokenizer tokenizer;
+  if (has_pieces && !is_byte_level(root)) {
+    tokenizer = read_gguf_pieces(pieces, rows);
+  } else {
+    tokenizer = TokenizerReader(path.string(), root).read(rows, pre);
+  }
   const std::filesystem::path config = folder / "tokenizer_config.json";
   if (std::filesystem::exists(config)) read_special_tokens(read_object(config), tokenizer);
-  find_end_of_text(tokenizer);
+  if (tokenizer.model == "gpt2") find_end_of_text(tokenizer);
   return tokenizer;
 }
 
@@ -256,12 +267,12 @@ GgufTokenizer byte_gguf_tokenizer(int64_t rows) {
   tokenizer.model = "gpt2";
   tokenizer.pre = "gpt-2";  // of no effect where nothing merges
   tokenizer.tokens = byte_level_characters();
-  tokenizer.types.assign(tokenizer.tokens.size(), kNormal);
+  tokenizer.types.assign(tokenizer.tokens.size(), kGgufNormal);
   tokenizer.tokens.emplace_back(kByteEndOfDocumentText);
-  tokenizer.types.push_back(kControl);
+  tokenizer.types.push_back(kGgufControl);
   for (int64_t i = kByteEndOfDocument + 1; i < rows; ++i) {
     tokenizer.tokens.push_back(message("[PAD", i, "]"));
-    tokenizer.types.push_back(kUnused);
+    tokenizer.types.push_back(kGgufUnused);
   }
   tokenizer.special = {{"bos", kByteEndOfDocument}, {"eos", kByteEndOfDocument}};
   return tokenizer;
@@ -273,11 +284,16 @@ void append_tokenizer(const GgufTokenizer& tokenizer, GgufKeys& keys) {
   keys.string("tokenizer.ggml.pre", tokenizer.pre);
   keys.strings("tokenizer.ggml.tokens", tokenizer.tokens);
   keys.i32s("tokenizer.ggml.token_type", tokenizer.types);
-  keys.strings("tokenizer.ggml.merges", tokenizer.merges);
+  if (tokenizer.model == "gpt2") {
+    keys.strings("tokenizer.ggml.merges", tokenizer.merges);
+  } else {
+    append_pieces(tokenizer.pieces, keys);
+  }
   for (const auto& [role, id] : tokenizer.special) {
     keys.u32(message("tokenizer.ggml.", role, "_token_id"), id);
   }
-  keys.boolean("tokenizer.ggml.add_bos_token", false);
+  keys.boolean("tokenizer.ggml.add_bos_token", tokenizer.add_bos);
+  keys.boolean("tokenizer.ggml.add_eos_token", false);
   if (!tokenizer.chat_template.empty()) {
     keys.string("tokenizer.chat_template", tokenizer.chat_template);
   }

@@ -107,18 +107,30 @@ void GgufKeys::string(const std::string& key, const std::string& value) {
   append_string(bytes_, value);
 }
 
-void GgufKeys::strings(const std::string& key, const std::vector<std::string>& values) {
+void GgufKeys::begin_array(const std::string& key, GgufValueType element, size_t count) {
   begin(key, GgufValueType::kArray);
-  append_number(bytes_, static_cast<uint32_t>(GgufValueType::kString));
-  append_number(bytes_, uint64_t{values.size()});
+  append_number(bytes_, static_cast<uint32_t>(element));
+  append_number(bytes_, uint64_t{count});
+}
+
+void GgufKeys::strings(const std::string& key, const std::vector<std::string>& values) {
+  begin_array(key, GgufValueType::kString, values.size());
   for (const std::string& value : values) append_string(bytes_, value);
 }
 
 void GgufKeys::i32s(const std::string& key, const std::vector<int32_t>& values) {
-  begin(key, GgufValueType::kArray);
-  append_number(bytes_, static_cast<uint32_t>(GgufValueType::kI32));
-  append_number(bytes_, uint64_t{values.size()});
+  begin_array(key, GgufValueType::kI32, values.size());
   for (const int32_t value : values) append_number(bytes_, value);
+}
+
+void GgufKeys::f32s(const std::string& key, const std::vector<float>& values) {
+  begin_array(key, GgufValueType::kF32, values.size());
+  for (const float value : values) append_number(bytes_, value);
+}
+
+void GgufKeys::u8s(const std::string& key, const std::string& values) {
+  begin_array(key, GgufValueType::kU8, values.size());
+  bytes_ += values;
 }
 
 void write_gguf_file(const std::filesystem::path& path, const GgufKeys& keys,

@@ -20,12 +20,15 @@ class GgufKeys {
   void string(const std::string& key, const std::string& value);
   void strings(const std::string& key, const std::vector<std::string>& values);
   void i32s(const std::string& key, const std::vector<int32_t>& values);
+  void f32s(const std::string& key, const std::vector<float>& values);
+  void u8s(const std::string& key, const std::string& values);
 
   uint64_t count() const { return count_; }
   const std::string& bytes() const { return bytes_; }
 
  private:
   void begin(const std::string& key, GgufValueType type);
+  void begin_array(const std::string& key, GgufValueType element, size_t count);
 
   std::string bytes_;
   uint64_t count_ = 0;
