@@ -1,0 +1,81 @@
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include "kernels/core/error.h"
+#include "launch/command.h"
+#include "launch/eval/measure.h"
+#include "launch/progress_bar.h"
+#include "launch/rank_session.h"
+#include "model/checkpoint/model_folder.h"
+
+namespace longhaul::launch {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The configuration of the run that `model` lies in (RUN/model, RUN/checkpoints/step-N), if any.
+std::optional<RunConfig> run_of_model(const fs::path& model) {
+  const fs::path whole = fs::weakly_canonical(model);
+  for (const fs::path& folder : {whole.parent_path(), whole.parent_path().parent_path()}) {
+    if (fs::is_regular_file(folder / "run.yaml")) return read_run_config(folder / "run.yaml");
+  }
+  return std::nullopt;
+}
+
+void make_folder_of(const fs::path& file) {
+  std::error_code failed;
+  if (file.has_parent_path()) fs::create_directories(file.parent_path(), failed);
+  if (failed) {
+    throw core::Error(core::message(file.parent_path().string(), ": ", failed.message()));
+  }
+}
+
+class EvalCommand : public Command {
+ public:
+  void describe(CLI::App& program) override {
+    command_ = program.add_subcommand("eval", "Measures a model far beyond its training length");
+    command_->require_subcommand(1);
+    for (const auto& measure : measures_) measure->describe(*command_, options_);
+  }
+  bool chosen() const override { return command_->parsed(); }
+  bool uses_ranks() const override { return true; }
+
+  int run(RankSession& session) override {
+    const auto measure = std::find_if(measures_.begin(), measures_.end(),
+                                      [](const auto& each) { return each->chosen(); });
+    core::Context context = make_context(options_.compute, session);
+    DeviceWorld world(session, context, dist::MpiSession::Options{}.time_limit_s);
+    const dist::Mesh mesh = make_mesh(world.get(), options_.sequence_ranks);
+    const auto run =
+        options_.run.empty() ? run_of_model(options_.model) : read_run_config(options_.run);
+    (*measure)->prepare(options_, run);
+    int64_t training_length = options_.training_length;
+    if (training_length == 0 && run) training_length = run->data.batch.length;
+    const auto model = model::load_model(context, options_.model, options_.compute.element_type());
+    if (session.is_first() && !options_.json.empty()) make_folder_of(options_.json);
+    ProgressBar bar("eval");
+    session.set_activity("eval");
+    (*measure)->run({.options = options_,
+                     .mesh = mesh,
+                     .model = *model,
+                     .training_length = training_length,
+                     .is_first = session.is_first(),
+                     .progress = [&bar](double share) { bar.show(share, ""); }});
+    session.world().barrier();
+    return kDone;
+  }
+
+ private:
+  CLI::App* command_ = nullptr;
+  EvalOptions options_;
+  std::vector<std::unique_ptr<Measure>> measures_ = make_measures();
+};
+
+}  // namespace
+
+std::unique_ptr<Command> make_eval_command() { return std::make_unique<EvalCommand>(); }
+
+}  // namespace longhaul::launch

@@ -1,0 +1,68 @@
+#include "launch/eval/measure.h"
+
+#include <CLI/CLI.hpp>
+
+#include "kernels/core/error.h"
+
+namespace longhaul::launch {
+
+void EvalOptions::describe(CLI::App& command) {
+  command.add_option("--model", model, "model folder or training checkpoint")->required();
+  command.add_option("--json", json, "file for the result, which longhaul report reads");
+  command.add_option("--piece", piece, "tokens of a sequence read at a time")
+      ->check(whole_number(1))
+      ->capture_default_str();
+  command.add_option("--batch", batch, "sequences read side by side")
+      ->check(whole_number(1))
+      ->capture_default_str();
+  command
+      .add_option("--sequence-ranks", sequence_ranks,
+                  "ranks that share a sequence; the others take other sequences")
+      ->check(whole_number(1))
+      ->capture_default_str();
+  command
+      .add_option("--training-length", training_length,
+                  "noted beside the result; default: that of the run the model lies in")
+      ->check(whole_number(1));
+  command.add_option("--seed", seed, "of the choice of sequences")
+      ->check(whole_number(0))
+      ->capture_default_str();
+  compute.describe(command);
+}
+
+void SequenceOptions::describe(CLI::App& command) {
+  command.add_option("--length", length, "tokens of a sequence")
+      ->check(whole_number(1))
+      ->required();
+  command.add_option("--sequences", sequences, "sequences")->check(whole_number(1))->required();
+}
+
+void TextOptions::describe(CLI::App& command) {
+  command
+      .add_option("--data", data,
+                  "token folder; or .npy, .bin (flat, llm.c, Megatron) or a folder of them")
+      ->required();
+  describe_token_files(command, file);
+}
+
+std::unique_ptr<data::TokenData> TextOptions::open(const model::LanguageModel& model,
+                                                   const std::string& model_name) const {
+  data::TokenDataOptions of_files = file;
+  if (of_files.vocabulary == 0) of_files.vocabulary = model.config().vocabulary;
+  auto tokens = data::open_token_data(data, of_files);
+  if (tokens->vocabulary() > model.config().vocabulary) {
+    throw core::InputError(core::message(data, ": has a vocabulary of ", tokens->vocabulary(),
+                                         ", the model ", model_name, " one of ",
+                                         model.config().vocabulary));
+  }
+  return tokens;
+}
+
+std::vector<std::unique_ptr<Measure>> make_measures() {
+  std::vector<std::unique_ptr<Measure>> measures;
+  measures.push_back(make_perplexity_measure());
+  measures.push_back(make_recall_measure());
+  return measures;
+}
+
+}  // namespace longhaul::launch

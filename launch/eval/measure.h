@@ -1,0 +1,84 @@
+// A measure: one sub-command of `longhaul eval`, in a file of its own. EvalCommand loads the model
+// and deals out the ranks; a measure says its options and measures.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "dist/mesh.h"
+#include "launch/command_options.h"
+#include "launch/run_config.h"
+#include "model/language_model.h"
+
+namespace CLI {
+class App;
+}
+
+namespace longhaul::launch {
+
+/// What every measure takes.
+struct EvalOptions {
+  std::string model;  ///< model folder or training checkpoint
+  std::string json;   ///< file for the result; "": none
+  std::string run;    ///< a run.yaml; "": that of the run that the model lies in, if any
+  int64_t piece = 2048, batch = 8;
+  int64_t sequence_ranks = 1;
+  int64_t training_length = 0;  ///< 0: of the run
+  int64_t seed = 1;
+  ComputeOptions compute;
+
+  void describe(CLI::App& command);
+};
+
+/// What measures on sequences take besides.
+struct SequenceOptions {
+  int64_t length = 0, sequences = 0;
+
+  void describe(CLI::App& command);
+};
+
+/// Tokens to measure on.
+struct TextOptions {
+  std::string data;
+  data::TokenDataOptions file;
+
+  void describe(CLI::App& command);
+  /// InputError where the tokens are more than the model knows.
+  std::unique_ptr<data::TokenData> open(const model::LanguageModel& model,
+                                        const std::string& model_name) const;
+};
+
+/// What a measure works with, the same on every rank.
+struct EvalJob {
+  const EvalOptions& options;
+  const dist::Mesh& mesh;
+  model::LanguageModel& model;
+  int64_t training_length = 0;  ///< 0: not known
+  bool is_first = false;        ///< the rank that writes and prints
+  std::function<void(double share)> progress;
+};
+
+class Measure {
+ public:
+  virtual ~Measure() = default;
+  /// Adds itself to `eval`; the options that all share are bound to `options`.
+  virtual void describe(CLI::App& eval, EvalOptions& options) = 0;
+  virtual bool chosen() const = 0;
+  /// Before the model is loaded; InputError for what can be seen to be wrong by then.
+  virtual void prepare(const EvalOptions& options, const std::optional<RunConfig>& run) {
+    static_cast<void>(options), static_cast<void>(run);
+  }
+  /// Collective. The first rank writes options.json (its folder is there) and prints a table.
+  virtual void run(const EvalJob& job) = 0;
+};
+
+std::unique_ptr<Measure> make_perplexity_measure();
+std::unique_ptr<Measure> make_recall_measure();
+/// All of them, in the order of --help.
+std::vector<std::unique_ptr<Measure>> make_measures();
+
+}  // namespace longhaul::launch

@@ -1,0 +1,38 @@
+#include <CLI/CLI.hpp>
+
+#include "launch/eval/curve_options.h"
+
+namespace longhaul::launch {
+
+namespace {
+
+class PerplexityMeasure : public Measure {
+ public:
+  void describe(CLI::App& eval, EvalOptions& options) override {
+    command_ =
+        eval.add_subcommand("perplexity", "Loss, perplexity and states by position, on text");
+    text_.describe(*command_);
+    curve_.describe(*command_);
+    options.describe(*command_);
+    command_->footer(
+        "Example:\n  mpirun -n 2 longhaul eval perplexity --model runs/zero/model --data tokens "
+        "--length 8192 --sequences 16 --json runs/zero/evaluation/perplexity.json");
+  }
+  bool chosen() const override { return command_->parsed(); }
+
+  void run(const EvalJob& job) override {
+    const auto tokens = text_.open(job.model, job.options.model);
+    write_and_print(job, eval::evaluate_text(job.mesh, job.model, *tokens, curve_.resolve(job)));
+  }
+
+ private:
+  CLI::App* command_ = nullptr;
+  TextOptions text_;
+  CurveCommandOptions curve_;
+};
+
+}  // namespace
+
+std::unique_ptr<Measure> make_perplexity_measure() { return std::make_unique<PerplexityMeasure>(); }
+
+}  // namespace longhaul::launch
