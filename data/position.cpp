@@ -22,6 +22,8 @@ std::string kind_of(const proto::Position& position) {
       return "lanes";
     case proto::Position::kRecall:
       return "recall task";
+    case proto::Position::kTask:
+      return "task";
     default:
       return "nothing";
   }

@@ -38,7 +38,7 @@ class Position;
 /// Throws InputError if it is not a position at all.
 proto::Position parse_position(const std::string& bytes);
 std::string serialize(const proto::Position& position);
-/// "random windows", "lanes", "recall task" or "nothing".
+/// "random windows", "lanes", "recall task", "task" or "nothing".
 std::string kind_of(const proto::Position& position);
 
 }  // namespace longhaul::data

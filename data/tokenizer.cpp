@@ -71,4 +71,9 @@ std::unique_ptr<Tokenizer> make_tokenizer(const std::string& specification,
   throw core::InputError(core::message("tokenizer: is \"", specification, "\", ", kExpected));
 }
 
+std::string tokenizer_identity(const std::string& name) {
+  const size_t checksum = name.rfind("(CRC-32 ");
+  return checksum == std::string::npos ? name : name.substr(checksum);
+}
+
 }  // namespace longhaul::data

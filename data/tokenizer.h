@@ -43,6 +43,9 @@ class Tokenizer {
 std::unique_ptr<Tokenizer> make_tokenizer(const std::string& specification,
                                           const std::string& end_of_document = "");
 
+/// Of a tokenizer's name, what is the same wherever its file lies.
+std::string tokenizer_identity(const std::string& name);
+
 /// tokenizer.json or tokenizer.model in `folder`; of both, tokenizer.json if it is byte-level BPE
 /// (else it repeats what the other says); "" if there is none.
 std::filesystem::path find_tokenizer(const std::filesystem::path& folder);

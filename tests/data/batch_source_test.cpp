@@ -9,6 +9,7 @@
 
 #include "data/recall_task.h"
 #include "data/samplers.h"
+#include "data/tasks/copy_task.h"
 #include "tests/data/scratch.h"
 
 namespace longhaul::data {
@@ -46,11 +47,17 @@ std::vector<Kind> kinds() {
   const auto random = [](const TokenData& folder, RowShare share, uint64_t seed) {
     return make_random_sampler(folder, kLength, seed, share);
   };
+  const auto copy = [](const TokenData&, RowShare share, uint64_t seed) {
+    // The source keeps a reference: one task for all of them.
+    static const auto task = make_copy_task({.letters = 5, .shortest = 1, .longest = 1});
+    return make_task_source(*task, kLength, seed, share);
+  };
   return {{"Random", random},
           {"Lanes", lanes(false)},
           {"DocumentLanes", lanes(true)},
           {"Recall", recall(false)},
-          {"RecallContiguous", recall(true)}};
+          {"RecallContiguous", recall(true)},
+          {"Task", copy}};
 }
 
 RowShare share_of(int ranks, int rank) {

@@ -1,0 +1,246 @@
+#include "data/tasks/babilong_task.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "data/tasks/babi_file.h"
+#include "data/tasks/babi_world.h"
+#include "data/tasks/babilong_prompts.h"
+#include "tests/data/babi_reader.h"
+#include "tests/data/scratch.h"
+#include "tests/data/tokenizer_file.h"
+
+namespace longhaul::data {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using testing::problem_of;
+using testing::Scratch;
+
+core::RandomKey key_of(uint64_t number) { return {5, number, core::RandomPurpose::kSyntheticTask}; }
+
+std::string text_of(const Tokenizer& tokenizer, const std::vector<int32_t>& tokens) {
+  std::string text;
+  for (const int32_t token : tokens) text += tokenizer.decode(token);
+  return text;
+}
+
+std::unique_ptr<Tokenizer> with_end(const Scratch& scratch, nlohmann::json file) {
+  testing::add_token(file, "<end>", {{"special", true}});
+  return testing::made(scratch, file, "<end>");
+}
+
+/// Numbered sentences of another world: "Line 17 of 3 says nothing at all."
+class BabilongTaskTest : public ::testing::Test {
+ protected:
+  BabilongTaskTest() {
+    write_babi_world(scratch_ / "world", 40, 10, 9);
+    write_background(scratch_ / "background", 12);
+    folder_ = std::make_unique<TokenFolder>(scratch_ / "background");
+    background_ = std::make_unique<BackgroundText>(*folder_, *tokenizer_);
+  }
+
+  void write_background(const std::filesystem::path& folder, int documents) const {
+    TokenFolderWriter writer(folder, {.tokenizer = tokenizer_->name(),
+                                      .vocabulary = tokenizer_->vocabulary(),
+                                      .end_of_document = tokenizer_->end_of_document()});
+    for (int document = 0; document < documents; ++document) {
+      std::vector<int32_t> tokens;
+      for (int line = 0; line < 60; ++line)
+        tokenizer_->encode(core::message(line > 0 ? " " : "", "Line ", line, " of ", document,
+                                         " says 3.", line, " nothings."),
+                           tokens);
+      writer.add_document(tokens);
+    }
+    writer.finish();
+  }
+
+  std::unique_ptr<BabilongTask> task(int number, const BabilongPrompt& prompt = {}) const {
+    const auto files = find_babi_files(scratch_ / "world", "train", 6);
+    const auto file = std::find_if(files.begin(), files.end(), [&](const auto& path) {
+      return babi_task_number(path) == number;
+    });
+    return make_babilong_task(*file, *tokenizer_, background_.get(), prompt);
+  }
+
+  Scratch scratch_;
+  std::unique_ptr<Tokenizer> tokenizer_ = with_end(
+      scratch_, testing::byte_level_json({{"Ġ", "t"}, {"h", "e"}, {".", "Ġ"}, {"i", "n"}}));
+  std::unique_ptr<TokenFolder> folder_;
+  std::unique_ptr<BackgroundText> background_;
+};
+
+struct Parts {
+  std::string head, context, question;
+};
+Parts parts_of(const std::string& text) {
+  const size_t begin = text.rfind("<context>\n") + 10, end = text.rfind("\n</context>\nQuestion: ");
+  return {text.substr(0, begin), text.substr(begin, end - begin), text.substr(end + 22)};
+}
+
+/// Sentences of the context: the world's in order, the background's without what is cut.
+void read_context(const std::string& context, testing::BabiReader& reader, int& facts,
+                  std::vector<int>& lines) {
+  size_t begin = 0;
+  for (size_t i = 0; i < context.size(); ++i) {
+    const bool ends = context[i] == '.' &&
+                      (i + 1 == context.size() || context[i + 1] == ' ' || context[i + 1] == 'L');
+    if (!ends) continue;
+    std::string sentence = context.substr(begin, i + 1 - begin);
+    sentence.erase(0, sentence.find_first_not_of(' '));
+    begin = i + 1;
+    if (sentence.starts_with("Line ")) {
+      lines.push_back(std::stoi(sentence.substr(5)));
+    } else {
+      reader.read(sentence);
+      ++facts;
+    }
+  }
+}
+
+TEST_F(BabilongTaskTest, HidesAStoryWhoseAnswerFollows) {
+  for (const int number : {1, 2, 3, 6}) {
+    const auto babilong = task(number);
+    for (uint64_t i = 0; i < 30; ++i) {
+      const int64_t length = 3000 + static_cast<int64_t>(i);
+      const Example example = babilong->example({.length = length, .key = key_of(i)});
+      ASSERT_EQ(std::ssize(example.prompt), length);
+      const std::string text = text_of(*tokenizer_, example.prompt);
+      const Parts parts = parts_of(text);
+      EXPECT_EQ(parts.head, babilong_head(number, -1, true));
+      EXPECT_EQ(parts.question, example.question);
+      testing::BabiReader reader;
+      int facts = 0;
+      std::vector<int> lines;
+      read_context(parts.context, reader, facts, lines);
+      EXPECT_EQ(reader.answer(example.question), example.answer_text) << text;
+      EXPECT_GE(facts, 2);
+      // The background runs on undisturbed: one line after another.
+      ASSERT_GT(lines.size(), 10u);
+      for (size_t j = 1; j < lines.size(); ++j)
+        EXPECT_EQ(lines[j], (lines[j - 1] + 1) % 60) << parts.context;
+      EXPECT_EQ(text_of(*tokenizer_, example.answer), "\nAnswer: " + example.answer_text + ".");
+      EXPECT_EQ(babilong->labels().count(example.answer_text), 1u);
+      // The depth is that of a sentence of the story.
+      const auto at = static_cast<size_t>(
+          std::llround(example.depth * static_cast<double>(example.prompt.size())));
+      const std::string from = text_of(
+          *tokenizer_, {example.prompt.begin() + static_cast<ptrdiff_t>(at), example.prompt.end()});
+      EXPECT_TRUE(from.starts_with(" Anna ") || from.starts_with(" Omar ") ||
+                  from.starts_with(" Lena ") || from.starts_with(" Pedro "))
+          << from.substr(0, 40);
+    }
+  }
+}
+
+TEST_F(BabilongTaskTest, FactsSpreadOverTheWholeContext) {
+  const auto babilong = task(1);
+  std::vector<int> tenths(10);
+  for (uint64_t i = 0; i < 300; ++i) {
+    const Example example = babilong->example({.length = 6000, .key = key_of(i)});
+    ++tenths[static_cast<size_t>(10 * example.depth)];
+  }
+  for (const size_t tenth : {2, 4, 6, 8}) EXPECT_GT(tenths[tenth], 5) << tenth;
+}
+
+TEST_F(BabilongTaskTest, LengthZeroIsTheStoryAlone) {
+  const auto babilong = task(1, {.shots = 0, .instruction = false});
+  const Example example = babilong->example({.length = 0, .key = key_of(4)});
+  const std::string text = text_of(*tokenizer_, example.prompt);
+  EXPECT_TRUE(text.starts_with("<context>\n")) << text;
+  EXPECT_THAT(text, Not(HasSubstr("Line")));
+  testing::BabiReader reader;
+  int facts = 0;
+  std::vector<int> lines;
+  read_context(parts_of(text).context, reader, facts, lines);
+  EXPECT_EQ(reader.answer(example.question), example.answer_text);
+}
+
+TEST_F(BabilongTaskTest, RowsAreAsLongAsTheyAreAndTrainOnTheAnswer) {
+  std::vector<std::unique_ptr<Task>> tasks;
+  for (const int number : {1, 2, 6}) tasks.push_back(task(number, {.shots = 0}));
+  const auto mixture = make_mixture("babilong", std::move(tasks));
+  std::set<std::string> instructions;
+  for (uint64_t i = 0; i < 60; ++i) {
+    std::vector<int32_t> tokens(2000), labels(2000);
+    mixture->write_row(key_of(i), tokens, labels);
+    const std::string text = text_of(*tokenizer_, tokens);
+    instructions.insert(text.substr(0, 60));
+    const size_t answer = text.rfind("\nAnswer: ");
+    std::string asked;
+    for (size_t j = 0; j < labels.size(); ++j)
+      if (labels[j] >= 0) {
+        EXPECT_EQ(labels[j], tokens[j + 1]);
+        asked += tokenizer_->decode(labels[j]);
+      }
+    EXPECT_EQ(asked, text.substr(answer));
+  }
+  EXPECT_EQ(instructions.size(), 2u);  // qa1 and qa6 say the same
+}
+
+TEST_F(BabilongTaskTest, ShotsAreAsManyAsAskedFor) {
+  const auto count = [](const std::string& text) {
+    int shots = 0;
+    for (size_t at = 0; (at = text.find("<example>", at)) != text.npos; ++at) ++shots;
+    return shots;
+  };
+  for (int number = 1; number <= kBabilongTasks; ++number) {
+    EXPECT_EQ(count(babilong_head(number, -1, true)), number == 5 ? 3 : 2);
+    EXPECT_EQ(count(babilong_head(number, 1, true)), 1);
+    EXPECT_EQ(count(babilong_head(number, 0, true)), 0);
+  }
+  // The worked examples are worked right.
+  for (const int number : {1, 2, 3, 6}) {
+    const std::string head = babilong_head(number, -1, false);
+    for (size_t at = 0; (at = head.find("<example>\n", at)) != head.npos;) {
+      at += 10;
+      const size_t end = head.find("\nAnswer: ", at);
+      std::string story = head.substr(at, end - at);
+      const size_t question = story.rfind(". ") + 2;
+      testing::BabiReader reader;
+      for (size_t begin = 0; begin < question;) {
+        const size_t stop = story.find(". ", begin);
+        std::string fact = story.substr(begin, stop - begin);
+        // Shots may leave out "there".
+        const bool takes = fact.find(" took ") != fact.npos || fact.find(" got ") != fact.npos ||
+                           fact.find(" picked up ") != fact.npos;
+        if (takes && !fact.ends_with(" there")) fact += " there";
+        reader.read(fact);
+        begin = stop + 2;
+      }
+      const std::string answer = head.substr(end, head.find("\n</example>", end) - end);
+      EXPECT_THAT(answer, HasSubstr(reader.answer(story.substr(question))));
+    }
+  }
+  EXPECT_THAT(problem_of([] { babilong_head(1, 3, true); }),
+              HasSubstr("shots: found 3, expected at most 2 for qa1"));
+}
+
+TEST_F(BabilongTaskTest, RefusesWhatCannotBe) {
+  const auto babilong = task(3);
+  EXPECT_THAT(problem_of([&] { babilong->example({.length = 50}); }),
+              HasSubstr("no story fits into 50 tokens, expected at least "));
+  EXPECT_THAT(problem_of([&] { babilong->example({.length = 10'000'000}); }),
+              HasSubstr("tokens of text, a context needs "));
+  const auto byte = make_tokenizer("byte");
+  EXPECT_THAT(problem_of([&] { BackgroundText(*folder_, *byte); }),
+              HasSubstr("holds tokens of the tokenizer"));
+  TokenFolderWriter writer(scratch_ / "ends", {.tokenizer = tokenizer_->name(),
+                                               .vocabulary = tokenizer_->vocabulary(),
+                                               .end_of_document = tokenizer_->end_of_document()});
+  writer.add_document(std::vector<int32_t>(500, tokenizer_->end_of_document()));
+  writer.finish();
+  const TokenFolder ends(scratch_ / "ends");
+  const BackgroundText nothing(ends, *tokenizer_);
+  core::RandomStream random(key_of(1));
+  EXPECT_THAT(problem_of([&] { nothing.passage(10, random); }),
+              HasSubstr("holds nothing but ends of documents"));
+}
+
+}  // namespace
+}  // namespace longhaul::data
