@@ -59,9 +59,9 @@ function(longhaul_library name)
   target_link_libraries(${name} PUBLIC longhaul_options ${arg_PUBLIC} PRIVATE ${arg_PRIVATE})
 endfunction()
 
-# longhaul_protobuf(NAME): generates every .proto of the current folder into the library NAME.
+# longhaul_protobuf(NAME): generates every .proto below the current folder into the library NAME.
 function(longhaul_protobuf name)
-  file(GLOB protos CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.proto)
+  file(GLOB_RECURSE protos CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.proto)
   foreach(proto ${protos})
     file(RELATIVE_PATH relative ${CMAKE_SOURCE_DIR} ${proto})
     string(REGEX REPLACE "\\.proto$" "" stem ${CMAKE_BINARY_DIR}/proto/${relative})
