@@ -7,6 +7,7 @@
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/rank_session.h"
+#include "launch/sweep/slurm_array.h"
 #include "launch/sweep/sweep_report.h"
 #include "launch/sweep/sweep_run.h"
 #include "model/checkpoint/atomic_file.h"
@@ -20,11 +21,16 @@ namespace fs = std::filesystem;
 class SweepCommand : public Command {
  public:
   void describe(CLI::App& program) override {
-    command_ = program.add_subcommand(
-        "sweep", "Many runs from one YAML: grid, list or random search, on this machine");
+    command_ = program.add_subcommand("sweep",
+                                      "Many runs from one YAML: grid, list or random search, on "
+                                      "this machine or as a Slurm array");
     command_->add_option("config", file_, "the sweep's YAML");
     command_->add_flag("--dry-run", dry_run_, "list the arms; run nothing");
     command_->add_flag("--retry-failed", retry_failed_, "give arms that failed new attempts");
+    auto* slurm = command_->add_flag("--slurm", slurm_,
+                                     "submit the arms as a Slurm job array, a task an arm");
+    command_->add_flag("--no-submit", no_submit_, "--slurm: write the batch script only")
+        ->needs(slurm);
     command_->add_option("--arm", arm_, "run this arm alone, as a job of its own");
     status_ = command_->add_subcommand("status", "One row an arm, also while the sweep runs");
     status_->add_option("config", file_, "the sweep's YAML")->required();
@@ -58,6 +64,10 @@ class SweepCommand : public Command {
     if (dry_run_) return list_arms(list);
     if (!arm_.empty()) return run_arm(sweep, list, arm_);
     if (retry_failed_) forget_failures(sweep, list);
+    if (slurm_) {
+      std::cout << submit_array(sweep, list, file_, !no_submit_) << std::endl;
+      return kDone;
+    }
     return run_sweep(sweep, list);
   }
 
@@ -94,7 +104,7 @@ class SweepCommand : public Command {
   CLI::App* status_ = nullptr;
   CLI::App* report_ = nullptr;
   std::string file_, output_, arm_;
-  bool dry_run_ = false, retry_failed_ = false;
+  bool dry_run_ = false, retry_failed_ = false, slurm_ = false, no_submit_ = false;
 };
 
 }  // namespace

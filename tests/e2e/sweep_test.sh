@@ -105,3 +105,37 @@ awk '$2 == "ended" { print $1, $3 }' report.log | sort | diff - <(printf '%s\n' 
 grep -q '<svg' halving/report.html || fail "no plot"
 "$program" train halving/best.yaml parallel.threads=1 >/dev/null
 same_run halving/best halving/arms/rate=0.003
+
+# As a Slurm array, with scripts that stand in for sbatch and scontrol: every task runs as a job of its own, the first is told
+# to save, is queued again and goes on.
+mkdir bin
+cat >bin/sbatch <<'SH'
+#!/usr/bin/env bash
+last=$(sed -nE 's/^#SBATCH --array=0-([0-9]+)$/\1/p' "$1")
+echo "Submitted batch job 7"
+export SLURM_ARRAY_JOB_ID=7
+for ((task = 0; task <= last; ++task)); do
+  SLURM_ARRAY_TASK_ID=$task bash "$1" >"$PWD/task-$task.log" 2>&1 &
+  if ((task == 0)); then
+    for ((i = 0; i < 600; ++i)); do compgen -G "$PWD/array/arms/*source=zero/checkpoints/step-*" >/dev/null && break; sleep 0.05; done
+    kill -USR1 $!
+    wait $!
+    echo "$?" >first_code
+    SLURM_ARRAY_TASK_ID=$task bash "$1" >"$PWD/task-$task-again.log" 2>&1 &
+  fi
+done
+wait
+SH
+printf '#!/bin/sh\necho "$@" >>requeued\n' >bin/scontrol
+chmod +x bin/*
+{ sed 's/at_once: 2/at_once: 0/' common.yaml; echo "folder: array"; echo "slurm: {time: 10:00, options: [--mem=1G]}"; } >array.yaml
+sweep array.yaml --slurm --no-submit
+expect 0 array.yaml
+[ -z "$(ls array/arms 2>/dev/null)" ] || fail "--no-submit ran an arm"
+grep -qx '#SBATCH --mem=1G' array/array-1.sbatch && grep -qx '#SBATCH --ntasks=2' array/array-1.sbatch || fail "array-1.sbatch"
+PATH=$PWD/bin:$PATH sweep array.yaml --slurm
+[ "$(cat first_code)" = 75 ] || { cat task-0.log; fail "the task that was to save: exit code $(cat first_code)"; }
+[ "$(cat requeued)" = "requeue 7_0" ] || fail "not queued again: $(cat requeued)"
+for arm in "${arms[@]}"; do same_run "whole/arms/$arm" "array/arms/$arm"; done
+PATH=$PWD/bin:$PATH sweep array.yaml --slurm
+grep -q "nothing is left to do" array.yaml.log || fail "a finished sweep was submitted again"
