@@ -63,6 +63,14 @@ void write_axes(const Plot& plot, std::ostream& script) {
       separator = ", ";
     }
     script << ")\n";
+  } else if (plot.as_points) {
+    const double room = 0.04 * (x.high - x.low);
+    const double factor = std::pow(x.high / x.low, 0.04);
+    const bool log = plot.x_is_log && x.low > 0;
+    const double low = log ? x.low / factor : x.low - room;
+    const double high = log ? x.high * factor : x.high + room;
+    if (log) script << "set logscale x 10\n";
+    script << "set xrange [" << low << ":" << (high > low ? high : low + 1) << "]\n";
   } else {
     script << "set xrange [" << x.low << ":" << std::max(x.high, x.low + 1) << "]\n";
   }
@@ -120,6 +128,7 @@ std::string script_of(const Plot& plot) {
   const char* separator = "plot ";
   const auto has_band = [](const PlotPoint& p) { return p.error > 0; };
   for (const PlotLine& line : plot.lines) {
+    if (plot.as_points) continue;
     if (std::none_of(line.points.begin(), line.points.end(), has_band)) continue;
     script << separator << "$arm" << line.arm << " using 1:3:4 with filledcurves fc rgb "
            << arm_colour(line.arm) << " fs transparent solid 0.14 noborder";
@@ -127,6 +136,12 @@ std::string script_of(const Plot& plot) {
   }
   for (const PlotLine& line : plot.lines) {
     const std::string dash = dash_of_arm(line.arm);
+    if (plot.as_points) {
+      script << separator << "$arm" << line.arm
+             << " using 1:2:3:4 with yerrorbars pt 7 ps 0.8 lc rgb " << arm_colour(line.arm);
+      separator = ", \\\n  ";
+      continue;
+    }
     script << separator << "$arm" << line.arm << " using 1:2 with lines lw 2.2 lc rgb "
            << arm_colour(line.arm) << " dt " << (dash.empty() ? "solid" : "(" + dash + ")");
     separator = ", \\\n  ";

@@ -29,6 +29,8 @@ struct Plot {
   std::string x_label;             ///< written by us, never from a file: letters, spaces
   bool over_positions = false;     ///< x is log₂ and labelled 1k = 1024; else linear
   bool wide_range_is_log = false;  ///< y becomes logarithmic where values spread over a factor of 4
+  bool as_points = false;          ///< points with bars for errors, not lines
+  bool x_is_log = false;           ///< powers of ten; not with over_positions
   std::vector<int64_t> marks;      ///< training lengths: vertical lines
   std::vector<PlotLine> lines;
 };

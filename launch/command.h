@@ -34,6 +34,8 @@ std::unique_ptr<Command> make_export_command();
 std::unique_ptr<Command> make_generate_command();
 std::unique_ptr<Command> make_report_command();
 std::unique_ptr<Command> make_inspect_command();
+std::unique_ptr<Command> make_status_command();
+std::unique_ptr<Command> make_sweep_command();
 
 inline constexpr int kDone = 0;
 inline constexpr int kFailed = 1;

@@ -31,6 +31,8 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_generate_command());
   commands.push_back(make_report_command());
   commands.push_back(make_inspect_command());
+  commands.push_back(make_status_command());
+  commands.push_back(make_sweep_command());
   return commands;
 }
 

@@ -1,8 +1,6 @@
 #include "launch/run_config.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "kernels/core/error.h"
 #include "launch/field_list.h"
@@ -59,16 +57,7 @@ RunConfig parse_run_config(const std::string& yaml_text, const std::string& name
 }
 
 RunConfig read_run_config(const std::string& path, const std::vector<std::string>& overrides) {
-  std::ifstream file(path, std::ios::binary);
-  // One byte above the limit is enough to be refused; a device or a huge file is never read whole.
-  std::string text(kMostYamlBytes + 1, '\0');
-  if (!file.is_open() || (file.peek(), file.bad())) {
-    throw InputError(message(path, ": cannot be read, expected the YAML file of a run"));
-  }
-  file.clear();
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  return parse_run_config(text, path, overrides);
+  return parse_run_config(read_yaml_text(path, "a run"), path, overrides);
 }
 
 std::string to_yaml(const RunConfig& config) {

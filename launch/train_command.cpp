@@ -24,6 +24,8 @@ class TrainCommand : public Command {
     command_->add_option("overrides", overrides_, "key.path=value: replaces a value of the YAML");
     command_->add_flag("--resume", resume_,
                        "continue from the newest checkpoint, or start where there is none");
+    command_->add_option("--until", until_, "save and stop at this step, as after SIGTERM")
+        ->check(whole_number(1));
     command_->add_flag(
         "--dry-run", dry_run_,
         "print the resolved configuration, mesh, memory and communication; train nothing");
@@ -55,7 +57,9 @@ class TrainCommand : public Command {
       }
       return kDone;
     }
-    return run_training(session, {.config = resolved, .shape = shape, .plan = plan}, resume_);
+    return run_training(
+        session,
+        {.config = resolved, .shape = shape, .plan = plan, .resume = resume_, .until = until_});
   }
 
  private:
@@ -63,7 +67,7 @@ class TrainCommand : public Command {
   std::string file_;
   std::vector<std::string> overrides_;
   bool resume_ = false, dry_run_ = false;
-  int64_t ranks_ = 0;
+  int64_t ranks_ = 0, until_ = 0;
 };
 
 }  // namespace

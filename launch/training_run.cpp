@@ -66,7 +66,7 @@ std::vector<std::pair<std::string, double>> numbers_of(const eval::PositionCurve
 
 }  // namespace
 
-int run_training(RankSession& session, const TrainingRun& run, bool resume) {
+int run_training(RankSession& session, const TrainingRun& run) {
   const RunConfig& config = run.config;
   const fs::path folder = config.run.folder;
   session.set_time_limit(config.parallel.time_limit_s);
@@ -84,7 +84,7 @@ int run_training(RankSession& session, const TrainingRun& run, bool resume) {
   session.world().barrier();
   // Within the time limit: the others wait in a collective meanwhile.
   const RunLock lock(folder, session.world(), std::min(30.0, config.parallel.time_limit_s / 2));
-  const auto resume_from = trainer::checkpoint_to_resume(folder, session.world(), resume);
+  const auto resume_from = trainer::checkpoint_to_resume(folder, session.world(), run.resume);
   if (session.is_first()) {
     write_run_config(config, resume_from.has_value());
     print_map(run, context, data);
@@ -108,6 +108,7 @@ int run_training(RankSession& session, const TrainingRun& run, bool resume) {
     parts.evaluate = [&](int64_t) { return numbers_of(data.evaluate(mesh, *model)); };
   }
   trainer::TrainerConfig settings = trainer_config(config);
+  settings.stop_at = run.until;
   settings.peak_flops = measure_peak_flops(context, model->dtype());
   if (trainer::train(settings, parts, resume_from) == trainer::Ending::kInterrupted) {
     if (session.is_first()) {

@@ -11,10 +11,12 @@ struct TrainingRun {
   RunConfig config;  ///< resolved
   model::ModelConfig shape;
   RunPlan plan;
+  bool resume = false;
+  int64_t until = 0;  ///< step to save and stop at, as if interrupted; 0: none
 };
 
 /// Puts a run together from its configuration, trains, and leaves the final model in RUN/model.
 /// Returns the exit code. Collective over all ranks.
-int run_training(RankSession& session, const TrainingRun& run, bool resume);
+int run_training(RankSession& session, const TrainingRun& run);
 
 }  // namespace longhaul::launch

@@ -4,6 +4,7 @@
 #include <yaml-cpp/parser.h>
 
 #include <algorithm>
+#include <fstream>
 #include <limits>
 #include <sstream>
 #include <utility>
@@ -32,6 +33,19 @@ void check_text(const std::string& text, const std::string& name) {
 }
 
 }  // namespace
+
+std::string read_yaml_text(const std::string& path, std::string_view what) {
+  std::ifstream file(path, std::ios::binary);
+  // One byte above the limit is enough to be refused; a device or a huge file is never read whole.
+  std::string text(kMostYamlBytes + 1, '\0');
+  if (!file.is_open() || (file.peek(), file.bad())) {
+    throw InputError(message(path, ": cannot be read, expected the YAML file of ", what));
+  }
+  file.clear();
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<size_t>(file.gcount()));
+  return text;
+}
 
 YamlDocument::YamlDocument(const std::string& text, std::string name) : name_(std::move(name)) {
   check_text(text, name_);

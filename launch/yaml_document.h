@@ -29,6 +29,10 @@ inline constexpr int kWholeFile = 0;
 inline constexpr int kCommandLine = -1;
 inline constexpr size_t kMostYamlBytes = size_t{1} << 20;
 
+/// The text of a YAML file, for YamlDocument, cut off one byte above its limit; InputError if it
+/// cannot be read. `what` it is the file of: "a run".
+std::string read_yaml_text(const std::string& path, std::string_view what);
+
 class YamlDocument {
  public:
   /// Text that is not YAML, not UTF-8, above 1 MiB or deeper than 32 levels throws InputError.

@@ -57,6 +57,8 @@ class YamlReader {
     nested.visit(*this);
     close_scope();
   }
+  /// A key of the current section whose value the caller reads himself; nullptr if it is not given.
+  const YamlNode* node(const char* name) { return given(name); }
   /// Reports keys that nobody asked for; after the outermost visit.
   void finish();
 

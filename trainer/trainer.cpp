@@ -181,6 +181,11 @@ void count_step(const Optimizer::Outcome& outcome, int64_t tokens, TrainingState
 
 bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
+/// Whether somebody else is to decide how the run goes on.
+bool is_stop(const TrainerConfig& config, int64_t step) {
+  return config.stop_at > 0 && step >= config.stop_at;
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -195,6 +200,9 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
   StepReport report(config, parts, resume_from.value_or(-1));
   const int64_t tokens = config.batch.sequences * config.batch.length;
 
+  if (is_stop(config, state.step) && state.step < config.schedule.steps) {
+    return Ending::kInterrupted;
+  }
   while (state.step < config.schedule.steps) {
     if (parts.activity) parts.activity(core::message("step ", state.step + 1));
     const auto start = std::chrono::steady_clock::now();
@@ -222,7 +230,7 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
     }
 
     const bool is_last = state.step == config.schedule.steps;
-    const bool is_interrupted = sums.interrupted > 0;
+    const bool is_interrupted = sums.interrupted > 0 || is_stop(config, state.step);
     if (parts.evaluate && (is_last || is_due(config.evaluate_every, state.step))) {
       report.evaluation(state, parts.evaluate(state.step));
     }

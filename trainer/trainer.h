@@ -30,6 +30,7 @@ struct TrainerConfig {
   uint64_t seed = 0;
   int64_t log_every = 1;       ///< steps between terminal lines, 0: none; metrics have every step
   int64_t evaluate_every = 0;  ///< 0: at the end only
+  int64_t stop_at = 0;         ///< step that interrupts the run as a signal would; 0: none
   double peak_flops = 0;       ///< of this rank, for utilisation; 0: not reported
   uint64_t configuration_hash =
       0;  ///< stored in checkpoints; another one at resumption is warned of

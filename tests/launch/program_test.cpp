@@ -17,7 +17,7 @@ TEST_F(Program, HelpOfEveryCommandHasAnExample) {
   const Result whole = run("--help");
   EXPECT_EQ(whole.exit_code, 0);
   for (const char* command : {"tokenize", "detokenize", "train", "forward", "import", "export",
-                              "generate", "report", "inspect"}) {
+                              "generate", "report", "inspect", "status", "sweep"}) {
     EXPECT_THAT(whole.out, HasSubstr(command));
     const Result result = run(std::string(command) + " --help");
     EXPECT_EQ(result.exit_code, 0) << command;

@@ -1,0 +1,217 @@
+#include "launch/sweep/arm_pool.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <thread>
+
+#include "kernels/core/cuda_memory.h"
+#include "kernels/core/error.h"
+#include "launch/command.h"
+#include "launch/run_data.h"
+#include "launch/run_plan.h"
+
+namespace longhaul::launch {
+
+namespace {
+
+namespace fs = std::filesystem;
+using core::message;
+
+/// Bytes that programs can still get, 0 if not known.
+int64_t available_memory() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string name;
+    int64_t kib = 0;
+    if (words >> name >> kib && name == "MemAvailable:") return kib << 10;
+  }
+  return 0;
+}
+
+/// Of all ranks of the arm that needs most.
+int64_t arm_memory(const SweepConfig& sweep, const ArmList& list) {
+  int64_t most = 0;
+  core::Problems problems;
+  for (const Recipe& recipe : list.recipes) {
+    const Arm& arm = recipe.arms.front();  // the others differ in their seed
+    try {
+      const RunData data(arm.config);
+      model::ModelConfig shape;
+      const RunConfig resolved = resolve(arm.config, sweep.ranks, data.vocabulary(), shape);
+      const RunPlan plan = plan_run(resolved, shape, sweep.ranks, static_cast<int>(sweep.threads));
+      most = std::max(most, sweep.ranks * plan.memory.peak);
+    } catch (const core::InputError& error) {
+      for (const auto& problem : error.problems()) {
+        problems.push_back(message("arm ", arm.name, ": ", problem));
+      }
+    }
+  }
+  if (!problems.empty()) throw core::InputError(problems);
+  return most;
+}
+
+/// The devices this program sees, by the names that CUDA_VISIBLE_DEVICES gives them.
+std::vector<std::string> visible_gpus() {
+  std::vector<std::string> names;
+  const char* given = std::getenv("CUDA_VISIBLE_DEVICES");
+  std::istringstream list(given != nullptr ? given : "");
+  for (std::string name; std::getline(list, name, ',');) names.push_back(name);
+  const auto count = static_cast<size_t>(core::cuda_device_count());
+  for (size_t i = names.size(); i < count; ++i) names.push_back(std::to_string(i));
+  names.resize(count);
+  return names;
+}
+
+bool uses_gpus(const SweepConfig& sweep, const ArmList& list) {
+  static_cast<void>(sweep);
+  return core::cuda_available() &&
+         list.recipes.front().arms.front().config.run.device != DeviceChoice::kCpu;
+}
+
+std::string how_it_ended(int status) {
+  if (WIFSIGNALED(status)) return message("signal ", WTERMSIG(status));
+  return message("exit code ", WEXITSTATUS(status));
+}
+
+}  // namespace
+
+int64_t arms_at_once(const SweepConfig& sweep, const ArmList& list) {
+  const int64_t memory = arm_memory(sweep, list);
+  if (sweep.at_once > 0) return sweep.at_once;
+  const auto processors = static_cast<int64_t>(std::thread::hardware_concurrency());
+  if (uses_gpus(sweep, list)) return std::max<int64_t>(1, core::cuda_device_count() / sweep.ranks);
+  int64_t fit = processors / (sweep.ranks * sweep.threads);
+  const int64_t available = available_memory();
+  if (available > 0 && memory > 0) fit = std::min(fit, available / memory);
+  return std::max<int64_t>(1, fit);
+}
+
+ChildCommand arm_command(const SweepConfig& sweep, const Target& target) {
+  ChildCommand command;
+  if (sweep.ranks > 1) {
+    command.words = {"mpirun",
+                     "--quiet",
+                     "--bind-to",
+                     "none",
+                     "--oversubscribe",
+                     "-n",
+                     std::to_string(sweep.ranks)};
+    // As launch/mpirun.sh.
+    command.environment.emplace_back("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
+    if (::geteuid() == 0) {
+      command.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT", "1");
+      command.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    }
+  }
+  command.words.push_back(fs::read_symlink("/proc/self/exe").string());
+  command.words.insert(command.words.end(), {"train", sweep.base});
+  const Arm& arm = *target.arm;
+  command.words.insert(command.words.end(), arm.overrides.begin(), arm.overrides.end());
+  command.words.push_back("--resume");
+  if (target.until > 0) {
+    command.words.insert(command.words.end(), {"--until", std::to_string(target.until)});
+  }
+  command.log = log_file(sweep, arm.name);
+  return command;
+}
+
+ArmPool::ArmPool(const SweepConfig& sweep, int64_t at_once) : sweep_(sweep), gpus_(visible_gpus()) {
+  for (int64_t slot = 0; slot < at_once; ++slot) free_slots_.insert(slot);
+  fs::create_directories(fs::path(sweep.folder) / "logs");
+  fs::create_directories(fs::path(sweep.folder) / "arms");
+}
+
+bool ArmPool::run(const std::vector<Target>& targets) {
+  waiting_.assign(targets.begin(), targets.end());
+  while (true) {
+    while (signals_ == 0 && !waiting_.empty() && !free_slots_.empty()) start_next();
+    if (running_.empty()) return signals_ == 0;
+    const ChildProcesses::Event event = children_.wait();
+    if (event.child == 0) {
+      take_signal();
+    } else {
+      take_end(event);
+    }
+  }
+}
+
+void ArmPool::start_next() {
+  const Target target = waiting_.front();
+  waiting_.pop_front();
+  const int64_t slot = *free_slots_.begin();
+  ChildCommand command = arm_command(sweep_, target);
+  // Each slot has GPUs of its own, one a rank, as far as there are any.
+  std::string own;
+  for (int64_t gpu = slot * sweep_.ranks; gpu < (slot + 1) * sweep_.ranks; ++gpu) {
+    if (gpu >= static_cast<int64_t>(gpus_.size())) break;
+    own += (own.empty() ? "" : ",") + gpus_[static_cast<size_t>(gpu)];
+  }
+  if (!own.empty()) command.environment.emplace_back("CUDA_VISIBLE_DEVICES", own);
+  const Running entry{
+      .target = target, .slot = slot, .step = read_progress(sweep_, *target.arm).step};
+  const pid_t child = children_.start(command);
+  running_.emplace(child, entry);
+  free_slots_.erase(slot);
+  const int64_t until = target.until > 0 ? target.until : target.arm->config.schedule.steps;
+  std::cout << target.arm->name << ": from step " << entry.step << " to " << until << std::endl;
+}
+
+void ArmPool::take_signal() {
+  signals_ += 1;
+  if (signals_ == 1) {
+    std::cout << "interrupted: " << running_.size() << (running_.size() == 1 ? " arm" : " arms")
+              << " to save" << std::endl;
+    children_.signal_all(SIGUSR1);  // not SIGTERM, on which mpirun kills its ranks
+  } else {
+    children_.kill_all();
+  }
+}
+
+void ArmPool::take_end(const ChildProcesses::Event& event) {
+  const auto found = running_.find(event.child);
+  const Running ended = found->second;
+  running_.erase(found);
+  free_slots_.insert(ended.slot);
+  const Arm& arm = *ended.target.arm;
+  const ArmProgress progress = read_progress(sweep_, arm);
+  const bool is_saved = WIFEXITED(event.status) && WEXITSTATUS(event.status) == kInterrupted;
+  const bool is_at_goal =
+      ended.target.until > 0 ? progress.step >= ended.target.until : progress.is_done;
+  const bool is_ended = WIFEXITED(event.status) && WEXITSTATUS(event.status) == kDone;
+  if (is_at_goal && (is_ended || is_saved)) {
+    std::cout << arm.name << ": at step " << progress.step;
+    if (const auto value = arm_metric(sweep_, arm, progress.step)) {
+      std::cout << ", " << sweep_.metric.name << " " << *value;
+    }
+    std::cout << std::endl;
+  } else if (signals_ > 0) {
+    std::cout << arm.name << ": stopped, saved at step " << progress.step << std::endl;
+  } else if (is_saved && progress.step > ended.step) {
+    waiting_.push_back(ended.target);  // somebody else stopped it
+  } else {
+    count_failure(ended,
+                  is_ended || is_saved ? "ended without a step" : how_it_ended(event.status));
+  }
+}
+
+void ArmPool::count_failure(const Running& ended, const std::string& failure) {
+  const Arm& arm = *ended.target.arm;
+  const fs::path file = record_file(sweep_, arm.name);
+  ArmRecord record = read_arm_record(file);
+  record.failures += 1;
+  record.failure = failure;
+  write_arm_record(file, record);
+  const bool is_last = record.failures > sweep_.retries;
+  std::cout << arm.name << ": failed (" << failure << ")" << (is_last ? "" : ", to be tried again")
+            << std::endl;
+  if (!is_last) waiting_.push_back(ended.target);
+}
+
+}  // namespace longhaul::launch

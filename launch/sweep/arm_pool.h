@@ -1,0 +1,54 @@
+// Runs arms of a sweep as programs of their own, as many at once as fit.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "launch/sweep/child_processes.h"
+#include "launch/sweep/standing.h"
+
+namespace longhaul::launch {
+
+/// How many arms this machine takes at once: sweep.at_once, or as many as have processors (ranks ·
+/// threads) or GPUs (one a rank), and memory; at least one. Opens every arm's data and model
+/// on the way: InputError naming the arm where one does not suit.
+int64_t arms_at_once(const SweepConfig& sweep, const ArmList& list);
+
+/// An arm's program: `longhaul train` with --resume and, where it is to stop, --until; under mpirun
+/// where it has several ranks.
+ChildCommand arm_command(const SweepConfig& sweep, const Target& target);
+
+class ArmPool {
+ public:
+  ArmPool(const SweepConfig& sweep, int64_t at_once);
+
+  /// Runs all, in this order; an arm that fails goes to the end until it has failed too often.
+  /// Tells on standard output what begins and ends. False if a signal came: SIGTERM, SIGINT or
+  /// SIGUSR1 has the arms save and end; a second one kills them.
+  bool run(const std::vector<Target>& targets);
+
+ private:
+  struct Running {
+    Target target;
+    int64_t slot = 0;  ///< place on this machine
+    int64_t step = 0;  ///< where it began
+  };
+  void start_next();
+  void take_signal();
+  void take_end(const ChildProcesses::Event& event);
+  void count_failure(const Running& ended, const std::string& failure);
+
+  const SweepConfig& sweep_;
+  std::vector<std::string> gpus_;  ///< as CUDA_VISIBLE_DEVICES names them
+  std::set<int64_t> free_slots_;
+  std::deque<Target> waiting_;
+  std::map<pid_t, Running> running_;
+  int signals_ = 0;
+  ChildProcesses children_;
+};
+
+}  // namespace longhaul::launch

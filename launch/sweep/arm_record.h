@@ -1,0 +1,45 @@
+// How far the arms of a sweep are, from their folders.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "launch/sweep/arms.h"
+#include "trainer/metrics.h"
+
+namespace longhaul::launch {
+
+/// SWEEP/records/ARM.json: what the run folder does not say.
+struct ArmRecord {
+  int64_t failures = 0;
+  std::string failure;  ///< how the last of them ended, in words
+};
+/// An arm without a file has never failed. InputError naming the file if it is not understood.
+ArmRecord read_arm_record(const std::filesystem::path& file);
+void write_arm_record(const std::filesystem::path& file, const ArmRecord& record);
+
+std::filesystem::path record_file(const SweepConfig& sweep, const std::string& arm);
+std::filesystem::path log_file(const SweepConfig& sweep, const std::string& arm);
+
+struct ArmProgress {
+  int64_t step = 0;  ///< of the newest checkpoint
+  bool is_done = false;
+  bool has_failed = false;  ///< so often that it is not tried again
+  ArmRecord record;
+};
+ArmProgress read_progress(const SweepConfig& sweep, const Arm& arm);
+
+/// The metric at `step`, out of the records up to it: train, the mean over the last `window`;
+/// evaluation, the last one's. Nothing where there is none or it is not finite.
+std::optional<double> metric_at(const std::vector<trainer::Record>& records,
+                                const MetricConfig& metric, int64_t step);
+/// Of an arm's metrics.jsonl.
+std::optional<double> arm_metric(const SweepConfig& sweep, const Arm& arm, int64_t step);
+
+/// The last lines of an arm's log, printable; empty if there is none.
+std::vector<std::string> last_log_lines(const SweepConfig& sweep, const std::string& arm);
+
+}  // namespace longhaul::launch

@@ -1,0 +1,226 @@
+#include "launch/sweep/sweep_config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "kernels/core/error.h"
+#include "launch/field_list.h"
+#include "launch/run_config.h"
+#include "launch/yaml_document.h"
+#include "launch/yaml_reader.h"
+
+namespace longhaul::launch {
+
+namespace {
+
+using core::message;
+using Kind = YamlNode::Kind;
+
+constexpr size_t kMostConstraintBytes = 1000;
+
+/// Keys of a run's YAML that a sweep may set.
+std::vector<std::string> run_keys() {
+  RunConfig config;
+  FieldList list;
+  config.visit(list);
+  std::vector<std::string> keys;
+  for (const auto& field : list.fields()) {
+    if (!field.is_section) keys.push_back(field.path);
+  }
+  return keys;
+}
+
+class SweepReader {
+ public:
+  SweepReader(YamlDocument& document, SweepConfig& config)
+      : document_(document), config_(config), keys_(run_keys()) {}
+
+  void read() {
+    YamlReader reader(document_);
+    config_.visit(reader);
+    const YamlNode* values = reader.node("values");
+    const YamlNode* arms = reader.node("arms");
+    reader.finish();
+    if (values != nullptr) read_values(*values);
+    if (arms != nullptr) read_arms(*arms);
+    check(values != nullptr, arms != nullptr);
+  }
+
+ private:
+  void report(const std::string& path, const std::string& what) {
+    if (!document_.has_problem(path)) document_.report(document_.line_of(path), path, what);
+  }
+
+  bool is_usable_key(const std::string& key, int line) {
+    std::string wrong;
+    if (std::find(keys_.begin(), keys_.end(), key) == keys_.end()) {
+      const std::string near = close_match(key, keys_);
+      wrong = "is no key of a run's YAML" + (near.empty() ? "" : " (did you mean " + near + "?)");
+    } else if (key == "run.folder" || key == "parallel.threads") {
+      wrong = "is set by the sweep";
+    } else if (key == "run.seed" && !config_.seeds.empty()) {
+      wrong = "is given beside `seeds`";
+    }
+    if (!wrong.empty()) document_.report(line, key, wrong);
+    return wrong.empty();
+  }
+
+  /// As an override's value; "" and a problem where it is none.
+  std::string scalar_text(const YamlNode& node, const std::string& key) {
+    if (node.kind != Kind::kScalar) {
+      document_.report(node.line, key, expected(node, "a value"));
+      return "";
+    }
+    return node.quoted ? yaml_text(node.text) : node.text;
+  }
+
+  void read_values(const YamlNode& node) {
+    if (node.kind != Kind::kMapping) {
+      document_.report(node.line, "values", expected(node, "keys with lists of values"));
+      return;
+    }
+    for (size_t i = 0; i < node.keys.size(); ++i) {
+      if (is_usable_key(node.keys[i], node.key_lines[i])) {
+        read_choices(node.keys[i], document_.value(node, i));
+      }
+    }
+  }
+
+  void read_choices(const std::string& key, const YamlNode& node) {
+    Choices choices{.key = key, .values = {}, .range = {}};
+    if (node.kind == Kind::kMapping && config_.search == SearchKind::kRandom) {
+      choices.range = read_range(key, node);
+    } else if (node.kind == Kind::kSequence && !node.values.empty()) {
+      for (size_t i = 0; i < node.values.size(); ++i) {
+        choices.values.push_back(scalar_text(document_.value(node, i), key));
+      }
+    } else {
+      const bool is_random = config_.search == SearchKind::kRandom;
+      document_.report(
+          node.line, key,
+          expected(node, is_random ? "a list of values or {low, high}" : "a list of values"));
+    }
+    config_.values.push_back(std::move(choices));
+  }
+
+  ValueRange read_range(const std::string& key, const YamlNode& node) {
+    ValueRange range{.low = std::nan(""), .high = std::nan("")};
+    const auto wrong = [&](int line, const std::string& what) {
+      document_.report(line, key, what);
+    };
+    for (size_t i = 0; i < node.keys.size(); ++i) {
+      const YamlNode& value = document_.value(node, i);
+      const std::string& name = node.keys[i];
+      std::string problem;
+      if (name == "low" || name == "high") {
+        problem = read_scalar(value, name == "low" ? range.low : range.high);
+      } else if (name == "scale") {
+        size_t index = 0;
+        problem = read_name(value, {"linear", "log"}, index);
+        range.is_log = index == 1;
+      } else if (name == "whole") {
+        problem = read_scalar(value, range.is_whole);
+      } else {
+        problem = "unknown key, expected low, high, scale or whole";
+      }
+      if (!problem.empty()) wrong(node.key_lines[i], message(name, ": ", problem));
+    }
+    const bool is_finite = std::isfinite(range.low) && std::isfinite(range.high);
+    if (!is_finite || range.low >= range.high) {
+      wrong(node.line, "expected finite low and high, low below high");
+    } else if (range.is_log && range.low <= 0) {
+      wrong(node.line, "scale: log needs a low above 0");
+    } else if (range.is_whole && (std::abs(range.low) > 1e15 || std::abs(range.high) > 1e15)) {
+      wrong(node.line, "whole: expected bounds within 1e15");
+    } else if (range.is_whole && std::ceil(range.low) > std::floor(range.high)) {
+      wrong(node.line, "whole: expected a whole number between low and high");
+    }
+    return range;
+  }
+
+  void read_arms(const YamlNode& node) {
+    if (node.kind != Kind::kSequence) {
+      document_.report(node.line, "arms", expected(node, "a list of arms"));
+      return;
+    }
+    for (size_t i = 0; i < node.values.size(); ++i) {
+      const YamlNode& arm = document_.value(node, i);
+      if (arm.kind != Kind::kMapping) {
+        document_.report(arm.line, "arms", expected(arm, "keys with values"));
+        continue;
+      }
+      Assignment assignment;
+      for (size_t j = 0; j < arm.keys.size(); ++j) {
+        if (!is_usable_key(arm.keys[j], arm.key_lines[j])) continue;
+        assignment.emplace_back(arm.keys[j], scalar_text(document_.value(arm, j), arm.keys[j]));
+      }
+      config_.arms.push_back(std::move(assignment));
+    }
+  }
+
+  void check(bool has_values, bool has_arms) {
+    if (config_.base.empty()) report("base", "is not given, expected the YAML of a run");
+    if (config_.folder.empty()) report("folder", "is not given, expected the sweep's folder");
+    const bool is_list = config_.search == SearchKind::kList;
+    if (is_list && has_values) report("values", "is given, but search is list: expected `arms`");
+    if (!is_list && has_arms) report("arms", "is given, but search is not list");
+    if (is_list && config_.arms.empty()) report("arms", "is not given or empty");
+    if (!is_list && config_.values.empty()) report("values", "is not given or empty");
+    const auto& seeds = config_.seeds;
+    if (std::set(seeds.begin(), seeds.end()).size() != seeds.size()) {
+      report("seeds", "holds a seed twice");
+    }
+    if (std::any_of(seeds.begin(), seeds.end(), [](int64_t seed) { return seed < 0; })) {
+      report("seeds", "must be at least 0");
+    }
+    const auto& steps = config_.halving.steps;
+    for (size_t i = 0; i < steps.size(); ++i) {
+      if (steps[i] <= (i == 0 ? 0 : steps[i - 1]))
+        report("halving.steps", "must rise from above 0");
+    }
+    for (const std::string& constraint : config_.constraints) {
+      if (constraint.size() > kMostConstraintBytes)
+        report("constraints", "holds one that is too long");
+    }
+    check_slurm();
+  }
+
+  /// They become words of a shell script's comment lines: nothing may end the line or the word.
+  void check_slurm() {
+    const auto is_word = [](const std::string& text) {
+      return std::all_of(text.begin(), text.end(),
+                         [](unsigned char c) { return c > ' ' && c < 127; });
+    };
+    if (!is_word(config_.slurm.time)) report("slurm.time", "must be one word");
+    if (!is_word(config_.slurm.partition)) report("slurm.partition", "must be one word");
+    for (const std::string& option : config_.slurm.options) {
+      if (!is_word(option) || option.rfind("--", 0) != 0) {
+        report("slurm.options", message("found '", option, "', expected words that begin with --"));
+      }
+    }
+  }
+
+  YamlDocument& document_;
+  SweepConfig& config_;
+  std::vector<std::string> keys_;
+};
+
+}  // namespace
+
+SweepConfig parse_sweep_config(const std::string& yaml_text, const std::string& name,
+                               const std::vector<std::string>& overrides) {
+  YamlDocument document(yaml_text, name);
+  for (const auto& assignment : overrides) document.override_value(assignment);
+  SweepConfig config;
+  SweepReader(document, config).read();
+  const core::Problems problems = document.problems();
+  if (!problems.empty()) throw core::InputError(problems);
+  return config;
+}
+
+SweepConfig read_sweep_config(const std::string& path, const std::vector<std::string>& overrides) {
+  return parse_sweep_config(read_yaml_text(path, "a sweep"), path, overrides);
+}
+
+}  // namespace longhaul::launch
