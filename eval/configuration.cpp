@@ -154,14 +154,14 @@ std::vector<std::string> differing_keys(const std::vector<const Configuration*>&
   std::vector<std::string> keys;
   std::set<std::string> seen{"run.folder"};
   for (const Configuration* configuration : configurations) {
-    for (const auto& [key, value] : *configuration) {
-      if (!seen.insert(key).second) continue;
+    for (const auto& entry : *configuration) {
+      if (!seen.insert(entry.first).second) continue;
       const bool same = std::all_of(configurations.begin(), configurations.end(),
                                     [&](const Configuration* other) {
-                                      const std::string* found = find_value(*other, key);
-                                      return found != nullptr && *found == value;
+                                      const std::string* found = find_value(*other, entry.first);
+                                      return found != nullptr && *found == entry.second;
                                     });
-      if (!same) keys.push_back(key);
+      if (!same) keys.push_back(entry.first);
     }
   }
   return keys;
