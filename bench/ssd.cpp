@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bench/support/machine.h"
+#include "bench/support/shapes.h"
 #include "kernels/core/context.h"
 #include "kernels/core/random.h"
 #include "kernels/ssd/ssd.h"
@@ -101,19 +102,6 @@ class Recurrence {
   std::vector<Tensor> tensors_;
 };
 
-/// GFLOP of one call: two a multiply-add.
-struct Work {
-  double forward, backward;
-};
-Work work_of(const Problem& p, int64_t chunk) {
-  const double Q = static_cast<double>(std::min(chunk, p.length)),
-               tokens = static_cast<double>(p.batch * p.length);
-  const double PH = static_cast<double>(p.heads * p.head_dim), N = static_cast<double>(p.state);
-  const double state = 2 * PH * N, intra = Q * PH, gram = Q * N * static_cast<double>(p.groups);
-  return {.forward = 1e-9 * tokens * (2 * state + intra + gram),
-          .backward = 1e-9 * tokens * (4 * state + 2 * intra + 2 * gram)};
-}
-
 /// Least times of several runs, the matrix product between the others so that all see the same
 /// machine.
 struct Times {
@@ -144,8 +132,14 @@ Times measure(Context& context, const Options& options, const Recurrence& recurr
 }
 
 void report(const Problem& p, int64_t chunk, const Options& options, const Times& times) {
-  const Work work = work_of(p, chunk);
-  const double forward = work.forward / times.forward, backward = work.backward / times.backward;
+  const bench::SsdWork work = bench::ssd_work({.heads = p.heads,
+                                               .head_dim = p.head_dim,
+                                               .state_dim = p.state,
+                                               .groups = p.groups,
+                                               .chunk = chunk},
+                                              p.batch, p.length);
+  const double forward = 1e-9 * work.forward / times.forward;
+  const double backward = 1e-9 * work.backward / times.backward;
   const double gemm = 2e-9 * kGemm * kGemm * kGemm / times.gemm,
                tokens = static_cast<double>(p.batch * p.length);
   const nlohmann::json row = {{"problem", p.name},

@@ -84,7 +84,8 @@ core::Device choose_device(DeviceChoice choice, const RankSession& session) {
                                          "; expected cpu or auto, or one rank"));
   }
   if (choice == DeviceChoice::kCpu || !core::cuda_available() || !can_share) return {};
-  return {.kind = core::DeviceKind::kCuda, .index = session.local_rank()};
+  return {.kind = core::DeviceKind::kCuda,
+          .index = session.local_rank() % core::cuda_device_count()};
 }
 
 core::DType element_type(DTypeChoice choice) {

@@ -35,13 +35,14 @@ double gemm_rate(core::Context& context, bool cpu_time) {
   return best;
 }
 
-std::string machine_json() {
+std::string machine_json(const core::Context& context) {
   nlohmann::json machine;
   std::ifstream cpuinfo("/proc/cpuinfo");
   for (std::string line; std::getline(cpuinfo, line);) {
     if (line.starts_with("model name")) machine["processor"] = line.substr(line.find(':') + 2);
   }
   machine["processors"] = core::available_threads();
+  if (!context.device().is_cpu()) machine["gpu"] = core::cuda_device_name(context.device());
   return machine.dump();
 }
 

@@ -15,8 +15,8 @@ double seconds(bool cpu_time);
 /// threads: best of several.
 double gemm_rate(core::Context& context, bool cpu_time = false);
 
-/// Processor model and number of processors, as one JSON object.
-std::string machine_json();
+/// Processor model and number of processors, and the context's GPU, as one JSON object.
+std::string machine_json(const core::Context& context);
 
 /// Highest resident memory of this process so far, bytes.
 int64_t peak_resident_bytes();

@@ -12,6 +12,13 @@ int cuda_device_count() noexcept {
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
+std::string cuda_device_name(Device device) {
+  cudaDeviceProp properties{};
+  const cudaError_t status = cudaGetDeviceProperties(&properties, device.index);
+  if (status != cudaSuccess) throw Error(cudaGetErrorString(status));
+  return properties.name;
+}
+
 bool cuda_available() noexcept { return cuda_device_count() > 0; }
 
 const char* cuda_unavailable_reason() noexcept {

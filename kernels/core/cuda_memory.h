@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "kernels/core/device.h"
 
@@ -17,6 +18,9 @@ bool cuda_available() noexcept;
 const char* cuda_unavailable_reason() noexcept;
 /// Devices this process sees.
 int cuda_device_count() noexcept;
+
+/// As the driver calls it ("NVIDIA H200").
+std::string cuda_device_name(Device device);
 
 /// The stream that the ops of a context run on (cudaStream_t); null on the CPU.
 void* cuda_stream(Context& context) noexcept;

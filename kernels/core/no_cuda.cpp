@@ -13,6 +13,7 @@ const char* cuda_unavailable_reason() noexcept {
 }
 void* cuda_stream(Context&) noexcept { return nullptr; }
 int cuda_device_count() noexcept { return 0; }
+std::string cuda_device_name(Device) { throw Error(cuda_unavailable_reason()); }
 CudaMemory cuda_memory(Device) { throw Error(cuda_unavailable_reason()); }
 void* cuda_allocate(Device, int64_t) { throw Error(cuda_unavailable_reason()); }
 void cuda_free(Device, void*) noexcept {}
