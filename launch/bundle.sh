@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# For machines where nothing can be installed: launch/bundle.sh FOLDER [BUILD] [PROGRAM…]
+# For machines where nothing can be installed: launch/bundle.sh [--no-archive] FOLDER [BUILD] [PROGRAM…]
 # Puts longhaul, or the named programs of the build (default: build/release), with Open MPI and every shared library they
 # need into FOLDER, which can be copied anywhere, and packs it as FOLDER.tar.xz. Of CUDA nothing is packed: FOLDER/bin/NAME
 # finds its libraries in the toolkit or beside PyTorch.
@@ -10,7 +10,12 @@ if (($# == 0)) || [[ $1 == -h || $1 == --help ]]; then
   sed -n '2,5s/^# //p' "$0"
   exit $(($# == 0 ? 2 : 0))
 fi
-out=$1 build=${2:-$here/build/release}
+archive=true
+if [[ $1 == --no-archive ]]; then
+  archive=false
+  shift
+fi
+out=${1:?a folder to make} build=${2:-$here/build/release}
 shift $(($# > 1 ? 2 : 1))
 programs=("${@:-longhaul}")
 if [[ -e $out && ! -e $out/bundle.txt ]]; then
@@ -81,7 +86,9 @@ rm -rf "$out"
 mv "$staging" "$out"
 chmod 755 "$out"
 trap - EXIT
-tar -C "$(dirname "$out")" -cf - "$(basename "$out")" | xz -T0 -6 >"$out.tar.xz.part"
-mv "$out.tar.xz.part" "$out.tar.xz"
-du -shL "$out" | awk '{print "bundle  " $2 "  " $1}'
-du -h "$out.tar.xz" | awk '{print "archive " $2 "  " $1}'
+du -sh "$out" | awk '{print "folder  " $2 "  " $1}'
+if $archive; then
+  tar -C "$(dirname "$out")" -cf - "$(basename "$out")" | xz -T0 -6 >"$out.tar.xz.part"
+  mv "$out.tar.xz.part" "$out.tar.xz"
+  du -h "$out.tar.xz" | awk '{print "archive " $2 "  " $1}'
+fi
