@@ -1,13 +1,10 @@
-#include <google/protobuf/util/json_util.h>
-
 #include <cmath>
-#include <cstdio>
 
 #include "eval/curve.pb.h"
+#include "eval/formatted.h"
 #include "eval/perplexity.h"
-#include "eval/text_file.h"
+#include "eval/stored_json.h"
 #include "kernels/core/error.h"
-#include "model/checkpoint/atomic_file.h"
 
 namespace longhaul::eval {
 
@@ -44,6 +41,7 @@ proto::Curve to_stored(const PositionCurve& curve) {
     to.set_mean(point.mean);
     to.set_deviation(point.deviation);
     to.set_norm(point.norm);
+    to.set_deviation_error(point.deviation_error);
     to.mutable_layer_deviation()->Add(point.layer_deviation.begin(), point.layer_deviation.end());
   }
   return out;
@@ -77,17 +75,14 @@ PositionCurve from_stored(const proto::Curve& from) {
          .mean = point.mean(),
          .deviation = point.deviation(),
          .norm = point.norm(),
-         .layer_deviation = {point.layer_deviation().begin(), point.layer_deviation().end()}});
+         .layer_deviation = {point.layer_deviation().begin(), point.layer_deviation().end()},
+         .deviation_error = point.deviation_error()});
   }
   return curve;
 }
 
 /// What is wrong with a curve that parsed, or "".
 std::string flaw(const proto::Curve& curve) {
-  if (curve.format_version() != kFormatVersion) {
-    return core::message("format_version is ", curve.format_version(), ", this program reads ",
-                         kFormatVersion);
-  }
   if (curve.task() != "text" && curve.task() != "recall") {
     return "task is '" + curve.task() + "', expected 'text' or 'recall'";
   }
@@ -106,37 +101,16 @@ std::string flaw(const proto::Curve& curve) {
   return "";
 }
 
-/// printf of numbers into a string.
-template <class... Values>
-std::string formatted(const char* format, Values... values) {
-  char line[256];
-  std::snprintf(line, sizeof line, format, values...);
-  return line;
-}
-
 }  // namespace
 
 void write_curve(const std::filesystem::path& file, const PositionCurve& curve) {
-  google::protobuf::util::JsonPrintOptions options;
-  options.add_whitespace = true;
-  options.always_print_primitive_fields = true;
-  options.preserve_proto_field_names = true;
-  std::string text;
-  const auto status = google::protobuf::util::MessageToJsonString(to_stored(curve), &text, options);
-  if (!status.ok()) throw core::Error(file.string() + ": " + status.ToString());
-  model::write_file_atomically(file, text);
+  write_json(file, to_stored(curve));
 }
 
 PositionCurve read_curve(const std::filesystem::path& file) {
-  const std::string text = read_text_file(file);
   proto::Curve curve;
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;  // of later versions that keep the meaning of these
-  const auto status = google::protobuf::util::JsonStringToMessage(text, &curve, options);
-  if (!status.ok()) {
-    throw core::InputError(file.string() + ": not an evaluation: " +
-                           std::string(status.message().data(), status.message().size()));
-  }
+  read_json(file, curve);
+  check_version(file, curve.format_version(), kFormatVersion);
   if (const std::string what = flaw(curve); !what.empty()) {
     throw core::InputError(file.string() + ": " + what);
   }
@@ -149,8 +123,10 @@ std::string format_table(const PositionCurve& curve) {
       "accuracy %.2f%%\n",
       curve.task.c_str(), static_cast<long long>(curve.sequences),
       static_cast<long long>(curve.length), curve.loss, curve.perplexity, 100 * curve.accuracy);
-  if (!curve.inside_documents) {
-    out += formatted("%lld documents are that long: sequences cross document borders\n",
+  if (curve.task == "text") {
+    out += formatted(curve.inside_documents
+                         ? "%lld documents are that long: each sequence lies inside one\n"
+                         : "%lld documents are that long: sequences cross document borders\n",
                      static_cast<long long>(curve.whole_documents));
   }
   out += "           positions     labels     loss  std.err  perplexity  accuracy  state dev.\n";

@@ -4,13 +4,13 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <functional>
 #include <string>
 #include <vector>
 
 #include "data/recall_task.h"
 #include "data/token_data.h"
 #include "dist/mesh.h"
+#include "eval/sequences.h"
 #include "model/language_model.h"
 
 namespace longhaul::eval {
@@ -34,6 +34,7 @@ struct StatePoint {
   double mean = 0, deviation = 0;
   double norm = 0;  ///< root mean square over sequences and layers of the Frobenius norm
   std::vector<double> layer_deviation;
+  double deviation_error = 0;  ///< standard error over sequences of their deviations
 };
 
 struct PositionCurve {
@@ -49,18 +50,11 @@ struct PositionCurve {
 
 std::vector<Bucket> log_buckets(int64_t length);
 
-struct CurveOptions {
-  int64_t length = 8192, sequences = 8;
-  int64_t piece = 2048;  ///< tokens of a sequence read at a time (over all its sequence ranks)
-  int64_t batch = 8;     ///< sequences run at a time on a data rank
-  int64_t training_length = 0;  ///< only noted
-  std::string model;            ///< only noted
-  uint64_t seed = 0;
-  bool states = true;
-  std::function<void(double share)> progress;  ///< 0 to 1, on rank 0
-};
 /// Collective over the mesh: sequences are dealt to data ranks, pieces sharded over sequence ranks.
-/// The result is the same on every rank and for every mesh (to rounding).
+/// The result is the same on every rank and for every mesh (to rounding). Throws Interrupted
+/// where options.continuation says so.
+PositionCurve evaluate_curve(const dist::Mesh& mesh, model::LanguageModel& model,
+                             const Sequences& sequences, const CurveOptions& options);
 PositionCurve evaluate_text(const dist::Mesh& mesh, model::LanguageModel& model,
                             const data::TokenData& folder, const CurveOptions& options);
 PositionCurve evaluate_recall(const dist::Mesh& mesh, model::LanguageModel& model,

@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "eval/state_sums.h"
 #include "kernels/core/context.h"
-#include "kernels/state/state_ops.h"
 
 namespace longhaul::eval {
 
@@ -28,33 +27,36 @@ std::vector<Bucket> log_buckets(int64_t length) {
   return buckets;
 }
 
-namespace {
-
-/// Of the mean; 0 for fewer than two values.
-double standard_error(const std::vector<double>& values) {
-  const auto n = static_cast<double>(values.size());
-  if (n < 2) return 0;
-  double mean = 0, squares = 0;
-  for (double value : values) mean += value / n;
-  for (double value : values) squares += (value - mean) * (value - mean);
-  return std::sqrt(squares / (n - 1) / n);
-}
-
-}  // namespace
-
-PositionSums::PositionSums(int64_t sequences, int64_t length,
-                           const std::vector<model::StateSpec>& specs)
-    : sequences_(sequences), specs_(specs), buckets_(log_buckets(length)) {
+PositionSums::PositionSums(int64_t length, const std::vector<model::StateSpec>& specs, bool states)
+    : specs_(specs), buckets_(log_buckets(length)) {
+  if (!states) return;
   for (const model::StateSpec& spec : specs_) {
     if (spec.kind == model::StateKind::kRecurrent) layers_.push_back(spec.layer);
   }
   std::sort(layers_.begin(), layers_.end());
   layers_.erase(std::unique(layers_.begin(), layers_.end()), layers_.end());
-  labels_.resize(static_cast<size_t>(sequences) * buckets_.size());
-  states_.resize(buckets_.size() * layers_.size());
+  elements_.resize(layers_.size());
+  for (const model::StateSpec& spec : specs_) {
+    if (spec.kind != model::StateKind::kRecurrent) continue;
+    const auto layer = std::lower_bound(layers_.begin(), layers_.end(), spec.layer);
+    elements_[static_cast<size_t>(layer - layers_.begin())] +=
+        static_cast<double>(spec.shape.elements());
+  }
 }
 
-void PositionSums::add(const LabelRun& run) {
+size_t PositionSums::place_of_states(size_t point, size_t layer) const {
+  return 3 * buckets_.size() + 2 * (point * layers_.size() + layer);
+}
+
+int64_t PositionSums::width() const {
+  return static_cast<int64_t>(place_of_states(buckets_.size(), 0));
+}
+
+size_t PositionSums::sequences_in(std::span<const double> numbers) const {
+  return numbers.size() / static_cast<size_t>(width());
+}
+
+void PositionSums::add(const LabelRun& run, std::span<double> sequence) const {
   CHECK(run.labels.size() == run.losses.size() && run.labels.size() == run.predicted.size());
   int64_t position = run.position;
   // The bucket of the first position: the first one that ends after it.
@@ -63,11 +65,10 @@ void PositionSums::add(const LabelRun& run) {
   for (size_t i = 0; i < run.labels.size(); ++i, ++position) {
     while (position >= bucket->end) ++bucket;
     if (run.labels[i] < 0) continue;
-    const auto index = static_cast<size_t>(bucket - buckets_.begin());
-    LabelSums& sums = labels_[static_cast<size_t>(run.sequence) * buckets_.size() + index];
-    sums.count += 1;
-    sums.loss += run.losses[i];
-    sums.correct += run.predicted[i] == run.labels[i];
+    double* sums = &sequence[place_of_labels(static_cast<size_t>(bucket - buckets_.begin()))];
+    sums[0] += 1;
+    sums[1] += run.losses[i];
+    sums[2] += run.predicted[i] == run.labels[i];
   }
 }
 
@@ -79,58 +80,39 @@ int64_t PositionSums::next_state_position(int64_t position) const {
 }
 
 void PositionSums::add_states(core::Context& context, int64_t position,
-                              const model::RecurrentState& state) {
+                              const model::RecurrentState& state, std::span<double> numbers) const {
   const auto bucket = std::find_if(buckets_.begin(), buckets_.end(),
                                    [&](const Bucket& b) { return b.end == position; });
-  if (bucket == buckets_.end()) return;
+  if (bucket == buckets_.end() || layers_.empty()) return;
   CHECK_EQ(state.size(), specs_.size());
-  const size_t row = static_cast<size_t>(bucket - buckets_.begin()) * layers_.size();
+  const auto point = static_cast<size_t>(bucket - buckets_.begin());
   for (size_t i = 0; i < specs_.size(); ++i) {
     if (specs_[i].kind != model::StateKind::kRecurrent) continue;
-    const int64_t batch = state.batch(), groups = specs_[i].groups;
-    const int64_t elements = specs_[i].shape.elements();
-    std::vector<double> sum(static_cast<size_t>(groups)), squares(sum.size());
-    kernels::state_moments(
-        context, {.state = state[i].view().reshape({batch, groups, elements / groups}),
-                  .sum = core::TensorView(sum.data(), core::DType::kF64, {groups}),
-                  .sum_of_squares = core::TensorView(squares.data(), core::DType::kF64, {groups})});
     const auto layer = std::lower_bound(layers_.begin(), layers_.end(), specs_[i].layer);
-    StateSums& sums = states_[row + static_cast<size_t>(layer - layers_.begin())];
-    sums.count += static_cast<double>(batch * elements);
-    for (double value : sum) sums.sum += value;
-    for (double value : squares) sums.squares += value;
+    const size_t place = place_of_states(point, static_cast<size_t>(layer - layers_.begin()));
+    const std::vector<HeadMoments> heads = head_moments(context, state[i], specs_[i].groups);
+    const size_t groups = static_cast<size_t>(specs_[i].groups);
+    for (size_t at = 0; at < heads.size(); ++at) {
+      double* sums = &numbers[at / groups * static_cast<size_t>(width()) + place];
+      sums[0] += heads[at].sum;
+      sums[1] += heads[at].squares;
+    }
   }
 }
 
-void PositionSums::reduce(core::Context& context, dist::Communicator& world) {
-  const size_t label_bytes = labels_.size() * sizeof(LabelSums);
-  const size_t state_bytes = states_.size() * sizeof(StateSums);
-  std::vector<double> flat((label_bytes + state_bytes) / sizeof(double));
-  auto* bytes = reinterpret_cast<char*>(flat.data());
-  std::memcpy(bytes, labels_.data(), label_bytes);
-  if (state_bytes > 0) std::memcpy(bytes + label_bytes, states_.data(), state_bytes);
-
-  const core::TensorView host(flat.data(), core::DType::kF64, {static_cast<int64_t>(flat.size())});
-  const core::Tensor sums = core::Tensor::copy_of(context, host);
-  world.all_reduce_sum(sums);
-  core::copy(context, sums, host);
-
-  std::memcpy(labels_.data(), bytes, label_bytes);
-  if (state_bytes > 0) std::memcpy(states_.data(), bytes + label_bytes, state_bytes);
-}
-
-Bucket PositionSums::finish_bucket(size_t index, LabelSums& total) const {
+Bucket PositionSums::finish_bucket(std::span<const double> numbers, size_t index,
+                                   Total& total) const {
   Bucket bucket = buckets_[index];
-  LabelSums all;
+  Total all;
   std::vector<double> losses, accuracies;  // means of the sequences that have labels here
-  for (size_t s = 0; s < static_cast<size_t>(sequences_); ++s) {
-    const LabelSums& sums = labels_[s * buckets_.size() + index];
-    if (sums.count == 0) continue;
-    all.count += sums.count;
-    all.loss += sums.loss;
-    all.correct += sums.correct;
-    losses.push_back(sums.loss / sums.count);
-    accuracies.push_back(sums.correct / sums.count);
+  for (size_t s = 0; s < sequences_in(numbers); ++s) {
+    const double* sums = &numbers[s * static_cast<size_t>(width()) + place_of_labels(index)];
+    if (sums[0] == 0) continue;
+    all.count += sums[0];
+    all.loss += sums[1];
+    all.correct += sums[2];
+    losses.push_back(sums[1] / sums[0]);
+    accuracies.push_back(sums[2] / sums[0]);
   }
   bucket.count = std::llround(all.count);
   if (bucket.count == 0) return bucket;
@@ -144,33 +126,37 @@ Bucket PositionSums::finish_bucket(size_t index, LabelSums& total) const {
   return bucket;
 }
 
-StatePoint PositionSums::finish_point(size_t index) const {
+StatePoint PositionSums::finish_point(std::span<const double> numbers, size_t index) const {
   StatePoint point{.position = buckets_[index].end};
-  // NaN must come through: std::max(0, NaN) would hide a state that is lost.
-  const auto deviation = [](const StateSums& s) {
-    const double mean = s.sum / s.count, variance = s.squares / s.count - mean * mean;
-    return variance < 0 ? 0 : std::sqrt(variance);
-  };
-  StateSums all;
+  const size_t sequences = sequences_in(numbers);
+  std::vector<StateMoments> by_sequence(sequences);
+  StateMoments all;
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
-    const StateSums& sums = states_[index * layers_.size() + layer];
-    all.count += sums.count;
-    all.sum += sums.sum;
-    all.squares += sums.squares;
-    point.layer_deviation.push_back(deviation(sums));
+    StateMoments of_layer;
+    for (size_t s = 0; s < sequences; ++s) {
+      const double* sums =
+          &numbers[s * static_cast<size_t>(width()) + place_of_states(index, layer)];
+      const StateMoments one{.count = elements_[layer], .sum = sums[0], .squares = sums[1]};
+      of_layer.add(one);
+      by_sequence[s].add(one);
+    }
+    all.add(of_layer);
+    point.layer_deviation.push_back(of_layer.deviation());
   }
-  point.mean = all.sum / all.count;
-  point.deviation = deviation(all);
-  const auto states = static_cast<double>(sequences_) * static_cast<double>(layers_.size());
-  point.norm = std::sqrt(all.squares / states);
+  point.mean = all.mean();
+  point.deviation = all.deviation();
+  point.norm = std::sqrt(all.squares / static_cast<double>(sequences * layers_.size()));
+  std::vector<double> deviations;
+  for (const StateMoments& one : by_sequence) deviations.push_back(one.deviation());
+  point.deviation_error = standard_error(deviations);
   return point;
 }
 
-void PositionSums::finish(bool states, PositionCurve& curve) const {
-  LabelSums total;
+void PositionSums::finish(std::span<const double> numbers, PositionCurve& curve) const {
+  Total total;
   for (size_t i = 0; i < buckets_.size(); ++i) {
-    curve.buckets.push_back(finish_bucket(i, total));
-    if (states && !layers_.empty()) curve.states.push_back(finish_point(i));
+    curve.buckets.push_back(finish_bucket(numbers, i, total));
+    if (!layers_.empty()) curve.states.push_back(finish_point(numbers, i));
   }
   if (total.count == 0) return;
   curve.loss = total.loss / total.count;

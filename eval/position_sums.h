@@ -1,12 +1,10 @@
-// What an evaluation adds up while it reads: labels by sequence and bucket, states by position and
-// layer. Every rank adds what it sees; one reduction makes the whole.
+// What a curve adds up of one sequence: labels by bucket, states by position and layer.
 #pragma once
 
 #include <cstdint>
 #include <span>
 #include <vector>
 
-#include "dist/communicator.h"
 #include "eval/perplexity.h"
 #include "model/recurrent_state.h"
 
@@ -14,43 +12,42 @@ namespace longhaul::eval {
 
 /// Labels of one sequence from `position` on; −1 does not count.
 struct LabelRun {
-  int64_t sequence = 0, position = 0;
+  int64_t position = 0;
   std::span<const int32_t> labels, predicted;
   std::span<const double> losses;
 };
 
 class PositionSums {
  public:
-  /// Holds the states of `sequences` sequences of `length` tokens; memory grows with log(length).
-  PositionSums(int64_t sequences, int64_t length, const std::vector<model::StateSpec>& specs);
+  /// For sequences of `length` tokens; `states`: with those of the states, if there are any.
+  PositionSums(int64_t length, const std::vector<model::StateSpec>& specs, bool states);
 
-  void add(const LabelRun& run);
+  /// Numbers of a sequence; grows with log(length).
+  int64_t width() const;
+  void add(const LabelRun& run, std::span<double> sequence) const;
   /// The first position after `position` where states are wanted; at most the length.
   int64_t next_state_position(int64_t position) const;
-  /// No more than once for a sequence and position, over all ranks. Other positions are ignored.
-  void add_states(core::Context& context, int64_t position, const model::RecurrentState& state);
+  /// state [batch]; numbers [batch, width]. Positions where none are wanted are ignored.
+  void add_states(core::Context& context, int64_t position, const model::RecurrentState& state,
+                  std::span<double> numbers) const;
 
-  /// Collective: everybody's sums are added up on every rank.
-  void reduce(core::Context& context, dist::Communicator& world);
-  /// Fills in the totals, the buckets and, if `states`, the state points.
-  void finish(bool states, PositionCurve& curve) const;
+  /// numbers [sequences, width]: fills in the totals, the buckets and the state points.
+  void finish(std::span<const double> numbers, PositionCurve& curve) const;
 
  private:
-  struct LabelSums {
+  struct Total {
     double count = 0, loss = 0, correct = 0;
   };
-  struct StateSums {
-    double count = 0, sum = 0, squares = 0;
-  };
-  Bucket finish_bucket(size_t bucket, LabelSums& total) const;
-  StatePoint finish_point(size_t point) const;
+  Bucket finish_bucket(std::span<const double> numbers, size_t bucket, Total& total) const;
+  StatePoint finish_point(std::span<const double> numbers, size_t point) const;
+  size_t sequences_in(std::span<const double> numbers) const;
+  size_t place_of_labels(size_t bucket) const { return 3 * bucket; }
+  size_t place_of_states(size_t point, size_t layer) const;
 
-  int64_t sequences_;
   std::vector<model::StateSpec> specs_;
-  std::vector<int64_t> layers_;  // that have recurrent states, ascending
+  std::vector<int64_t> layers_;   // that have recurrent states, ascending; empty: no states wanted
+  std::vector<double> elements_;  // of a sequence's states in each of these
   std::vector<Bucket> buckets_;
-  std::vector<LabelSums> labels_;  // [sequences, buckets]
-  std::vector<StateSums> states_;  // [buckets (their ends), layers]
 };
 
 }  // namespace longhaul::eval

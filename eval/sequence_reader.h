@@ -22,6 +22,7 @@ class SequenceReader {
   /// The next `length` tokens.
   virtual void next(int64_t length, LabelledTokens& out) = 0;
 };
+using Readers = std::vector<std::unique_ptr<SequenceReader>>;
 /// A reader at the beginning of a sequence (a number below CurveOptions::sequences).
 using ReaderOf = std::function<std::unique_ptr<SequenceReader>(int64_t sequence)>;
 

@@ -46,6 +46,9 @@ struct BlockForward {
   /// Written if given: the states that entered this rank's segment (without `parallel`: initial),
   /// from which the segment can be run again on its own.
   StateViews entering;
+  /// Written if given: [batch, groups] in the state dtype, the sum of the recurrent state's
+  /// log-decays over this rank's segment.
+  core::TensorView log_decay;
   const SequenceParallel* parallel = nullptr;
   bool keep = false;  ///< keep activations for backward
   /// Run again on its own, but backward will exchange state gradients: keep the segment's map too.

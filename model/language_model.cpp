@@ -82,6 +82,7 @@ void LanguageModel::run_blocks(const ForwardPass& pass, bool keep_activations,
                    .initial = block_views(pass.initial, first, states_per_block),
                    .final_state = block_views(pass.final_state, first, states_per_block),
                    .entering = block_views(&trace.entering, first, states_per_block),
+                   .log_decay = pass.log_decays.empty() ? TensorView{} : pass.log_decays[i],
                    .parallel = pass.parallel,
                    .keep = keep_activations}));
     if (!backward_follows) trace.residual.clear();

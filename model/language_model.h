@@ -42,6 +42,9 @@ struct ForwardPass {
   core::TensorView predicted;    ///< [batch, length] I32, or absent: most likely next token
   core::TensorView logits;       ///< [batch, length, vocabulary] or absent
   core::TensorView last_logits;  ///< [batch, vocabulary] or absent: of the last token only
+  /// For each layer [batch, heads], state dtype: the sum of log-decays over the tokens (under
+  /// SequenceParallel: over this rank's); or empty.
+  std::vector<core::TensorView> log_decays;
 };
 
 class LanguageModel {

@@ -132,7 +132,7 @@ std::unique_ptr<BlockActivations> Mamba2Block::forward(Context& context, const B
                                        .high = config_.dt_high,
                                        .dt = act->dt});
   act->y = Tensor(context, dtype_, {rows, E});
-  if (args.length == 1 && !args.keep && args.parallel == nullptr) {
+  if (args.length == 1 && !args.keep && args.parallel == nullptr && !args.log_decay) {
     step(context, args, *act);
   } else {
     scan(context, args, *act);
@@ -183,7 +183,8 @@ void Mamba2Block::convolve(Context& context, const BlockForward& args,
 void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activations& act) const {
   const int64_t H = config_.heads, P = config_.head_dim, N = config_.state_dim;
   const SsdViews in = ssd_views(act.xBC, args.batch, args.length);
-  const bool wanted = args.keep || args.keep_map || args.parallel != nullptr;
+  const bool staged = args.keep_map || args.parallel != nullptr || args.log_decay;
+  const bool wanted = args.keep || staged;
   const int64_t chunks = kernels::ssd_chunks(args.length, config_.chunk);
   if (wanted) act.chunk_states = Tensor(context, state_dtype_, {args.batch, chunks, H, P, N});
   act.initial_ssm = view_or_absent(args.initial, kSsm);
@@ -198,7 +199,7 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
                           .y = act.y.view().reshape({args.batch, args.length, H, P}),
                           .final_state = view_or_absent(args.final_state, kSsm),
                           .chunk_states = act.chunk_states};
-  if (args.parallel == nullptr && !args.keep_map) {
+  if (!staged) {
     kernels::ssd_forward(context, ssd);
   } else {
     act.log_decay = Tensor(context, state_dtype_, {args.batch, H});
@@ -220,6 +221,7 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
       ssd.initial_state = act.initial_ssm = act.entering_ssm;
     }
     kernels::ssd_forward_inter(context, ssd);
+    if (args.log_decay) core::copy(context, act.log_decay, args.log_decay);
   }
   if (const TensorView entering = view_or_absent(args.entering, kSsm)) {
     copy_or_zero(context, act.initial_ssm, entering);

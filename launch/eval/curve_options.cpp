@@ -19,7 +19,7 @@ eval::CurveOptions CurveCommandOptions::resolve(const EvalJob& job) const {
           .model = job.options.model,
           .seed = static_cast<uint64_t>(job.options.seed),
           .states = !no_states,
-          .progress = job.progress};
+          .continuation = job.continuation};
 }
 
 void write_and_print(const EvalJob& job, const eval::PositionCurve& curve) {

@@ -1,12 +1,15 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
+#include <iostream>
 #include <optional>
 
+#include "eval/model_fingerprint.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
+#include "launch/eval/eval_progress.h"
 #include "launch/eval/measure.h"
-#include "launch/progress_bar.h"
+#include "launch/interruption.h"
 #include "launch/rank_session.h"
 #include "model/checkpoint/model_folder.h"
 
@@ -33,6 +36,15 @@ void make_folder_of(const fs::path& file) {
   }
 }
 
+/// Units that are done are kept beside the JSON until it is there.
+void make_resumable(EvalJob& job) {
+  catch_interruptions();
+  job.continuation.file = job.options.json + ".partial";
+  const std::string model = job.is_first ? eval::model_fingerprint(job.model) : "";
+  job.continuation.identity = {{"model", job.mesh.world().broadcast_bytes(model, 0)}};
+  job.continuation.interrupted = [] { return interrupted(); };
+}
+
 class EvalCommand : public Command {
  public:
   void describe(CLI::App& program) override {
@@ -56,14 +68,25 @@ class EvalCommand : public Command {
     if (training_length == 0 && run) training_length = run->data.batch.length;
     const auto model = model::load_model(context, options_.model, options_.compute.element_type());
     if (session.is_first() && !options_.json.empty()) make_folder_of(options_.json);
-    ProgressBar bar("eval");
+    EvalProgress progress;
     session.set_activity("eval");
-    (*measure)->run({.options = options_,
-                     .mesh = mesh,
-                     .model = *model,
-                     .training_length = training_length,
-                     .is_first = session.is_first(),
-                     .progress = [&bar](double share) { bar.show(share, ""); }});
+    EvalJob job{.options = options_,
+                .mesh = mesh,
+                .model = *model,
+                .training_length = training_length,
+                .is_first = session.is_first(),
+                .continuation = {}};
+    job.continuation.progress = [&progress](double share) { progress.show(share); };
+    if (!options_.json.empty()) make_resumable(job);
+    try {
+      (*measure)->run(job);
+    } catch (const eval::Interrupted&) {
+      if (session.is_first()) {
+        std::cout << "interrupted: saved in " << job.continuation.file.string()
+                  << ", continue with the same command" << std::endl;
+      }
+      return kInterrupted;
+    }
     session.world().barrier();
     return kDone;
   }

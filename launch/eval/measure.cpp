@@ -37,12 +37,14 @@ void SequenceOptions::describe(CLI::App& command) {
   command.add_option("--sequences", sequences, "sequences")->check(whole_number(1))->required();
 }
 
-void TextOptions::describe(CLI::App& command) {
-  command
-      .add_option("--data", data,
-                  "token folder; or .npy, .bin (flat, llm.c, Megatron) or a folder of them")
-      ->required();
+CLI::Option* TextOptions::describe(CLI::App& command) {
+  CLI::Option* option =
+      command
+          .add_option("--data", data,
+                      "token folder; or .npy, .bin (flat, llm.c, Megatron) or a folder of them")
+          ->required();
   describe_token_files(command, file);
+  return option;
 }
 
 std::unique_ptr<data::TokenData> TextOptions::open(const model::LanguageModel& model,
@@ -62,6 +64,8 @@ std::vector<std::unique_ptr<Measure>> make_measures() {
   std::vector<std::unique_ptr<Measure>> measures;
   measures.push_back(make_perplexity_measure());
   measures.push_back(make_recall_measure());
+  measures.push_back(make_effrem_measure());
+  measures.push_back(make_states_measure());
   return measures;
 }
 

@@ -2,21 +2,18 @@
 // and deals out the ranks; a measure says its options and measures.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "dist/mesh.h"
+#include "eval/unit_run.h"
 #include "launch/command_options.h"
 #include "launch/run_config.h"
 #include "model/language_model.h"
-
-namespace CLI {
-class App;
-}
 
 namespace longhaul::launch {
 
@@ -46,7 +43,8 @@ struct TextOptions {
   std::string data;
   data::TokenDataOptions file;
 
-  void describe(CLI::App& command);
+  /// Returns --data, which is required unless the caller says otherwise.
+  CLI::Option* describe(CLI::App& command);
   /// InputError where the tokens are more than the model knows.
   std::unique_ptr<data::TokenData> open(const model::LanguageModel& model,
                                         const std::string& model_name) const;
@@ -59,7 +57,7 @@ struct EvalJob {
   model::LanguageModel& model;
   int64_t training_length = 0;  ///< 0: not known
   bool is_first = false;        ///< the rank that writes and prints
-  std::function<void(double share)> progress;
+  eval::Continuation continuation;
 };
 
 class Measure {
@@ -78,6 +76,8 @@ class Measure {
 
 std::unique_ptr<Measure> make_perplexity_measure();
 std::unique_ptr<Measure> make_recall_measure();
+std::unique_ptr<Measure> make_effrem_measure();
+std::unique_ptr<Measure> make_states_measure();
 /// All of them, in the order of --help.
 std::vector<std::unique_ptr<Measure>> make_measures();
 

@@ -9,42 +9,13 @@
 #include "data/token_folder.h"
 #include "dist/thread_communicator.h"
 #include "kernels/core/error.h"
-#include "kernels/core/random.h"
 #include "model/init.h"
 #include "tests/eval/scratch_folder.h"
+#include "tests/eval/tiny_text.h"
 #include "tests/support/random_tensor.h"
 
 namespace longhaul::eval {
 namespace {
-
-constexpr int64_t kVocabulary = 13;
-
-model::ModelConfig tiny_config(int64_t vocabulary) {
-  model::ModelConfig config;
-  config.vocabulary = vocabulary;
-  config.width = 12;
-  config.layers = 2;
-  config.heads = 2;
-  config.head_dim = 8;
-  config.state_dim = 4;
-  config.chunk = 8;
-  return config;
-}
-
-/// Tokens in which documents are long, so that every window lies inside one.
-std::filesystem::path write_tokens(const testing::ScratchFolder& scratch, int64_t document_length) {
-  const std::filesystem::path folder = scratch.path() / "tokens";
-  data::TokenFolderWriter writer(
-      folder, {.tokenizer = "byte", .vocabulary = kVocabulary, .end_of_document = 0});
-  core::RandomStream random({.seed = 5});
-  for (int document = 0; document < 6; ++document) {
-    std::vector<int32_t> tokens(static_cast<size_t>(document_length));
-    for (int32_t& token : tokens) token = 1 + static_cast<int32_t>(random.below(kVocabulary - 1));
-    writer.add_document(tokens);
-  }
-  writer.finish();
-  return folder;
-}
 
 struct Labelled {
   std::vector<int32_t> tokens, labels;
@@ -186,13 +157,6 @@ enum class Task { kText, kRecall };
 
 const data::RecallTask kRecall{.keys = 6, .values = 5, .reach = 4};
 
-struct Way {
-  std::string name;
-  dist::MeshShape mesh;
-  int64_t piece, batch;
-};
-void PrintTo(const Way& way, std::ostream* out) { *out << way.name; }
-
 /// Of rank 0; all ranks must have found the same bits.
 PositionCurve evaluate(Task task, const std::filesystem::path& folder, const Way& way,
                        CurveOptions options) {
@@ -308,14 +272,14 @@ TEST(Curve, WithoutStatesNoPieceIsCutAndProgressEndsAtOne) {
   model::LanguageModel model(context, tiny_config(kVocabulary));
   model::initialize(model, 3);
   std::vector<double> shares;
-  const PositionCurve curve =
-      evaluate_recall(mesh, model, kRecall,
-                      {.length = 96,
-                       .sequences = 3,
-                       .piece = 48,
-                       .batch = 2,
-                       .states = false,
-                       .progress = [&](double share) { shares.push_back(share); }});
+  const PositionCurve curve = evaluate_recall(
+      mesh, model, kRecall,
+      {.length = 96,
+       .sequences = 3,
+       .piece = 48,
+       .batch = 2,
+       .states = false,
+       .continuation = {.progress = [&](double share) { shares.push_back(share); }}});
   EXPECT_TRUE(curve.states.empty());
   ASSERT_EQ(shares.size(), 4u);  // two pieces of two batches
   EXPECT_NEAR(shares[0], 1.0 / 3, 1e-12);

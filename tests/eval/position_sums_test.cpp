@@ -32,13 +32,17 @@ TEST(LogBuckets, LengthsNearTheLargestIntegerDoNotOverflow) {
 }
 
 TEST(PositionSums, MeansErrorsAndAccuracyOfTwoSequences) {
-  PositionSums sums(2, 4, {});
+  const PositionSums sums(4, {}, true);
+  std::vector<double> numbers(2 * static_cast<size_t>(sums.width()));
+  const std::span<double> both(numbers);
+  const auto width = static_cast<size_t>(sums.width());
   const std::vector<int32_t> labels{5, -1, 6, 7}, hit{5, 9, 0, 7}, none{0, 0, 0, 0};
   const std::vector<double> first{1, 100, 2, 4}, second{3, 100, 2, 8};
-  sums.add({.sequence = 0, .position = 0, .labels = labels, .predicted = hit, .losses = first});
-  sums.add({.sequence = 1, .position = 0, .labels = labels, .predicted = none, .losses = second});
+  sums.add({.position = 0, .labels = labels, .predicted = hit, .losses = first}, both.first(width));
+  sums.add({.position = 0, .labels = labels, .predicted = none, .losses = second},
+           both.last(width));
   PositionCurve curve;
-  sums.finish(true, curve);
+  sums.finish(numbers, curve);
   ASSERT_EQ(curve.buckets.size(), 4u);
   EXPECT_EQ(curve.buckets[0].count, 2);
   EXPECT_DOUBLE_EQ(curve.buckets[0].loss, 2);
@@ -55,12 +59,13 @@ TEST(PositionSums, MeansErrorsAndAccuracyOfTwoSequences) {
 }
 
 TEST(PositionSums, LostLossIsNotHidden) {
-  PositionSums sums(1, 2, {});
+  const PositionSums sums(2, {}, true);
+  std::vector<double> numbers(static_cast<size_t>(sums.width()));
   const std::vector<int32_t> labels{1, 1};
   const std::vector<double> losses{1, std::nan("")};
-  sums.add({.sequence = 0, .position = 0, .labels = labels, .predicted = labels, .losses = losses});
+  sums.add({.position = 0, .labels = labels, .predicted = labels, .losses = losses}, numbers);
   PositionCurve curve;
-  sums.finish(true, curve);
+  sums.finish(numbers, curve);
   EXPECT_EQ(curve.buckets[0].loss, 1);
   EXPECT_TRUE(std::isnan(curve.buckets[1].loss));
   EXPECT_TRUE(std::isnan(curve.loss));

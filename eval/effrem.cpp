@@ -1,0 +1,164 @@
+#include "eval/effrem.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <span>
+
+#include "eval/piece_run.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+std::vector<double> softmax(std::span<const double> logits) {
+  double top = logits[0], sum = 0;
+  for (double logit : logits) top = std::max(top, logit);
+  std::vector<double> q;
+  for (double logit : logits) q.push_back(std::exp(logit - top));
+  for (double value : q) sum += value;
+  for (double& value : q) value /= sum;
+  return q;
+}
+
+double total_variation(const std::vector<double>& p, const std::vector<double>& q) {
+  double sum = 0;
+  for (size_t i = 0; i < p.size(); ++i) sum += std::abs(p[i] - q[i]);
+  return sum / 2;
+}
+
+/// One sequence and its suffixes: row 0 is the whole, row i + 1 begins at grid[i].
+class SuffixRun {
+ public:
+  SuffixRun(PieceRun& pieces, model::LanguageModel& model, const CurveOptions& options,
+            const std::vector<int64_t>& grid)
+      : pieces_(pieces), model_(model), context_(model.context()), options_(options), grid_(grid) {}
+
+  /// distances [grid], written on the rank that runs the last token.
+  void run(SequenceReader& reader, std::span<double> distances, BatchWatch& watch) {
+    const int64_t length = options_.length;
+    model::RecurrentState state = model_.make_state(1);
+    for (int64_t begin = 0; begin < length;) {
+      const size_t entered = static_cast<size_t>(state.batch()) - 1;
+      const int64_t next = entered < grid_.size() ? grid_[entered] : length;
+      // All rows of a piece together are as many tokens as other measures read at a time.
+      const int64_t most = std::max<int64_t>(1, options_.piece * options_.batch / state.batch());
+      const int64_t end = std::min(begin + most, next);
+      const Piece piece = pieces_.piece(begin, end);
+      run_piece(piece, reader, state, distances);
+      if (end < length) pieces_.hand_over(piece, state);
+      if (end == next && end < length) add_row(state);
+      done_ += (end - begin) * static_cast<int64_t>(entered + 1);
+      watch.advance(end == length ? 1 : static_cast<double>(done_) / total());
+      begin = end;
+    }
+  }
+
+ private:
+  double total() const {
+    int64_t tokens = options_.length;
+    for (int64_t t : grid_) tokens += options_.length - t;
+    return static_cast<double>(tokens);
+  }
+
+  void run_piece(const Piece& piece, SequenceReader& reader, model::RecurrentState& state,
+                 std::span<double> distances) {
+    LabelledTokens row;
+    reader.next(piece.length(), row);
+    if (piece.segment.length() == 0) return;
+    const int64_t rows = state.batch();
+    std::vector<int32_t> tokens;  // the same in every row
+    for (int64_t i = 0; i < rows; ++i) {
+      tokens.insert(tokens.end(), row.tokens.begin() + piece.segment.begin,
+                    row.tokens.begin() + piece.segment.end);
+    }
+    const core::Tensor device_tokens =
+        core::Tensor::from(context_, tokens, {rows, piece.segment.length()});
+    core::Tensor logits;
+    const bool at_end = piece.end == options_.length && piece.holds_end;
+    if (at_end) {
+      logits = core::Tensor(context_, model_.dtype(), {rows, model_.config().vocabulary});
+    }
+    pieces_.forward(piece, {.tokens = device_tokens, .last_logits = logits}, state);
+    if (at_end) measure(logits, distances);
+  }
+
+  void measure(const core::Tensor& logits, std::span<double> distances) {
+    const auto vocabulary = static_cast<size_t>(model_.config().vocabulary);
+    const std::vector<double> values = doubles_of(context_, logits);
+    const std::span<const double> all(values);
+    const std::vector<double> whole = softmax(all.first(vocabulary));
+    for (size_t i = 0; i < grid_.size(); ++i) {
+      distances[i] = total_variation(whole, softmax(all.subspan((i + 1) * vocabulary, vocabulary)));
+    }
+  }
+
+  /// One more row, from the zero state.
+  void add_row(model::RecurrentState& state) {
+    const int64_t rows = state.batch();
+    model::RecurrentState larger = model_.make_state(rows + 1);
+    for (size_t i = 0; i < state.size(); ++i) {
+      core::copy(context_, state[i], larger[i].view().slice(0, 0, rows));
+    }
+    state = std::move(larger);
+  }
+
+  PieceRun& pieces_;
+  model::LanguageModel& model_;
+  core::Context& context_;
+  const CurveOptions& options_;
+  const std::vector<int64_t>& grid_;
+  int64_t done_ = 0;  // tokens of all rows
+};
+
+}  // namespace
+
+std::vector<int64_t> effrem_grid(int64_t length) {
+  std::set<int64_t> grid;
+  for (int64_t t = 1; t < length; t *= 2) {
+    grid.insert(t);
+    grid.insert(length - t);
+    if (t > length / 2) break;  // the next power may not fit into 64 bits
+  }
+  return {grid.begin(), grid.end()};
+}
+
+EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model,
+                       const Sequences& sequences, const CurveOptions& options) {
+  check(options, sequences, model);
+  if (options.length < 2) {
+    throw core::InputError(core::message("effrem length: must be at least 2, is ", options.length));
+  }
+  const std::vector<int64_t> grid = effrem_grid(options.length);
+  PieceRun pieces(mesh.sequence_group(), model);
+  const UnitJob job{
+      .units = options.sequences,
+      .width = std::ssize(grid),
+      .batch = 1,  // its suffixes are the rows
+      .run = [&](int64_t first, int64_t, std::span<double> numbers, BatchWatch& watch) {
+        SuffixRun(pieces, model, options, grid).run(*sequences.reader_of(first), numbers, watch);
+      }};
+  const std::vector<double> numbers = run_units(
+      mesh, model.context(), job, continuation_of("effrem", options, sequences, mesh, model));
+  EffRem result{.model = options.model,
+                .read = sequences.task,
+                .length = options.length,
+                .sequences = options.sequences,
+                .training_length = options.training_length,
+                .whole_documents = sequences.whole_documents,
+                .inside_documents = sequences.inside_documents,
+                .points = {}};
+  for (size_t i = 0; i < grid.size(); ++i) {
+    std::vector<double> distances;
+    for (size_t at = i; at < numbers.size(); at += grid.size()) distances.push_back(numbers[at]);
+    double sum = 0;
+    for (double distance : distances) sum += distance;
+    result.points.push_back({.dropped = grid[i],
+                             .distance = sum / static_cast<double>(distances.size()),
+                             .error = standard_error(distances)});
+  }
+  return result;
+}
+
+}  // namespace longhaul::eval

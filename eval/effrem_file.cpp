@@ -1,0 +1,89 @@
+#include "eval/effrem.h"
+#include "eval/effrem.pb.h"
+#include "eval/formatted.h"
+#include "eval/stored_json.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+constexpr int kFormatVersion = 1;
+constexpr const char* kTask = "effrem";
+
+/// What is wrong with a file that parsed, or "".
+std::string flaw(const proto::EffRem& effrem) {
+  if (effrem.task() != kTask) {
+    return "task is '" + effrem.task() + "', expected '" + kTask + "'";
+  }
+  if (effrem.points().empty()) return "has no points";
+  int64_t before = 0;
+  for (const proto::EffRemPoint& point : effrem.points()) {
+    if (point.dropped() <= before || point.dropped() >= effrem.length()) {
+      return core::message("point at ", point.dropped(), " dropped tokens does not follow ", before,
+                           " within the length ", effrem.length());
+    }
+    before = point.dropped();
+  }
+  return "";
+}
+
+}  // namespace
+
+void write_effrem(const std::filesystem::path& file, const EffRem& effrem) {
+  proto::EffRem out;
+  out.set_format_version(kFormatVersion);
+  out.set_task(kTask);
+  out.set_model(effrem.model);
+  out.set_read(effrem.read);
+  out.set_length(effrem.length);
+  out.set_sequences(effrem.sequences);
+  out.set_training_length(effrem.training_length);
+  out.set_whole_documents(effrem.whole_documents);
+  out.set_inside_documents(effrem.inside_documents);
+  for (const EffRemPoint& point : effrem.points) {
+    proto::EffRemPoint& to = *out.add_points();
+    to.set_dropped(point.dropped);
+    to.set_distance(point.distance);
+    to.set_error(point.error);
+  }
+  write_json(file, out);
+}
+
+EffRem read_effrem(const std::filesystem::path& file) {
+  proto::EffRem from;
+  read_json(file, from);
+  check_version(file, from.format_version(), kFormatVersion);
+  if (const std::string what = flaw(from); !what.empty()) {
+    throw core::InputError(file.string() + ": " + what);
+  }
+  EffRem effrem{.model = from.model(),
+                .read = from.read(),
+                .length = from.length(),
+                .sequences = from.sequences(),
+                .training_length = from.training_length(),
+                .whole_documents = from.whole_documents(),
+                .inside_documents = from.inside_documents(),
+                .points = {}};
+  for (const proto::EffRemPoint& point : from.points()) {
+    effrem.points.push_back(
+        {.dropped = point.dropped(), .distance = point.distance(), .error = point.error()});
+  }
+  return effrem;
+}
+
+std::string format_table(const EffRem& effrem) {
+  std::string out =
+      formatted("effective remembrance, %lld sequences of %lld tokens (",
+                static_cast<long long>(effrem.sequences), static_cast<long long>(effrem.length)) +
+      effrem.read + ")\n";
+  out += "   dropped      kept   distance  std.err\n";
+  for (const EffRemPoint& point : effrem.points) {
+    out += formatted("%10lld %9lld %10.4f %8.4f\n", static_cast<long long>(point.dropped),
+                     static_cast<long long>(effrem.length - point.dropped), point.distance,
+                     point.error);
+  }
+  return out;
+}
+
+}  // namespace longhaul::eval

@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string>
+
+#include "model/language_model.h"
+
+namespace longhaul::eval {
+
+/// Of a model's configuration and parameters: another model has another one. Reads all parameters.
+std::string model_fingerprint(const model::LanguageModel& model);
+
+}  // namespace longhaul::eval

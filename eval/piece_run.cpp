@@ -1,0 +1,83 @@
+#include "eval/piece_run.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "kernels/core/context.h"
+
+namespace longhaul::eval {
+
+PieceRun::PieceRun(dist::Communicator& sequence_group, model::LanguageModel& model)
+    : group_(sequence_group),
+      model_(model),
+      // Not `auto`: what an evaluation says must not depend on a measurement of speed.
+      exchange_(model.context(), group_, dist::ExchangeAlgorithm::kLogStep) {}
+
+Piece PieceRun::piece(int64_t begin, int64_t end) const {
+  Piece piece{.begin = begin, .end = end};
+  // Fewer tokens than ranks: the first rank runs them alone, no rank has an empty segment.
+  piece.sharded = group_.size() > 1 && piece.length() >= group_.size();
+  piece.segment = piece.sharded ? dist::segment_of(piece.length(), group_.size(), group_.rank())
+                                : dist::Segment{.end = group_.rank() == 0 ? piece.length() : 0};
+  piece.holds_end = group_.rank() == (piece.sharded ? group_.size() - 1 : 0);
+  return piece;
+}
+
+void PieceRun::forward(const Piece& piece, model::ForwardPass pass, model::RecurrentState& state) {
+  if (piece.segment.length() == 0) return;
+  model::RecurrentState next = model_.make_state(state.batch());
+  pass.initial = &state;
+  pass.final_state = &next;
+  dist::HaloExchange halo = halo_exchange(piece);
+  const model::SequenceParallel parallel{.states = &exchange_, .halo = &halo};
+  pass.parallel = piece.sharded ? &parallel : nullptr;
+  model_.forward(pass);
+  std::swap(state, next);
+}
+
+dist::HaloExchange PieceRun::halo_exchange(const Piece& piece) {
+  std::vector<int64_t> lengths;
+  for (int r = 0; r < group_.size(); ++r) {
+    lengths.push_back(dist::segment_of(piece.length(), group_.size(), r).length());
+  }
+  return {model_.context(), group_, lengths};
+}
+
+void PieceRun::hand_over(const Piece& piece, const model::RecurrentState& state) {
+  if (!piece.sharded) return;
+  const int last = group_.size() - 1;
+  std::vector<std::unique_ptr<dist::Pending>> pending;
+  for (size_t i = 0; i < state.size(); ++i) {
+    const int tag = static_cast<int>(i);
+    if (group_.rank() == last) pending.push_back(group_.start_send(state[i], 0, tag));
+    if (group_.rank() == 0) pending.push_back(group_.start_receive(state[i], last, tag));
+  }
+  for (const auto& operation : pending) operation->wait();
+}
+
+LabelledTokens read_piece(const Piece& piece, const Readers& readers) {
+  LabelledTokens own, row;
+  for (const auto& reader : readers) {
+    reader->next(piece.length(), row);
+    const auto take = [&](const std::vector<int32_t>& from, std::vector<int32_t>& to) {
+      to.insert(to.end(), from.begin() + piece.segment.begin, from.begin() + piece.segment.end);
+    };
+    take(row.tokens, own.tokens);
+    take(row.labels, own.labels);
+  }
+  return own;
+}
+
+std::vector<double> doubles_of(core::Context& context, const core::TensorView& view) {
+  std::vector<double> values(static_cast<size_t>(view.elements()));
+  if (view.dtype() == core::DType::kF64) {
+    core::copy(context, view, core::TensorView(values.data(), view.dtype(), view.shape()));
+    return values;
+  }
+  std::vector<float> narrow(values.size());
+  core::copy(context, view, core::TensorView(narrow.data(), core::DType::kF32, view.shape()));
+  std::copy(narrow.begin(), narrow.end(), values.begin());
+  return values;
+}
+
+}  // namespace longhaul::eval

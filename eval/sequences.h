@@ -1,0 +1,55 @@
+// What measures over sequences read, and how: the options and the sources that they share.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "data/recall_task.h"
+#include "data/token_data.h"
+#include "dist/mesh.h"
+#include "eval/sequence_reader.h"
+#include "eval/unit_run.h"
+#include "model/language_model.h"
+
+namespace longhaul::eval {
+
+struct CurveOptions {
+  int64_t length = 8192, sequences = 8;
+  int64_t piece = 2048;  ///< tokens of a sequence read at a time (over all its sequence ranks)
+  int64_t batch = 8;     ///< sequences run at a time on a data rank
+  int64_t training_length = 0;  ///< only noted
+  std::string model;            ///< only noted
+  uint64_t seed = 0;
+  bool states = true;  ///< curves of labels: with the statistics of the states
+  Continuation continuation;
+};
+
+/// `options.sequences` sequences of `options.length` tokens.
+struct Sequences {
+  std::string task;    ///< "text" or "recall"
+  std::string source;  ///< for messages
+  ReaderOf reader_of;
+  int64_t vocabulary = 0;       ///< tokens are below it
+  int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
+  bool inside_documents = true;
+  Identity identity;  ///< of the task or the tokens
+};
+/// `folder` must outlive the result. InputError where the data is shorter than one sequence.
+Sequences text_sequences(const data::TokenData& folder, const CurveOptions& options);
+Sequences recall_sequences(const data::RecallTask& task, const CurveOptions& options);
+
+/// InputError for options out of range and for a vocabulary that the model lacks.
+void check(const CurveOptions& options, const Sequences& sequences,
+           const model::LanguageModel& model);
+
+/// The continuation of `measure`: its identity names model, sequences, options and mesh.
+Continuation continuation_of(const std::string& measure, const CurveOptions& options,
+                             const Sequences& sequences, const dist::Mesh& mesh,
+                             const model::LanguageModel& model);
+
+Readers readers_of(const Sequences& sequences, int64_t first, int64_t count);
+
+/// Of the mean; 0 for fewer than two values.
+double standard_error(const std::vector<double>& values);
+
+}  // namespace longhaul::eval

@@ -1,0 +1,238 @@
+#include "eval/states.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+
+#include "eval/piece_run.h"
+#include "eval/state_sums.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+std::vector<int64_t> state_positions(int64_t length) {
+  std::vector<int64_t> positions;
+  for (int64_t p = 1; p < length; p *= 2) {
+    positions.push_back(p);
+    if (p > length / 2) break;  // the next power may not fit into 64 bits
+  }
+  positions.push_back(length);
+  return positions;
+}
+
+/// The recurrent states of a model, and where a sequence's numbers lie: Σ and Σ of squares of each
+/// position and head, then Σ of log-decays of each head.
+struct HeadLayout {
+  HeadLayout(const std::vector<model::StateSpec>& specs, std::vector<int64_t> at)
+      : positions(std::move(at)) {
+    for (size_t i = 0; i < specs.size(); ++i) {
+      if (specs[i].kind != model::StateKind::kRecurrent) continue;
+      states.push_back(i);
+      first_head.push_back(heads);
+      groups.push_back(specs[i].groups);
+      layers.push_back(specs[i].layer);
+      elements.push_back(static_cast<double>(specs[i].shape.elements() / specs[i].groups));
+      heads += static_cast<size_t>(specs[i].groups);
+    }
+  }
+  size_t place(size_t position, size_t head) const { return 2 * (position * heads + head); }
+  size_t place_of_decay(size_t head) const { return place(positions.size(), 0) + head; }
+  size_t width() const { return place_of_decay(heads); }
+
+  std::vector<int64_t> positions;
+  size_t heads = 0;
+  // Of each recurrent state: its place among all states, first head, heads, layer, and the elements
+  // of a head.
+  std::vector<size_t> states, first_head;
+  std::vector<int64_t> groups, layers;
+  std::vector<double> elements;
+};
+
+/// A batch of sequences, piece by piece, all ranks of a sequence group in step.
+class StatesBatch {
+ public:
+  StatesBatch(PieceRun& pieces, model::LanguageModel& model, const CurveOptions& options,
+              const HeadLayout& layout)
+      : pieces_(pieces),
+        model_(model),
+        context_(model.context()),
+        options_(options),
+        layout_(layout) {}
+
+  /// numbers [readers, width]
+  void run(const Readers& readers, std::span<double> numbers, BatchWatch& watch) {
+    model::RecurrentState state = model_.make_state(static_cast<int64_t>(readers.size()));
+    size_t position = 0;
+    for (int64_t begin = 0; begin < options_.length;) {
+      const int64_t end = std::min(begin + options_.piece, layout_.positions[position]);
+      const Piece piece = pieces_.piece(begin, end);
+      run_piece(piece, readers, state, numbers);
+      const bool wanted = end == layout_.positions[position];
+      if (wanted && piece.holds_end) add_states(position, state, numbers);
+      if (wanted) ++position;
+      if (end < options_.length) pieces_.hand_over(piece, state);
+      watch.advance(static_cast<double>(end) / static_cast<double>(options_.length));
+      begin = end;
+    }
+  }
+
+ private:
+  void run_piece(const Piece& piece, const Readers& readers, model::RecurrentState& state,
+                 std::span<double> numbers) {
+    const LabelledTokens own = read_piece(piece, readers);
+    if (own.tokens.empty()) return;
+    const auto batch = static_cast<int64_t>(readers.size());
+    const core::Tensor tokens =
+        core::Tensor::from(context_, own.tokens, {batch, piece.segment.length()});
+    std::vector<core::Tensor> decays;
+    model::ForwardPass pass{.tokens = tokens};
+    for (int64_t groups : layout_.groups) {
+      decays.emplace_back(context_, core::state_dtype(model_.dtype()), core::Shape{batch, groups});
+      pass.log_decays.push_back(decays.back());
+    }
+    pieces_.forward(piece, pass, state);
+    for (size_t i = 0; i < decays.size(); ++i) {
+      const std::vector<double> sums = doubles_of(context_, decays[i]);
+      const auto groups = static_cast<size_t>(layout_.groups[i]);
+      for (size_t at = 0; at < sums.size(); ++at) {
+        const size_t head = layout_.first_head[i] + at % groups;
+        numbers[at / groups * layout_.width() + layout_.place_of_decay(head)] += sums[at];
+      }
+    }
+  }
+
+  void add_states(size_t position, const model::RecurrentState& state, std::span<double> numbers) {
+    for (size_t i = 0; i < layout_.states.size(); ++i) {
+      const auto groups = static_cast<size_t>(layout_.groups[i]);
+      const std::vector<HeadMoments> moments =
+          head_moments(context_, state[layout_.states[i]], layout_.groups[i]);
+      for (size_t at = 0; at < moments.size(); ++at) {
+        const size_t head = layout_.first_head[i] + at % groups;
+        double* sums = &numbers[at / groups * layout_.width() + layout_.place(position, head)];
+        sums[0] = moments[at].sum;
+        sums[1] = moments[at].squares;
+      }
+    }
+  }
+
+  PieceRun& pieces_;
+  model::LanguageModel& model_;
+  core::Context& context_;
+  const CurveOptions& options_;
+  const HeadLayout& layout_;
+};
+
+/// From all sequences' numbers to the statistics.
+class Summary {
+ public:
+  Summary(const HeadLayout& layout, std::span<const double> numbers, StateStatistics& out)
+      : layout_(layout),
+        numbers_(numbers),
+        sequences_(numbers.size() / layout.width()),
+        out_(out) {}
+
+  void run() {
+    for (size_t i = 0; i < layout_.states.size(); ++i) {
+      out_.layers.push_back({.layer = layout_.layers[i], .moments = {}});
+      for (int64_t head = 0; head < layout_.groups[i]; ++head) {
+        out_.heads.push_back({.layer = layout_.layers[i], .head = head, .moments = {}});
+        find_decay(layout_.first_head[i] + static_cast<size_t>(head), out_.heads.back());
+      }
+    }
+    for (size_t position = 0; position < layout_.positions.size(); ++position) add(position);
+  }
+
+ private:
+  StateMoments at(size_t sequence, size_t position, size_t head, size_t state) const {
+    const double* sums = &numbers_[sequence * layout_.width() + layout_.place(position, head)];
+    return {.count = layout_.elements[state], .sum = sums[0], .squares = sums[1]};
+  }
+
+  /// `norms`: how many Frobenius norms the sums hold.
+  static void append(MomentsByPosition& to, const StateMoments& sums, size_t norms) {
+    to.mean.push_back(sums.mean());
+    to.deviation.push_back(sums.deviation());
+    to.norm.push_back(std::sqrt(sums.squares / static_cast<double>(norms)));
+  }
+
+  void add(size_t position) {
+    StateMoments all;
+    std::vector<StateMoments> by_sequence(sequences_);
+    for (size_t i = 0; i < layout_.states.size(); ++i) {
+      StateMoments of_layer;
+      for (size_t h = 0; h < static_cast<size_t>(layout_.groups[i]); ++h) {
+        const size_t head = layout_.first_head[i] + h;
+        StateMoments of_head;
+        for (size_t s = 0; s < sequences_; ++s) {
+          const StateMoments one = at(s, position, head, i);
+          of_head.add(one);
+          by_sequence[s].add(one);
+        }
+        append(out_.heads[head].moments, of_head, sequences_);
+        of_layer.add(of_head);
+      }
+      append(out_.layers[i].moments, of_layer, sequences_);
+      all.add(of_layer);
+    }
+    append(out_.pooled, all, sequences_ * layout_.states.size());
+    std::vector<double> deviations;
+    for (const StateMoments& one : by_sequence) deviations.push_back(one.deviation());
+    out_.deviation_error.push_back(standard_error(deviations));
+  }
+
+  void find_decay(size_t head, HeadStates& out) const {
+    std::vector<double> means;
+    for (size_t s = 0; s < sequences_; ++s) {
+      means.push_back(numbers_[s * layout_.width() + layout_.place_of_decay(head)] /
+                      static_cast<double>(layout_.positions.back()));
+    }
+    double sum = 0;
+    for (double mean : means) sum += mean;
+    out.log_decay = sum / static_cast<double>(sequences_);
+    out.log_decay_error = standard_error(means);
+  }
+
+  const HeadLayout& layout_;
+  std::span<const double> numbers_;
+  size_t sequences_;
+  StateStatistics& out_;
+};
+
+}  // namespace
+
+StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& model,
+                                const Sequences& sequences, const CurveOptions& options) {
+  check(options, sequences, model);
+  const HeadLayout layout(model.state_specs(), state_positions(options.length));
+  if (layout.states.empty()) throw core::InputError("states: the model has no recurrent state");
+  PieceRun pieces(mesh.sequence_group(), model);
+  const UnitJob job{
+      .units = options.sequences,
+      .width = static_cast<int64_t>(layout.width()),
+      .batch = options.batch,
+      .run = [&](int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
+        StatesBatch(pieces, model, options, layout)
+            .run(readers_of(sequences, first, count), numbers, watch);
+      }};
+  const std::vector<double> numbers = run_units(
+      mesh, model.context(), job, continuation_of("states", options, sequences, mesh, model));
+  StateStatistics result{.model = options.model,
+                         .read = sequences.task,
+                         .length = options.length,
+                         .sequences = options.sequences,
+                         .training_length = options.training_length,
+                         .whole_documents = sequences.whole_documents,
+                         .inside_documents = sequences.inside_documents,
+                         .positions = layout.positions,
+                         .pooled = {},
+                         .deviation_error = {},
+                         .layers = {},
+                         .heads = {}};
+  Summary(layout, numbers, result).run();
+  return result;
+}
+
+}  // namespace longhaul::eval

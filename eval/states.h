@@ -1,0 +1,70 @@
+// Statistics of the recurrent (SSM) states by position: pooled, of each layer and of each head; and
+// how long each head remembers.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "dist/mesh.h"
+#include "eval/sequences.h"
+#include "model/language_model.h"
+
+namespace longhaul::eval {
+
+/// At each of StateStatistics::positions, over sequences and elements of what is pooled. norm: root
+/// mean square over sequences (and layers, heads that are pooled) of a layer's, head's Frobenius
+/// norm; pooled over layers as PositionCurve's.
+struct MomentsByPosition {
+  std::vector<double> mean, deviation, norm;
+};
+
+struct LayerStates {
+  int64_t layer = 0;
+  MomentsByPosition moments;
+};
+
+struct HeadStates {
+  int64_t layer = 0, head = 0;
+  /// Mean over tokens of the log-decay ℓ_t = dt_t A ≤ 0, and its standard error over sequences.
+  double log_decay = 0, log_decay_error = 0;
+  MomentsByPosition moments;
+  /// Tokens until what a token left in the state has fallen to 1/e, at the mean log-decay;
+  /// infinite where nothing decays.
+  double memory() const { return -1 / log_decay; }
+};
+
+struct StateStatistics {
+  std::string model;  ///< as CurveOptions::model
+  std::string read;   ///< "text" or "recall"
+  int64_t length = 0, sequences = 0, training_length = 0;
+  int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
+  bool inside_documents = true;
+  std::vector<int64_t> positions;  ///< tokens read: powers of two, and the length
+  MomentsByPosition pooled;
+  std::vector<double> deviation_error;  ///< of pooled: standard error over sequences
+  std::vector<LayerStates> layers;
+  std::vector<HeadStates> heads;  ///< layer after layer
+};
+
+/// Collective over the mesh, as evaluate_curve; memory does not grow with length.
+StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& model,
+                                const Sequences& sequences, const CurveOptions& options);
+
+/// A head whose state at the end stands out: its modified z-score (Iglewicz & Hoaglin 1993,
+/// 0.6745 · (x − median) / median absolute deviation) of x = log deviation is beyond ±3.5, or it is
+/// not finite.
+struct OutlierHead {
+  size_t index = 0;  ///< in StateStatistics::heads
+  double score = 0;  ///< infinite where the state is not finite
+};
+/// The furthest first.
+std::vector<OutlierHead> outlier_heads(const StateStatistics& states);
+
+/// As JSON (Protobuf JSON of eval/states.proto), written atomically; and back.
+void write_states(const std::filesystem::path& file, const StateStatistics& states);
+StateStatistics read_states(const std::filesystem::path& file);
+std::string format_table(const StateStatistics& states);  ///< for the terminal
+
+}  // namespace longhaul::eval

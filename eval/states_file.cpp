@@ -1,0 +1,162 @@
+#include <algorithm>
+#include <cmath>
+
+#include "eval/formatted.h"
+#include "eval/states.h"
+#include "eval/states.pb.h"
+#include "eval/stored_json.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+constexpr int kFormatVersion = 1;
+constexpr const char* kTask = "states";
+
+void store(const MomentsByPosition& from, proto::Moments& to) {
+  to.mutable_mean()->Add(from.mean.begin(), from.mean.end());
+  to.mutable_deviation()->Add(from.deviation.begin(), from.deviation.end());
+  to.mutable_norm()->Add(from.norm.begin(), from.norm.end());
+}
+
+MomentsByPosition moments_of(const proto::Moments& from) {
+  return {.mean = {from.mean().begin(), from.mean().end()},
+          .deviation = {from.deviation().begin(), from.deviation().end()},
+          .norm = {from.norm().begin(), from.norm().end()}};
+}
+
+/// What is wrong with a file that parsed, or "".
+std::string flaw(const proto::StateStatistics& states) {
+  if (states.task() != kTask) return "task is '" + states.task() + "', expected '" + kTask + "'";
+  if (states.positions().empty() || states.heads().empty()) return "has no positions or no heads";
+  int64_t before = 0;
+  for (int64_t position : states.positions()) {
+    if (position <= before || position > states.length()) {
+      return core::message("position ", position, " does not follow ", before,
+                           " within the length ", states.length());
+    }
+    before = position;
+  }
+  const int positions = states.positions_size();
+  const auto complete = [&](const proto::Moments& moments) {
+    return moments.mean_size() == positions && moments.deviation_size() == positions &&
+           moments.norm_size() == positions;
+  };
+  bool whole = complete(states.pooled()) && states.deviation_error_size() == positions;
+  for (const auto& layer : states.layers()) whole = whole && complete(layer.moments());
+  for (const auto& head : states.heads()) whole = whole && complete(head.moments());
+  return whole ? "" : core::message("does not hold ", positions, " numbers for each position");
+}
+
+/// The middle number, and the ends.
+std::string memories(const StateStatistics& states) {
+  std::vector<double> memory;
+  for (const HeadStates& head : states.heads) memory.push_back(head.memory());
+  std::sort(memory.begin(), memory.end());
+  std::string out =
+      formatted("memory of %zu heads, tokens until 1/e: shortest %.4g, median %.4g, longest %.4g\n",
+                memory.size(), memory.front(), memory[memory.size() / 2], memory.back());
+  if (states.training_length == 0) return out;
+  const auto beyond = std::count_if(memory.begin(), memory.end(), [&](double tokens) {
+    return !(tokens <= static_cast<double>(states.training_length));
+  });
+  return out + formatted("%lld heads remember longer than the training length, %lld\n",
+                         static_cast<long long>(beyond),
+                         static_cast<long long>(states.training_length));
+}
+
+std::string outliers(const StateStatistics& states) {
+  constexpr size_t kShown = 10;
+  const std::vector<OutlierHead> found = outlier_heads(states);
+  std::string out = formatted("outliers by deviation at the end: %zu heads%s\n", found.size(),
+                              found.size() > kShown ? ", the furthest:" : "");
+  for (size_t i = 0; i < std::min(kShown, found.size()); ++i) {
+    const HeadStates& head = states.heads[found[i].index];
+    out += formatted("  layer %lld head %lld: deviation %.4g, memory %.4g tokens\n",
+                     static_cast<long long>(head.layer), static_cast<long long>(head.head),
+                     head.moments.deviation.back(), head.memory());
+  }
+  return out;
+}
+
+}  // namespace
+
+void write_states(const std::filesystem::path& file, const StateStatistics& states) {
+  proto::StateStatistics out;
+  out.set_format_version(kFormatVersion);
+  out.set_task(kTask);
+  out.set_model(states.model);
+  out.set_read(states.read);
+  out.set_length(states.length);
+  out.set_sequences(states.sequences);
+  out.set_training_length(states.training_length);
+  out.set_whole_documents(states.whole_documents);
+  out.set_inside_documents(states.inside_documents);
+  out.mutable_positions()->Add(states.positions.begin(), states.positions.end());
+  store(states.pooled, *out.mutable_pooled());
+  out.mutable_deviation_error()->Add(states.deviation_error.begin(), states.deviation_error.end());
+  for (const LayerStates& layer : states.layers) {
+    proto::LayerStates& to = *out.add_layers();
+    to.set_layer(layer.layer);
+    store(layer.moments, *to.mutable_moments());
+  }
+  for (const HeadStates& head : states.heads) {
+    proto::HeadStates& to = *out.add_heads();
+    to.set_layer(head.layer);
+    to.set_head(head.head);
+    to.set_log_decay(head.log_decay);
+    to.set_log_decay_error(head.log_decay_error);
+    store(head.moments, *to.mutable_moments());
+  }
+  write_json(file, out);
+}
+
+StateStatistics read_states(const std::filesystem::path& file) {
+  proto::StateStatistics from;
+  read_json(file, from);
+  check_version(file, from.format_version(), kFormatVersion);
+  if (const std::string what = flaw(from); !what.empty()) {
+    throw core::InputError(file.string() + ": " + what);
+  }
+  StateStatistics states{
+      .model = from.model(),
+      .read = from.read(),
+      .length = from.length(),
+      .sequences = from.sequences(),
+      .training_length = from.training_length(),
+      .whole_documents = from.whole_documents(),
+      .inside_documents = from.inside_documents(),
+      .positions = {from.positions().begin(), from.positions().end()},
+      .pooled = moments_of(from.pooled()),
+      .deviation_error = {from.deviation_error().begin(), from.deviation_error().end()},
+      .layers = {},
+      .heads = {}};
+  for (const proto::LayerStates& layer : from.layers()) {
+    states.layers.push_back({.layer = layer.layer(), .moments = moments_of(layer.moments())});
+  }
+  for (const proto::HeadStates& head : from.heads()) {
+    states.heads.push_back({.layer = head.layer(),
+                            .head = head.head(),
+                            .log_decay = head.log_decay(),
+                            .log_decay_error = head.log_decay_error(),
+                            .moments = moments_of(head.moments())});
+  }
+  return states;
+}
+
+std::string format_table(const StateStatistics& states) {
+  std::string out =
+      formatted("states, %lld sequences of %lld tokens (", static_cast<long long>(states.sequences),
+                static_cast<long long>(states.length)) +
+      states.read + ")\n";
+  out += "  position       mean  deviation  std.err       norm\n";
+  for (size_t i = 0; i < states.positions.size(); ++i) {
+    out += formatted("%10lld %10.4g %10.4g %8.2g %10.4g\n",
+                     static_cast<long long>(states.positions[i]), states.pooled.mean[i],
+                     states.pooled.deviation[i], states.deviation_error[i], states.pooled.norm[i]);
+  }
+  return out + memories(states) + outliers(states);
+}
+
+}  // namespace longhaul::eval

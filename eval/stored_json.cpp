@@ -1,0 +1,46 @@
+#include "eval/stored_json.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include "eval/evaluation.pb.h"
+#include "eval/text_file.h"
+#include "kernels/core/error.h"
+#include "model/checkpoint/atomic_file.h"
+
+namespace longhaul::eval {
+
+void write_json(const std::filesystem::path& file, const google::protobuf::Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.always_print_primitive_fields = true;
+  options.preserve_proto_field_names = true;
+  std::string text;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &text, options);
+  if (!status.ok()) throw core::Error(file.string() + ": " + status.ToString());
+  model::write_file_atomically(file, text);
+}
+
+void read_json(const std::filesystem::path& file, google::protobuf::Message& message) {
+  const std::string text = read_text_file(file);
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = true;
+  const auto status = google::protobuf::util::JsonStringToMessage(text, &message, options);
+  if (!status.ok()) {
+    throw core::InputError(file.string() + ": not an evaluation: " +
+                           std::string(status.message().data(), status.message().size()));
+  }
+}
+
+std::string read_task(const std::filesystem::path& file) {
+  proto::Evaluation evaluation;
+  read_json(file, evaluation);
+  return evaluation.task();
+}
+
+void check_version(const std::filesystem::path& file, int found, int expected) {
+  if (found == expected) return;
+  throw core::InputError(core::message(file.string(), ": format_version is ", found,
+                                       ", this program reads ", expected));
+}
+
+}  // namespace longhaul::eval

@@ -1,0 +1,26 @@
+// Evaluations on disk: Protobuf messages as JSON.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+namespace google::protobuf {
+class Message;
+}
+
+namespace longhaul::eval {
+
+/// Written atomically, all fields, names as in the .proto.
+void write_json(const std::filesystem::path& file, const google::protobuf::Message& message);
+
+/// Fills `message`; fields that it lacks are passed over (later versions keep the meaning of
+/// these). InputError naming the file where it is no such JSON.
+void read_json(const std::filesystem::path& file, google::protobuf::Message& message);
+
+/// "task" of an evaluation, "" if it has none. InputError as of read_json.
+std::string read_task(const std::filesystem::path& file);
+
+/// InputError naming `file` unless its format_version is the one that this program writes.
+void check_version(const std::filesystem::path& file, int found, int expected);
+
+}  // namespace longhaul::eval

@@ -1,0 +1,161 @@
+#include "eval/unit_run.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "kernels/core/error.h"
+#include "kernels/core/tensor.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+class UnitRun : private BatchWatch {
+ public:
+  UnitRun(const dist::Mesh& mesh, core::Context& context, const UnitJob& job,
+          const Continuation& continuation)
+      : mesh_(mesh),
+        context_(context),
+        job_(job),
+        continuation_(continuation),
+        results_(job.units, job.width),
+        own_(share_of(mesh.data_rank())) {}
+
+  std::vector<double> run() {
+    open();
+    // Earlier data ranks have the larger shares.
+    const int64_t rounds = (share_of(0).length() + job_.batch - 1) / job_.batch;
+    for (int64_t round = 0; round < rounds; ++round) {
+      if (!is_done(round)) run_round(round);
+    }
+    if (keeps()) PartialResults::remove(continuation_.file);
+    return results_.numbers();
+  }
+
+ private:
+  dist::Segment share_of(int data_rank) const {
+    return dist::segment_of(job_.units, mesh_.shape().data, data_rank);
+  }
+  dist::Segment batch_of(int data_rank, int64_t round) const {
+    const dist::Segment share = share_of(data_rank);
+    const int64_t begin = std::min(share.end, share.begin + round * job_.batch);
+    return {.begin = begin, .end = std::min(share.end, begin + job_.batch)};
+  }
+  bool is_done(int64_t round) const {
+    for (int rank = 0; rank < mesh_.shape().data; ++rank) {
+      const dist::Segment batch = batch_of(rank, round);
+      for (int64_t unit = batch.begin; unit < batch.end; ++unit) {
+        if (!results_.has(unit)) return false;
+      }
+    }
+    return true;
+  }
+  bool keeps() const { return !continuation_.file.empty() && mesh_.world().rank() == 0; }
+
+  /// What rank 0 finds in the file, on every rank.
+  void open() {
+    if (continuation_.file.empty()) return;
+    std::string found(1, '+');  // or '-' and what is wrong
+    if (mesh_.world().rank() == 0) {
+      try {
+        if (std::filesystem::exists(continuation_.file)) {
+          results_.load(continuation_.file, continuation_.identity);
+          found += results_.bytes(continuation_.identity);
+        }
+      } catch (const core::InputError& error) {
+        found = std::string("-") + error.what();
+      }
+    }
+    found = mesh_.world().broadcast_bytes(found, 0);
+    if (found.front() == '-') throw core::InputError(found.substr(1));
+    if (found.size() > 1) {
+      results_.parse(found.substr(1), continuation_.file, continuation_.identity);
+    }
+  }
+
+  void run_round(int64_t round) {
+    const dist::Segment batch = batch_of(mesh_.data_rank(), round);
+    std::vector<double> numbers(static_cast<size_t>(batch.length() * job_.width));
+    bool cut = asked_to_stop(mesh_.world());
+    if (!cut && batch.length() > 0 && !has_all(batch)) {
+      before_ = batch.begin - own_.begin;
+      count_ = batch.length();
+      try {
+        job_.run(batch.begin, batch.length(), numbers, *this);
+      } catch (const Interrupted&) {
+        cut = true;
+      }
+    }
+    const bool any_cut = collect(round, numbers, cut);
+    if (keeps()) results_.save(continuation_.file, continuation_.identity);
+    if (any_cut) throw Interrupted();
+  }
+
+  bool has_all(const dist::Segment& batch) const {
+    for (int64_t unit = batch.begin; unit < batch.end; ++unit) {
+      if (!results_.has(unit)) return false;
+    }
+    return true;
+  }
+
+  /// Data rank by data rank, so that no rank holds more than one other's batch. Whether any was
+  /// cut.
+  bool collect(int64_t round, const std::vector<double>& own, bool cut) {
+    bool any_cut = false;
+    for (int rank = 0; rank < mesh_.shape().data; ++rank) {
+      const dist::Segment batch = batch_of(rank, round);
+      const bool mine = rank == mesh_.data_rank(), had = has_all(batch);
+      // The last number counts the ranks of the group that were cut.
+      std::vector<double> sums(static_cast<size_t>(batch.length() * job_.width) + 1);
+      if (mine && !cut && !had) std::copy(own.begin(), own.end(), sums.begin());
+      if (mine && cut) sums.back() = 1;
+      all_reduce(sums);
+      any_cut = any_cut || sums.back() > 0;
+      if (sums.back() > 0 || had) continue;
+      for (int64_t unit = batch.begin; unit < batch.end; ++unit) {
+        const auto begin = sums.begin() + (unit - batch.begin) * job_.width;
+        results_.set(unit, {begin, begin + job_.width});
+      }
+    }
+    return any_cut;
+  }
+
+  void all_reduce(std::vector<double>& values) {
+    const core::TensorView host(values.data(), core::DType::kF64,
+                                {static_cast<int64_t>(values.size())});
+    const core::Tensor sums = core::Tensor::copy_of(context_, host);
+    mesh_.world().all_reduce_sum(sums);
+    core::copy(context_, sums, host);
+  }
+
+  bool asked_to_stop(dist::Communicator& ranks) const {
+    if (!continuation_.interrupted) return false;
+    const double own = continuation_.interrupted() ? 1 : 0;
+    return (ranks.size() == 1 ? own : ranks.max(own)) > 0;
+  }
+
+  void advance(double share) override {
+    if (mesh_.world().rank() == 0 && continuation_.progress) {
+      const double done = static_cast<double>(before_) + share * static_cast<double>(count_);
+      continuation_.progress(done / static_cast<double>(own_.length()));
+    }
+    if (share < 1 && asked_to_stop(mesh_.sequence_group())) throw Interrupted();
+  }
+
+  const dist::Mesh& mesh_;
+  core::Context& context_;
+  const UnitJob& job_;
+  const Continuation& continuation_;
+  PartialResults results_;
+  dist::Segment own_;
+  int64_t before_ = 0, count_ = 0;  // units before the batch that runs, and in it
+};
+
+}  // namespace
+
+std::vector<double> run_units(const dist::Mesh& mesh, core::Context& context, const UnitJob& job,
+                              const Continuation& continuation) {
+  return UnitRun(mesh, context, job, continuation).run();
+}
+
+}  // namespace longhaul::eval

@@ -1,0 +1,56 @@
+// The loop that all measures share: units (sequences, trials) dealt to the data ranks, run batch by
+// batch, their numbers brought together on every rank, kept on disk as they come, and taken up
+// again.
+//
+// A measure says what one unit's numbers are and how a batch of units is run; what it reports is a
+// function of all units' numbers. So a resumed evaluation equals an uninterrupted one bit for bit.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "dist/mesh.h"
+#include "eval/partial_results.h"
+#include "kernels/core/context.h"
+
+namespace longhaul::eval {
+
+/// How an evaluation is watched, cut short and taken up again. By default it is none of these.
+struct Continuation {
+  std::filesystem::path file;         ///< of the units done so far; "": they are not kept
+  Identity identity;                  ///< of model and data; the measure adds its own options
+  std::function<bool()> interrupted;  ///< asked between pieces; any rank's yes counts
+  std::function<void(double share)> progress;  ///< 0 to 1, on rank 0
+};
+
+/// Thrown on every rank alike: the units that were done are kept.
+struct Interrupted {};
+
+/// What a measure tells while it runs a batch.
+class BatchWatch {
+ public:
+  virtual ~BatchWatch() = default;
+  /// Collective over the sequence group, between pieces: `share` of the batch is done. Throws
+  /// Interrupted if a rank of the group was asked to stop.
+  virtual void advance(double share) = 0;
+};
+
+struct UnitJob {
+  int64_t units = 0;
+  int64_t width = 0;  ///< numbers of a unit
+  int64_t batch = 1;  ///< units run side by side on a data rank
+  /// Collective over the sequence group: adds to numbers [count, width] (zeros) what this rank sees
+  /// of units [first, first + count). The sum over the group's ranks is the units' numbers.
+  std::function<void(int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch)>
+      run;
+};
+
+/// Collective over the mesh: the numbers of all units [units, width], the same on every rank.
+/// Throws InputError for a file that is not of this evaluation, on every rank.
+std::vector<double> run_units(const dist::Mesh& mesh, core::Context& context, const UnitJob& job,
+                              const Continuation& continuation);
+
+}  // namespace longhaul::eval

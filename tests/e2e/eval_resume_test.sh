@@ -1,0 +1,54 @@
+# An evaluation that SIGTERM cuts short is saved and exits with 75; the same command continues, and its
+# result equals the uninterrupted one bit for bit, for every measure and mesh.
+source "$(dirname "$0")/tiny_run.sh"
+ranks 1 train tiny.yaml run.folder=run >train.log 2>&1 || { cat train.log; fail "training"; }
+
+# cut NAME RANKS ARGS…: interrupted once by a signal to one rank, then continued
+cut() {
+  local name=$1 n=$2 code=0 pid rank i
+  shift 2
+  ranks "$n" eval "$@" --model run/model --threads 1 --json "$name-whole.json" >"$name.log" 2>&1 || { cat "$name.log"; fail "$name, uninterrupted"; }
+  [ -e "$name-whole.json.partial" ] && fail "$name: a partial file outlived its result"
+  mpirun -n "$n" "$program" eval "$@" --model run/model --threads 1 --json "$name.json" >"$name.log" 2>&1 &
+  pid=$!
+  for ((i = 0; i < 400; ++i)); do
+    [ -s "$name.json.partial" ] && break
+    sleep 0.02
+  done
+  rank=$(pgrep -P "$pid" -f "$name.json" | tail -1)
+  kill -TERM "$rank"
+  wait "$pid" || code=$?
+  [ "$code" = 75 ] || { cat "$name.log"; fail "$name: exit code $code after SIGTERM, expected 75"; }
+  grep -q "interrupted: saved in $name.json.partial" "$name.log" || fail "$name: does not say what was saved"
+  [ -e "$name.json" ] && fail "$name was over before the signal"
+  ranks "$n" eval "$@" --model run/model --threads 1 --json "$name.json" >"$name.log" 2>&1 || { cat "$name.log"; fail "$name, continued"; }
+  cmp "$name-whole.json" "$name.json" || fail "$name: the continued result differs"
+  [ -e "$name.json.partial" ] && fail "$name: a partial file outlived its result"
+  return 0
+}
+cut recall 2 recall --length 8192 --sequences 64 --batch 1 --piece 256 --sequence-ranks 2
+cut effrem 2 effrem --length 2048 --sequences 32
+cut states 1 states --length 8192 --sequences 64 --batch 2 --piece 256
+
+# What was kept of another evaluation, or is damaged, is refused in one line.
+printf 'nonsense' >bad.json.partial
+code=0
+"$program" eval states --model run/model --length 64 --sequences 2 --json bad.json >bad.log 2>bad.err || code=$?
+[ "$code" = 2 ] || fail "exit code $code for a damaged partial file, expected 2"
+[ "$(wc -l <bad.err)" = 1 ] || { cat bad.err; fail "expected one line"; }
+grep -q "bad.json.partial: holds no partial results" bad.err || { cat bad.err; fail "does not name the partial file"; }
+[ "$(cat bad.json.partial)" = nonsense ] || fail "a refused file was changed"
+
+# Four sequence ranks, two by two, and one rank say the same, to rounding.
+numbers() { grep -o '[-0-9.][-+.0-9e]*' "$1"; }
+for measure in effrem states; do
+  "$program" eval $measure --model run/model --length 300 --sequences 3 --dtype fp64 --json $measure-1.json >/dev/null
+  ranks 4 eval $measure --model run/model --length 300 --sequences 3 --dtype fp64 --sequence-ranks 4 --threads 1 --json $measure-4.json >/dev/null
+  ranks 4 eval $measure --model run/model --length 300 --sequences 3 --dtype fp64 --sequence-ranks 2 --threads 1 --json $measure-2x2.json >/dev/null
+  for mesh in 4 2x2; do
+    [ "$(numbers $measure-1.json | wc -l)" -gt 20 ] || fail "$measure: hardly a number"
+    paste <(numbers $measure-1.json) <(numbers $measure-$mesh.json) | awk -v what="$measure on $mesh" '
+      { d = $1 - $2; if (d < 0) d = -d; m = $1 < 0 ? -$1 : $1; if (NF != 2 || d > 1e-9 * (1 + m)) { print what ": " $0; bad = 1 } }
+      END { exit bad }' || fail "$measure differs on $mesh ranks"
+  done
+done
