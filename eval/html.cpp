@@ -27,13 +27,16 @@ size_t utf8_length(const std::string& text, size_t at) {
   return overlong || surrogate || beyond ? 0 : length;
 }
 
-// Okabe-Ito, told apart with any colour vision; yellow replaced (no contrast on white), all
-// darkened for white and lightened for black.
+// Arms: Okabe-Ito, told apart with any colour vision; yellow replaced (no contrast on white), all
+// darkened for white and lightened for black. Heat maps: viridis.
 constexpr const char* kStyle = R"(
 :root { color-scheme: light dark; --page: #fff; --card: #f6f7f8; --text: #1c2024; --soft: #5b636b;
   --line: #d9dde1; --ink: #4a5158; --axis: #9aa2aa; --grid: #e6e9ec; --accent: #0072b2;
   --arm-0: #0072b2; --arm-1: #d55e00; --arm-2: #008f6a; --arm-3: #b8538f; --arm-4: #c98a00;
   --arm-5: #3d3d3d; --arm-6: #3ba0dd; --arm-7: #7a5230; }
+:root { --heat-0: #440154; --heat-1: #482878; --heat-2: #3e4989; --heat-3: #31688e; --heat-4: #26828e;
+  --heat-5: #1f9e89; --heat-6: #35b779; --heat-7: #6ece58; --heat-8: #b5de2b; --heat-9: #fde725;
+  --heat-lost: #e0004d; }
 @media (prefers-color-scheme: dark) { :root { --page: #15181b; --card: #1d2125; --text: #e6e9ec;
   --soft: #a0a8b0; --line: #353b41; --ink: #b4bbc2; --axis: #6b737b; --grid: #2a2f34;
   --accent: #56b4e9; --arm-0: #4ea8e6; --arm-1: #f0803c; --arm-2: #2fc79a; --arm-3: #dd8cbb;
@@ -58,6 +61,14 @@ ul { margin: .4rem 0; padding-left: 1.2rem; } li { margin: .25rem 0; overflow-wr
 .swatch { flex: none; width: 38px; height: 12px; }
 figure { margin: 1.3rem 0; } figure > svg { display: block; width: 100%; height: auto; }
 figure > svg g { font-family: inherit; shape-rendering: auto; }
+.heat-0 { fill: var(--heat-0); } .heat-1 { fill: var(--heat-1); } .heat-2 { fill: var(--heat-2); }
+.heat-3 { fill: var(--heat-3); } .heat-4 { fill: var(--heat-4); } .heat-5 { fill: var(--heat-5); }
+.heat-6 { fill: var(--heat-6); } .heat-7 { fill: var(--heat-7); } .heat-8 { fill: var(--heat-8); }
+.heat-9 { fill: var(--heat-9); } .lost { fill: var(--heat-lost); }
+.maps { display: flex; flex-wrap: wrap; gap: 0 1.2rem; } .maps figure { flex: 1 1 14rem; margin: .6rem 0; }
+.maps svg { max-width: 40rem; max-height: 34rem; } .heat text { font-size: 8px; fill: var(--soft); }
+.heat-legend { display: flex; align-items: center; gap: 2px; } .heat-legend svg { width: 1.1rem; }
+.heat-legend span { margin: 0 .4rem; }
 .narrow-scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums;
   margin: .7rem 0; min-width: 100%; }

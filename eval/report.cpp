@@ -5,9 +5,13 @@
 #include <limits>
 #include <set>
 
+#include "eval/conditions.h"
+#include "eval/figure.h"
 #include "eval/findings.h"
 #include "eval/html.h"
 #include "eval/plot.h"
+#include "eval/report_effrem.h"
+#include "eval/report_states.h"
 #include "eval/report_tables.h"
 #include "eval/run_folder.h"
 #include "eval/section.h"
@@ -48,27 +52,6 @@ std::vector<std::string> arm_names(const std::vector<RunFolder>& runs, const Rep
   return names;
 }
 
-/// Of the arms that have a line in the plot.
-std::string legend(const Plot& plot, const std::vector<std::string>& arms) {
-  std::string out = "<ul class=\"legend\">";
-  for (const PlotLine& line : plot.lines) {
-    const int arm = line.arm;
-    out += core::message("<li><svg class=\"swatch\" viewBox=\"0 0 38 12\" aria-hidden=\"true\">",
-                         "<path d=\"M0,6 H38\" fill=\"none\" stroke=\"var(--arm-",
-                         arm % kArmColours, ")\" stroke-width=\"3\" stroke-dasharray=\"",
-                         dash_of_arm(arm), "\"/></svg><span>",
-                         escape_html(arms[static_cast<size_t>(arm)]), "</span></li>");
-  }
-  return out + "</ul>\n";
-}
-
-std::string figure(const Plot& plot, const std::string& title, const std::string& caption,
-                   const std::vector<std::string>& arms) {
-  if (!has_points(plot)) return "";
-  return "<figure>\n<h3>" + title + "</h3>\n" + legend(plot, arms) + draw(plot) + "<figcaption>" +
-         caption + "</figcaption>\n</figure>\n";
-}
-
 /// Buckets are drawn at the geometric middle of their positions. The first few positions, whose
 /// losses dwarf all others, are left to the table of the evaluation itself.
 PlotLine bucket_line(int arm, const PositionCurve& curve, bool accuracy) {
@@ -97,29 +80,11 @@ PlotLine state_line(int arm, const PositionCurve& curve) {
 }
 
 std::string conditions(const Section& section) {
-  std::set<std::string> each;
+  std::vector<Conditions> arms;
   for (const PositionCurve* curve : section.curves) {
-    if (curve == nullptr) continue;
-    std::string text = core::message(curve->sequences, " sequences of ", curve->length, " tokens");
-    if (curve->training_length > 0) {
-      text += core::message(", trained on ", curve->training_length);
-    }
-    if (curve->task == "text") {
-      text += curve->inside_documents
-                  ? ", each inside one document"
-                  : core::message(", across document borders: only ", curve->whole_documents,
-                                  " documents are that long");
-    }
-    each.insert(text);
+    if (curve != nullptr) arms.push_back(conditions_of(*curve, curve->task));
   }
-  std::string out = "<p class=\"soft\">";
-  if (each.size() > 1) out += "The arms were not measured alike: ";
-  const char* separator = "";
-  for (const std::string& text : each) {
-    out += separator + text;
-    separator = "; ";
-  }
-  return out + ".</p>\n";
+  return conditions_html(arms);
 }
 
 std::string section_html(const Section& section, const std::vector<std::string>& arms,
@@ -220,18 +185,30 @@ std::string missing_html(const std::vector<RunFolder>& runs, const std::vector<s
              : "<section>\n<h2>What is missing</h2>\n<ul>\n" + items + "</ul>\n</section>\n";
 }
 
-std::string seen_html(const std::vector<Section>& sections, const std::vector<std::string>& arms) {
+std::string sentences_html(const std::string& title, const std::vector<std::string>& sentences) {
+  std::string out =
+      "<p><strong>" + escape_html(title + ": " + sentences.front()) + "</strong></p>\n<ul>\n";
+  for (size_t i = 1; i < sentences.size(); ++i) {
+    out += "<li>" + escape_html(sentences[i]) + "</li>\n";
+  }
+  return out + "</ul>\n";
+}
+
+std::string seen_html(const std::vector<Section>& sections,
+                      const std::vector<LinedUp<EffRem>>& effrems,
+                      const std::vector<std::string>& arms) {
   std::string out = "<div class=\"seen\">\n<h2>What is seen</h2>\n";
   for (const Section& section : sections) {
-    const std::vector<std::string> sentences = findings(section, arms);
-    out += "<p><strong>" + escape_html(section.title + ": " + sentences.front()) +
-           "</strong></p>\n<ul>\n";
-    for (size_t i = 1; i < sentences.size(); ++i) {
-      out += "<li>" + escape_html(sentences[i]) + "</li>\n";
-    }
-    out += "</ul>\n";
+    out += sentences_html(section.title, findings(section, arms));
   }
-  if (sections.empty()) out += "<p>No run has an evaluation: nothing can be said of lengths.</p>\n";
+  for (const LinedUp<EffRem>& section : effrems) {
+    out += sentences_html(effrem_title(section), effrem_findings(section, arms));
+  }
+  if (sections.empty()) {
+    return out +
+           "<p>No run has an evaluation by position: nothing can be said of lengths.</p>\n"
+           "</div>\n";
+  }
   out += core::message(
       "<p class=\"soft\">An arm fails where, past its training length, perplexity is more than ",
       kFailingRatio, " × that at the end of the training length (recall: accuracy more than ",
@@ -246,9 +223,13 @@ void write_report(const ReportJob& job) {
   const std::vector<RunFolder> runs = read_runs(job.runs);
   const std::vector<std::string> arms = arm_names(runs, job);
   const std::vector<Section> sections = make_sections(runs);
+  const auto effrems = line_up(runs, &RunFolder::effrems);
   const std::string title = job.title.empty() ? "Length generalization" : job.title;
-  std::string body = "<h1>" + escape_html(title) + "</h1>\n" + seen_html(sections, arms);
+  std::string body = "<h1>" + escape_html(title) + "</h1>\n" + seen_html(sections, effrems, arms);
   for (size_t i = 0; i < sections.size(); ++i) body += section_html(sections[i], arms, i);
+  for (size_t i = 0; i < effrems.size(); ++i) body += effrem_html(effrems[i], arms, i);
+  const auto states = line_up(runs, &RunFolder::states);
+  for (size_t i = 0; i < states.size(); ++i) body += states_html(states[i], arms, i);
   body += training_html(runs, arms);
   body += "<section>\n<h2>Configurations</h2>\n" + configuration_table(runs, arms) + "</section>\n";
   body += missing_html(runs, arms);

@@ -15,9 +15,10 @@ struct ReportJob {
   std::filesystem::path output;
   std::string title;
 };
-/// Perplexity (or accuracy, for recall) by position, state deviation by position, training curves,
-/// a table of lengths, and the configurations' differences; one line per arm; SVG plots made by
-/// gnuplot, inlined. Throws InputError naming what a run lacks.
+/// Perplexity (or accuracy, for recall) by position, state deviation by position, effective
+/// remembrance, statistics of states and memory of heads, training curves, a table of lengths, and
+/// the configurations' differences; one line per arm; SVG plots made by gnuplot, inlined. Throws
+/// InputError naming what a run lacks.
 void write_report(const ReportJob& job);
 
 }  // namespace longhaul::eval

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "eval/stored_json.h"
 #include "eval/text_file.h"
 #include "kernels/core/error.h"
 
@@ -64,6 +65,17 @@ std::string read_record(const json& record, std::vector<TrainingPoint>& points) 
   return "";
 }
 
+void read_evaluation(const std::filesystem::path& file, RunFolder& run) {
+  const std::string task = read_task(file), name = file.stem().string();
+  if (task == "effrem") {
+    run.effrems.push_back({.name = name, .value = read_effrem(file)});
+  } else if (task == "states") {
+    run.states.push_back({.name = name, .value = read_states(file)});
+  } else {
+    run.evaluations.push_back({.name = name, .curve = read_curve(file)});
+  }
+}
+
 void read_evaluations(const std::filesystem::path& folder, RunFolder& run,
                       std::vector<std::string>& problems) {
   if (!std::filesystem::is_directory(folder)) return;
@@ -74,7 +86,7 @@ void read_evaluations(const std::filesystem::path& folder, RunFolder& run,
   std::sort(files.begin(), files.end());
   for (const auto& file : files) {
     try {
-      run.evaluations.push_back({.name = file.stem().string(), .curve = read_curve(file)});
+      read_evaluation(file, run);
     } catch (const core::InputError& error) {
       problems.insert(problems.end(), error.problems().begin(), error.problems().end());
     }
@@ -143,8 +155,9 @@ RunFolder read_run_folder(const std::filesystem::path& folder) {
   });
   read_evaluations(folder / "evaluation", run, problems);
   if (!problems.empty()) throw core::InputError(problems);
-  if (run.evaluations.empty()) run.missing.push_back("there is no evaluation/*.json");
-  if (run.evaluations.empty() && run.training.empty()) {
+  const bool measured = !run.evaluations.empty() || !run.effrems.empty() || !run.states.empty();
+  if (!measured) run.missing.push_back("there is no evaluation/*.json");
+  if (!measured && run.training.empty()) {
     throw core::InputError(folder.string() +
                            ": holds neither metrics.jsonl with training steps nor "
                            "evaluation/*.json, expected a run folder");

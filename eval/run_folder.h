@@ -8,7 +8,10 @@
 #include <vector>
 
 #include "eval/configuration.h"
+#include "eval/effrem.h"
+#include "eval/line_up.h"
 #include "eval/perplexity.h"
+#include "eval/states.h"
 
 namespace longhaul::eval {
 
@@ -27,8 +30,11 @@ struct RunFolder {
   std::string name;
   std::vector<TrainingPoint> training;  ///< by step
   Configuration configuration;
-  std::vector<NamedCurve> evaluations;  ///< by file name
-  std::vector<std::string> missing;     ///< what is not there and what was left out, in words
+  // What evaluation/*.json holds, by file name.
+  std::vector<NamedCurve> evaluations;
+  std::vector<Named<EffRem>> effrems;
+  std::vector<Named<StateStatistics>> states;
+  std::vector<std::string> missing;  ///< what is not there and what was left out, in words
 };
 
 /// Any of the three parts may be missing, not all. Throws InputError for a folder that holds

@@ -2,20 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <regex>
+#include <utility>
 
 #include "eval/plot.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::eval {
-
-namespace {
-
-struct NameAndStep {
-  std::string name;
-  int64_t step = -1;
-};
 
 NameAndStep split_step(const std::string& file_name) {
   std::smatch match;
@@ -24,61 +17,24 @@ NameAndStep split_step(const std::string& file_name) {
   return {.name = match[1], .step = std::stoll(match[2])};
 }
 
-/// Of one task: file name without step → the curve of the latest step.
-std::map<std::string, const PositionCurve*> curves_of(const RunFolder& run,
-                                                      const std::string& task) {
-  std::map<std::string, const PositionCurve*> curves;
-  std::map<std::string, int64_t> steps;
-  for (const NamedCurve& evaluation : run.evaluations) {
-    if (evaluation.curve.task != task) continue;
-    const NameAndStep key = split_step(evaluation.name);
-    const auto [known, fresh] = steps.try_emplace(key.name, key.step);
-    if (!fresh && known->second > key.step) continue;
-    known->second = key.step;
-    curves[key.name] = &evaluation.curve;
-  }
-  return curves;
-}
-
-Section make_section(const std::string& task, const std::string& name,
-                     const std::vector<std::map<std::string, const PositionCurve*>>& arms) {
-  Section section{.task = task, .title = task == "text" ? "Text" : "Associative recall"};
-  if (!name.empty() && name != task) section.title += ": " + name;
-  for (const auto& curves : arms) {
-    const PositionCurve* curve = nullptr;
-    if (name.empty()) {
-      if (!curves.empty()) curve = curves.begin()->second;
-    } else if (const auto found = curves.find(name); found != curves.end()) {
-      curve = found->second;
-    }
-    section.curves.push_back(curve);
-    const int64_t trained = curve != nullptr ? curve->training_length : 0;
-    if (trained > 0 && (section.training_length == 0 || trained < section.training_length)) {
-      section.training_length = trained;
-    }
-  }
-  return section;
-}
-
-}  // namespace
-
 std::vector<Section> make_sections(const std::vector<RunFolder>& runs) {
   std::vector<Section> sections;
   for (const char* task : {"text", "recall"}) {
-    std::vector<std::map<std::string, const PositionCurve*>> arms;
-    std::map<std::string, bool> names;
-    size_t most = 0;
+    std::vector<std::vector<Named<const PositionCurve*>>> results;
     for (const RunFolder& run : runs) {
-      arms.push_back(curves_of(run, task));
-      most = std::max(most, arms.back().size());
-      for (const auto& entry : arms.back()) names[entry.first] = true;
+      auto& own = results.emplace_back();
+      for (const NamedCurve& evaluation : run.evaluations) {
+        if (evaluation.curve.task == task) own.push_back({evaluation.name, &evaluation.curve});
+      }
     }
-    if (most == 0) continue;
-    if (most == 1) {
-      sections.push_back(make_section(task, "", arms));
-      continue;
+    for (LinedUp<PositionCurve>& lined : line_up(results)) {
+      Section section{.task = task,
+                      .title = std::string(task) == "text" ? "Text" : "Associative recall",
+                      .curves = std::move(lined.arms)};
+      if (!lined.name.empty() && lined.name != task) section.title += ": " + lined.name;
+      section.training_length = shortest_training(section.curves);
+      sections.push_back(std::move(section));
     }
-    for (const auto& entry : names) sections.push_back(make_section(task, entry.first, arms));
   }
   return sections;
 }

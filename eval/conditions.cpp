@@ -1,0 +1,32 @@
+#include "eval/conditions.h"
+
+#include <set>
+
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+std::string conditions_html(const std::vector<Conditions>& arms) {
+  std::set<std::string> each;
+  for (const Conditions& arm : arms) {
+    std::string text = core::message(arm.sequences, " sequences of ", arm.length, " tokens");
+    if (arm.training_length > 0) text += core::message(", trained on ", arm.training_length);
+    if (arm.text) {
+      text += arm.inside_documents ? core::message(", each inside one document (",
+                                                   arm.whole_documents, " are that long)")
+                                   : core::message(", across document borders: only ",
+                                                   arm.whole_documents, " documents are that long");
+    }
+    each.insert(text);
+  }
+  std::string out = "<p class=\"soft\">";
+  if (each.size() > 1) out += "The arms were not measured alike: ";
+  const char* separator = "";
+  for (const std::string& text : each) {
+    out += separator + text;
+    separator = "; ";
+  }
+  return out + ".</p>\n";
+}
+
+}  // namespace longhaul::eval

@@ -1,0 +1,170 @@
+#include "eval/report_effrem.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "eval/conditions.h"
+#include "eval/figure.h"
+#include "eval/formatted.h"
+#include "eval/html.h"
+#include "eval/section.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+/// Distances of all arms at one number of tokens left out or kept.
+struct Column {
+  std::string name;
+  int64_t amount = 0;
+  bool kept = false;  ///< else dropped
+};
+
+std::vector<Column> columns_of(const LinedUp<EffRem>& section) {
+  std::vector<Column> columns{{.name = "first left out", .amount = 1, .kept = false}};
+  int64_t length = 0;
+  for (const EffRem* arm : section.arms) length = std::max(length, arm ? arm->length : 0);
+  const int64_t trained = shortest_training(section.arms);
+  for (int64_t kept = length / 2; kept >= 1; kept /= 4) {
+    // Powers of two are measured; the training length is one of them where it is a power of two.
+    int64_t power = 1;
+    while (power <= kept / 2) power *= 2;
+    if (columns.size() > 6) break;
+    columns.push_back({.name = trained > 0 ? "last " + multiple_name(power, trained)
+                                           : "last " + position_name(power),
+                       .amount = power,
+                       .kept = true});
+  }
+  return columns;
+}
+
+const EffRemPoint* point_at(const EffRem& arm, int64_t dropped) {
+  for (const EffRemPoint& point : arm.points) {
+    if (point.dropped == dropped) return &point;
+  }
+  return nullptr;
+}
+
+const EffRemPoint* point_of(const EffRem& arm, const Column& column) {
+  return point_at(arm, column.kept ? arm.length - column.amount : column.amount);
+}
+
+std::string with_error(const EffRemPoint& point) {
+  if (!std::isfinite(point.distance)) return "not finite";
+  const std::string value = formatted("%.3f", point.distance);
+  return point.error > 0 ? value + formatted(" ± %.3f", point.error) : value;
+}
+
+std::string table(const LinedUp<EffRem>& section, const std::vector<std::string>& arms) {
+  const std::vector<Column> columns = columns_of(section);
+  std::string out =
+      "<p class=\"soft\">Total variation distance to the prediction after the whole sequence, ± "
+      "one "
+      "standard error over sequences. First column: without the first token; then from the last "
+      "tokens alone.</p>\n<div class=\"narrow-scroll\"><table>\n<thead><tr><th "
+      "scope=\"col\">arm</th>";
+  for (const Column& column : columns) {
+    out += core::message("<th scope=\"col\">", column.name, "<small>", column.amount,
+                         column.amount == 1 ? " token" : " tokens", "</small></th>");
+  }
+  out += "</tr></thead>\n<tbody>\n";
+  for (size_t i = 0; i < arms.size(); ++i) {
+    out += "<tr><th scope=\"row\">" + escape_html(arms[i]) + "</th>";
+    for (const Column& column : columns) {
+      const EffRemPoint* point =
+          section.arms[i] != nullptr ? point_of(*section.arms[i], column) : nullptr;
+      out += "<td>" + (point != nullptr ? with_error(*point) : "–") + "</td>";
+    }
+    out += "</tr>\n";
+  }
+  return out + "</tbody></table></div>\n";
+}
+
+PlotLine line_of(int arm, const EffRem& effrem, bool kept) {
+  PlotLine line{.arm = arm, .points = {}};
+  for (const EffRemPoint& point : effrem.points) {
+    const int64_t x = kept ? effrem.length - point.dropped : point.dropped;
+    line.points.push_back({.x = static_cast<double>(x), .y = point.distance, .error = point.error});
+  }
+  if (kept) std::reverse(line.points.begin(), line.points.end());
+  return line;
+}
+
+}  // namespace
+
+std::string effrem_title(const LinedUp<EffRem>& section) {
+  const std::string title = "Effective remembrance";
+  return section.name.empty() || section.name == "effrem" ? title : title + ": " + section.name;
+}
+
+std::string effrem_html(const LinedUp<EffRem>& section, const std::vector<std::string>& arms,
+                        size_t index) {
+  const std::string id = core::message("e", index);
+  Plot dropped{.name = id + "dropped",
+               .x_label = "tokens left out at the beginning",
+               .over_positions = true,
+               .marks = {},
+               .lines = {}};
+  Plot kept = dropped;
+  kept.name = id + "kept";
+  kept.x_label = "last tokens that are read";
+  std::set<int64_t> marks;
+  std::vector<Conditions> conditions;
+  for (size_t i = 0; i < arms.size(); ++i) {
+    const EffRem* arm = section.arms[i];
+    if (arm == nullptr) continue;
+    conditions.push_back(conditions_of(*arm, arm->read));
+    if (arm->training_length > 0) marks.insert(arm->training_length);
+    dropped.lines.push_back(line_of(static_cast<int>(i), *arm, false));
+    kept.lines.push_back(line_of(static_cast<int>(i), *arm, true));
+  }
+  kept.marks.assign(marks.begin(), marks.end());
+  std::string out = "<section>\n<h2>" + escape_html(effrem_title(section)) + "</h2>\n";
+  out += conditions_html(conditions);
+  const std::string what =
+      "Total variation distance between the predictions after the whole sequence and after its "
+      "end alone, read from the zero state. Bands: ± one standard error over sequences.";
+  out += figure(dropped, "Effect of the first tokens",
+                what +
+                    " High from the left: the very first "
+                    "tokens decide what is predicted at the end.",
+                arms);
+  out += figure(kept, "What the last tokens alone do not give", what, arms);
+  return out + table(section, arms) + "</section>\n";
+}
+
+std::vector<std::string> effrem_findings(const LinedUp<EffRem>& section,
+                                         const std::vector<std::string>& arms) {
+  std::vector<std::string> sentences{""};
+  int most = -1, least = -1;
+  double high = 0, low = 0;
+  for (size_t i = 0; i < arms.size(); ++i) {
+    const EffRem* arm = section.arms[i];
+    if (arm == nullptr) continue;
+    const EffRemPoint& first = arm->points.front();
+    std::string sentence =
+        core::message(arms[i], ": leaving out the first ", first.dropped,
+                      first.dropped == 1 ? " token" : " tokens", " of ", arm->length,
+                      " moves the prediction by ", with_error(first));
+    const EffRemPoint* trained =
+        arm->training_length > 0 ? point_at(*arm, arm->length - arm->training_length) : nullptr;
+    if (trained != nullptr) {
+      sentence += core::message(", all but the last ", arm->training_length,
+                                " (its training length) by ", with_error(*trained));
+    }
+    sentences.push_back(sentence + ".");
+    if (!std::isfinite(first.distance)) continue;
+    if (most < 0 || first.distance > high) most = static_cast<int>(i), high = first.distance;
+    if (least < 0 || first.distance < low) least = static_cast<int>(i), low = first.distance;
+  }
+  sentences.front() = most < 0 || most == least
+                          ? "in total variation, 0 to 1."
+                          : "the first tokens weigh most in " + arms[static_cast<size_t>(most)] +
+                                ", least in " + arms[static_cast<size_t>(least)] +
+                                " (total variation, 0 to 1).";
+  return sentences;
+}
+
+}  // namespace longhaul::eval
