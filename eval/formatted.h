@@ -13,4 +13,9 @@ std::string formatted(const char* format, Values... values) {
   return line;
 }
 
+/// Three digits, without an exponent up to ten million.
+inline std::string short_number(double value) {
+  return formatted(value >= 1000 && value < 1e7 ? "%.0f" : "%.3g", value);
+}
+
 }  // namespace longhaul::eval

@@ -46,41 +46,41 @@ std::string heat_map(const std::vector<HeatCell>& cells, const HeatScale& scale,
     columns = std::max(columns, cell.column + 1);
   }
   if (rows == 0) return "";
-  // Cells of 10 units, a margin for the numbers of rows and columns.
-  constexpr int64_t kCell = 10, kMargin = 26;
-  std::string out = core::message("<svg class=\"heat\" viewBox=\"0 0 ", kMargin + columns * kCell,
-                                  " ", kMargin + rows * kCell, "\" role=\"img\" aria-label=\"",
+  const int64_t cell = std::clamp<int64_t>(280 / columns, 4, 28), margin = 40, top = 16;
+  std::string out = core::message("<svg class=\"heat\" viewBox=\"0 0 ",
+                                  std::max<int64_t>(320, margin + columns * cell), " ",
+                                  top + rows * cell, "\" role=\"img\" aria-label=\"",
                                   escape_html(row_name), " by ", escape_html(column_name), "\">");
   const auto text = [&](int64_t x, int64_t y, const std::string& anchor, const std::string& what) {
     out += core::message("<text x=\"", x, "\" y=\"", y, "\" text-anchor=\"", anchor, "\">",
                          escape_html(what), "</text>");
   };
-  text(kMargin, 9, "start", column_name + " 0");
-  if (columns > 9) {
-    text(kMargin + columns * kCell, 9, "end", core::message(columns - 1));
+  text(0, 11, "start", row_name);
+  text(margin, 11, "start", column_name + " 0");
+  if (columns > 1) {
+    text(margin + columns * cell, 11, "end", core::message(columns - 1));
   }
-  text(kMargin - 3, kMargin + 8 - 10, "end", row_name);
-  for (int64_t row = 0; row < rows; row += std::max<int64_t>(1, rows / 8)) {
-    text(kMargin - 3, kMargin + row * kCell + 8, "end", core::message(row));
+  for (int64_t row = 0; row < rows; row += (rows + 7) / 8) {
+    text(margin - 5, top + row * cell + std::max<int64_t>(8, cell / 2 + 4), "end",
+         core::message(row));
   }
-  for (const HeatCell& cell : cells) {
-    out += core::message("<rect class=\"", class_of(scale.colour(cell.value)), "\" x=\"",
-                         kMargin + cell.column * kCell, "\" y=\"", kMargin + cell.row * kCell,
-                         "\" width=\"9\" height=\"9\"");
+  for (const HeatCell& each : cells) {
+    out += core::message("<rect class=\"", class_of(scale.colour(each.value)), "\" x=\"",
+                         margin + each.column * cell, "\" y=\"", top + each.row * cell,
+                         "\" width=\"", cell - 1, "\" height=\"", cell - 1, "\"");
     out += cells.size() > kMostLabels ? "/>"
-                                      : "><title>" + escape_html(cell.label) + "</title></rect>";
+                                      : "><title>" + escape_html(each.label) + "</title></rect>";
   }
   return out + "</svg>\n";
 }
 
 std::string heat_legend(const HeatScale& scale, const std::string& unit) {
-  std::string out =
-      "<p class=\"heat-legend soft\"><span>" + formatted("%.3g", scale.low) + "</span>";
+  std::string out = "<p class=\"heat-legend soft\"><span>" + short_number(scale.low) + "</span>";
   for (int colour = 0; colour < kColours; ++colour) {
     out += "<svg class=\"heat\" viewBox=\"0 0 9 9\" aria-hidden=\"true\"><rect class=\"" +
            class_of(colour) + "\" width=\"9\" height=\"9\"/></svg>";
   }
-  return out + "<span>" + formatted("%.3g", scale.high) + " " + escape_html(unit) +
+  return out + "<span>" + short_number(scale.high) + " " + escape_html(unit) +
          ", logarithmic</span></p>\n";
 }
 

@@ -34,8 +34,8 @@ constexpr const char* kStyle = R"(
   --line: #d9dde1; --ink: #4a5158; --axis: #9aa2aa; --grid: #e6e9ec; --accent: #0072b2;
   --arm-0: #0072b2; --arm-1: #d55e00; --arm-2: #008f6a; --arm-3: #b8538f; --arm-4: #c98a00;
   --arm-5: #3d3d3d; --arm-6: #3ba0dd; --arm-7: #7a5230; }
-:root { --heat-0: #440154; --heat-1: #482878; --heat-2: #3e4989; --heat-3: #31688e; --heat-4: #26828e;
-  --heat-5: #1f9e89; --heat-6: #35b779; --heat-7: #6ece58; --heat-8: #b5de2b; --heat-9: #fde725;
+:root { --heat-0: #440154; --heat-1: #482878; --heat-2: #3e4989; --heat-3: #31688e;
+  --heat-4: #26828e; --heat-5: #1f9e89; --heat-6: #35b779; --heat-7: #6ece58; --heat-8: #b5de2b; --heat-9: #fde725;
   --heat-lost: #e0004d; }
 @media (prefers-color-scheme: dark) { :root { --page: #15181b; --card: #1d2125; --text: #e6e9ec;
   --soft: #a0a8b0; --line: #353b41; --ink: #b4bbc2; --axis: #6b737b; --grid: #2a2f34;
@@ -65,8 +65,9 @@ figure > svg g { font-family: inherit; shape-rendering: auto; }
 .heat-3 { fill: var(--heat-3); } .heat-4 { fill: var(--heat-4); } .heat-5 { fill: var(--heat-5); }
 .heat-6 { fill: var(--heat-6); } .heat-7 { fill: var(--heat-7); } .heat-8 { fill: var(--heat-8); }
 .heat-9 { fill: var(--heat-9); } .lost { fill: var(--heat-lost); }
-.maps { display: flex; flex-wrap: wrap; gap: 0 1.2rem; } .maps figure { flex: 1 1 14rem; margin: .6rem 0; }
-.maps svg { max-width: 40rem; max-height: 34rem; } .heat text { font-size: 8px; fill: var(--soft); }
+.maps { display: flex; flex-wrap: wrap; gap: 0 1.2rem; }
+.maps figure { flex: 1 1 14rem; margin: .6rem 0; }
+.maps svg { max-width: 40rem; max-height: 34rem; } .heat text { font-size: 11px; fill: var(--soft); }
 .heat-legend { display: flex; align-items: center; gap: 2px; } .heat-legend svg { width: 1.1rem; }
 .heat-legend span { margin: 0 .4rem; }
 .narrow-scroll { overflow-x: auto; }

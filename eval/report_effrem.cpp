@@ -53,8 +53,8 @@ const EffRemPoint* point_of(const EffRem& arm, const Column& column) {
 
 std::string with_error(const EffRemPoint& point) {
   if (!std::isfinite(point.distance)) return "not finite";
-  const std::string value = formatted("%.3f", point.distance);
-  return point.error > 0 ? value + formatted(" ± %.3f", point.error) : value;
+  const std::string value = formatted("%.4f", point.distance);
+  return point.error > 0 ? value + formatted(" ± %.4f", point.error) : value;
 }
 
 std::string table(const LinedUp<EffRem>& section, const std::vector<std::string>& arms) {
@@ -90,6 +90,28 @@ PlotLine line_of(int arm, const EffRem& effrem, bool kept) {
   }
   if (kept) std::reverse(line.points.begin(), line.points.end());
   return line;
+}
+
+struct Judged {
+  std::string arm;
+  const EffRemPoint* point = nullptr;
+};
+
+/// What all but the last tokens of the training length change, over all arms.
+std::string comparison(const std::vector<Judged>& judged) {
+  if (judged.size() < 2) return "in total variation, 0 to 1.";
+  const auto by_distance = [](const Judged& a, const Judged& b) {
+    return a.point->distance < b.point->distance;
+  };
+  const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_distance);
+  const double difference = most->point->distance - least->point->distance;
+  if (difference <= 2 * std::hypot(most->point->error, least->point->error)) {
+    return "what lies before the last training length weighs alike in all arms, within two "
+           "standard errors.";
+  }
+  return "what lies before the last training length weighs most in " + most->arm + " (" +
+         formatted("%.3f", most->point->distance) + " in total variation), least in " + least->arm +
+         formatted(" (%.3f).", least->point->distance);
 }
 
 }  // namespace
@@ -138,32 +160,23 @@ std::string effrem_html(const LinedUp<EffRem>& section, const std::vector<std::s
 std::vector<std::string> effrem_findings(const LinedUp<EffRem>& section,
                                          const std::vector<std::string>& arms) {
   std::vector<std::string> sentences{""};
-  int most = -1, least = -1;
-  double high = 0, low = 0;
+  std::vector<Judged> judged;
   for (size_t i = 0; i < arms.size(); ++i) {
     const EffRem* arm = section.arms[i];
     if (arm == nullptr) continue;
     const EffRemPoint& first = arm->points.front();
-    std::string sentence =
-        core::message(arms[i], ": leaving out the first ", first.dropped,
-                      first.dropped == 1 ? " token" : " tokens", " of ", arm->length,
-                      " moves the prediction by ", with_error(first));
+    std::string sentence = core::message(arms[i], ": leaving out the first token of ", arm->length,
+                                         " moves the prediction by ", with_error(first));
     const EffRemPoint* trained =
         arm->training_length > 0 ? point_at(*arm, arm->length - arm->training_length) : nullptr;
     if (trained != nullptr) {
       sentence += core::message(", all but the last ", arm->training_length,
                                 " (its training length) by ", with_error(*trained));
+      if (std::isfinite(trained->distance)) judged.push_back({arms[i], trained});
     }
     sentences.push_back(sentence + ".");
-    if (!std::isfinite(first.distance)) continue;
-    if (most < 0 || first.distance > high) most = static_cast<int>(i), high = first.distance;
-    if (least < 0 || first.distance < low) least = static_cast<int>(i), low = first.distance;
   }
-  sentences.front() = most < 0 || most == least
-                          ? "in total variation, 0 to 1."
-                          : "the first tokens weigh most in " + arms[static_cast<size_t>(most)] +
-                                ", least in " + arms[static_cast<size_t>(least)] +
-                                " (total variation, 0 to 1).";
+  sentences.front() = comparison(judged);
   return sentences;
 }
 

@@ -66,7 +66,7 @@ std::string head_name(const HeadStates& head) {
 }
 
 std::string tokens(double memory) {
-  return std::isfinite(memory) ? formatted("%.4g", memory) : "no end";
+  return std::isfinite(memory) ? short_number(memory) : "no end";
 }
 
 /// Deviation at the end over that at the training length; NaN where that is not measured.
@@ -144,7 +144,7 @@ std::string maps(const LinedUp<StateStatistics>& section, const Arms& arms,
            .column = head.head,
            .value = number,
            .label = head_name(head) + ": " +
-                    (std::isnan(number) ? "not a number" : formatted("%.4g ", number) + unit)});
+                    (std::isnan(number) ? "not a number" : short_number(number) + " " + unit)});
     }
   }
   const HeatScale scale = scale_over(all);
