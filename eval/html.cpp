@@ -66,7 +66,7 @@ figure > svg g { font-family: inherit; shape-rendering: auto; }
 .heat-6 { fill: var(--heat-6); } .heat-7 { fill: var(--heat-7); } .heat-8 { fill: var(--heat-8); }
 .heat-9 { fill: var(--heat-9); } .lost { fill: var(--heat-lost); }
 .maps { display: flex; flex-wrap: wrap; gap: 0 1.2rem; }
-.maps figure { flex: 1 1 14rem; margin: .6rem 0; }
+.maps figure { flex: 0 1 20rem; margin: .6rem 0; }
 .maps svg { max-width: 40rem; max-height: 34rem; } .heat text { font-size: 11px; fill: var(--soft); }
 .heat-legend { display: flex; align-items: center; gap: 2px; } .heat-legend svg { width: 1.1rem; }
 .heat-legend span { margin: 0 .4rem; }

@@ -31,7 +31,7 @@ std::vector<Column> columns_of(const LinedUp<EffRem>& section) {
     // Powers of two are measured; the training length is one of them where it is a power of two.
     int64_t power = 1;
     while (power <= kept / 2) power *= 2;
-    if (columns.size() > 6) break;
+    if (columns.size() > 5) break;
     columns.push_back({.name = trained > 0 ? "last " + multiple_name(power, trained)
                                            : "last " + position_name(power),
                        .amount = power,
@@ -57,6 +57,12 @@ std::string with_error(const EffRemPoint& point) {
   return point.error > 0 ? value + formatted(" ± %.4f", point.error) : value;
 }
 
+std::string cell(const EffRemPoint& point) {
+  if (!std::isfinite(point.distance)) return "not finite";
+  const std::string value = formatted("%.3f", point.distance);
+  return point.error > 0 ? value + formatted(" ± %.3f", point.error) : value;
+}
+
 std::string table(const LinedUp<EffRem>& section, const std::vector<std::string>& arms) {
   const std::vector<Column> columns = columns_of(section);
   std::string out =
@@ -75,7 +81,7 @@ std::string table(const LinedUp<EffRem>& section, const std::vector<std::string>
     for (const Column& column : columns) {
       const EffRemPoint* point =
           section.arms[i] != nullptr ? point_of(*section.arms[i], column) : nullptr;
-      out += "<td>" + (point != nullptr ? with_error(*point) : "–") + "</td>";
+      out += "<td>" + (point != nullptr ? cell(*point) : "–") + "</td>";
     }
     out += "</tr>\n";
   }

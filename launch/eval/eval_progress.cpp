@@ -10,7 +10,7 @@
 namespace longhaul::launch {
 
 std::string duration_name(double seconds) {
-  const auto whole = static_cast<int64_t>(std::ceil(std::min(seconds, 1e9)));
+  const auto whole = std::llround(std::min(seconds, 1e9));
   if (whole < 100) return core::message(whole, " s");
   const int64_t minutes = (whole + 59) / 60;
   if (minutes < 100) return core::message(minutes, " min");

@@ -95,7 +95,7 @@ TEST(EffRemHtml, HasBothPlotsAndATable) {
   EXPECT_THAT(html, HasSubstr("&lt;a&gt;"));
   EXPECT_THAT(html, Not(HasSubstr("<a>")));
   EXPECT_THAT(html, HasSubstr("last 8×<small>512 tokens"));
-  EXPECT_THAT(html, HasSubstr("<td>0.0500 ± 0.0100</td>"));
+  EXPECT_THAT(html, HasSubstr("<td>0.050 ± 0.010</td>"));
 }
 
 TEST(StatesHtml, HasCurvesTableAndMaps) {

@@ -24,7 +24,7 @@ TEST_F(Program, HelpOfEveryCommandHasAnExample) {
     EXPECT_EQ(result.err, "");
     EXPECT_THAT(result.out, HasSubstr(std::string("longhaul ") + command)) << command;
   }
-  for (const char* measure : {"perplexity", "recall"}) {
+  for (const char* measure : {"perplexity", "recall", "effrem", "states"}) {
     EXPECT_THAT(run(std::string("eval ") + measure + " --help").out, HasSubstr("Example:"));
   }
 }
@@ -103,6 +103,15 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   EXPECT_TRUE(fs::exists(folder_ / "run/evaluation/recall.json"));
   expect_refused("eval perplexity --model run/model --data nowhere --length 8 --sequences 1",
                  "nowhere");
+  for (const std::string measure : {"effrem", "states"}) {
+    const Result result = run("eval " + measure + " --model run/model --length 128 --sequences 2 " +
+                              "--json run/evaluation/" + measure + ".json");
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_FALSE(fs::exists(folder_ / ("run/evaluation/" + measure + ".json.partial")));
+  }
+  expect_refused("eval effrem --model run/model --length 1 --sequences 1", "at least 2, is 1");
+  expect_refused("eval states --model run/model --data x --keys 3 --length 8 --sequences 1",
+                 "--data is for text");
   const Result report = run("report run --out report.html");
   EXPECT_EQ(report.exit_code, 0) << report.err;
   EXPECT_THAT(text_of(folder_ / "report.html"), HasSubstr("<svg"));
