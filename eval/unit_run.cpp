@@ -107,7 +107,7 @@ class UnitRun : private BatchWatch {
       const bool mine = rank == mesh_.data_rank(), had = has_all(batch);
       // The last number counts the ranks of the group that were cut.
       std::vector<double> sums(static_cast<size_t>(batch.length() * job_.width) + 1);
-      if (mine && !cut && !had) std::copy(own.begin(), own.end(), sums.begin());
+      if (mine && !had) std::copy(own.begin(), own.end(), sums.begin());
       if (mine && cut) sums.back() = 1;
       all_reduce(sums);
       any_cut = any_cut || sums.back() > 0;

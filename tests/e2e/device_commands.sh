@@ -33,6 +33,15 @@ for device in cpu cuda; do
   "$program" generate --model text/model --prompt Line --tokens 8 --temperature 0 --device $device >generated.$device
   "$program" eval perplexity --model text/model --data tokens --length 64 --sequences 2 --json eval.$device \
     --device $device >/dev/null
+  for measure in effrem states; do
+    "$program" eval $measure --model text/model --data tokens --length 64 --sequences 2 --json $measure.$device \
+      --device $device >/dev/null
+  done
+done
+for measure in effrem states; do
+  paste <(grep -o '[-+.0-9e]*[0-9]' $measure.cuda) <(grep -o '[-+.0-9e]*[0-9]' $measure.cpu) |
+    awk '{ d = $1 - $2; if (d < 0) d = -d; m = $1 < 0 ? -$1 : $1; if (NF != 2 || d > 1e-3 * m + 1e-5) { print; bad = 1 } }
+         END { exit bad || NR < 50 }' || fail "eval $measure differs"
 done
 cmp generated.cpu generated.cuda || fail "generated text differs"
 perplexity() { grep -o '"perplexity": *[0-9.]*' "$1" | head -n 1 | tr -dc '0-9.'; }
