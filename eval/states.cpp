@@ -34,7 +34,8 @@ struct HeadLayout {
       first_head.push_back(heads);
       groups.push_back(specs[i].groups);
       layers.push_back(specs[i].layer);
-      elements.push_back(static_cast<double>(specs[i].shape.elements() / specs[i].groups));
+      const int64_t of_head = specs[i].shape.elements() / specs[i].groups;
+      elements.push_back(static_cast<double>(of_head));
       heads += static_cast<size_t>(specs[i].groups);
     }
   }
