@@ -115,7 +115,7 @@ int main(int argc, char** argv) {
                                 {"batch", options.batch},
                                 {"threads", context.threads()},
                                 {"measures", measures},
-                                {"machine", nlohmann::json::parse(bench::machine_json())}};
+                                {"machine", nlohmann::json::parse(bench::machine_json(context))}};
   std::cout << result.dump(2) << "\n";
   if (!json.empty()) std::ofstream(json) << result.dump(2) << "\n";
   return 0;
