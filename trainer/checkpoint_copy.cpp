@@ -12,27 +12,24 @@ namespace longhaul::trainer {
 
 namespace fs = std::filesystem;
 
-CheckpointCopy::CheckpointCopy(core::Context& context, CheckpointShare share)
-    : context_(context), share_(share), source_(context), moments_(context) {}
-
-void CheckpointCopy::take(const TrainingState& state) {
+void CheckpointCopy::take_source(const TrainingState& state) {
+  model_ = &state.model;
+  optimizer_ = &state.optimizer;
   source_.clear();
-  moments_.clear();
-  if (share_.source >= 0) {
-    for (const auto& tensor : state.source.stored()) source_.add(tensor.name, tensor.view);
-  }
-  add_moments(moments_, state.optimizer, share_.rank, share_.ranks);
-  if (share_.has_model()) take_model(state.model);
-  core::synchronize(context_);
+  if (share_.source < 0) return;
+  for (const auto& tensor : state.source.stored()) source_.add(tensor.name, tensor.view);
 }
 
-void CheckpointCopy::take_model(const model::LanguageModel& model) {
-  const core::TensorView values = model.parameters().values();
+void CheckpointCopy::take_parameters() {
+  moments_.clear();
+  add_moments(moments_, *optimizer_, share_.rank, share_.ranks);
+  if (!share_.has_model()) return;
+  const core::TensorView values = model_->parameters().values();
   dtype_ = values.dtype();
-  parameters_ = model.parameters().list();
-  core::copy(context_, values, values_.view_like(values));
-  config_json_ =
-      model::model_config_json(model.config(), dtype_ == core::DType::kF64 ? "float64" : "float32");
+  parameters_ = model_->parameters().list();
+  core::copy_now(values, values_.view_like(values));
+  config_json_ = model::model_config_json(model_->config(),
+                                          dtype_ == core::DType::kF64 ? "float64" : "float32");
 }
 
 void CheckpointCopy::write_model(const fs::path& folder) const {

@@ -25,20 +25,23 @@ struct CheckpointShare {
 
 class CheckpointCopy {
  public:
-  CheckpointCopy(core::Context& context, CheckpointShare share);
+  explicit CheckpointCopy(CheckpointShare share) : share_(share) {}
 
-  /// Copies to host memory, which is kept from one copy to the next.
-  void take(const TrainingState& state);
+  /// Copies to host memory, which is kept from one copy to the next: what the next forward changes.
+  /// `state` outlives the next call.
+  void take_source(const TrainingState& state);
+  /// Copies what the next update changes: parameters and moments. On the CPU for any thread.
+  void take_parameters();
   /// Writes what was taken and returns the files' checks, those of the model last. Uses neither
   /// context nor communicator: for a thread of its own.
   std::vector<FileCheck> write(const std::filesystem::path& folder) const;
 
  private:
-  void take_model(const model::LanguageModel& model);
   void write_model(const std::filesystem::path& folder) const;
 
-  core::Context& context_;
   CheckpointShare share_;
+  const model::LanguageModel* model_ = nullptr;  // of the state that is taken
+  const Optimizer* optimizer_ = nullptr;
   TensorFile source_, moments_;
   // Of the model, on rank 0:
   HostMemory values_;

@@ -40,15 +40,17 @@ void remove_leftovers(const fs::path& run_folder) {
 }
 
 /// The evaluation's number that checkpoints are compared by, small where the model is good.
-std::optional<double> score_of(const CheckpointManifest& manifest, const std::string& name) {
-  for (const auto& [key, value] : manifest.evaluation) {
-    if (key == name) return name == "accuracy" ? -value : value;
+std::optional<double> score_of(const CheckpointManifest& manifest, Measure measure) {
+  for (const auto& [name, value] : manifest.evaluation) {
+    if (name != enum_names(measure)[static_cast<size_t>(measure)]) continue;
+    return measure == Measure::kAccuracy ? -value : value;
   }
   return std::nullopt;
 }
 
-/// Renamed first: what is left if this is interrupted must not look like a checkpoint.
-void remove_superfluous(const fs::path& run_folder, const CheckpointConfig& config) {
+/// Renames what need not be kept: what is left if its removal is interrupted must not look like a
+/// checkpoint.
+std::vector<fs::path> hide_superfluous(const fs::path& run_folder, const CheckpointConfig& config) {
   std::vector<RetainedCheckpoint> checkpoints;
   for (const int64_t step : all_checkpoints(run_folder)) {
     RetainedCheckpoint& checkpoint = checkpoints.emplace_back();
@@ -61,12 +63,22 @@ void remove_superfluous(const fs::path& run_folder, const CheckpointConfig& conf
     }
   }
   std::error_code error;
+  std::vector<fs::path> hidden_folders;
   for (const int64_t step : superfluous(checkpoints, config)) {
     const fs::path folder = checkpoint_folder(run_folder, step);
     const fs::path hidden =
         folder.parent_path() / core::message(".", folder.filename().string(), kPartial);
     fs::rename(folder, hidden, error);
-    if (!error) fs::remove_all(hidden, error);
+    if (!error) hidden_folders.push_back(hidden);
+    if (error) LOG(WARNING) << folder.string() << ": cannot be removed: " << error.message();
+  }
+  return hidden_folders;
+}
+
+void remove_folders(const std::vector<fs::path>& folders) {
+  std::error_code error;
+  for (const fs::path& folder : folders) {
+    fs::remove_all(folder, error);
     if (error) LOG(WARNING) << folder.string() << ": cannot be removed: " << error.message();
   }
 }
@@ -99,13 +111,13 @@ void add_gathered(dist::Communicator& world, const NumberedFiles& files,
 
 }  // namespace
 
-CheckpointWriter::CheckpointWriter(core::Context& context, fs::path run_folder,
-                                   const dist::Mesh& mesh, const CheckpointConfig& config)
+CheckpointWriter::CheckpointWriter(fs::path run_folder, const dist::Mesh& mesh,
+                                   const CheckpointConfig& config)
     : run_folder_(std::move(run_folder)),
       mesh_(mesh),
       config_(config),
       share_(share_of(mesh)),
-      copy_(context, share_) {}
+      copy_(share_) {}
 
 CheckpointWriter::~CheckpointWriter() {
   if (writing_.valid()) writing_.wait();
@@ -131,6 +143,7 @@ void CheckpointWriter::begin(const TrainingState& state) {
   const bool leads = world.rank() == 0;
   on_all_ranks(world, [&] {
     if (!leads) return;
+    if (removing_.valid()) removing_.get();
     remove_leftovers(run_folder_);
     replacement_ = std::make_unique<model::FolderReplacement>(
         checkpoint_folder(run_folder_, state.step), [](const std::string&) { return true; });
@@ -138,9 +151,26 @@ void CheckpointWriter::begin(const TrainingState& state) {
   const fs::path folder =
       world.broadcast_bytes(leads ? replacement_->path().string() : std::string(), 0);
   manifest_ = manifest_of(state);
-  copy_.take(state);
+  copy_.take_source(state);
+  const bool copies_beside = config_.background && state.model.context().device().is_cpu();
+  if (!copies_beside) copy_.take_parameters();
+  std::promise<void> copied;
+  copied_ = copied.get_future();
   writing_ = std::async(config_.background ? std::launch::async : std::launch::deferred,
-                        [this, folder] { return copy_.write(folder); });
+                        [this, folder, copies_beside, copied = std::move(copied)]() mutable {
+                          try {
+                            if (copies_beside) copy_.take_parameters();
+                          } catch (...) {
+                            copied.set_value();  // finish() tells
+                            throw;
+                          }
+                          copied.set_value();
+                          return copy_.write(folder);
+                        });
+}
+
+void CheckpointWriter::wait_for_copy() const {
+  if (is_begun() && copied_.valid()) copied_.wait();
 }
 
 bool CheckpointWriter::is_busy() const {
@@ -170,7 +200,11 @@ void CheckpointWriter::finish() {
       if (!leads) return;
       write_manifest(replacement_->path(), manifest_);
       replacement_->commit();
-      remove_superfluous(run_folder_, config_);
+      // Large files take a while.
+      removing_ = std::async(
+          config_.background ? std::launch::async : std::launch::deferred,
+          [folders = hide_superfluous(run_folder_, config_)] { remove_folders(folders); });
+      if (!config_.background) removing_.get();
     });
   } catch (...) {
     replacement_.reset();  // and with it what was written
@@ -181,7 +215,7 @@ void CheckpointWriter::finish() {
 
 void save_training_checkpoint(const fs::path& run_folder, const dist::Mesh& mesh,
                               const TrainingState& state, const CheckpointConfig& config) {
-  CheckpointWriter writer(state.model.context(), run_folder, mesh, config);
+  CheckpointWriter writer(run_folder, mesh, config);
   writer.begin(state);
   writer.finish();
 }

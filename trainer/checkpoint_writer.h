@@ -22,15 +22,19 @@ namespace longhaul::trainer {
 /// error, nothing of the new checkpoint is left and the older ones stay.
 class CheckpointWriter {
  public:
-  CheckpointWriter(core::Context& context, std::filesystem::path run_folder, const dist::Mesh& mesh,
+  CheckpointWriter(std::filesystem::path run_folder, const dist::Mesh& mesh,
                    const CheckpointConfig& config);
   /// Waits for this rank's thread; what was not finished is left out.
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
-  /// Copies `state` and starts to write; finishes the checkpoint before, if there is one.
+  /// Starts to copy and write `state`; finishes the checkpoint before, if there is one. Parameters
+  /// and moments must stay as they are until wait_for_copy(): on the CPU they are copied beside the
+  /// next forward and backward.
   void begin(const TrainingState& state);
+  /// To be called before parameters or moments change.
+  void wait_for_copy() const;
   /// Between begin() and finish(); equal on all ranks.
   bool is_begun() const { return writing_.valid(); }
   /// Whether this rank's files are still being written.
@@ -49,7 +53,9 @@ class CheckpointWriter {
   CheckpointCopy copy_;
   CheckpointManifest manifest_;
   std::unique_ptr<model::FolderReplacement> replacement_;  // on rank 0
-  std::future<std::vector<FileCheck>> writing_;            // goes first: it writes to the folder
+  std::future<void> removing_;                             // what is not kept, on rank 0
+  std::future<void> copied_;
+  std::future<std::vector<FileCheck>> writing_;  // goes first: it writes to the folder
 };
 
 }  // namespace longhaul::trainer

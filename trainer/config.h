@@ -119,13 +119,20 @@ struct BatchConfig {
   }
 };
 
+/// A number of an evaluation; all but the accuracy are good where they are small.
+enum class Measure { kLoss, kPerplexity, kLossAtEnd, kAccuracy };
+inline const std::vector<std::string_view>& enum_names(Measure) {
+  static const std::vector<std::string_view> names{"loss", "perplexity", "loss_at_end", "accuracy"};
+  return names;
+}
+
 struct CheckpointConfig {
-  int64_t every = 0;          ///< steps; 0: only at the end and when interrupted
-  int64_t keep = 2;           ///< newest training checkpoints kept
-  int64_t keep_every = 0;     ///< those of steps that are multiples of it stay too; 0: none
-  int64_t keep_best = 0;      ///< so many that were evaluated best stay too
-  std::string best = "loss";  ///< which number of the evaluation says so
-  bool background = true;     ///< written from a copy while training goes on
+  int64_t every = 0;              ///< steps; 0: only at the end and when interrupted
+  int64_t keep = 2;               ///< newest training checkpoints kept
+  int64_t keep_every = 0;         ///< those of steps that are multiples of it stay too; 0: none
+  int64_t keep_best = 0;          ///< so many that were evaluated best stay too
+  Measure best = Measure::kLoss;  ///< which number of the evaluation says so
+  bool background = true;         ///< written from a copy while training goes on
 
   template <class V>
   void visit(V& v) {
@@ -138,8 +145,7 @@ struct CheckpointConfig {
     v.field("keep_best", keep_best, "checkpoints kept too because they were evaluated best",
             core::AtLeast{0});
     v.field("best", best,
-            "what best means: loss | perplexity | loss_at_end (the smallest), accuracy (the "
-            "largest), of the evaluation at the checkpoint's step");
+            "loss | perplexity | loss_at_end | accuracy: of the evaluation at a checkpoint's step");
     v.field("background", background,
             "write from a copy in host memory while training goes on (parameters, and this rank's "
             "share of the moments, once more)");

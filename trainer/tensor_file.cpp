@@ -21,7 +21,7 @@ void TensorFile::add(const std::string& name, const core::TensorView& view) {
   if (memory_.size() == tensors_.size()) memory_.emplace_back();
   HostMemory& memory = *std::next(memory_.begin(), static_cast<std::ptrdiff_t>(tensors_.size()));
   const core::TensorView host = memory.view_like(view);
-  core::copy(context_, view, host);
+  core::copy_now(view, host);
   tensors_.push_back({name, host, stored_type(view.dtype())});
 }
 

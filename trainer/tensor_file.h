@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/core/context.h"
+#include "kernels/core/tensor.h"
 #include "model/checkpoint/safetensors.h"
 
 namespace longhaul::trainer {
@@ -31,16 +31,13 @@ class HostMemory {
 /// Copies tensors and writes the copies.
 class TensorFile {
  public:
-  explicit TensorFile(core::Context& context) : context_(context) {}
-
-  /// Done when the context is synchronised.
+  /// Waits for what was started on the tensor's device.
   void add(const std::string& name, const core::TensorView& view);
   /// Forgets the tensors and keeps the memory for those that are added next.
   void clear() { tensors_.clear(); }
   void write(const std::filesystem::path& path) const { model::write_safetensors(path, tensors_); }
 
  private:
-  core::Context& context_;
   std::list<HostMemory> memory_;  // of each tensor
   std::vector<model::TensorToStore> tensors_;
 };

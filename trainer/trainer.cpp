@@ -202,7 +202,7 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
   if (resume_from) load_training_checkpoint(parts.run_folder, *resume_from, parts.mesh, state);
   StepReport report(config, parts, resume_from.value_or(-1));
   const int64_t tokens = config.batch.sequences * config.batch.length;
-  CheckpointWriter writer(parts.context, parts.run_folder, parts.mesh, config.checkpoint);
+  CheckpointWriter writer(parts.run_folder, parts.mesh, config.checkpoint);
 
   if (is_stop(config, state.step) && state.step < config.schedule.steps) {
     return Ending::kInterrupted;
@@ -217,6 +217,7 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
     sums.reduce(parts.mesh.world());
 
     const double rate = learning_rate(config.schedule, config.optimizer.rate, state.step);
+    writer.wait_for_copy();
     const Optimizer::Outcome outcome = run.optimizer.step(rate, std::isfinite(sums.loss));
     count_step(outcome, tokens, state);
     const auto sequences = static_cast<double>(config.batch.sequences);

@@ -287,7 +287,7 @@ TEST(ShardedOptimizer, WorksWhereSomeRanksOwnNothing) {
     EXPECT_EQ(testing::values_of(set.values()), testing::values_of(whole.values()));
     EXPECT_EQ(optimizer.parts().front().first_moment.elements(), group.rank() < 3 ? 16 : 0);
     const fs::path file = folder / optimizer_file(group.rank(), group.size());
-    TensorFile moments(own);
+    TensorFile moments;
     add_moments(moments, optimizer, group.rank(), group.size());
     moments.write(file);
     EXPECT_EQ(testing::tensors_of(file).size(), group.rank() < 3 ? 2u : 0u);

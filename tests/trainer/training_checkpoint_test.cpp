@@ -201,7 +201,7 @@ TEST(TrainingCheckpoint, KeepsMilestonesAndTheBest) {
   EXPECT_EQ(names_in(folder / "checkpoints"),
             (std::set<std::string>{"step-3", "step-4", "step-6", "step-8", "step-9"}));
   const ScratchFolder other;
-  run.config.checkpoint = {.every = 1, .keep = 1, .keep_best = 1, .best = "accuracy"};
+  run.config.checkpoint = {.every = 1, .keep = 1, .keep_best = 1, .best = Measure::kAccuracy};
   run.train(other.path());
   EXPECT_EQ(names_in(other / "checkpoints"), (std::set<std::string>{"step-5", "step-9"}));
 }
