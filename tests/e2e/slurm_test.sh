@@ -1,7 +1,7 @@
 # A real Slurm on this machine, two virtual nodes in a folder of its own: train.sbatch runs on both, is told to save, is queued
 # again and goes on by itself; a sweep as a job array. Exit 77 (skipped) where Slurm is not installed or cannot run here.
-source "$(dirname "$0")/tiny_run.sh"
 tree=$(cd "$(dirname "$0")/../.." && pwd)
+source "$(dirname "$0")/tiny_run.sh"
 skip() { echo "SKIPPED: $*"; exit 77; }
 export PATH=$PATH:/usr/sbin:/sbin
 for tool in slurmctld slurmd munged sbatch scontrol squeue; do
