@@ -149,63 +149,6 @@ TEST(TrainingCheckpoint, AFullDiskLeavesTheOlderOneAndNothingElse) {
   EXPECT_EQ(testing::metric(folder.path(), "loss").size(), 5u);
 }
 
-TEST(TrainingCheckpoint, AFullDiskInTheBackgroundIsToldAtTheNextCheckpoint) {
-  const ScratchFolder folder;
-  std::unique_ptr<testing::FullDisk> full;
-  TinyRun run;
-  run.mesh = {2, 1};
-  run.config.checkpoint.every = 2;
-  run.config.schedule.steps = 9;
-  run.before_step = [&](int rank, int64_t step, model::LanguageModel&) {
-    if (rank == 0 && step == 1) full = std::make_unique<testing::FullDisk>(3000);
-  };
-  const std::string message = testing::error_of([&] { run.train(folder.path()); });
-  full.reset();
-  EXPECT_THAT(message, HasSubstr("optimizer-0.safetensors: cannot be written"));
-  EXPECT_EQ(names_in(folder / "checkpoints"), std::set<std::string>{});
-}
-
-TEST(TrainingCheckpoint, TheBackgroundWritesWhatWasThereWhenItBegan) {
-  // As every checkpoint of a run that waits for each.
-  const ScratchFolder waiting, going_on;
-  TinyRun run;
-  run.mesh = {2, 2};
-  run.config.initial_state.source = SourceKind::kStatePassing;
-  run.config.checkpoint = {.every = 1, .keep = 9, .background = false};
-  EXPECT_EQ(run.train(waiting.path()), Ending::kDone);
-  run.config.checkpoint.background = true;
-  EXPECT_EQ(run.train(going_on.path()), Ending::kDone);
-  for (int step = 1; step <= 5; ++step) {
-    const std::string name = core::message("checkpoints/step-", step);
-    ASSERT_EQ(names_in(going_on / name), names_in(waiting / name));
-    for (const std::string& file : names_in(waiting / name)) {
-      EXPECT_EQ(content_of(going_on / (name + "/" + file)),
-                content_of(waiting / (name + "/" + file)))
-          << name << "/" << file;
-    }
-  }
-}
-
-TEST(TrainingCheckpoint, KeepsMilestonesAndTheBest) {
-  const ScratchFolder folder;
-  TinyRun run;
-  run.config.schedule.steps = 9;
-  run.config.evaluate_every = 1;
-  run.config.checkpoint = {.every = 1, .keep = 1, .keep_every = 4, .keep_best = 2};
-  // The best: steps 3 and 6.
-  run.evaluate = [](int64_t step) -> std::vector<std::pair<std::string, double>> {
-    return {{"loss", step % 3 == 0 ? 10.0 - static_cast<double>(step % 9) : 90.0},
-            {"accuracy", static_cast<double>(step == 5)}};
-  };
-  run.train(folder.path());
-  EXPECT_EQ(names_in(folder / "checkpoints"),
-            (std::set<std::string>{"step-3", "step-4", "step-6", "step-8", "step-9"}));
-  const ScratchFolder other;
-  run.config.checkpoint = {.every = 1, .keep = 1, .keep_best = 1, .best = Measure::kAccuracy};
-  run.train(other.path());
-  EXPECT_EQ(names_in(other / "checkpoints"), (std::set<std::string>{"step-5", "step-9"}));
-}
-
 TEST(TrainingCheckpoint, TheNewestSoundOneIsUsedIfAskedFor) {
   const ScratchFolder whole, folder;
   TinyRun run;
