@@ -17,11 +17,18 @@ class InspectCommand : public Command {
         "inspect",
         "What is in a model, checkpoint, run or token folder, or safetensors, torch or GGUF file");
     command_->add_option("path", path_, "folder or file")->required();
+    command_->add_flag("--verify", verify_,
+                       "read every file of a training checkpoint, or of all those of a run, and "
+                       "compare with the manifest's sizes and checksums");
     command_->footer("Example:\n  longhaul inspect runs/zero");
   }
   bool chosen() const override { return command_->parsed(); }
 
   int run(RankSession&) override {
+    if (verify_) {
+      std::cout << verify(path_) << std::flush;
+      return kDone;
+    }
     std::cout << inspect(path_) << std::flush;
     return kDone;
   }
@@ -29,6 +36,7 @@ class InspectCommand : public Command {
  private:
   CLI::App* command_ = nullptr;
   std::string path_;
+  bool verify_ = false;
 };
 
 }  // namespace

@@ -9,6 +9,7 @@
 
 #include "data/token_folder.h"
 #include "kernels/core/error.h"
+#include "kernels/core/fields.h"
 #include "launch/field_list.h"
 #include "launch/model_conversion.h"
 #include "launch/run_config.h"
@@ -174,6 +175,34 @@ std::string inspect(const fs::path& path) {
   throw InputError(message(path.string(),
                            ": found none of run.yaml, tokens.bin and config.json, expected a run, "
                            "token or model folder or a safetensors, torch or GGUF file"));
+}
+
+std::string verify(const fs::path& path) {
+  std::vector<fs::path> folders;
+  if (fs::exists(path / "manifest.json")) {
+    folders.push_back(path);
+  } else {
+    for (const int64_t step : trainer::all_checkpoints(path)) {
+      folders.push_back(trainer::checkpoint_folder(path, step));
+    }
+  }
+  if (folders.empty()) {
+    throw InputError(message(path.string(),
+                             ": holds no training checkpoint, expected a run or "
+                             "the folder of a checkpoint"));
+  }
+  std::string sound;
+  core::Problems problems;
+  for (const fs::path& folder : folders) {
+    try {
+      trainer::verify_checkpoint(folder);
+      sound += message(folder.string(), ": sound\n");
+    } catch (const InputError& error) {
+      problems.insert(problems.end(), error.problems().begin(), error.problems().end());
+    }
+  }
+  if (!problems.empty()) throw InputError(problems);
+  return sound;
 }
 
 }  // namespace longhaul::launch

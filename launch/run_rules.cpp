@@ -122,6 +122,9 @@ class Rules {
       report("run.dtype", "bf16 is there for cuda only, run.device is cpu");
     }
     const auto& evaluation = config_.evaluation;
+    if (config_.checkpoint.keep_best > 0 && evaluation.every == 0) {
+      report("checkpoint.keep_best", "needs evaluations: evaluation.every is 0");
+    }
     if (config_.data.kind == DataKind::kRecall && !evaluation.folder.empty()) {
       report("evaluation.folder", "is given, but data.kind recall is evaluated on its own task");
     }

@@ -6,6 +6,7 @@
 
 #include "kernels/core/error.h"
 #include "launch/command.h"
+#include "launch/field_list.h"
 #include "launch/rank_session.h"
 #include "launch/sweep/slurm_array.h"
 #include "launch/sweep/sweep_report.h"
@@ -25,6 +26,7 @@ class SweepCommand : public Command {
                                       "Many runs from one YAML: grid, list or random search, on "
                                       "this machine or as a Slurm array");
     command_->add_option("config", file_, "the sweep's YAML");
+    command_->add_flag("--keys", keys_, "print every key of a sweep's YAML and its default");
     command_->add_flag("--dry-run", dry_run_, "list the arms; run nothing");
     command_->add_flag("--retry-failed", retry_failed_, "give arms that failed new attempts");
     auto* slurm = command_->add_flag("--slurm", slurm_,
@@ -48,6 +50,7 @@ class SweepCommand : public Command {
   bool chosen() const override { return command_->parsed(); }
 
   int run(RankSession& session) override {
+    if (keys_) return list_keys();
     if (file_.empty()) throw core::InputError("config is required (see sweep --help)");
     if (session.size() > 1) {
       throw core::InputError(core::message("sweep: found ", session.size(),
@@ -87,6 +90,22 @@ class SweepCommand : public Command {
     return kDone;
   }
 
+  static int list_keys() {
+    SweepConfig config;
+    FieldList list;
+    config.visit(list);
+    for (const ListedField& field : list.fields()) {
+      if (!field.is_section) {
+        std::cout << field.path << ": " << field.value << "  # " << field.help << "\n";
+      }
+    }
+    std::cout
+        << "values: {}  # key of a run's YAML: list of values; random also {low, high, scale: "
+        << "linear | log, whole: true | false}\n"
+        << "arms: []  # list: {key: value, …} of each arm" << std::endl;
+    return kDone;
+  }
+
   static int list_arms(const ArmList& list) {
     size_t arms = 0;
     for (const Recipe& recipe : list.recipes) {
@@ -104,7 +123,7 @@ class SweepCommand : public Command {
   CLI::App* status_ = nullptr;
   CLI::App* report_ = nullptr;
   std::string file_, output_, arm_;
-  bool dry_run_ = false, retry_failed_ = false, slurm_ = false, no_submit_ = false;
+  bool keys_ = false, dry_run_ = false, retry_failed_ = false, slurm_ = false, no_submit_ = false;
 };
 
 }  // namespace

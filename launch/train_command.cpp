@@ -22,8 +22,12 @@ class TrainCommand : public Command {
     command_ = program.add_subcommand("train", "Post-trains a model, or trains one from scratch");
     command_->add_option("config", file_, "the run's YAML")->required();
     command_->add_option("overrides", overrides_, "key.path=value: replaces a value of the YAML");
-    command_->add_flag("--resume", resume_,
-                       "continue from the newest checkpoint, or start where there is none");
+    auto* resume = command_->add_flag(
+        "--resume", resume_, "continue from the newest checkpoint, or start where there is none");
+    command_
+        ->add_flag("--skip-damaged", skip_damaged_,
+                   "--resume: where the newest checkpoint is damaged, from the newest sound one")
+        ->needs(resume);
     command_->add_option("--until", until_, "save and stop at this step, as after SIGTERM")
         ->check(whole_number(1));
     command_->add_flag(
@@ -57,16 +61,20 @@ class TrainCommand : public Command {
       }
       return kDone;
     }
-    return run_training(
-        session,
-        {.config = resolved, .shape = shape, .plan = plan, .resume = resume_, .until = until_});
+    return run_training(session, {.config = resolved,
+                                  .shape = shape,
+                                  .plan = plan,
+                                  .resume = !resume_        ? trainer::Resume::kNo
+                                            : skip_damaged_ ? trainer::Resume::kNewestSound
+                                                            : trainer::Resume::kNewest,
+                                  .until = until_});
   }
 
  private:
   CLI::App* command_ = nullptr;
   std::string file_;
   std::vector<std::string> overrides_;
-  bool resume_ = false, dry_run_ = false;
+  bool resume_ = false, skip_damaged_ = false, dry_run_ = false;
   int64_t ranks_ = 0, until_ = 0;
 };
 

@@ -2,6 +2,7 @@
 
 #include "launch/run_config.h"
 #include "launch/run_plan.h"
+#include "trainer/training_checkpoint.h"
 
 namespace longhaul::launch {
 
@@ -11,7 +12,7 @@ struct TrainingRun {
   RunConfig config;  ///< resolved
   model::ModelConfig shape;
   RunPlan plan;
-  bool resume = false;
+  trainer::Resume resume = trainer::Resume::kNo;
   int64_t until = 0;  ///< step to save and stop at, as if interrupted; 0: none
 };
 

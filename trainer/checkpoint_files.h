@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "dist/mesh.h"
 #include "model/checkpoint/safetensors.h"
+#include "trainer/tensor_file.h"
 #include "trainer/training_checkpoint.h"
 
 namespace longhaul::trainer {
@@ -15,10 +17,9 @@ namespace longhaul::trainer {
 inline constexpr const char* kManifestFile = "manifest.json";
 
 std::filesystem::path checkpoints_folder(const std::filesystem::path& run_folder);
-std::filesystem::path checkpoint_folder(const std::filesystem::path& run_folder, int64_t step);
 std::string source_file(int data_rank);
-/// Of a rank's shard; of all moments where they are not sharded.
-std::string optimizer_file(const Optimizer& optimizer, int rank);
+/// Of a rank's share of the moments.
+std::string optimizer_file(int rank, int ranks);
 bool is_optimizer_file(const std::string& name);
 
 /// Size and checksum of a file.
@@ -36,6 +37,7 @@ struct CheckpointManifest {
   std::string data_position;
   dist::MeshShape mesh;
   uint64_t configuration_hash = 0;
+  std::vector<std::pair<std::string, double>> evaluation;
   std::vector<FileCheck> files;
 
   /// InputError naming every file that is not the one that was written.
@@ -44,20 +46,15 @@ struct CheckpointManifest {
 void write_manifest(const std::filesystem::path& folder, const CheckpointManifest& manifest);
 CheckpointManifest read_manifest(const std::filesystem::path& folder);
 
-/// config.json and the weights, in the model's own dtype.
-void write_model(const std::filesystem::path& folder, const model::LanguageModel& model);
-
-/// What this rank holds. Tensors are "first_moment.BEGIN" and "second_moment.BEGIN", BEGIN the
-/// place of their first element in the flat buffer (left out where it is the whole buffer).
-void write_optimizer(const std::filesystem::path& file, core::Context& context,
-                     const Optimizer& optimizer);
+/// This rank's share: what it holds, or of moments that all hold its part. Tensors are
+/// "first_moment.BEGIN" and "second_moment.BEGIN", BEGIN the place of their first element in the
+/// flat buffer (left out where it is the whole buffer).
+void add_moments(TensorFile& file, const Optimizer& optimizer, int rank, int ranks);
 /// Reads what this rank holds out of the files that the manifest names. InputError unless they
 /// cover the flat buffer exactly.
 void read_optimizer(const std::filesystem::path& folder, const CheckpointManifest& manifest,
                     core::Context& context, Optimizer& optimizer);
 
-void write_source(const std::filesystem::path& file, core::Context& context,
-                  InitialStateSource& source);
 /// Reads what the data ranks of `manifest` wrote into the source of this data rank.
 /// Returns false if the rows could not be dealt out and are zero.
 bool read_source(const std::filesystem::path& folder, const CheckpointManifest& manifest,

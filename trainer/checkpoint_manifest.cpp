@@ -47,6 +47,13 @@ std::vector<std::string> problems_of(const proto::TrainingCheckpoint& m, const s
   at_least("optimizer_steps", m.optimizer_steps(), 0);
   at_least("data_ranks", m.data_ranks(), 1);
   at_least("sequence_ranks", m.sequence_ranks(), 1);
+  for (const auto& entry : m.files()) {
+    const fs::path name = entry.name();
+    if (name.empty() || name != name.filename() || name == ".." || entry.bytes() < 0) {
+      problems.push_back(core::message(file, ": files: found \"", one_line(entry.name()), "\" of ",
+                                       entry.bytes(), " bytes, expected a file of this folder"));
+    }
+  }
   return problems;
 }
 
@@ -109,6 +116,11 @@ void write_manifest(const fs::path& folder, const CheckpointManifest& manifest) 
     entry->set_bytes(file.bytes);
     entry->set_crc32c(file.crc32c);
   }
+  for (const auto& [name, value] : manifest.evaluation) {
+    proto::TrainingCheckpoint::Number* entry = m.add_evaluation();
+    entry->set_name(name);
+    entry->set_value(value);
+  }
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
   options.preserve_proto_field_names = true;
@@ -145,7 +157,11 @@ CheckpointManifest read_manifest(const fs::path& folder) {
                               .data_position = m.data_position(),
                               .mesh = {m.data_ranks(), m.sequence_ranks()},
                               .configuration_hash = m.configuration_hash(),
+                              .evaluation = {},
                               .files = {}};
+  for (const proto::TrainingCheckpoint::Number& entry : m.evaluation()) {
+    manifest.evaluation.emplace_back(entry.name(), entry.value());
+  }
   for (const proto::TrainingCheckpoint::File& entry : m.files()) {
     manifest.files.push_back({entry.name(), entry.bytes(), entry.crc32c()});
   }

@@ -99,8 +99,8 @@ void copy_overlap(core::Context& context, const std::vector<StoredMoments>& stor
 
 }  // namespace
 
-std::string optimizer_file(const Optimizer& optimizer, int rank) {
-  if (!optimizer.is_sharded()) return std::string(kWholeFile);
+std::string optimizer_file(int rank, int ranks) {
+  if (ranks == 1) return std::string(kWholeFile);
   return core::message(kShardPrefix, rank, kExtension);
 }
 
@@ -111,15 +111,18 @@ bool is_optimizer_file(const std::string& name) {
   return whole_number(std::string_view(name).substr(kShardPrefix.size(), length)).has_value();
 }
 
-void write_optimizer(const fs::path& path, core::Context& context, const Optimizer& optimizer) {
-  TensorFile file(context);
+void add_moments(TensorFile& file, const Optimizer& optimizer, int rank, int ranks) {
   for (const Optimizer::Part& part : optimizer.parts()) {
-    if (part.first_moment.elements() == 0 && optimizer.is_sharded()) continue;
-    const std::string place = optimizer.is_sharded() ? core::message(".", part.begin) : "";
-    file.add(kFirst + place, part.first_moment);
-    file.add(kSecond + place, part.second_moment);
+    int64_t begin = 0, end = part.first_moment.elements();
+    if (!optimizer.is_sharded()) {
+      end = optimizer.elements() * (rank + 1) / ranks;
+      begin = optimizer.elements() * rank / ranks;
+    }
+    if (begin == end && ranks > 1) continue;
+    const std::string place = ranks > 1 ? core::message(".", part.begin + begin) : "";
+    file.add(kFirst + place, part.first_moment.slice(0, begin, end));
+    file.add(kSecond + place, part.second_moment.slice(0, begin, end));
   }
-  file.write(path);
 }
 
 void read_optimizer(const fs::path& folder, const CheckpointManifest& manifest,

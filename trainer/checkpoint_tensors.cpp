@@ -1,10 +1,6 @@
 #include <algorithm>
 
 #include "kernels/core/error.h"
-#include "model/checkpoint/atomic_file.h"
-#include "model/checkpoint/config_json.h"
-#include "model/checkpoint/model_folder.h"
-#include "model/checkpoint/weight_files.h"
 #include "trainer/checkpoint_files.h"
 #include "trainer/tensor_file.h"
 
@@ -13,7 +9,6 @@ namespace longhaul::trainer {
 namespace fs = std::filesystem;
 using model::SafetensorsFile;
 using model::StoredTensor;
-using model::StoredType;
 
 namespace {
 
@@ -56,21 +51,6 @@ void deal_rows(const std::vector<core::TensorView>& written, int64_t first, core
 }
 
 }  // namespace
-
-void write_model(const fs::path& folder, const model::LanguageModel& model) {
-  const bool wide = model.dtype() == core::DType::kF64;
-  model::save_weights(folder, model.parameters(), wide ? StoredType::kF64 : StoredType::kF32,
-                      model::SaveOptions{}.shard_bytes);
-  model::write_file_atomically(
-      folder / model::kConfigFile,
-      model::model_config_json(model.config(), wide ? "float64" : "float32"));
-}
-
-void write_source(const fs::path& path, core::Context& context, InitialStateSource& source) {
-  TensorFile file(context);
-  for (const auto& tensor : source.stored()) file.add(tensor.name, tensor.view);
-  file.write(path);
-}
 
 bool read_source(const fs::path& folder, const CheckpointManifest& manifest, const dist::Mesh& mesh,
                  core::Context& context, InitialStateSource& source) {

@@ -119,15 +119,36 @@ struct BatchConfig {
   }
 };
 
+/// A number of an evaluation; all but the accuracy are good where they are small.
+enum class Measure { kLoss, kPerplexity, kLossAtEnd, kAccuracy };
+inline const std::vector<std::string_view>& enum_names(Measure) {
+  static const std::vector<std::string_view> names{"loss", "perplexity", "loss_at_end", "accuracy"};
+  return names;
+}
+
 struct CheckpointConfig {
-  int64_t every = 0;  ///< steps; 0: only at the end and when interrupted
-  int64_t keep = 2;   ///< newest training checkpoints kept
+  int64_t every = 0;              ///< steps; 0: only at the end and when interrupted
+  int64_t keep = 2;               ///< newest training checkpoints kept
+  int64_t keep_every = 0;         ///< those of steps that are multiples of it stay too; 0: none
+  int64_t keep_best = 0;          ///< so many that were evaluated best stay too
+  Measure best = Measure::kLoss;  ///< which number of the evaluation says so
+  bool background = true;         ///< written from a copy while training goes on
 
   template <class V>
   void visit(V& v) {
     v.field("every", every, "steps between training checkpoints; 0: at the end only",
             core::AtLeast{0});
     v.field("keep", keep, "newest training checkpoints that are kept", core::AtLeast{1});
+    v.field("keep_every", keep_every,
+            "checkpoints of steps that are multiples of it are kept too; 0: none",
+            core::AtLeast{0});
+    v.field("keep_best", keep_best, "checkpoints kept too because they were evaluated best",
+            core::AtLeast{0});
+    v.field("best", best,
+            "loss | perplexity | loss_at_end | accuracy: of the evaluation at a checkpoint's step");
+    v.field("background", background,
+            "write from a copy in host memory while training goes on (parameters, and this rank's "
+            "share of the moments, once more)");
   }
 };
 

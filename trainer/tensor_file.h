@@ -2,29 +2,43 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <filesystem>
 #include <list>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "kernels/core/context.h"
+#include "kernels/core/tensor.h"
 #include "model/checkpoint/safetensors.h"
 
 namespace longhaul::trainer {
 
 model::StoredType stored_type(core::DType dtype);
 
-/// Collects tensors and writes them from host memory.
+/// Bytes on the host that stay where they are while they suffice: new pages cost more than copying.
+class HostMemory {
+ public:
+  /// A view of the same dtype and shape in this memory; ends what was viewed before.
+  core::TensorView view_like(const core::TensorView& view);
+  const std::byte* data() const { return bytes_.get(); }
+
+ private:
+  std::unique_ptr<std::byte[]> bytes_;
+  int64_t size_ = 0;
+};
+
+/// Copies tensors and writes the copies.
 class TensorFile {
  public:
-  explicit TensorFile(core::Context& context) : context_(context) {}
-
+  /// Waits for what was started on the tensor's device.
   void add(const std::string& name, const core::TensorView& view);
+  /// Forgets the tensors and keeps the memory for those that are added next.
+  void clear() { tensors_.clear(); }
   void write(const std::filesystem::path& path) const { model::write_safetensors(path, tensors_); }
 
  private:
-  core::Context& context_;
-  std::list<std::vector<std::byte>> memory_;
+  std::list<HostMemory> memory_;  // of each tensor
   std::vector<model::TensorToStore> tensors_;
 };
 

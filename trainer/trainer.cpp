@@ -11,6 +11,7 @@
 #include "dist/gradient_reducer.h"
 #include "kernels/core/error.h"
 #include "kernels/optimizer/adamw.h"
+#include "trainer/checkpoint_writer.h"
 #include "trainer/initial_state.h"
 #include "trainer/micro_step.h"
 #include "trainer/optimizer.h"
@@ -137,13 +138,15 @@ double keep_final_state(const TrainerParts& parts, Run& run, const SourceStep& p
 /// Of a step; of this rank until they are reduced.
 struct StepSums {
   double loss = 0, state_squares = 0, interrupted = 0;
+  double writers = 0;  ///< ranks that still write the last checkpoint
 
   void reduce(dist::Communicator& world) {
-    std::vector<double> values{loss, state_squares, interrupted};
-    world.all_reduce_sum({values.data(), core::DType::kF64, {3}});
+    std::vector<double> values{loss, state_squares, interrupted, writers};
+    world.all_reduce_sum({values.data(), core::DType::kF64, {4}});
     loss = values[0];
     state_squares = values[1];
     interrupted = values[2];
+    writers = values[3];
   }
 };
 
@@ -199,6 +202,7 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
   if (resume_from) load_training_checkpoint(parts.run_folder, *resume_from, parts.mesh, state);
   StepReport report(config, parts, resume_from.value_or(-1));
   const int64_t tokens = config.batch.sequences * config.batch.length;
+  CheckpointWriter writer(parts.run_folder, parts.mesh, config.checkpoint);
 
   if (is_stop(config, state.step) && state.step < config.schedule.steps) {
     return Ending::kInterrupted;
@@ -209,9 +213,11 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
     const StepBatches batches = next_batches(parts, config.batch.accumulation);
     StepSums sums = accumulate_gradients(parts, run, batches);
     sums.interrupted = parts.interrupted && parts.interrupted() ? 1 : 0;
+    sums.writers = writer.is_busy() ? 1 : 0;
     sums.reduce(parts.mesh.world());
 
     const double rate = learning_rate(config.schedule, config.optimizer.rate, state.step);
+    writer.wait_for_copy();
     const Optimizer::Outcome outcome = run.optimizer.step(rate, std::isfinite(sums.loss));
     count_step(outcome, tokens, state);
     const auto sequences = static_cast<double>(config.batch.sequences);
@@ -224,6 +230,7 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
                         .seconds = seconds_since(start)});
     if (state.skipped_in_row >= config.optimizer.skips_in_row) {
       report.flush();
+      if (writer.is_begun()) writer.finish();
       throw core::Error(
           core::message("training has diverged: loss or gradients were not finite in ",
                         state.skipped_in_row, " steps in a row, up to step ", state.step));
@@ -231,12 +238,16 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
 
     const bool is_last = state.step == config.schedule.steps;
     const bool is_interrupted = sums.interrupted > 0 || is_stop(config, state.step);
+    if (writer.is_begun() && sums.writers == 0) writer.finish();
+    state.evaluation.clear();
     if (parts.evaluate && (is_last || is_due(config.evaluate_every, state.step))) {
-      report.evaluation(state, parts.evaluate(state.step));
+      state.evaluation = parts.evaluate(state.step);
+      report.evaluation(state, state.evaluation);
     }
     if (is_last || is_interrupted || is_due(config.checkpoint.every, state.step)) {
       report.flush();
-      save_training_checkpoint(parts.run_folder, parts.mesh, state, config.checkpoint.keep);
+      writer.begin(state);
+      if (is_last || is_interrupted || !config.checkpoint.background) writer.finish();
     }
     if (is_interrupted && !is_last) return Ending::kInterrupted;
   }

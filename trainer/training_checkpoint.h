@@ -1,18 +1,23 @@
 // Training checkpoints: RUN/checkpoints/step-N/. A folder is written beside, fsynced, then renamed:
 // it is there whole or not at all. It is also a model folder (config.json, model.safetensors), so
-// that every command reads it. Beside the model: optimizer.safetensors (moments),
-// sources-D.safetensors for each data rank D (initial-state source), manifest.json (Protobuf JSON
-// of trainer/training_checkpoint.proto: format version, step, tokens, position of the data, mesh,
+// that every command reads it. Beside the model: optimizer.safetensors (moments;
+// with several ranks each one's share in optimizer-R.safetensors), sources-D.safetensors for each
+// data rank D (initial-state source), manifest.json (Protobuf JSON of
+// trainer/training_checkpoint.proto: format version, step, tokens, position of the data, mesh,
 // configuration hash, checksums).
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "data/batch.h"
 #include "dist/mesh.h"
 #include "model/language_model.h"
+#include "trainer/config.h"
 #include "trainer/initial_state.h"
 #include "trainer/optimizer.h"
 
@@ -30,22 +35,35 @@ struct TrainingState {
   int64_t skipped_in_row = 0;
   int64_t skipped = 0;
   uint64_t configuration_hash = 0;  ///< 0: not known
+  /// What was measured at this very step; empty where nothing was.
+  std::vector<std::pair<std::string, double>> evaluation;
 };
 
-/// Collective over the mesh: every data rank (sequence rank 0) writes its source, every rank its
-/// shard of the moments, rank 0 the rest, then renames. Keeps the newest `keep`. If any rank fails,
-/// all throw the same error, nothing of the new checkpoint is left and the older ones stay.
+/// A checkpoint at once (CheckpointWriter writes it while training goes on). Collective.
 void save_training_checkpoint(const std::filesystem::path& run_folder, const dist::Mesh& mesh,
-                              const TrainingState& state, int64_t keep);
+                              const TrainingState& state, const CheckpointConfig& config);
 
 /// Step of the newest complete checkpoint, if any. Leftovers of interrupted writes are not seen.
 std::optional<int64_t> newest_checkpoint(const std::filesystem::path& run_folder);
 
+/// Steps of all complete checkpoints, ascending.
+std::vector<int64_t> all_checkpoints(const std::filesystem::path& run_folder);
+std::filesystem::path checkpoint_folder(const std::filesystem::path& run_folder, int64_t step);
+
+/// Reads every file of a checkpoint's folder and holds it against the manifest; InputError naming
+/// all that are missing or damaged.
+void verify_checkpoint(const std::filesystem::path& folder);
+
+enum class Resume : uint8_t {
+  kNo,          ///< the folder must hold no checkpoint
+  kNewest,      ///< damaged or not: loading says what is wrong with it
+  kNewestSound  ///< damaged ones are renamed to damaged-step-N, with a warning, and left out
+};
 /// Collective: the step to go on from, nothing where a run begins. Rank 0 looks, once, and all take
 /// its answer, since another rank may see the folder differently. Throws InputError if the folder
-/// holds checkpoints and `resume` is not set.
+/// holds checkpoints and it is not to be resumed, or if none of them is sound.
 std::optional<int64_t> checkpoint_to_resume(const std::filesystem::path& run_folder,
-                                            dist::Communicator& world, bool resume);
+                                            dist::Communicator& world, Resume resume);
 
 /// Collective. Restores everything, bit for bit on the same mesh. Moments are stored by their place
 /// in the flat buffer: whoever wrote them, in shards or whole, each rank takes what it holds now.

@@ -1,7 +1,7 @@
 # Sourced by the end-to-end tests: a run of a few seconds, and what every test needs.
 # Usage of a test: bash NAME_test.sh PROGRAM SCRATCH_FOLDER
 set -euo pipefail
-program=$1
+program=$(realpath "$1")
 scratch=$2
 rm -rf "$scratch"
 mkdir -p "$scratch"

@@ -29,6 +29,21 @@ TEST_F(Program, HelpOfEveryCommandHasAnExample) {
   }
 }
 
+TEST_F(Program, SweepSaysWhatItWants) {
+  EXPECT_THAT(run("sweep --keys").out, HasSubstr("halving.keep: 0.5  # share of the recipes"));
+  expect_refused("sweep", "config is required");
+  expect_refused("sweep nowhere.yaml",
+                 "nowhere.yaml: cannot be read, expected the YAML file of a sweep");
+  write("run.yaml", kRecall);
+  write("sweep.yaml", "base: run.yaml\nfolder: s\nvalues: {optimizer.rate: [1]}\n");
+  expect_refused("sweep sweep.yaml --arm none", "which is no arm");
+  expect_refused("sweep sweep.yaml --no-submit", "--slurm");
+  write("lost.yaml",
+        "base: run.yaml\nfolder: s\nvalues: {data.kind: [tokens], data.folder: [no]}\n");
+  expect_refused("sweep lost.yaml", "arm kind=tokens,folder=no: ");
+  EXPECT_FALSE(fs::exists(folder_ / "s/arms"));
+}
+
 TEST_F(Program, WrongUsage) {
   expect_refused("", "subcommand");
   expect_refused("trian", "unknown command 'trian', did you mean train?");

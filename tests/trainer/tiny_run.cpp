@@ -103,7 +103,10 @@ trainer::Ending TinyRun::train(const std::filesystem::path& folder) const {
                step = std::stoll(activity.substr(std::string("step ").size()));
                if (before_step) before_step(world.rank(), step, model);
              }},
-        trainer::checkpoint_to_resume(folder, world, resume));
+        trainer::checkpoint_to_resume(folder, world,
+                                      !resume        ? trainer::Resume::kNo
+                                      : skip_damaged ? trainer::Resume::kNewestSound
+                                                     : trainer::Resume::kNewest));
     const std::lock_guard lock(mutex);
     endings.push_back(ending);
   });

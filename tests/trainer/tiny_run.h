@@ -40,7 +40,7 @@ struct TinyRun {
   core::DType dtype = core::DType::kF64;
   core::Device device = {};
   int64_t fresh_every = 0;
-  bool resume = false;
+  bool resume = false, skip_damaged = false;
   /// 0: data from StreamSource; else the recall task's.
   bool recall = false;
   /// Called on every rank before each step, with what it may spoil.

@@ -43,8 +43,8 @@ TEST(TrainingCheckpoint, HoldsTheFilesOfTheFormat) {
   interrupted_run(folder.path());
   EXPECT_EQ(names_in(folder / "checkpoints/step-2"),
             (std::set<std::string>{"config.json", "manifest.json", "model.safetensors",
-                                   "optimizer.safetensors", "sources-0.safetensors",
-                                   "sources-1.safetensors"}));
+                                   "optimizer-0.safetensors", "optimizer-1.safetensors",
+                                   "sources-0.safetensors", "sources-1.safetensors"}));
   const auto manifest =
       nlohmann::json::parse(content_of(folder / "checkpoints/step-2/manifest.json"));
   EXPECT_EQ(manifest.at("format"), "longhaul training checkpoint");
@@ -53,7 +53,7 @@ TEST(TrainingCheckpoint, HoldsTheFilesOfTheFormat) {
   EXPECT_EQ(manifest.at("micro_step"), "4");
   EXPECT_EQ(manifest.at("tokens"), "96");
   EXPECT_EQ(manifest.at("data_ranks"), 2);
-  EXPECT_EQ(manifest.at("files").size(), 5u);
+  EXPECT_EQ(manifest.at("files").size(), 6u);
 }
 
 TEST(TrainingCheckpoint, IsAModelFolder) {
@@ -112,7 +112,7 @@ TEST(TrainingCheckpoint, WhatAKilledWriteLeftIsNotSeenAndRemoved) {
   for (const std::string step : {"step-3", "step-4"}) {
     const fs::path partial = folder / ("checkpoints/." + step + ".longhaul-partial");
     fs::copy(folder / "checkpoints/step-2", partial);
-    fs::remove(partial / "optimizer.safetensors");
+    fs::remove(partial / "optimizer-0.safetensors");
   }
   fs::create_directory(folder / "checkpoints/step-9");  // nobody's: no manifest
   put_content(folder / "checkpoints/step-x", "");
@@ -134,19 +134,84 @@ TEST(TrainingCheckpoint, AFullDiskLeavesTheOlderOneAndNothingElse) {
   TinyRun run;
   run.mesh = {2, 1};
   run.config.initial_state.source = SourceKind::kStatePassing;
-  run.config.checkpoint.every = 1;
+  run.config.checkpoint = {.every = 1, .background = false};
   run.before_step = [&](int rank, int64_t step, model::LanguageModel&) {
-    // The metrics of two steps fit, the sources too, the model does not.
+    // The metrics of two steps fit, the sources too, moments and model do not.
     if (rank == 0 && step == 2) full = std::make_unique<testing::FullDisk>(3000);
   };
   const std::string message = testing::error_of([&] { run.train(folder.path()); });
   full.reset();
-  EXPECT_THAT(message, HasSubstr("model.safetensors"));
+  EXPECT_THAT(message, HasSubstr("optimizer-0.safetensors: cannot be written"));
   EXPECT_EQ(names_in(folder / "checkpoints"), std::set<std::string>{"step-1"});
   run.before_step = nullptr;
   run.resume = true;
   EXPECT_EQ(run.train(folder.path()), Ending::kDone);
   EXPECT_EQ(testing::metric(folder.path(), "loss").size(), 5u);
+}
+
+TEST(TrainingCheckpoint, TheNewestSoundOneIsUsedIfAskedFor) {
+  const ScratchFolder whole, folder;
+  TinyRun run;
+  run.mesh = {2, 1};
+  run.config.initial_state.source = SourceKind::kStatePassing;
+  run.config.checkpoint = {.every = 1, .keep = 3};
+  run.train(whole.path());
+  run.interrupt_at = 4;
+  run.train(folder.path());
+  run.interrupt_at = 0;
+  run.resume = true;
+  fs::remove(folder / "checkpoints/step-4/sources-1.safetensors");
+  const fs::path shard = folder / "checkpoints/step-3/optimizer-1.safetensors";
+  std::string content = content_of(shard);
+  content.back() ^= 1;
+  put_content(shard, content);
+  EXPECT_THAT(testing::input_error_of([&] { run.train(folder.path()); }),
+              HasSubstr("step-4/sources-1.safetensors"));
+  EXPECT_THAT(testing::input_error_of([&] { verify_checkpoint(folder / "checkpoints/step-3"); }),
+              HasSubstr("step-3/optimizer-1.safetensors: is damaged"));
+  run.skip_damaged = true;
+  EXPECT_EQ(run.train(folder.path()), Ending::kDone);
+  EXPECT_EQ(
+      names_in(folder / "checkpoints"),
+      (std::set<std::string>{"step-3", "step-4", "step-5", "damaged-step-3", "damaged-step-4"}));
+  for (const std::string& file : names_in(whole / "checkpoints/step-5")) {
+    EXPECT_EQ(content_of(folder / ("checkpoints/step-5/" + file)),
+              content_of(whole / ("checkpoints/step-5/" + file)))
+        << file;
+  }
+  EXPECT_EQ(testing::timeless_metrics(folder.path()), testing::timeless_metrics(whole.path()));
+}
+
+TEST(TrainingCheckpoint, WhereNoneIsSoundAllDamageIsNamed) {
+  const ScratchFolder folder;
+  TinyRun run = interrupted_run(folder.path());
+  run.skip_damaged = true;
+  put_content(folder / "checkpoints/step-2/config.json", "{}");
+  const std::string message = testing::input_error_of([&] { run.train(folder.path()); });
+  EXPECT_THAT(message, HasSubstr("step-2/config.json"));
+  EXPECT_THAT(message, HasSubstr("none of its checkpoints is sound"));
+  EXPECT_TRUE(fs::exists(folder / "checkpoints/step-2"));
+}
+
+TEST(TrainingCheckpoint, AManifestNamesFilesOfItsOwnFolderOnly) {
+  const ScratchFolder folder;
+  interrupted_run(folder.path());
+  const fs::path path = folder / "checkpoints/step-2";
+  const auto good = nlohmann::json::parse(content_of(path / "manifest.json"));
+  for (const std::string name : {"../step-2/config.json", "/etc/passwd", "", "..", "a/b"}) {
+    auto manifest = good;
+    manifest["files"][0]["name"] = name;
+    put_content(path / "manifest.json", manifest.dump());
+    EXPECT_THAT(testing::input_error_of([&] { verify_checkpoint(path); }),
+                HasSubstr("expected a file of this folder"))
+        << name;
+  }
+  auto manifest = good;
+  manifest["files"][0]["bytes"] = "-5";
+  put_content(path / "manifest.json", manifest.dump());
+  EXPECT_THAT(testing::input_error_of([&] { verify_checkpoint(path); }), HasSubstr("-5 bytes"));
+  put_content(path / "manifest.json", good.dump());
+  EXPECT_NO_THROW(verify_checkpoint(path));
 }
 
 TEST(TrainingCheckpoint, WhatIsInItsPlaceIsReplaced) {
