@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "eval/tasks/task_sequences.h"
 #include "kernels/core/error.h"
 #include "model/checkpoint/model_folder.h"
 
@@ -59,6 +60,9 @@ eval::PositionCurve RunData::evaluate(const dist::Mesh& mesh, model::LanguageMod
   options.training_length = config_.data.batch.length;
   options.seed = static_cast<uint64_t>(config_.run.seed);
   options.states = false;
+  if (task_) {
+    return evaluate_curve(mesh, model, eval::task_sequences(task_->task(), options), options);
+  }
   if (!tokens_) return eval::evaluate_recall(mesh, model, config_.data.recall, options);
   return eval::evaluate_text(mesh, model, evaluation_ ? *evaluation_ : *tokens_, options);
 }
