@@ -13,6 +13,7 @@
 #include "eval/report_effrem.h"
 #include "eval/report_states.h"
 #include "eval/report_tables.h"
+#include "eval/report_tasks.h"
 #include "eval/run_folder.h"
 #include "eval/section.h"
 #include "kernels/core/error.h"
@@ -196,6 +197,7 @@ std::string sentences_html(const std::string& title, const std::vector<std::stri
 
 std::string seen_html(const std::vector<Section>& sections,
                       const std::vector<LinedUp<EffRem>>& effrems,
+                      const std::vector<LinedUp<TaskResult>>& tasks,
                       const std::vector<std::string>& arms) {
   std::string out = "<div class=\"seen\">\n<h2>What is seen</h2>\n";
   for (const Section& section : sections) {
@@ -204,6 +206,10 @@ std::string seen_html(const std::vector<Section>& sections,
   for (const LinedUp<EffRem>& section : effrems) {
     out += sentences_html(effrem_title(section), effrem_findings(section, arms));
   }
+  for (const LinedUp<TaskResult>& section : tasks) {
+    out += sentences_html(task_title(section), task_findings(section, arms));
+  }
+  if (sections.empty() && !tasks.empty()) return out + "</div>\n";
   if (sections.empty()) {
     return out +
            "<p>No run has an evaluation by position: nothing can be said of lengths.</p>\n"
@@ -224,9 +230,12 @@ void write_report(const ReportJob& job) {
   const std::vector<std::string> arms = arm_names(runs, job);
   const std::vector<Section> sections = make_sections(runs);
   const auto effrems = line_up(runs, &RunFolder::effrems);
+  const auto tasks = task_sections(runs);
   const std::string title = job.title.empty() ? "Length generalization" : job.title;
-  std::string body = "<h1>" + escape_html(title) + "</h1>\n" + seen_html(sections, effrems, arms);
+  std::string body =
+      "<h1>" + escape_html(title) + "</h1>\n" + seen_html(sections, effrems, tasks, arms);
   for (size_t i = 0; i < sections.size(); ++i) body += section_html(sections[i], arms, i);
+  for (size_t i = 0; i < tasks.size(); ++i) body += task_html(tasks[i], arms, i);
   for (size_t i = 0; i < effrems.size(); ++i) body += effrem_html(effrems[i], arms, i);
   const auto states = line_up(runs, &RunFolder::states);
   for (size_t i = 0; i < states.size(); ++i) body += states_html(states[i], arms, i);

@@ -243,7 +243,7 @@ TEST(TaskEvaluation, ResumedEqualsUninterrupted) {
         return rank == 0 && ++asked[rank] > 14;
       });
     }
-    EXPECT_GT(parts, 2);
+    EXPECT_GT(parts, 1);
     ASSERT_EQ(resumed->cells.size(), whole.cells.size());
     for (size_t i = 0; i < whole.cells.size(); ++i) {
       EXPECT_EQ(resumed->cells[i].accuracy, whole.cells[i].accuracy);
