@@ -71,6 +71,17 @@ PlotLine bucket_line(int arm, const PositionCurve& curve, bool accuracy) {
   return line;
 }
 
+PlotLine reach_line(int arm, const PositionCurve& curve) {
+  PlotLine line{.arm = arm, .points = {}};
+  for (const Bucket& bucket : curve.reaches) {
+    // Its middle: reaches are whole numbers.
+    const double middle = std::sqrt(static_cast<double>(bucket.begin * (bucket.end - 1)));
+    line.points.push_back(
+        {.x = middle, .y = 100 * bucket.accuracy, .error = 100 * bucket.accuracy_error});
+  }
+  return line;
+}
+
 PlotLine state_line(int arm, const PositionCurve& curve) {
   PlotLine line{.arm = arm, .points = {}};
   for (const StatePoint& point : curve.states) {
@@ -102,7 +113,11 @@ std::string section_html(const Section& section, const std::vector<std::string>&
     if (curve != nullptr && curve->training_length > 0) marks.insert(curve->training_length);
   }
   loss.marks.assign(marks.begin(), marks.end());
-  Plot accuracy = loss, states = loss;
+  Plot accuracy = loss, states = loss, reach = loss;
+  reach.name = id + "reach";
+  reach.x_label = "pairs since the key";
+  reach.wide_range_is_log = false;
+  reach.marks = {};
   accuracy.name = id + "accuracy";
   accuracy.wide_range_is_log = false;
   states.name = id + "states";
@@ -110,6 +125,7 @@ std::string section_html(const Section& section, const std::vector<std::string>&
     if (section.curves[i] == nullptr) continue;
     const int arm = static_cast<int>(i);
     loss.lines.push_back(bucket_line(arm, *section.curves[i], false));
+    reach.lines.push_back(reach_line(arm, *section.curves[i]));
     accuracy.lines.push_back(bucket_line(arm, *section.curves[i], true));
     states.lines.push_back(state_line(arm, *section.curves[i]));
   }
@@ -118,6 +134,9 @@ std::string section_html(const Section& section, const std::vector<std::string>&
   out += conditions(section);
   if (section.task == "recall") {
     out += figure(accuracy, "Accuracy by position, %", "Share of queries answered." + band, arms);
+    out += figure(reach, "Accuracy by reach, %",
+                  "Queries by the pairs since their key occurred last, over all positions." + band,
+                  arms);
   }
   out += figure(loss, "Perplexity by position",
                 "Logarithmic where values spread over a factor of four or more." + band, arms);
