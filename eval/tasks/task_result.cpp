@@ -45,10 +45,13 @@ TaskCell cell_of(TaskCell cell, std::span<const double> scores, bool graded) {
   cell.trials = std::ssize(scores);
   if (scores.empty()) return cell;
   const auto n = static_cast<double>(cell.trials);
+  double sum = 0, exact = 0;
   for (const double score : scores) {
-    cell.accuracy += score / n;
-    cell.exact += score == 1 ? 1 / n : 0;
+    sum += score;
+    exact += score == 1 ? 1 : 0;
   }
+  cell.accuracy = sum / n;
+  cell.exact = exact / n;
   Interval interval = wilson_interval(cell.accuracy, cell.trials);
   if (graded && scores.size() > 1) {
     double squares = 0;

@@ -46,6 +46,13 @@ TEST(TaskResult, CellsAreMeansOfScores) {
   EXPECT_NEAR(graded.low, 0.7 - 1.959963985 * error, 1e-9);
   EXPECT_NEAR(graded.high, 0.7 + 1.959963985 * error, 1e-9);
   EXPECT_EQ(cell_of({}, {}, false).trials, 0);
+  // All right is 1, not a little more.
+  for (size_t n = 1; n < 200; ++n) {
+    const TaskCell right = cell_of({}, std::vector<double>(n, 1), true);
+    EXPECT_EQ(right.accuracy, 1);
+    EXPECT_EQ(right.exact, 1);
+    EXPECT_LE(right.high, 1);
+  }
 }
 
 TaskResult some_result() {
