@@ -12,6 +12,26 @@ namespace {
 
 constexpr int kFormatVersion = 1;
 
+void store(const Bucket& bucket, proto::Bucket& to) {
+  to.set_begin(bucket.begin);
+  to.set_end(bucket.end);
+  to.set_count(bucket.count);
+  to.set_loss(bucket.loss);
+  to.set_loss_error(bucket.loss_error);
+  to.set_accuracy(bucket.accuracy);
+  to.set_accuracy_error(bucket.accuracy_error);
+}
+
+Bucket bucket_of(const proto::Bucket& from) {
+  return {.begin = from.begin(),
+          .end = from.end(),
+          .count = from.count(),
+          .loss = from.loss(),
+          .loss_error = from.loss_error(),
+          .accuracy = from.accuracy(),
+          .accuracy_error = from.accuracy_error()};
+}
+
 proto::Curve to_stored(const PositionCurve& curve) {
   proto::Curve out;
   out.set_format_version(kFormatVersion);
@@ -25,16 +45,8 @@ proto::Curve to_stored(const PositionCurve& curve) {
   out.set_loss(curve.loss);
   out.set_perplexity(curve.perplexity);
   out.set_accuracy(curve.accuracy);
-  for (const Bucket& bucket : curve.buckets) {
-    proto::Bucket& to = *out.add_buckets();
-    to.set_begin(bucket.begin);
-    to.set_end(bucket.end);
-    to.set_count(bucket.count);
-    to.set_loss(bucket.loss);
-    to.set_loss_error(bucket.loss_error);
-    to.set_accuracy(bucket.accuracy);
-    to.set_accuracy_error(bucket.accuracy_error);
-  }
+  for (const Bucket& bucket : curve.buckets) store(bucket, *out.add_buckets());
+  for (const Bucket& bucket : curve.reaches) store(bucket, *out.add_reaches());
   for (const StatePoint& point : curve.states) {
     proto::StatePoint& to = *out.add_states();
     to.set_position(point.position);
@@ -59,16 +71,10 @@ PositionCurve from_stored(const proto::Curve& from) {
                       .perplexity = from.perplexity(),
                       .accuracy = from.accuracy(),
                       .buckets = {},
-                      .states = {}};
-  for (const proto::Bucket& bucket : from.buckets()) {
-    curve.buckets.push_back({.begin = bucket.begin(),
-                             .end = bucket.end(),
-                             .count = bucket.count(),
-                             .loss = bucket.loss(),
-                             .loss_error = bucket.loss_error(),
-                             .accuracy = bucket.accuracy(),
-                             .accuracy_error = bucket.accuracy_error()});
-  }
+                      .states = {},
+                      .reaches = {}};
+  for (const proto::Bucket& bucket : from.buckets()) curve.buckets.push_back(bucket_of(bucket));
+  for (const proto::Bucket& bucket : from.reaches()) curve.reaches.push_back(bucket_of(bucket));
   for (const proto::StatePoint& point : from.states()) {
     curve.states.push_back(
         {.position = point.position(),
@@ -146,6 +152,14 @@ std::string format_table(const PositionCurve& curve) {
                            std::exp(bucket.loss), 100 * bucket.accuracy);
     if (i < curve.states.size()) out += formatted(" %11.4g", curve.states[i].deviation);
     out += "\n";
+  }
+  if (!curve.reaches.empty())
+    out += "  pairs since the key    queries     loss  std.err           accuracy\n";
+  for (const Bucket& bucket : curve.reaches) {
+    out += formatted("%9lld to %8lld %10lld %8.4f %8.4f %20.2f%%\n",
+                     static_cast<long long>(bucket.begin), static_cast<long long>(bucket.end - 1),
+                     static_cast<long long>(bucket.count), bucket.loss, bucket.loss_error,
+                     100 * bucket.accuracy);
   }
   return out;
 }

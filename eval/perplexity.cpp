@@ -53,7 +53,9 @@ class CurveBatch {
       sums_.add({.position = piece.begin + piece.segment.begin,
                  .labels = std::span(own.labels).subspan(i * count, count),
                  .predicted = std::span(guesses).subspan(i * count, count),
-                 .losses = std::span(losses).subspan(i * count, count)},
+                 .losses = std::span(losses).subspan(i * count, count),
+                 .reaches = own.reaches.empty() ? std::span<const int32_t>()
+                                                : std::span(own.reaches).subspan(i * count, count)},
                 numbers.subspan(i * width, width));
     }
   }
@@ -70,7 +72,8 @@ class CurveBatch {
 PositionCurve evaluate_curve(const dist::Mesh& mesh, model::LanguageModel& model,
                              const Sequences& sequences, const CurveOptions& options) {
   check(options, sequences, model);
-  const PositionSums sums(options.length, model.state_specs(), options.states);
+  const PositionSums sums(options.length, model.state_specs(), options.states,
+                          sequences.most_reach);
   PieceRun pieces(mesh.sequence_group(), model);
   const UnitJob job{
       .units = options.sequences,
@@ -90,7 +93,8 @@ PositionCurve evaluate_curve(const dist::Mesh& mesh, model::LanguageModel& model
                       .whole_documents = sequences.whole_documents,
                       .inside_documents = sequences.inside_documents,
                       .buckets = {},
-                      .states = {}};
+                      .states = {},
+                      .reaches = {}};
   sums.finish(numbers, curve);
   return curve;
 }

@@ -46,6 +46,9 @@ struct PositionCurve {
   double loss = 0, perplexity = 0, accuracy = 0;  ///< over everything
   std::vector<Bucket> buckets;
   std::vector<StatePoint> states;
+  /// Recall: queries by the pairs since their key occurred last (begin to end − 1), over all
+  /// positions; those that there were.
+  std::vector<Bucket> reaches;
 };
 
 std::vector<Bucket> log_buckets(int64_t length);

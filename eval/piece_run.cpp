@@ -64,6 +64,7 @@ LabelledTokens read_piece(const Piece& piece, const Readers& readers) {
     };
     take(row.tokens, own.tokens);
     take(row.labels, own.labels);
+    if (!row.reaches.empty()) take(row.reaches, own.reaches);
   }
   return own;
 }

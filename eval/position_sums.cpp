@@ -27,8 +27,11 @@ std::vector<Bucket> log_buckets(int64_t length) {
   return buckets;
 }
 
-PositionSums::PositionSums(int64_t length, const std::vector<model::StateSpec>& specs, bool states)
-    : specs_(specs), buckets_(log_buckets(length)) {
+PositionSums::PositionSums(int64_t length, const std::vector<model::StateSpec>& specs, bool states,
+                           int64_t most_reach)
+    : specs_(specs),
+      buckets_(log_buckets(length)),
+      reaches_(log_buckets(most_reach > 0 ? most_reach + 1 : 0)) {
   if (!states) return;
   for (const model::StateSpec& spec : specs_) {
     if (spec.kind == model::StateKind::kRecurrent) layers_.push_back(spec.layer);
@@ -45,7 +48,7 @@ PositionSums::PositionSums(int64_t length, const std::vector<model::StateSpec>& 
 }
 
 size_t PositionSums::place_of_states(size_t point, size_t layer) const {
-  return 3 * buckets_.size() + 2 * (point * layers_.size() + layer);
+  return 3 * (buckets_.size() + reaches_.size()) + 2 * (point * layers_.size() + layer);
 }
 
 int64_t PositionSums::width() const {
@@ -65,11 +68,19 @@ void PositionSums::add(const LabelRun& run, std::span<double> sequence) const {
   for (size_t i = 0; i < run.labels.size(); ++i, ++position) {
     while (position >= bucket->end) ++bucket;
     if (run.labels[i] < 0) continue;
-    double* sums = &sequence[place_of_labels(static_cast<size_t>(bucket - buckets_.begin()))];
-    sums[0] += 1;
-    sums[1] += run.losses[i];
-    sums[2] += run.predicted[i] == run.labels[i];
+    add_label(run, i, &sequence[place_of_labels(static_cast<size_t>(bucket - buckets_.begin()))]);
+    if (run.reaches.empty() || run.reaches[i] < 0 || reaches_.empty()) continue;
+    const auto reach = std::upper_bound(reaches_.begin(), reaches_.end(), run.reaches[i],
+                                        [](int64_t r, const Bucket& b) { return r < b.end; });
+    CHECK(reach != reaches_.end()) << run.reaches[i];
+    add_label(run, i, &sequence[place_of_reach(static_cast<size_t>(reach - reaches_.begin()))]);
   }
+}
+
+void PositionSums::add_label(const LabelRun& run, size_t label, double* sums) const {
+  sums[0] += 1;
+  sums[1] += run.losses[label];
+  sums[2] += run.predicted[label] == run.labels[label];
 }
 
 int64_t PositionSums::next_state_position(int64_t position) const {
@@ -100,13 +111,12 @@ void PositionSums::add_states(core::Context& context, int64_t position,
   }
 }
 
-Bucket PositionSums::finish_bucket(std::span<const double> numbers, size_t index,
+Bucket PositionSums::finish_bucket(std::span<const double> numbers, Bucket bucket, size_t place,
                                    Total& total) const {
-  Bucket bucket = buckets_[index];
   Total all;
   std::vector<double> losses, accuracies;  // means of the sequences that have labels here
   for (size_t s = 0; s < sequences_in(numbers); ++s) {
-    const double* sums = &numbers[s * static_cast<size_t>(width()) + place_of_labels(index)];
+    const double* sums = &numbers[s * static_cast<size_t>(width()) + place];
     if (sums[0] == 0) continue;
     all.count += sums[0];
     all.loss += sums[1];
@@ -155,8 +165,13 @@ StatePoint PositionSums::finish_point(std::span<const double> numbers, size_t in
 void PositionSums::finish(std::span<const double> numbers, PositionCurve& curve) const {
   Total total;
   for (size_t i = 0; i < buckets_.size(); ++i) {
-    curve.buckets.push_back(finish_bucket(numbers, i, total));
+    curve.buckets.push_back(finish_bucket(numbers, buckets_[i], place_of_labels(i), total));
     if (!layers_.empty()) curve.states.push_back(finish_point(numbers, i));
+  }
+  Total of_queries;
+  for (size_t i = 0; i < reaches_.size(); ++i) {
+    const Bucket bucket = finish_bucket(numbers, reaches_[i], place_of_reach(i), of_queries);
+    if (bucket.count > 0) curve.reaches.push_back(bucket);
   }
   if (total.count == 0) return;
   curve.loss = total.loss / total.count;

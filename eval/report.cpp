@@ -13,6 +13,7 @@
 #include "eval/report_effrem.h"
 #include "eval/report_states.h"
 #include "eval/report_tables.h"
+#include "eval/report_tasks.h"
 #include "eval/run_folder.h"
 #include "eval/section.h"
 #include "kernels/core/error.h"
@@ -70,6 +71,17 @@ PlotLine bucket_line(int arm, const PositionCurve& curve, bool accuracy) {
   return line;
 }
 
+PlotLine reach_line(int arm, const PositionCurve& curve) {
+  PlotLine line{.arm = arm, .points = {}};
+  for (const Bucket& bucket : curve.reaches) {
+    // Its middle: reaches are whole numbers.
+    const double middle = std::sqrt(static_cast<double>(bucket.begin * (bucket.end - 1)));
+    line.points.push_back(
+        {.x = middle, .y = 100 * bucket.accuracy, .error = 100 * bucket.accuracy_error});
+  }
+  return line;
+}
+
 PlotLine state_line(int arm, const PositionCurve& curve) {
   PlotLine line{.arm = arm, .points = {}};
   for (const StatePoint& point : curve.states) {
@@ -101,7 +113,11 @@ std::string section_html(const Section& section, const std::vector<std::string>&
     if (curve != nullptr && curve->training_length > 0) marks.insert(curve->training_length);
   }
   loss.marks.assign(marks.begin(), marks.end());
-  Plot accuracy = loss, states = loss;
+  Plot accuracy = loss, states = loss, reach = loss;
+  reach.name = id + "reach";
+  reach.x_label = "pairs since the key";
+  reach.wide_range_is_log = false;
+  reach.marks = {};
   accuracy.name = id + "accuracy";
   accuracy.wide_range_is_log = false;
   states.name = id + "states";
@@ -109,6 +125,7 @@ std::string section_html(const Section& section, const std::vector<std::string>&
     if (section.curves[i] == nullptr) continue;
     const int arm = static_cast<int>(i);
     loss.lines.push_back(bucket_line(arm, *section.curves[i], false));
+    reach.lines.push_back(reach_line(arm, *section.curves[i]));
     accuracy.lines.push_back(bucket_line(arm, *section.curves[i], true));
     states.lines.push_back(state_line(arm, *section.curves[i]));
   }
@@ -117,6 +134,9 @@ std::string section_html(const Section& section, const std::vector<std::string>&
   out += conditions(section);
   if (section.task == "recall") {
     out += figure(accuracy, "Accuracy by position, %", "Share of queries answered." + band, arms);
+    out += figure(reach, "Accuracy by reach, %",
+                  "Queries by the pairs since their key occurred last, over all positions." + band,
+                  arms);
   }
   out += figure(loss, "Perplexity by position",
                 "Logarithmic where values spread over a factor of four or more." + band, arms);
@@ -196,6 +216,7 @@ std::string sentences_html(const std::string& title, const std::vector<std::stri
 
 std::string seen_html(const std::vector<Section>& sections,
                       const std::vector<LinedUp<EffRem>>& effrems,
+                      const std::vector<LinedUp<TaskResult>>& tasks,
                       const std::vector<std::string>& arms) {
   std::string out = "<div class=\"seen\">\n<h2>What is seen</h2>\n";
   for (const Section& section : sections) {
@@ -204,6 +225,10 @@ std::string seen_html(const std::vector<Section>& sections,
   for (const LinedUp<EffRem>& section : effrems) {
     out += sentences_html(effrem_title(section), effrem_findings(section, arms));
   }
+  for (const LinedUp<TaskResult>& section : tasks) {
+    out += sentences_html(task_title(section), task_findings(section, arms));
+  }
+  if (sections.empty() && !tasks.empty()) return out + "</div>\n";
   if (sections.empty()) {
     return out +
            "<p>No run has an evaluation by position: nothing can be said of lengths.</p>\n"
@@ -224,9 +249,12 @@ void write_report(const ReportJob& job) {
   const std::vector<std::string> arms = arm_names(runs, job);
   const std::vector<Section> sections = make_sections(runs);
   const auto effrems = line_up(runs, &RunFolder::effrems);
+  const auto tasks = task_sections(runs);
   const std::string title = job.title.empty() ? "Length generalization" : job.title;
-  std::string body = "<h1>" + escape_html(title) + "</h1>\n" + seen_html(sections, effrems, arms);
+  std::string body =
+      "<h1>" + escape_html(title) + "</h1>\n" + seen_html(sections, effrems, tasks, arms);
   for (size_t i = 0; i < sections.size(); ++i) body += section_html(sections[i], arms, i);
+  for (size_t i = 0; i < tasks.size(); ++i) body += task_html(tasks[i], arms, i);
   for (size_t i = 0; i < effrems.size(); ++i) body += effrem_html(effrems[i], arms, i);
   const auto states = line_up(runs, &RunFolder::states);
   for (size_t i = 0; i < states.size(); ++i) body += states_html(states[i], arms, i);

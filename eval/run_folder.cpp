@@ -71,6 +71,8 @@ void read_evaluation(const std::filesystem::path& file, RunFolder& run) {
     run.effrems.push_back({.name = name, .value = read_effrem(file)});
   } else if (task == "states") {
     run.states.push_back({.name = name, .value = read_states(file)});
+  } else if (task == "passkey" || task == "babilong" || task == "copy") {
+    run.tasks.push_back({.name = name, .value = read_task_result(file)});
   } else {
     run.evaluations.push_back({.name = name, .curve = read_curve(file)});
   }
@@ -155,7 +157,8 @@ RunFolder read_run_folder(const std::filesystem::path& folder) {
   });
   read_evaluations(folder / "evaluation", run, problems);
   if (!problems.empty()) throw core::InputError(problems);
-  const bool measured = !run.evaluations.empty() || !run.effrems.empty() || !run.states.empty();
+  const bool measured =
+      !run.evaluations.empty() || !run.effrems.empty() || !run.states.empty() || !run.tasks.empty();
   if (!measured) run.missing.push_back("there is no evaluation/*.json");
   if (!measured && run.training.empty()) {
     throw core::InputError(folder.string() +

@@ -12,6 +12,7 @@
 #include "eval/line_up.h"
 #include "eval/perplexity.h"
 #include "eval/states.h"
+#include "eval/tasks/task_result.h"
 
 namespace longhaul::eval {
 
@@ -34,6 +35,7 @@ struct RunFolder {
   std::vector<NamedCurve> evaluations;
   std::vector<Named<EffRem>> effrems;
   std::vector<Named<StateStatistics>> states;
+  std::vector<Named<TaskResult>> tasks;
   std::vector<std::string> missing;  ///< what is not there and what was left out, in words
 };
 

@@ -24,7 +24,7 @@ class TextReader final : public SequenceReader {
 class RecallReader final : public SequenceReader {
  public:
   RecallReader(const data::RecallTask& task, uint64_t seed, uint64_t stream)
-      : stream_(task, seed, stream) {}
+      : task_(task), stream_(task, seed, stream), last_(static_cast<size_t>(task.keys), -1) {}
 
   void next(int64_t length, LabelledTokens& out) override {
     const auto wanted = static_cast<size_t>(length);
@@ -48,10 +48,28 @@ class RecallReader final : public SequenceReader {
       out.labels.push_back(pair_labels_[0]);
       half_left_ = true;
     }
+    add_reaches(out);
   }
 
  private:
+  /// A key comes first in each pair.
+  void add_reaches(LabelledTokens& out) {
+    out.reaches.assign(out.tokens.size(), -1);
+    for (size_t i = 0; i < out.tokens.size(); ++i, ++position_) {
+      if (position_ % 2 != 0) continue;
+      int64_t& last = last_[static_cast<size_t>(out.tokens[i] - task_.values)];
+      const int64_t pair = position_ / 2;
+      if (last >= 0 && pair - last <= task_.reach) {
+        out.reaches[i] = static_cast<int32_t>(pair - last);
+      }
+      last = pair;
+    }
+  }
+
+  data::RecallTask task_;
   data::RecallStream stream_;
+  std::vector<int64_t> last_;  // pair in which each key occurred last; −1: never
+  int64_t position_ = 0;       // of the next token
   int32_t pair_tokens_[2] = {}, pair_labels_[2] = {};
   bool half_left_ = false;  // the pair's second token has not been handed out
 };

@@ -14,6 +14,8 @@ namespace longhaul::eval {
 /// Tokens and their labels (−1: not counted).
 struct LabelledTokens {
   std::vector<int32_t> tokens, labels;
+  /// Recall: of queries, pairs since the key occurred last; −1 elsewhere. Others: empty.
+  std::vector<int32_t> reaches;
 };
 
 class SequenceReader {

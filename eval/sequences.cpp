@@ -52,6 +52,7 @@ Sequences recall_sequences(const data::RecallTask& task, const CurveOptions& opt
                 return recall_reader(task, seed, static_cast<uint64_t>(sequence));
               },
           .vocabulary = task.vocabulary(),
+          .most_reach = task.reach,
           .identity = {
               {"recall", core::message(task.keys, " keys, ", task.values, " values, reach ",
                                        task.reach, ", query fraction ", task.query_fraction)}}};

@@ -30,6 +30,7 @@ struct Sequences {
   std::string source;  ///< for messages
   ReaderOf reader_of;
   int64_t vocabulary = 0;       ///< tokens are below it
+  int64_t most_reach = 0;       ///< of queries (recall); 0: there are none
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
   Identity identity;  ///< of the task or the tokens

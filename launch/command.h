@@ -26,6 +26,7 @@ class Command {
 
 std::unique_ptr<Command> make_tokenize_command();
 std::unique_ptr<Command> make_detokenize_command();
+std::unique_ptr<Command> make_stories_command();
 std::unique_ptr<Command> make_train_command();
 std::unique_ptr<Command> make_eval_command();
 std::unique_ptr<Command> make_forward_command();

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "data/recall_task.h"
+#include "data/tasks/babilong_task.h"
+#include "data/tasks/copy_task.h"
 #include "data/token_data.h"
 #include "dist/state_exchange.h"
 #include "kernels/core/fields.h"
@@ -27,25 +29,47 @@ struct ModelSection {
   }
 };
 
-enum class DataKind { kTokens, kRecall };
+enum class DataKind { kTokens, kRecall, kCopy, kPasskey, kBabilong };
 inline const std::vector<std::string_view>& enum_names(DataKind) {
-  static const std::vector<std::string_view> names{"tokens", "recall"};
+  static const std::vector<std::string_view> names{"tokens", "recall", "copy", "passkey",
+                                                   "babilong"};
   return names;
 }
+
+/// Of data/tasks: examples with an answer.
+constexpr bool is_task(DataKind kind) {
+  return kind == DataKind::kCopy || kind == DataKind::kPasskey || kind == DataKind::kBabilong;
+}
+
+struct BabilongSection {
+  std::string stories;  ///< file of the bAbI tasks, or a folder of them
+  data::BabilongPrompt prompt;
+
+  template <class V>
+  void visit(V& v) {
+    v.field("stories", stories,
+            "file of the bAbI tasks, or a folder with qa1_*_train.txt and so on (longhaul stories "
+            "writes such)");
+    prompt.visit(v);  // shots, instruction
+  }
+};
 
 struct DataSection {
   DataKind kind = DataKind::kTokens;
   std::string folder;  ///< token folder, or files of tokens that others made
   data::TokenDataOptions file;
+  std::string tokenizer;  ///< of tasks in words; "": the model's
   data::RecallTask recall;
+  data::CopyConfig copy;
+  BabilongSection babilong;
   trainer::BatchConfig batch;
 
   template <class V>
   void visit(V& v) {
-    v.field("kind", kind, "tokens | recall");
+    v.field("kind", kind, "tokens | recall | copy | passkey | babilong");
     v.field("folder", folder,
             "tokens: token folder made by longhaul tokenize; or .npy, .bin (flat, llm.c, Megatron) "
-            "or a folder of them");
+            "or a folder of them. babilong: the text between the facts");
     v.field("vocabulary", file.vocabulary,
             "tokens there can be, for files that do not say it; 0: as many as the model has",
             core::AtLeast{0});
@@ -53,7 +77,12 @@ struct DataSection {
             "token that ends a document, for files that do not say it; -1: not known",
             core::AtLeast{-1});
     v.field("element", file.element, "auto | u16 | u32, of a flat .bin");
+    v.field("tokenizer", tokenizer,
+            "passkey, babilong: byte, a tokenizer.json, a tokenizer.model, or a folder with one of "
+            "them; empty: that of model.from, bytes from scratch");
     v.section("recall", recall);
+    v.section("copy", copy);
+    v.section("babilong", babilong);
     batch.visit(v);  // length, sequences, accumulation, segments, recompute
   }
 };

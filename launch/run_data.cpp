@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "eval/tasks/task_sequences.h"
 #include "kernels/core/error.h"
 #include "model/checkpoint/model_folder.h"
 
@@ -23,6 +24,7 @@ data::TokenDataOptions options_for(const RunConfig& config) {
 }  // namespace
 
 RunData::RunData(const RunConfig& config) : config_(config) {
+  if (is_task(config.data.kind)) task_ = std::make_unique<TaskData>(config, config.data.file);
   if (config.data.kind != DataKind::kTokens) return;
   const data::TokenDataOptions options = options_for(config);
   tokens_ = data::open_token_data(config.data.folder, options);
@@ -36,6 +38,7 @@ RunData::RunData(const RunConfig& config) : config_(config) {
 }
 
 int64_t RunData::vocabulary() const {
+  if (task_) return task_->task().vocabulary();
   return tokens_ ? tokens_->vocabulary() : config_.data.recall.vocabulary();
 }
 
@@ -43,6 +46,7 @@ std::unique_ptr<data::BatchSource> RunData::batches(const data::RowShare& share)
   const int64_t length = config_.data.batch.length;
   const auto seed = static_cast<uint64_t>(config_.run.seed);
   const bool lanes = config_.initial_state.source == trainer::SourceKind::kTbtt;
+  if (task_) return data::make_task_source(task_->task(), length, seed, share, lanes);
   if (!tokens_) return data::make_recall_source(config_.data.recall, length, seed, share, lanes);
   if (!lanes) return data::make_random_sampler(*tokens_, length, seed, share);
   return data::make_lane_sampler(*tokens_, length, seed, share,
@@ -56,11 +60,15 @@ eval::PositionCurve RunData::evaluate(const dist::Mesh& mesh, model::LanguageMod
   options.training_length = config_.data.batch.length;
   options.seed = static_cast<uint64_t>(config_.run.seed);
   options.states = false;
+  if (task_) {
+    return evaluate_curve(mesh, model, eval::task_sequences(task_->task(), options), options);
+  }
   if (!tokens_) return eval::evaluate_recall(mesh, model, config_.data.recall, options);
   return eval::evaluate_text(mesh, model, evaluation_ ? *evaluation_ : *tokens_, options);
 }
 
 std::string RunData::description() const {
+  if (task_) return task_->description();
   const auto& recall = config_.data.recall;
   if (tokens_) {
     return message(tokens_->path().string(), ": ", tokens_->tokens(), " tokens, ",

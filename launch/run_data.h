@@ -10,6 +10,7 @@
 #include "data/token_data.h"
 #include "eval/perplexity.h"
 #include "launch/run_config.h"
+#include "launch/task_data.h"
 
 namespace longhaul::launch {
 
@@ -28,6 +29,7 @@ class RunData {
  private:
   const RunConfig& config_;
   std::unique_ptr<data::TokenData> tokens_, evaluation_;
+  std::unique_ptr<TaskData> task_;
 };
 
 }  // namespace longhaul::launch

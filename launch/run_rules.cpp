@@ -31,6 +31,11 @@ class Rules {
     if (!document_.has_problem(path)) document_.report(document_.line_of(path), path, what);
   }
 
+  std::string kind_name() const {
+    const DataKind kind = config_.data.kind;
+    return std::string(enum_names(kind)[static_cast<size_t>(kind)]);
+  }
+
   void check_model() {
     const auto& model = config_.model;
     const bool shape = document_.has("model.shape");
@@ -55,23 +60,56 @@ class Rules {
     if (data.kind == DataKind::kTokens && data.folder.empty()) {
       report("data.folder", "is not given; data.kind tokens reads a token folder");
     }
-    if (data.kind == DataKind::kRecall) {
-      if (!data.folder.empty()) {
-        report("data.folder", "is given, but data.kind recall makes its own data");
-      }
-      if (data.batch.length % 2 != 0) {
-        report("data.length", message("must be even for data.kind recall (pairs of key and value), "
-                                      "is ",
-                                      data.batch.length));
-      }
+    const std::string kind = kind_name();
+    const bool reads_tokens = data.kind == DataKind::kTokens || data.kind == DataKind::kBabilong;
+    if (!reads_tokens && !data.folder.empty()) {
+      report("data.folder", message("is given, but data.kind ", kind, " makes its own data"));
     }
-    if (data.kind == DataKind::kRecall && data.recall.keys <= data.recall.reach) {
-      report("data.recall.keys", message("must be more than data.recall.reach (", data.recall.reach,
-                                         "), is ", data.recall.keys));
+    const bool has_words = data.kind == DataKind::kPasskey || data.kind == DataKind::kBabilong;
+    if (!has_words && !data.tokenizer.empty()) {
+      report("data.tokenizer", message("is given, but data.kind ", kind, " has no words"));
+    }
+    if (data.kind == DataKind::kRecall) check_recall();
+    if (data.kind == DataKind::kCopy) check_copy();
+    if (data.kind == DataKind::kBabilong) {
+      if (data.folder.empty()) {
+        report("data.folder",
+               "is not given; data.kind babilong hides its facts in text from there");
+      }
+      if (data.babilong.stories.empty()) {
+        report("data.babilong.stories", "is not given; data.kind babilong reads bAbI files");
+      }
     }
     if (data.batch.sequences % data.batch.accumulation != 0) {
       report("data.accumulation", message("must divide data.sequences (", data.batch.sequences,
                                           "), is ", data.batch.accumulation));
+    }
+  }
+
+  void check_recall() {
+    const auto& data = config_.data;
+    if (data.batch.length % 2 != 0) {
+      report("data.length", message("must be even for data.kind recall (pairs of key and value), "
+                                    "is ",
+                                    data.batch.length));
+    }
+    if (data.recall.keys <= data.recall.reach) {
+      report("data.recall.keys", message("must be more than data.recall.reach (", data.recall.reach,
+                                         "), is ", data.recall.keys));
+    }
+  }
+
+  void check_copy() {
+    const auto& copy = config_.data.copy;
+    if (copy.shortest > copy.longest) {
+      report("data.copy.shortest",
+             message("must be at most data.copy.longest (", copy.longest, "), is ", copy.shortest));
+    }
+    const int64_t least = data::copy_example_length(copy.longest);
+    if (config_.data.batch.length < least) {
+      report("data.length",
+             message("must be at least ", least, " for strings of ", copy.longest,
+                     " letters (data.copy.longest), is ", config_.data.batch.length));
     }
   }
 
@@ -80,8 +118,9 @@ class Rules {
     if (!state.reset_at_documents) return;
     if (state.source != trainer::SourceKind::kTbtt) {
       report("initial_state.reset_at_documents", "is for initial_state.source tbtt only");
-    } else if (config_.data.kind == DataKind::kRecall) {
-      report("initial_state.reset_at_documents", "data.kind recall has no documents");
+    } else if (config_.data.kind != DataKind::kTokens) {
+      report("initial_state.reset_at_documents",
+             message("data.kind ", kind_name(), " has no documents"));
     }
   }
 
@@ -125,8 +164,9 @@ class Rules {
     if (config_.checkpoint.keep_best > 0 && evaluation.every == 0) {
       report("checkpoint.keep_best", "needs evaluations: evaluation.every is 0");
     }
-    if (config_.data.kind == DataKind::kRecall && !evaluation.folder.empty()) {
-      report("evaluation.folder", "is given, but data.kind recall is evaluated on its own task");
+    if (config_.data.kind != DataKind::kTokens && !evaluation.folder.empty()) {
+      report("evaluation.folder",
+             message("is given, but data.kind ", kind_name(), " is evaluated on its own task"));
     }
     if (config_.data.kind == DataKind::kRecall && evaluation.length % 2 != 0) {
       report("evaluation.length",

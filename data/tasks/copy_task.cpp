@@ -31,12 +31,15 @@ class CopyTask final : public Task {
   Example example(const ExampleRequest& request) const override {
     const int64_t room = request.length - (request.with_answer ? 3 : 2);
     const int64_t letters = request.with_answer ? room / 2 : room;
-    if (letters < 1 || (request.with_answer && room % 2 != 0))
-      throw core::InputError(
-          core::message("copy task: has no example of ", request.length, " tokens, expected ",
-                        request.with_answer ? "an odd number from 5 on" : "at least 3"));
+    if (letters < 1)
+      throw core::InputError(core::message("copy task: has no example of ", request.length,
+                                           " tokens, expected at least ",
+                                           request.with_answer ? 5 : 3));
     core::RandomStream random(request.key);
-    return draw(letters, random);
+    Example example = draw(letters, random);
+    if (request.with_answer && room % 2 != 0)
+      example.prompt.insert(example.prompt.begin(), symbol(3));
+    return example;
   }
 
   void write_row(const core::RandomKey& key, std::span<int32_t> tokens,

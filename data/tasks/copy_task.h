@@ -30,9 +30,9 @@ struct CopyConfig {
 constexpr int64_t copy_prompt_length(int64_t letters) { return letters + 2; }
 constexpr int64_t copy_example_length(int64_t letters) { return 2 * letters + 3; }
 
-/// Examples of any length from 3 (prompt) on; training rows hold strings of `shortest` to `longest`
-/// letters, as many as fit, and must have room for the longest. InputError if the numbers
-/// contradict each other.
+/// Examples of any length from 3 on (5 with the answer; an even one begins with a "*"); training
+/// rows hold strings of `shortest` to `longest` letters, as many as fit, and must have room for the
+/// longest. InputError if the numbers contradict each other.
 std::unique_ptr<Task> make_copy_task(const CopyConfig& config);
 
 }  // namespace longhaul::data

@@ -13,8 +13,8 @@ namespace longhaul::data {
 namespace {
 class TaskSource : public BatchSource {
  public:
-  TaskSource(const Task& task, int64_t length, uint64_t seed, RowShare share)
-      : task_(task), length_(length), seed_(seed), share_(share) {
+  TaskSource(const Task& task, int64_t length, uint64_t seed, RowShare share, bool contiguous)
+      : task_(task), length_(length), seed_(seed), share_(share), contiguous_(contiguous) {
     check_share(share, length);
     Batch row = empty_batch(1, length);  // refuses a length that the task does not have
     task.write_row(key_of(0), row.tokens, row.labels);
@@ -22,7 +22,8 @@ class TaskSource : public BatchSource {
 
   Batch next() override {
     Batch batch = empty_batch(share_.rows, length_);
-    std::fill(batch.fresh.begin(), batch.fresh.end(), uint8_t{1});
+    std::fill(batch.fresh.begin(), batch.fresh.end(),
+              static_cast<uint8_t>(!contiguous_ || sequence_ == 0));
     const auto width = static_cast<size_t>(length_);
     for (int64_t row = 0; row < share_.rows; ++row) {
       const size_t begin = static_cast<size_t>(row) * width;
@@ -41,6 +42,7 @@ class TaskSource : public BatchSource {
     p.set_fingerprint(task_.fingerprint());
     p.set_length(length_);
     p.set_seed(seed_);
+    p.set_contiguous(contiguous_);
     p.set_sequence(sequence_);
     return serialize(position);
   }
@@ -55,6 +57,7 @@ class TaskSource : public BatchSource {
     checks.same("fingerprint of the task", p.fingerprint(), task_.fingerprint());
     checks.same("sequence length", p.length(), length_);
     checks.same("seed", p.seed(), seed_);
+    checks.same("contiguous", p.contiguous(), contiguous_);
     checks.within("sequence", p.sequence(), int64_t{0}, kMostSteps);
     checks.require();
     sequence_ = p.sequence();
@@ -71,6 +74,7 @@ class TaskSource : public BatchSource {
   int64_t length_;
   uint64_t seed_;
   RowShare share_;
+  bool contiguous_;
   int64_t sequence_ = 0;  // number of the next batch's first row, through the run
 };
 }  // namespace
@@ -96,8 +100,8 @@ void write_example(const Example& example, size_t begin, std::span<int32_t> toke
 }
 
 std::unique_ptr<BatchSource> make_task_source(const Task& task, int64_t length, uint64_t seed,
-                                              RowShare share) {
-  return std::make_unique<TaskSource>(task, length, seed, share);
+                                              RowShare share, bool contiguous) {
+  return std::make_unique<TaskSource>(task, length, seed, share, contiguous);
 }
 
 uint64_t fingerprint_of(std::string_view bytes, uint64_t before) {

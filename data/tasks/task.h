@@ -49,10 +49,11 @@ void write_example(const Example& example, size_t begin, std::span<int32_t> toke
                    std::span<int32_t> labels);
 
 /// Row r of step k is the row of key (seed, k · global rows + r): the same whatever the number of
-/// data ranks or accumulation steps. Every row is fresh: none continues another. `task` must
-/// outlive the source. InputError where the task has no rows of this length.
+/// data ranks or accumulation steps. With `contiguous` row r of step k + 1 follows row r of step k
+/// (TBTT lanes: one example after another), else every row is fresh. `task` must outlive the
+/// source. InputError where the task has no rows of this length.
 std::unique_ptr<BatchSource> make_task_source(const Task& task, int64_t length, uint64_t seed,
-                                              RowShare share);
+                                              RowShare share, bool contiguous);
 
 /// FNV-1a of what examples depend on.
 uint64_t fingerprint_of(std::string_view bytes, uint64_t before = 14695981039346656037ull);

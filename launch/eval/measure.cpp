@@ -66,6 +66,9 @@ std::vector<std::unique_ptr<Measure>> make_measures() {
   measures.push_back(make_recall_measure());
   measures.push_back(make_effrem_measure());
   measures.push_back(make_states_measure());
+  measures.push_back(make_passkey_measure());
+  measures.push_back(make_babilong_measure());
+  measures.push_back(make_copy_measure());
   return measures;
 }
 

@@ -78,6 +78,9 @@ std::unique_ptr<Measure> make_perplexity_measure();
 std::unique_ptr<Measure> make_recall_measure();
 std::unique_ptr<Measure> make_effrem_measure();
 std::unique_ptr<Measure> make_states_measure();
+std::unique_ptr<Measure> make_passkey_measure();
+std::unique_ptr<Measure> make_babilong_measure();
+std::unique_ptr<Measure> make_copy_measure();
 /// All of them, in the order of --help.
 std::vector<std::unique_ptr<Measure>> make_measures();
 

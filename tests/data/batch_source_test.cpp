@@ -47,17 +47,20 @@ std::vector<Kind> kinds() {
   const auto random = [](const TokenData& folder, RowShare share, uint64_t seed) {
     return make_random_sampler(folder, kLength, seed, share);
   };
-  const auto copy = [](const TokenData&, RowShare share, uint64_t seed) {
-    // The source keeps a reference: one task for all of them.
-    static const auto task = make_copy_task({.letters = 5, .shortest = 1, .longest = 1});
-    return make_task_source(*task, kLength, seed, share);
+  const auto task = [](bool contiguous) {
+    return [=](const TokenData&, RowShare share, uint64_t seed) {
+      // The source keeps a reference: one task for all of them.
+      static const auto copy = make_copy_task({.letters = 5, .shortest = 1, .longest = 1});
+      return make_task_source(*copy, kLength, seed, share, contiguous);
+    };
   };
   return {{"Random", random},
           {"Lanes", lanes(false)},
           {"DocumentLanes", lanes(true)},
           {"Recall", recall(false)},
           {"RecallContiguous", recall(true)},
-          {"Task", copy}};
+          {"Task", task(false)},
+          {"TaskContiguous", task(true)}};
 }
 
 RowShare share_of(int ranks, int rank) {

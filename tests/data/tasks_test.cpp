@@ -53,8 +53,14 @@ TEST(CopyTask, SaysTheStringAgain) {
     different.insert(expected);
   }
   EXPECT_EQ(different.size(), 50u);
-  EXPECT_EQ(task->example({.length = 23, .with_answer = true, .key = key_of(1)}).prompt.size(),
-            12u);
+  const Example odd = task->example({.length = 23, .with_answer = true, .key = key_of(1)});
+  EXPECT_EQ(odd.prompt.size(), 12u);
+  EXPECT_EQ(odd.answer.size(), 11u);
+  Example even = task->example({.length = 24, .with_answer = true, .key = key_of(1)});
+  EXPECT_EQ(even.prompt.front(), 8);  // *
+  even.prompt.erase(even.prompt.begin());
+  EXPECT_EQ(even.prompt, odd.prompt);
+  EXPECT_EQ(even.answer, odd.answer);
 }
 
 TEST(CopyTask, RowsArePackedAndOnlyCopiesCount) {
@@ -96,7 +102,7 @@ TEST(CopyTask, RefusesWhatCannotBe) {
   EXPECT_THAT(problem_of([] { make_copy_task({.shortest = 6, .longest = 5}); }),
               HasSubstr("shortest: must be from 1 to longest (5), is 6"));
   const auto task = make_copy_task({.longest = 20});
-  EXPECT_THAT(problem_of([&] { make_task_source(*task, 42, 1, {}); }),
+  EXPECT_THAT(problem_of([&] { make_task_source(*task, 42, 1, {}, false); }),
               HasSubstr("a row of 42 tokens has no room for a string of 20 letters, expected at "
                         "least 43"));
   EXPECT_THAT(problem_of([&] { task->example({.length = 2}); }), HasSubstr("at least 3"));

@@ -10,7 +10,7 @@ seconds=${2:-60}
 shift $(($# < 2 ? $# : 2))
 targets=("$@")
 [ ${#targets[@]} -gt 0 ] || targets=(safetensors torch_archive gguf model_config state_spaces token_folder run_config
-  tokenizer_json token_files)
+  tokenizer_json token_files babi_file)
 mkdir -p "$folder/scratch"
 export TMPDIR=$folder/scratch
 trap 'rm -rf "$folder/scratch"' EXIT
@@ -35,6 +35,7 @@ sources_of() {
       model/checkpoint/{config_reader,config_rules,json_reading}.cpp model/config.cpp ;;
     token_folder) echo data/{token_folder,manifest,file_io}.cpp "$folder/proto/data/token_folder.pb.cc" ;;
     tokenizer_json) echo data/bpe/*.cpp data/{utf8,end_of_document,file_io,json_part}.cpp ;;
+    babi_file) echo data/{tasks/babi_file,text_stream,file_io}.cpp ;;
     token_files) echo data/token_files/{flat,npy,megatron}.cpp ;;
     run_config) echo launch/{run_config,run_rules,yaml_builder,yaml_document,yaml_reader,field_list,utf8}.cpp \
       model/config.cpp ;;
@@ -45,6 +46,7 @@ libraries_of() {
   case $1 in
     token_folder) echo -lprotobuf -lz -lglog ;;
     run_config) echo -lyaml-cpp -lglog ;;
+    babi_file) echo -lz -lzstd -lglog ;;
     tokenizer_json) echo -lpcre2-8 -licuuc -lz -lglog ;;
     *) echo -lglog ;;
   esac

@@ -69,6 +69,31 @@ TEST(RunConfig, OverridesReplaceAddAndAreTypedAlike) {
   EXPECT_EQ(config.data.batch.sequences, 24);  // untouched
 }
 
+TEST(RunConfig, TasksSayWhatTheyRead) {
+  const std::string base = "model: {from: base}\nrun: {folder: out}\ndata: ";
+  EXPECT_THAT(problems_of(base + "{kind: passkey, length: 512, tokenizer: byte}\n"), ElementsAre());
+  EXPECT_THAT(problems_of(base + "{kind: babilong, folder: t, babilong: {stories: s, shots: 1}}\n"),
+              ElementsAre());
+  EXPECT_THAT(problems_of(base + "{kind: copy, length: 103}\n"), ElementsAre());
+  EXPECT_THAT(
+      problems_of(base + "{kind: copy, length: 102}\n"),
+      ElementsAre(HasSubstr("data.length: must be at least 103 for strings of 50 letters")));
+  EXPECT_THAT(problems_of(base + "{kind: copy, length: 512, copy: {shortest: 60}}\n"),
+              ElementsAre(HasSubstr("data.copy.shortest: must be at most data.copy.longest (50)")));
+  EXPECT_THAT(problems_of(base + "{kind: passkey, folder: t}\n"),
+              ElementsAre(HasSubstr("data.folder: is given, but data.kind passkey makes its own")));
+  EXPECT_THAT(problems_of(base + "{kind: copy, length: 512, tokenizer: byte}\n"),
+              ElementsAre(HasSubstr("data.tokenizer: is given, but data.kind copy has no words")));
+  EXPECT_THAT(problems_of(base + "{kind: babilong}\n"),
+              ElementsAre(HasSubstr("data.folder: is not given"),
+                          HasSubstr("data.babilong.stories: is not given")));
+  EXPECT_THAT(
+      problems_of(base + "{kind: passkey}\nevaluation: {folder: t}\ninitial_state: "
+                         "{source: tbtt, reset_at_documents: true}\n"),
+      ::testing::UnorderedElementsAre(HasSubstr("data.kind passkey is evaluated on its own task"),
+                                      HasSubstr("data.kind passkey has no documents")));
+}
+
 TEST(RunConfig, AnOverrideHealsABadValue) {
   EXPECT_THAT(problems_of(std::string(kText) + "schedule: {steps: many}\n", {"schedule.steps=60"}),
               ElementsAre());
@@ -221,6 +246,7 @@ RunConfig changed_config() {
   config.model.shape.a_low = 1.0 / 3;
   config.model.shape.a_high = 2.5;
   config.data.kind = DataKind::kTokens;
+  config.data.tokenizer = "";
   config.data.batch.length = 4096;
   config.data.batch.sequences = 8;
   config.data.batch.accumulation = 4;

@@ -1,0 +1,270 @@
+#include "eval/report_tasks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "eval/figure.h"
+#include "eval/formatted.h"
+#include "eval/html.h"
+#include "eval/plot.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+using Depths = std::pair<double, double>;
+
+/// The task's results, whichever arm has some.
+const TaskResult& any_of(const LinedUp<TaskResult>& section) {
+  return **std::find_if(section.arms.begin(), section.arms.end(),
+                        [](const TaskResult* arm) { return arm != nullptr; });
+}
+
+std::string length_name(const TaskResult& result, int64_t length) {
+  if (result.task == "copy") return core::message(length, " letters");
+  return length == 0 ? "no text" : position_name(length);
+}
+
+std::vector<int64_t> lengths_of(const LinedUp<TaskResult>& section) {
+  std::set<int64_t> lengths;
+  for (const TaskResult* arm : section.arms) {
+    for (const TaskCell& cell : arm != nullptr ? arm->cells : std::vector<TaskCell>{}) {
+      lengths.insert(cell.length);
+    }
+  }
+  return {lengths.begin(), lengths.end()};
+}
+
+std::string percent(double share) { return formatted("%.0f", 100 * share); }
+
+std::string with_interval(const TaskCell& cell) {
+  return formatted("%.1f", 100 * cell.accuracy) + " <small>(" + percent(cell.low) + " to " +
+         percent(cell.high) + ")</small>";
+}
+
+std::string header(const LinedUp<TaskResult>& section, const std::string& first) {
+  std::string out =
+      "<div class=\"narrow-scroll\"><table>\n<thead><tr><th scope=\"col\">" + first + "</th>";
+  for (const int64_t length : lengths_of(section)) {
+    out += "<th scope=\"col\">" + length_name(any_of(section), length) + "</th>";
+  }
+  return out + "</tr></thead>\n<tbody>\n";
+}
+
+std::string table(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms) {
+  std::string out =
+      "<p class=\"soft\">Accuracy in %, with its 95 % interval.</p>\n" + header(section, "arm");
+  for (size_t i = 0; i < arms.size(); ++i) {
+    if (section.arms[i] == nullptr) continue;
+    out += "<tr><th scope=\"row\">" + escape_html(arms[i]) + "</th>";
+    for (const int64_t length : lengths_of(section)) {
+      const TaskCell cell = pooled_cell(*section.arms[i], length, 0, 1);
+      out += "<td>" + (cell.trials > 0 ? with_interval(cell) : "–") + "</td>";
+    }
+    out += "</tr>\n";
+  }
+  return out + "</tbody></table></div>\n";
+}
+
+std::set<Depths> depths_of(const TaskResult& result) {
+  std::set<Depths> depths;
+  for (const TaskCell& cell : result.cells) {
+    if (!cell.all_depths()) depths.insert({cell.depth_low, cell.depth_high});
+  }
+  return depths;
+}
+
+std::string heat_cell(const TaskCell& cell) {
+  if (cell.trials == 0) return "<td>–</td>";
+  const int colour = std::clamp(static_cast<int>(10 * cell.accuracy), 0, 9);
+  return core::message("<td style=\"background: var(--heat-", colour,
+                       "); color: ", colour < 6 ? "#fff" : "#000", "\" title=\"", cell.trials,
+                       " trials, ", percent(cell.low), " to ", percent(cell.high), " %\">",
+                       percent(cell.accuracy), "</td>");
+}
+
+/// Lengths by depths, one map an arm.
+std::string maps(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms) {
+  std::string out;
+  for (size_t i = 0; i < arms.size(); ++i) {
+    const TaskResult* arm = section.arms[i];
+    if (arm == nullptr || depths_of(*arm).empty()) continue;
+    out += "<h4>" + escape_html(arms[i]) + "</h4>\n" + header(section, "depth");
+    for (const auto& [low, high] : depths_of(*arm)) {
+      out += "<tr><th scope=\"row\">" + percent(low) + (low == high ? "" : " to " + percent(high)) +
+             " %</th>";
+      for (const int64_t length : lengths_of(section)) {
+        out += heat_cell(pooled_cell(*arm, length, low, high));
+      }
+      out += "</tr>\n";
+    }
+    out += "</tbody></table></div>\n";
+  }
+  return out.empty() ? ""
+                     : "<h3>By length and depth</h3>\n<p class=\"soft\">Accuracy in %; depth is "
+                       "where in the prompt what answers the question is.</p>\n" +
+                           out;
+}
+
+/// Of one part, or of all.
+PlotLine line_of(int arm, const TaskResult& result, const std::vector<int64_t>& lengths,
+                 const std::string* part) {
+  PlotLine line{.arm = arm, .points = {}};
+  TaskResult own = result;
+  if (part != nullptr) {
+    std::erase_if(own.cells, [&](const TaskCell& cell) { return cell.part != *part; });
+  }
+  for (const int64_t length : lengths) {
+    const TaskCell cell = pooled_cell(own, length, 0, 1);
+    if (cell.trials == 0 || length == 0) continue;
+    line.points.push_back({.x = static_cast<double>(length),
+                           .y = 100 * cell.accuracy,
+                           .error = 50 * (cell.high - cell.low)});
+  }
+  return line;
+}
+
+}  // namespace
+
+TaskCell pooled_cell(const TaskResult& result, int64_t length, double depth_low,
+                     double depth_high) {
+  TaskCell sum{.length = length, .depth_low = depth_low, .depth_high = depth_high};
+  int64_t cells = 0;
+  double squares = 0;
+  for (const TaskCell& cell : result.cells) {
+    if (cell.length != length || cell.depth_low != depth_low || cell.depth_high != depth_high ||
+        cell.trials == 0) {
+      continue;
+    }
+    const auto trials = static_cast<double>(cell.trials);
+    sum.trials += cell.trials;
+    sum.accuracy += trials * cell.accuracy;
+    sum.exact += trials * cell.exact;
+    squares += std::pow(trials * (cell.high - cell.low) / 2, 2);
+    if (++cells == 1) {
+      sum.low = cell.low;
+      sum.high = cell.high;
+    }
+  }
+  if (cells == 0) return sum;
+  const auto trials = static_cast<double>(sum.trials);
+  sum.accuracy /= trials;
+  sum.exact /= trials;
+  if (cells == 1) return sum;
+  const bool answers = std::abs(sum.accuracy - sum.exact) < 1e-9;
+  // Answers that are right or wrong count alike in all parts; else half widths add up in squares.
+  const double half = std::sqrt(squares) / trials;
+  const Interval interval =
+      answers ? wilson_interval(sum.accuracy, sum.trials)
+              : Interval{std::max(0.0, sum.accuracy - half), std::min(1.0, sum.accuracy + half)};
+  sum.low = interval.low;
+  sum.high = interval.high;
+  return sum;
+}
+
+std::vector<LinedUp<TaskResult>> task_sections(const std::vector<RunFolder>& runs) {
+  std::vector<LinedUp<TaskResult>> all;
+  for (const char* task : {"passkey", "babilong", "copy"}) {
+    std::vector<std::vector<Named<const TaskResult*>>> results;
+    bool any = false;
+    for (const RunFolder& run : runs) {
+      auto& own = results.emplace_back();
+      for (const Named<TaskResult>& result : run.tasks) {
+        if (result.value.task == task) own.push_back({result.name, &result.value});
+      }
+      any = any || !own.empty();
+    }
+    if (!any) continue;
+    for (auto& section : line_up(results)) all.push_back(std::move(section));
+  }
+  return all;
+}
+
+std::string task_title(const LinedUp<TaskResult>& section) {
+  const std::string task = any_of(section).task;
+  const std::string title = task == "passkey"    ? "Passkey retrieval"
+                            : task == "babilong" ? "BABILong"
+                                                 : "String copying";
+  return section.name.empty() || section.name == task ? title : title + ": " + section.name;
+}
+
+std::string task_html(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms,
+                      size_t index) {
+  const TaskResult& any = any_of(section);
+  const bool letters = any.task == "copy";
+  const std::vector<int64_t> lengths = lengths_of(section);
+  Plot plot{.name = core::message("t", index, "all"),
+            .x_label = letters ? "letters of the string" : "tokens of the prompt",
+            .over_positions = !letters,
+            .marks = {},
+            .lines = {}};
+  if (const int64_t trained = shortest_training(section.arms); trained > 0) plot.marks = {trained};
+  std::set<std::string> parts;
+  for (const TaskResult* arm : section.arms) {
+    if (arm == nullptr) continue;
+    for (const TaskCell& cell : arm->cells) parts.insert(cell.part);
+  }
+  const auto drawn = [&](const std::string& name, const std::string& title,
+                         const std::string* part) {
+    Plot own = plot;
+    own.name = core::message("t", index, name);
+    for (size_t i = 0; i < arms.size(); ++i) {
+      if (section.arms[i] == nullptr) continue;
+      own.lines.push_back(line_of(static_cast<int>(i), *section.arms[i], lengths, part));
+    }
+    return figure(own, title, "Bands: half the width of the 95 % interval.", arms);
+  };
+  std::string out = "<section>\n<h2>" + escape_html(task_title(section)) + "</h2>\n";
+  out += drawn("all", letters ? "Right characters by length, %" : "Right answers by length, %",
+               nullptr);
+  int number = 0;
+  for (const std::string& part : parts) {
+    if (parts.size() > 1) out += drawn(core::message("p", number++), escape_html(part), &part);
+  }
+  return out + table(section, arms) + maps(section, arms) + "</section>\n";
+}
+
+std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
+                                       const std::vector<std::string>& arms) {
+  struct Judged {
+    std::string arm;
+    TaskCell cell;
+  };
+  std::vector<std::string> sentences{""};
+  std::vector<Judged> judged;
+  const std::vector<int64_t> lengths = lengths_of(section);
+  for (size_t i = 0; i < arms.size(); ++i) {
+    const TaskResult* arm = section.arms[i];
+    if (arm == nullptr) continue;
+    std::string sentence = arms[i] + ": ";
+    for (const int64_t length : lengths) {
+      const TaskCell cell = pooled_cell(*arm, length, 0, 1);
+      if (cell.trials == 0) continue;
+      if (length == lengths.back()) judged.push_back({arms[i], cell});
+      sentence += (sentence.ends_with(": ") ? "" : ", ") + percent(cell.accuracy) + " % at " +
+                  length_name(*arm, length);
+    }
+    sentences.push_back(sentence + ".");
+  }
+  const std::string where =
+      lengths.empty() ? "" : "at " + length_name(any_of(section), lengths.back());
+  if (judged.size() < 2) {
+    sentences.front() = "share of right answers.";
+    return sentences;
+  }
+  const auto by_accuracy = [](const Judged& a, const Judged& b) {
+    return a.cell.accuracy < b.cell.accuracy;
+  };
+  const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_accuracy);
+  sentences.front() = least->cell.high < most->cell.low
+                          ? where + ", " + most->arm + " answers best (" +
+                                percent(most->cell.accuracy) + " %), " + least->arm + " worst (" +
+                                percent(least->cell.accuracy) + " %)."
+                          : where + ", the arms answer alike, within their 95 % intervals.";
+  return sentences;
+}
+
+}  // namespace longhaul::eval

@@ -1,0 +1,29 @@
+// Tasks with answers in the report: accuracy by length, heat maps of length and depth, sentences.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "eval/line_up.h"
+#include "eval/run_folder.h"
+#include "eval/tasks/task_result.h"
+
+namespace longhaul::eval {
+
+/// One task (and, where runs have several results of it, one name of files) over all arms. Points
+/// into `runs`.
+std::vector<LinedUp<TaskResult>> task_sections(const std::vector<RunFolder>& runs);
+
+std::string task_title(const LinedUp<TaskResult>& section);  ///< not escaped
+/// `index` numbers the sections of the page.
+std::string task_html(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms,
+                      size_t index);
+/// Plain sentences (not escaped), the comparison of all arms first.
+std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
+                                       const std::vector<std::string>& arms);
+
+/// The mean over parts of the cells of one length and these depths, weighted by trials; nothing
+/// where there were no trials.
+TaskCell pooled_cell(const TaskResult& result, int64_t length, double depth_low, double depth_high);
+
+}  // namespace longhaul::eval

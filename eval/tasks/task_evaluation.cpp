@@ -1,0 +1,264 @@
+#include "eval/tasks/task_evaluation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "eval/piece_run.h"
+#include "eval/tasks/trial_batch.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+constexpr int64_t kWidth = 2;  // numbers of a trial: score and depth
+constexpr int kDepthParts = 5;
+constexpr int64_t kMostTrials = 1 << 20;
+constexpr int64_t kMostLength = int64_t{1} << 32;
+
+/// Trials of one part, length and depth.
+struct Kind {
+  size_t part = 0;
+  int64_t length = 0;
+  double depth = -1;
+};
+
+class TaskRun {
+ public:
+  TaskRun(const dist::Mesh& mesh, model::LanguageModel& model, const std::vector<TaskPart>& parts,
+          const TaskOptions& options)
+      : mesh_(mesh),
+        model_(model),
+        parts_(parts),
+        options_(options),
+        pieces_(mesh.sequence_group(), model) {
+    for (size_t part = 0; part < parts.size(); ++part) {
+      for (const int64_t length : options.lengths) {
+        for (const double depth : depths()) {
+          kinds_.push_back({.part = part, .length = length, .depth = depth});
+        }
+      }
+    }
+  }
+
+  TaskResult run() {
+    weigh();
+    const UnitJob job{
+        .units = std::ssize(kinds_) * options_.trials,
+        .width = kWidth,
+        .batch = options_.batch,
+        .run = [this](int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
+          run_batch(first, count, numbers, watch);
+        }};
+    const std::vector<double> numbers = run_units(mesh_, model_.context(), job, continuation());
+    scores_.resize(kinds_.size());
+    for (int64_t unit = 0; unit < job.units; ++unit) {
+      const int64_t trial = trial_of(unit);
+      const auto kind = static_cast<size_t>(trial / options_.trials);
+      const auto at = static_cast<size_t>(unit * kWidth);
+      scores_[kind].push_back({numbers[at], numbers[at + 1]});
+    }
+    return result();
+  }
+
+ private:
+  /// Units of the first data rank by their tokens: progress is told in these.
+  void weigh() {
+    const int64_t own =
+        dist::segment_of(std::ssize(kinds_) * options_.trials, mesh_.shape().data, 0).length();
+    weights_ = {0};
+    for (int64_t unit = 0; unit < own; ++unit) {
+      const Kind& kind = kinds_[static_cast<size_t>(trial_of(unit) / options_.trials)];
+      weights_.push_back(weights_.back() +
+                         static_cast<double>(std::max<int64_t>(kind.length, 256)));
+    }
+  }
+  double weighted(double share) const {
+    const double units = share * static_cast<double>(weights_.size() - 1);
+    const auto done = std::min(static_cast<size_t>(units), weights_.size() - 2);
+    const double part = units - static_cast<double>(done);
+    return (weights_[done] + part * (weights_[done + 1] - weights_[done])) / weights_.back();
+  }
+
+  struct Score {
+    double score = 0, depth = 0;
+  };
+
+  std::vector<double> depths() const {
+    return options_.depths.empty() ? std::vector<double>{-1} : options_.depths;
+  }
+
+  /// Kinds take from no time to hours: all data ranks get the same share of each. Data rank r's
+  /// units, which follow each other, are trials r, r + ranks, …
+  int64_t trial_of(int64_t unit) const {
+    const int ranks = mesh_.shape().data;
+    const int64_t units = std::ssize(kinds_) * options_.trials;
+    int rank = 0;
+    while (unit >= dist::segment_of(units, ranks, rank).end) ++rank;
+    return (unit - dist::segment_of(units, ranks, rank).begin) * ranks + rank;
+  }
+
+  data::Example example(int64_t trial) const {
+    const Kind& kind = kinds_[static_cast<size_t>(trial / options_.trials)];
+    const auto depth = static_cast<uint64_t>(std::llround(1000 * std::max(kind.depth, 0.0)));
+    const uint64_t stream = (static_cast<uint64_t>(kind.length) << 31) + (depth << 20) +
+                            static_cast<uint64_t>(trial % options_.trials);
+    return parts_[kind.part].task.example(
+        {.length = kind.length,
+         .depth = kind.depth,
+         .key = {options_.seed, stream, core::RandomPurpose::kEvaluation}});
+  }
+
+  const AnswerScorer& scorer(int64_t trial) const {
+    return parts_[kinds_[static_cast<size_t>(trial / options_.trials)].part].scorer;
+  }
+
+  void run_batch(int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
+    std::vector<data::Example> examples;
+    int64_t tokens = 0, read = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      examples.push_back(example(trial_of(first + i)));
+      tokens += std::ssize(examples.back().prompt);
+    }
+    for (int64_t begin = 0, end = 0; begin < count; begin = end) {
+      std::vector<const data::Example*> trials;
+      int64_t most = 1;
+      for (end = begin; end < count; ++end) {
+        const data::Example& next = examples[static_cast<size_t>(end)];
+        if (end > begin && next.prompt.size() != trials.front()->prompt.size()) break;
+        trials.push_back(&next);
+        most = std::max(most, scorer(trial_of(first + end)).tokens(next));
+      }
+      const auto advance = [&](int64_t of_each) {
+        const int64_t all = read + of_each * std::ssize(trials);
+        watch.advance(static_cast<double>(all) / static_cast<double>(tokens));
+      };
+      const auto said = answers_of(model_, pieces_, trials, most, options_.piece, advance);
+      for (size_t i = 0; i < said.size(); ++i) {
+        const auto unit = static_cast<size_t>(begin) + i;
+        const AnswerScorer& judge = scorer(trial_of(first + static_cast<int64_t>(unit)));
+        const auto wanted = static_cast<size_t>(judge.tokens(*trials[i]));
+        numbers[unit * kWidth] = judge.score(*trials[i], std::span(said[i]).first(wanted));
+        numbers[unit * kWidth + 1] = trials[i]->depth;
+      }
+      read += std::ssize(trials.front()->prompt) * std::ssize(trials);
+    }
+    watch.advance(1);
+  }
+
+  Continuation continuation() const {
+    Continuation result = options_.continuation;
+    const auto add = [&](const std::string& name, const auto& value) {
+      result.identity.emplace_back(name, core::message(value));
+    };
+    if (result.progress) {
+      result.progress = [this, shown = result.progress](double share) { shown(weighted(share)); };
+    }
+    add("measure", options_.task);
+    for (const TaskPart& part : parts_) add("task " + part.name, part.task.fingerprint());
+    std::string lengths, depths;
+    for (const int64_t length : options_.lengths) lengths += core::message(length, " ");
+    for (const double depth : options_.depths) depths += core::message(depth, " ");
+    add("lengths", lengths);
+    add("depths", depths);
+    add("trials", options_.trials);
+    add("seed", options_.seed);
+    add("piece", options_.piece);
+    add("batch", options_.batch);
+    add("data ranks", mesh_.shape().data);
+    add("sequence ranks", mesh_.shape().sequence);
+    add("dtype", core::name_of(model_.dtype()));
+    if (!parts_.empty()) {
+      const data::Example longest = example(0);
+      add("answer tokens", parts_.front().scorer.tokens(longest));
+    }
+    return result;
+  }
+
+  TaskCell cell(const Kind& kind, double low, double high, const std::vector<Score>& from) const {
+    std::vector<double> scores;
+    for (const Score& each : from) scores.push_back(each.score);
+    const TaskPart& part = parts_[kind.part];
+    return cell_of({.part = part.name, .length = kind.length, .depth_low = low, .depth_high = high},
+                   scores, part.scorer.is_graded());
+  }
+
+  TaskResult result() const {
+    TaskResult result{.task = options_.task,
+                      .model = options_.model,
+                      .training_length = options_.training_length,
+                      .seed = options_.seed,
+                      .cells = {}};
+    const size_t depths_of_each = depths().size();
+    for (size_t begin = 0; begin < kinds_.size(); begin += depths_of_each) {
+      std::vector<Score> all;
+      for (size_t i = begin; i < begin + depths_of_each; ++i) {
+        all.insert(all.end(), scores_[i].begin(), scores_[i].end());
+      }
+      result.cells.push_back(cell(kinds_[begin], 0, 1, all));
+      if (options_.depths.empty() && options_.depth_matters) {
+        add_fifths(kinds_[begin], all, result);
+      }
+      for (size_t i = begin; i < begin + depths_of_each && !options_.depths.empty(); ++i) {
+        result.cells.push_back(cell(kinds_[i], kinds_[i].depth, kinds_[i].depth, scores_[i]));
+      }
+    }
+    return result;
+  }
+
+  void add_fifths(const Kind& kind, const std::vector<Score>& all, TaskResult& result) const {
+    for (int fifth = 0; fifth < kDepthParts; ++fifth) {
+      std::vector<Score> inside;
+      for (const Score& each : all) {
+        const int at = std::min(kDepthParts - 1, static_cast<int>(kDepthParts * each.depth));
+        if (at == fifth) inside.push_back(each);
+      }
+      const auto edge = [](int n) { return static_cast<double>(n) / kDepthParts; };
+      result.cells.push_back(cell(kind, edge(fifth), edge(fifth + 1), inside));
+    }
+  }
+
+  const dist::Mesh& mesh_;
+  model::LanguageModel& model_;
+  const std::vector<TaskPart>& parts_;
+  const TaskOptions& options_;
+  PieceRun pieces_;
+  std::vector<Kind> kinds_;
+  std::vector<std::vector<Score>> scores_;  // of each kind
+  std::vector<double> weights_;             // [units of the first data rank + 1], summed up
+};
+
+void check(const std::vector<TaskPart>& parts, const TaskOptions& options,
+           const model::LanguageModel& model) {
+  core::Problems problems;
+  const auto within = [&](const char* name, auto value, auto low, auto high) {
+    if (!(value >= low && value <= high)) {
+      problems.push_back(core::message(name, ": must be from ", low, " to ", high, ", is ", value));
+    }
+  };
+  if (options.lengths.empty()) problems.push_back("lengths: none is given");
+  for (const int64_t length : options.lengths) within("lengths", length, int64_t{0}, kMostLength);
+  for (const double depth : options.depths) within("depths", depth, 0.0, 1.0);
+  within("trials", options.trials, int64_t{1}, kMostTrials);
+  within("piece", options.piece, int64_t{1}, kMostLength);
+  within("batch", options.batch, int64_t{1}, kMostTrials);
+  for (const TaskPart& part : parts) {
+    if (part.task.vocabulary() > model.config().vocabulary) {
+      problems.push_back(core::message("task ", part.task.name(), ": needs a vocabulary of ",
+                                       part.task.vocabulary(), ", the model's has ",
+                                       model.config().vocabulary));
+    }
+  }
+  if (!problems.empty()) throw core::InputError(problems);
+}
+
+}  // namespace
+
+TaskResult evaluate_task(const dist::Mesh& mesh, model::LanguageModel& model,
+                         const std::vector<TaskPart>& parts, const TaskOptions& options) {
+  check(parts, options, model);
+  return TaskRun(mesh, model, parts, options).run();
+}
+
+}  // namespace longhaul::eval

@@ -1,0 +1,87 @@
+#include <set>
+
+#include "eval/stored_json.h"
+#include "eval/tasks.pb.h"
+#include "eval/tasks/task_result.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+constexpr int kFormatVersion = 1;
+
+bool is_share(double value) { return value >= 0 && value <= 1; }
+
+/// What is wrong with a result that parsed, or "".
+std::string flaw(const proto::TaskResult& result) {
+  static const std::set<std::string> tasks{"babilong", "copy", "passkey"};
+  if (tasks.count(result.task()) == 0) {
+    return "task is '" + result.task() + "', expected 'babilong', 'copy' or 'passkey'";
+  }
+  if (result.cells().empty()) return "has no cells";
+  for (int i = 0; i < result.cells_size(); ++i) {
+    const proto::TaskCell& cell = result.cells(i);
+    const bool shares = is_share(cell.accuracy()) && is_share(cell.exact()) &&
+                        is_share(cell.low()) && is_share(cell.high()) &&
+                        is_share(cell.depth_low()) && is_share(cell.depth_high());
+    if (!shares) return core::message("cell ", i, " holds a share that is not from 0 to 1");
+    if (cell.length() < 0 || cell.trials() < 0 || cell.depth_low() > cell.depth_high()) {
+      return core::message("cell ", i, " has length ", cell.length(), ", ", cell.trials(),
+                           " trials and depths ", cell.depth_low(), " to ", cell.depth_high());
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+void write_task_result(const std::filesystem::path& file, const TaskResult& result) {
+  proto::TaskResult out;
+  out.set_format_version(kFormatVersion);
+  out.set_task(result.task);
+  out.set_model(result.model);
+  out.set_training_length(result.training_length);
+  out.set_seed(result.seed);
+  for (const TaskCell& cell : result.cells) {
+    proto::TaskCell& to = *out.add_cells();
+    to.set_part(cell.part);
+    to.set_length(cell.length);
+    to.set_depth_low(cell.depth_low);
+    to.set_depth_high(cell.depth_high);
+    to.set_trials(cell.trials);
+    to.set_accuracy(cell.accuracy);
+    to.set_exact(cell.exact);
+    to.set_low(cell.low);
+    to.set_high(cell.high);
+  }
+  write_json(file, out);
+}
+
+TaskResult read_task_result(const std::filesystem::path& file) {
+  proto::TaskResult from;
+  read_json(file, from);
+  check_version(file, from.format_version(), kFormatVersion);
+  if (const std::string what = flaw(from); !what.empty()) {
+    throw core::InputError(file.string() + ": " + what);
+  }
+  TaskResult result{.task = from.task(),
+                    .model = from.model(),
+                    .training_length = from.training_length(),
+                    .seed = from.seed(),
+                    .cells = {}};
+  for (const proto::TaskCell& cell : from.cells()) {
+    result.cells.push_back({.part = cell.part(),
+                            .length = cell.length(),
+                            .depth_low = cell.depth_low(),
+                            .depth_high = cell.depth_high(),
+                            .trials = cell.trials(),
+                            .accuracy = cell.accuracy(),
+                            .exact = cell.exact(),
+                            .low = cell.low(),
+                            .high = cell.high()});
+  }
+  return result;
+}
+
+}  // namespace longhaul::eval

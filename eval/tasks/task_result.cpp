@@ -1,0 +1,98 @@
+#include "eval/tasks/task_result.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <set>
+
+#include "kernels/core/error.h"
+
+namespace longhaul::eval {
+
+namespace {
+
+constexpr double kNormal = 1.959963984540054;  // 97.5 % of a normal distribution lie below
+
+std::string percent(double share) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.1f", 100 * share);
+  return text;
+}
+
+std::string depth_name(const TaskCell& cell) {
+  if (cell.depth_low == cell.depth_high) return core::message(cell.depth_low);
+  return core::message(cell.depth_low, "-", cell.depth_high);
+}
+
+std::string padded(std::string text, size_t width) {
+  if (text.size() < width) text.insert(0, width - text.size(), ' ');
+  return text;
+}
+
+}  // namespace
+
+Interval wilson_interval(double share, int64_t trials) {
+  if (trials == 0) return {};
+  const auto n = static_cast<double>(trials);
+  const double z2 = kNormal * kNormal;
+  const double middle = (share + z2 / (2 * n)) / (1 + z2 / n);
+  const double half =
+      kNormal / (1 + z2 / n) * std::sqrt(share * (1 - share) / n + z2 / (4 * n * n));
+  return {.low = std::max(0.0, middle - half), .high = std::min(1.0, middle + half)};
+}
+
+TaskCell cell_of(TaskCell cell, std::span<const double> scores, bool graded) {
+  cell.trials = std::ssize(scores);
+  if (scores.empty()) return cell;
+  const auto n = static_cast<double>(cell.trials);
+  double sum = 0, exact = 0;
+  for (const double score : scores) {
+    sum += score;
+    exact += score == 1 ? 1 : 0;
+  }
+  cell.accuracy = sum / n;
+  cell.exact = exact / n;
+  Interval interval = wilson_interval(cell.accuracy, cell.trials);
+  if (graded && scores.size() > 1) {
+    double squares = 0;
+    for (const double score : scores) squares += (score - cell.accuracy) * (score - cell.accuracy);
+    const double half = kNormal * std::sqrt(squares / (n - 1) / n);
+    interval = {.low = std::max(0.0, cell.accuracy - half),
+                .high = std::min(1.0, cell.accuracy + half)};
+  }
+  cell.low = interval.low;
+  cell.high = interval.high;
+  return cell;
+}
+
+std::string format_table(const TaskResult& result) {
+  std::set<std::string> depths;
+  for (const TaskCell& cell : result.cells) {
+    if (!cell.all_depths()) depths.insert(depth_name(cell));
+  }
+  std::string out = result.task + ", accuracy in %, 95 % interval; by depth\n";
+  out += "  part     length  trials  accuracy          interval   exact";
+  for (const std::string& depth : depths) out += padded(depth, 9);
+  out += "\n";
+  for (size_t i = 0; i < result.cells.size(); ++i) {
+    const TaskCell& cell = result.cells[i];
+    if (!cell.all_depths()) continue;
+    out += padded(cell.part, 6) + padded(std::to_string(cell.length), 11) +
+           padded(std::to_string(cell.trials), 8) + padded(percent(cell.accuracy), 10) +
+           padded(percent(cell.low) + " to " + percent(cell.high), 18) +
+           padded(percent(cell.exact), 8);
+    for (const std::string& depth : depths) {
+      std::string shown = "-";
+      for (size_t j = i + 1; j < result.cells.size() && !result.cells[j].all_depths(); ++j) {
+        if (depth_name(result.cells[j]) == depth && result.cells[j].trials > 0) {
+          shown = percent(result.cells[j].accuracy);
+        }
+      }
+      out += padded(shown, 9);
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+}  // namespace longhaul::eval

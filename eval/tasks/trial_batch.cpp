@@ -1,0 +1,76 @@
+#include "eval/tasks/trial_batch.h"
+
+#include <glog/logging.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace longhaul::eval {
+
+namespace {
+
+/// Reads prompts [0, end) into the state, which is on the group's first rank at the end.
+void read_prompts(PieceRun& pieces, core::Context& context,
+                  const std::vector<const data::Example*>& trials, int64_t end, int64_t most,
+                  model::RecurrentState& state, const std::function<void(int64_t)>& advance) {
+  for (int64_t begin = 0; begin < end;) {
+    const Piece piece = pieces.piece(begin, std::min(begin + most, end));
+    const int64_t length = piece.segment.length();
+    std::vector<int32_t> own;  // [trials, length]
+    for (const data::Example* trial : trials) {
+      const auto from = trial->prompt.begin() + piece.begin + piece.segment.begin;
+      own.insert(own.end(), from, from + length);
+    }
+    core::Tensor tokens;
+    if (length > 0) tokens = core::Tensor::from(context, own, {std::ssize(trials), length});
+    pieces.forward(piece, {.tokens = tokens}, state);
+    pieces.hand_over(piece, state);
+    begin = piece.end;
+    advance(begin);
+  }
+}
+
+/// Goes on from the state after each prompt's last token.
+std::vector<std::vector<int32_t>> continue_greedily(model::LanguageModel& model,
+                                                    const std::vector<const data::Example*>& trials,
+                                                    int64_t count, model::RecurrentState state) {
+  core::Context& context = model.context();
+  const core::Shape shape{std::ssize(trials), 1};
+  std::vector<int32_t> last;
+  for (const data::Example* trial : trials) last.push_back(trial->prompt.back());
+  // Any label: the arg max comes with the loss.
+  const core::Tensor labels =
+      core::Tensor::from(context, std::vector<int32_t>(trials.size(), 0), shape);
+  const core::Tensor predicted(context, core::DType::kI32, shape);
+  std::vector<std::vector<int32_t>> said(trials.size());
+  model::RecurrentState next = model.make_state(std::ssize(trials));
+  for (int64_t i = 0; i < count; ++i) {
+    const core::Tensor tokens = core::Tensor::from(context, last, shape);
+    model.forward({.tokens = tokens,
+                   .labels = labels,
+                   .initial = &state,
+                   .final_state = &next,
+                   .predicted = predicted});
+    std::swap(state, next);
+    core::copy(context, predicted, core::TensorView(last.data(), core::DType::kI32, shape));
+    for (size_t trial = 0; trial < said.size(); ++trial) said[trial].push_back(last[trial]);
+  }
+  return said;
+}
+
+}  // namespace
+
+std::vector<std::vector<int32_t>> answers_of(model::LanguageModel& model, PieceRun& pieces,
+                                             const std::vector<const data::Example*>& trials,
+                                             int64_t count, int64_t piece,
+                                             const std::function<void(int64_t read)>& advance) {
+  const int64_t length = std::ssize(trials.front()->prompt);
+  for (const data::Example* trial : trials) CHECK_EQ(std::ssize(trial->prompt), length);
+  model::RecurrentState state = model.make_state(std::ssize(trials));
+  // The last token begins the answer: the first rank runs it alone.
+  read_prompts(pieces, model.context(), trials, length - 1, piece, state, advance);
+  if (!pieces.piece(0, 1).holds_end) return {};
+  return continue_greedily(model, trials, count, std::move(state));
+}
+
+}  // namespace longhaul::eval

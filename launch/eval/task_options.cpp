@@ -1,0 +1,49 @@
+#include "launch/eval/task_options.h"
+
+#include <iostream>
+
+#include "kernels/core/error.h"
+#include "launch/model_tokenizer.h"
+
+namespace longhaul::launch {
+
+CLI::Option* TaskCommandOptions::describe(CLI::App& command, const std::string& help) {
+  command.add_option("--trials", trials, "trials of each kind")
+      ->check(whole_number(1))
+      ->capture_default_str();
+  return command.add_option("--lengths", lengths, help)->delimiter(',')->check(whole_number(0));
+}
+
+eval::TaskOptions TaskCommandOptions::resolve(const EvalJob& job, const std::string& task) const {
+  return {.task = task,
+          .lengths = lengths,
+          .trials = trials,
+          .piece = job.options.piece,
+          .batch = job.options.batch,
+          .seed = static_cast<uint64_t>(job.options.seed),
+          .model = job.options.model,
+          .training_length = job.training_length,
+          .continuation = job.continuation};
+}
+
+std::unique_ptr<data::Tokenizer> tokenizer_for(const std::string& specification,
+                                               const EvalJob& job) {
+  const int64_t vocabulary = job.model.config().vocabulary;
+  const std::string chosen =
+      specification.empty() ? tokenizer_of_model(job.options.model, vocabulary) : specification;
+  auto tokenizer = data::make_tokenizer(chosen);
+  if (tokenizer->vocabulary() > vocabulary) {
+    throw core::InputError(core::message(job.options.model, ": has a vocabulary of ", vocabulary,
+                                         ", the tokenizer '", chosen, "' needs ",
+                                         tokenizer->vocabulary()));
+  }
+  return tokenizer;
+}
+
+void write_and_print(const EvalJob& job, const eval::TaskResult& result) {
+  if (!job.is_first) return;
+  if (!job.options.json.empty()) eval::write_task_result(job.options.json, result);
+  std::cout << eval::format_table(result) << std::flush;
+}
+
+}  // namespace longhaul::launch

@@ -1,0 +1,32 @@
+// What `eval passkey`, `babilong` and `copy` have in common.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/tokenizer.h"
+#include "eval/tasks/task_evaluation.h"
+#include "launch/eval/measure.h"
+
+namespace longhaul::launch {
+
+struct TaskCommandOptions {
+  std::vector<int64_t> lengths;
+  int64_t trials = 100;
+
+  /// `help` says what lengths are; returns --lengths.
+  CLI::Option* describe(CLI::App& command, const std::string& help);
+  eval::TaskOptions resolve(const EvalJob& job, const std::string& task) const;
+};
+
+/// The tokenizer that `specification` names, else the model's own (launch/model_tokenizer.h).
+/// InputError where the model's vocabulary is smaller.
+std::unique_ptr<data::Tokenizer> tokenizer_for(const std::string& specification,
+                                               const EvalJob& job);
+
+/// On the first rank.
+void write_and_print(const EvalJob& job, const eval::TaskResult& result);
+
+}  // namespace longhaul::launch

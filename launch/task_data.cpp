@@ -1,0 +1,60 @@
+#include "launch/task_data.h"
+
+#include <utility>
+#include <vector>
+
+#include "data/tasks/babi_file.h"
+#include "data/tasks/babilong_prompts.h"
+#include "data/tasks/babilong_task.h"
+#include "data/tasks/copy_task.h"
+#include "data/tasks/passkey_task.h"
+#include "kernels/core/error.h"
+#include "launch/model_tokenizer.h"
+#include "model/checkpoint/model_folder.h"
+
+namespace longhaul::launch {
+
+namespace {
+/// data.tokenizer, else that of the model the run starts from, else bytes.
+std::string tokenizer_of(const RunConfig& config) {
+  if (!config.data.tokenizer.empty()) return config.data.tokenizer;
+  if (config.model.from.empty()) return "byte";
+  return tokenizer_of_model(config.model.from,
+                            model::read_model_config(config.model.from).vocabulary);
+}
+}  // namespace
+
+TaskData::TaskData(const RunConfig& config, const data::TokenDataOptions& options) {
+  const DataSection& data = config.data;
+  if (data.kind == DataKind::kCopy) {
+    task_ = data::make_copy_task(data.copy);
+    return;
+  }
+  tokenizer_ = data::make_tokenizer(tokenizer_of(config));
+  if (data.kind == DataKind::kPasskey)
+    task_ = data::make_passkey_task(*tokenizer_);
+  else
+    make_babilong(data, options);
+}
+
+void TaskData::make_babilong(const DataSection& data, const data::TokenDataOptions& options) {
+  data::TokenDataOptions of_files = options;
+  if (of_files.vocabulary == 0) of_files.vocabulary = tokenizer_->vocabulary();
+  tokens_ = data::open_token_data(data.folder, of_files);
+  background_ = std::make_unique<data::BackgroundText>(*tokens_, *tokenizer_);
+  std::vector<std::unique_ptr<data::Task>> tasks;
+  for (const auto& file :
+       data::find_babi_files(data.babilong.stories, "train", data::kBabilongTasks))
+    tasks.push_back(
+        data::make_babilong_task(file, *tokenizer_, background_.get(), data.babilong.prompt));
+  task_ = data::make_mixture("babilong", std::move(tasks));
+}
+
+std::string TaskData::description() const {
+  std::string text = task_->name();
+  if (tokenizer_) text += ", tokenizer " + tokenizer_->name();
+  if (tokens_) text += ", background " + tokens_->path().string();
+  return text + core::message(", vocabulary ", task_->vocabulary());
+}
+
+}  // namespace longhaul::launch

@@ -1,0 +1,33 @@
+// A task in words or letters (data/tasks) with all that it reads.
+#pragma once
+
+#include <memory>
+
+#include "data/tasks/background_text.h"
+#include "data/tasks/task.h"
+#include "data/token_data.h"
+#include "data/tokenizer.h"
+#include "launch/run_config.h"
+
+namespace longhaul::launch {
+
+class TaskData {
+ public:
+  /// What a run trains on. `config.data.kind` is a task's; `options` are of files that hold
+  /// background text. InputError naming what is wrong with the files.
+  TaskData(const RunConfig& config, const data::TokenDataOptions& options);
+
+  const data::Task& task() const { return *task_; }
+  std::string description() const;
+
+ private:
+  void make_babilong(const DataSection& data, const data::TokenDataOptions& options);
+
+  // In order: later ones refer to earlier ones.
+  std::unique_ptr<data::Tokenizer> tokenizer_;
+  std::unique_ptr<data::TokenData> tokens_;
+  std::unique_ptr<data::BackgroundText> background_;
+  std::unique_ptr<data::Task> task_;
+};
+
+}  // namespace longhaul::launch

@@ -1,0 +1,100 @@
+// Tasks with answers in the report.
+#include "eval/report_tasks.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "eval/report.h"
+#include "tests/eval/scratch_folder.h"
+
+namespace longhaul::eval {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+/// Two lengths, depths 0 and 1; right as often as said at the longer one.
+TaskResult passkey(double accuracy) {
+  TaskResult result{.task = "passkey", .model = "m", .training_length = 512, .cells = {}};
+  for (const int64_t length : {512, 2048}) {
+    const double share = length == 512 ? 1 : accuracy;
+    const auto add = [&](double low, double high, int64_t trials) {
+      const Interval interval = wilson_interval(share, trials);
+      result.cells.push_back({.length = length,
+                              .depth_low = low,
+                              .depth_high = high,
+                              .trials = trials,
+                              .accuracy = share,
+                              .exact = share,
+                              .low = interval.low,
+                              .high = interval.high});
+    };
+    add(0, 1, 200);
+    add(0, 0, 100);
+    add(1, 1, 100);
+  }
+  return result;
+}
+
+TEST(TaskFindings, SayWhoAnswersBestBeyondTheIntervals) {
+  const TaskResult good = passkey(0.9), bad = passkey(0.25), near = passkey(0.88);
+  const auto clear = task_findings({.name = "", .arms = {&bad, nullptr, &good}}, {"a", "b", "c"});
+  ASSERT_EQ(clear.size(), 3u);
+  EXPECT_EQ(clear[0], "at 2k, c answers best (90 %), a worst (25 %).");
+  EXPECT_EQ(clear[1], "a: 100 % at 512, 25 % at 2k.");
+  const auto alike = task_findings({.name = "", .arms = {&near, &good}}, {"a", "b"});
+  EXPECT_EQ(alike[0], "at 2k, the arms answer alike, within their 95 % intervals.");
+  EXPECT_EQ(task_findings({.name = "", .arms = {&good}}, {"a"})[0], "share of right answers.");
+}
+
+TEST(TaskHtml, ShowsCurveTableAndHeatMap) {
+  const TaskResult good = passkey(0.9), bad = passkey(0.25);
+  const std::string html = task_html({.name = "", .arms = {&bad, &good}}, {"<a>", "b"}, 0);
+  EXPECT_THAT(html, HasSubstr("Passkey retrieval"));
+  EXPECT_THAT(html, HasSubstr("Right answers by length"));
+  EXPECT_THAT(html, HasSubstr("90.0 <small>(85 to 93)</small>"));
+  EXPECT_THAT(html, HasSubstr("background: var(--heat-9); color: #000\" title=\"100 trials"));
+  EXPECT_THAT(html, HasSubstr("background: var(--heat-2); color: #fff"));
+  EXPECT_THAT(html, HasSubstr("&lt;a&gt;"));
+  EXPECT_THAT(html, Not(HasSubstr("<a>")));
+}
+
+TEST(TaskHtml, PartsArePooledByTheirTrials) {
+  TaskResult result{.task = "babilong", .cells = {}};
+  result.cells.push_back({.part = "qa1", .length = 0, .trials = 30, .accuracy = 1, .exact = 1});
+  result.cells.push_back({.part = "qa2", .length = 0, .trials = 10, .accuracy = 0, .exact = 0});
+  const TaskCell pooled = pooled_cell(result, 0, 0, 1);
+  EXPECT_EQ(pooled.trials, 40);
+  EXPECT_DOUBLE_EQ(pooled.accuracy, 0.75);
+  EXPECT_DOUBLE_EQ(pooled.low, wilson_interval(0.75, 40).low);
+  EXPECT_EQ(pooled_cell(result, 7, 0, 1).trials, 0);
+  const std::string html = task_html({.name = "", .arms = {&result}}, {"a"}, 0);
+  EXPECT_THAT(html, HasSubstr("no text"));
+}
+
+TEST(TaskSectionsOfRuns, AreReadFromTheirFiles) {
+  const testing::ScratchFolder scratch;
+  std::vector<std::filesystem::path> runs;
+  for (const char* name : {"one", "two"}) {
+    runs.push_back(scratch.path() / name);
+    std::filesystem::create_directories(runs.back() / "evaluation");
+    write_task_result(runs.back() / "evaluation" / "keys.json",
+                      passkey(runs.size() == 1 ? 0.5 : 0.95));
+    TaskResult copy = passkey(0.5);
+    copy.task = "copy";
+    write_task_result(runs.back() / "evaluation" / "copy.json", copy);
+  }
+  write_report({.runs = runs, .output = scratch.path() / "report.html", .title = ""});
+  std::stringstream html;
+  html << std::ifstream(scratch.path() / "report.html").rdbuf();
+  EXPECT_THAT(html.str(), HasSubstr("Passkey retrieval: at 2k, two answers best (95 %)"));
+  EXPECT_THAT(html.str(), HasSubstr("String copying"));
+  EXPECT_THAT(html.str(), HasSubstr("512 letters"));
+  EXPECT_THAT(html.str(), Not(HasSubstr("nothing can be said of lengths")));
+}
+
+}  // namespace
+}  // namespace longhaul::eval
