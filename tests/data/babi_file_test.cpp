@@ -56,6 +56,7 @@ TEST(BabiFile, RefusesNamingFileAndLine) {
   EXPECT_THAT(problem(first + "2 Where?\tthere\t \n"), HasSubstr("a.txt:2: expected the numbers"));
   EXPECT_THAT(problem(first + "2 Where?\tthere\t2\n"),
               HasSubstr("a.txt:2: found '2', expected the number of a sentence of this story"));
+  EXPECT_THAT(problem(first + "2 Where?\tthere\t1 900000000\n"), HasSubstr("found '900000000'"));
   EXPECT_THAT(problem(first + "2 Where?\tthere\tx\n"), HasSubstr("a.txt:2: found 'x'"));
   EXPECT_THAT(problem(first + "2 Who?\ta\t1\n3 Who?\tb\t2\n"), HasSubstr("a.txt:3: found '2'"));
   EXPECT_THAT(problem("1  \n"), HasSubstr("a.txt:1: expected a sentence after the number"));
