@@ -86,7 +86,7 @@ fi
 
 # On this machine both nodes are one host: Open MPI's daemons start through srun without PMIx.
 export OMPI_MCA_plm_slurm_args=--mpi=none
-# told_to_save JOB FOLDER: after the run's first checkpoint
+# wait_for COMMAND…: until it succeeds, two minutes
 wait_for() {
   for ((i = 0; i < 1200; ++i)); do
     if "$@" >/dev/null 2>&1; then return 0; fi
@@ -108,8 +108,11 @@ wait_for compgen -G 'run/checkpoints/step-*'
 scancel --batch --signal=USR1 "$job"
 wait_for grep -q "interrupted: saved in run" "slurm-$job.txt"
 # A requeued job waits for a while before it may begin (two minutes): not here.
-wait_for scontrol update "JobId=$job" StartTime=now
-wait_for test -f run/model/model.safetensors
+goes_on() {
+  scontrol update "JobId=$job" StartTime=now
+  [ -f run/model/model.safetensors ]
+}
+wait_for goes_on
 wait_for run_is_over
 same_run whole run
 [ "$(grep -c 'final model' "slurm-$job.txt")" = 1 ] || fail "the job's output is not of one run"
