@@ -53,6 +53,7 @@ SlurmctldLogFile=$place/slurmctld.log
 SlurmdLogFile=$place/slurmd-%n.log
 ProctrackType=proctrack/pgid
 TaskPlugin=task/none
+TaskProlog=$place/task_prolog
 SwitchType=switch/none
 MpiDefault=none
 ReturnToService=2
@@ -65,6 +66,13 @@ NodeName=n1 NodeHostname=$host NodeAddr=127.0.0.1 Port=$(port) CPUs=2 State=UNKN
 NodeName=n2 NodeHostname=$host NodeAddr=127.0.0.1 Port=$(port) CPUs=2 State=UNKNOWN
 PartitionName=all Nodes=n1,n2 Default=YES MaxTime=60 State=UP OverSubscribe=NO
 CONF
+# Open MPI's daemons of two nodes take one directory of this host for theirs, and clear it away for each other.
+cat >"$place/task_prolog" <<PROLOG
+#!/bin/sh
+mkdir -p "$place/tmp/\$SLURMD_NODENAME"
+echo "export TMPDIR=$place/tmp/\$SLURMD_NODENAME"
+PROLOG
+chmod +x "$place/task_prolog"
 printf 'CgroupAutomount=no\nConstrainCores=no\n' >"$place/cgroup.conf"
 export SLURM_CONF=$place/slurm.conf
 for ((i = 0; i < 100; ++i)); do [ -S "$place/munge/socket" ] && break; sleep 0.1; done
@@ -86,13 +94,15 @@ fi
 
 # On this machine both nodes are one host: Open MPI's daemons start through srun without PMIx.
 export OMPI_MCA_plm_slurm_args=--mpi=none
+export OMPI_MCA_btl=tcp,self # segments of shared memory are called after host and local rank: both nodes' alike
 # wait_for COMMAND…: until it succeeds, two minutes
 wait_for() {
   for ((i = 0; i < 1200; ++i)); do
     if "$@" >/dev/null 2>&1; then return 0; fi
     sleep 0.1
   done
-  squeue
+  scontrol show job || true
+  tail -n 10 "$place"/*.log || true
   tail -n 20 ./*.txt */logs/*.txt 2>/dev/null || true
   fail "waited for $*"
 }
@@ -107,7 +117,12 @@ wait_for compgen -G 'run/checkpoints/step-*'
 [ "$(squeue --noheader --job="$job" --format=%D)" = 2 ] || { squeue; fail "the job is not on two nodes"; }
 scancel --batch --signal=USR1 "$job"
 wait_for grep -q "interrupted: saved in run" "slurm-$job.txt"
-# A requeued job waits for a while before it may begin (two minutes): not here.
+# A requeued job waits two minutes, so that the last words of the old one are not taken for its own. Here: until they are said.
+is_queued_again() {
+  grep -qF "[$job.batch] done with job" "$place/slurmd-n1.log" && [ "$(squeue --noheader --job="$job" --format=%T)" = PENDING ]
+}
+wait_for is_queued_again
+sleep 3
 goes_on() {
   scontrol update "JobId=$job" StartTime=now
   [ -f run/model/model.safetensors ]
