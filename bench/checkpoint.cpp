@@ -115,7 +115,8 @@ int main(int argc, char** argv) {
                                         {"stall_over_writing", share(median)},
                                         {"stall_over_writing_most", share(all.back())},
                                         {"first_stall_over_writing", first},
-                                        {"machine", nlohmann::json::parse(bench::machine_json(context))}}
+                                        {"machine",
+                                         nlohmann::json::parse(bench::machine_json(context))}}
                      .dump(2)
               << std::endl;
   }
