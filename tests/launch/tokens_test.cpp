@@ -32,7 +32,8 @@ std::string tokenizer_json() {
   for (int c = '!'; c <= '~'; ++c) put(c);
   for (int c = 0xA1; c <= 0xFF; ++c)
     if (c != 0xAD) put(c);
-  for (int c = 0x100; next < 256; ++c) put(c);
+  const int others = 0x100 + 256 - next;
+  for (int c = 0x100; c < others; ++c) put(c);
   const nlohmann::json bytes{{"type", "ByteLevel"}, {"add_prefix_space", false}};
   return nlohmann::json{
       {"added_tokens", {{{"id", 256}, {"content", "<|endoftext|>"}, {"special", true}}}},
