@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -24,6 +25,16 @@ struct LinedUp {
   std::string name;
   std::vector<const T*> arms;  ///< nullptr where an arm lacks it
 };
+
+/// What the arms were trained on, each length once, ascending: marks of plots over positions.
+template <class T>
+std::vector<int64_t> training_lengths(const std::vector<const T*>& arms) {
+  std::set<int64_t> lengths;
+  for (const T* arm : arms) {
+    if (arm != nullptr && arm->training_length > 0) lengths.insert(arm->training_length);
+  }
+  return {lengths.begin(), lengths.end()};
+}
 
 struct NameAndStep {
   std::string name;

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <set>
 
 #include "eval/conditions.h"
 #include "eval/figure.h"
 #include "eval/findings.h"
 #include "eval/html.h"
+#include "eval/line_up.h"
 #include "eval/plot.h"
 #include "eval/report_effrem.h"
 #include "eval/report_states.h"
@@ -106,13 +106,8 @@ std::string section_html(const Section& section, const std::vector<std::string>&
             .x_label = "position in the sequence, tokens",
             .over_positions = true,
             .wide_range_is_log = true,
-            .marks = {},
+            .marks = training_lengths(section.curves),
             .lines = {}};
-  std::set<int64_t> marks;
-  for (const PositionCurve* curve : section.curves) {
-    if (curve != nullptr && curve->training_length > 0) marks.insert(curve->training_length);
-  }
-  loss.marks.assign(marks.begin(), marks.end());
   Plot accuracy = loss, states = loss, reach = loss;
   reach.name = id + "reach";
   reach.x_label = "pairs since the key";

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "eval/conditions.h"
 #include "eval/figure.h"
@@ -138,17 +137,15 @@ std::string effrem_html(const LinedUp<EffRem>& section, const std::vector<std::s
   Plot kept = dropped;
   kept.name = id + "kept";
   kept.x_label = "last tokens that are read";
-  std::set<int64_t> marks;
+  kept.marks = training_lengths(section.arms);
   std::vector<Conditions> conditions;
   for (size_t i = 0; i < arms.size(); ++i) {
     const EffRem* arm = section.arms[i];
     if (arm == nullptr) continue;
     conditions.push_back(conditions_of(*arm, arm->read));
-    if (arm->training_length > 0) marks.insert(arm->training_length);
     dropped.lines.push_back(line_of(static_cast<int>(i), *arm, false));
     kept.lines.push_back(line_of(static_cast<int>(i), *arm, true));
   }
-  kept.marks.assign(marks.begin(), marks.end());
   std::string out = "<section>\n<h2>" + escape_html(effrem_title(section)) + "</h2>\n";
   out += conditions_html(conditions);
   const std::string what =

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "eval/conditions.h"
 #include "eval/figure.h"
@@ -34,13 +33,8 @@ std::string curves(const LinedUp<StateStatistics>& section, const Arms& arms, si
                  .x_label = "position in the sequence, tokens",
                  .over_positions = true,
                  .wide_range_is_log = true,
-                 .marks = {},
+                 .marks = training_lengths(section.arms),
                  .lines = {}};
-  std::set<int64_t> marks;
-  for (const StateStatistics* arm : section.arms) {
-    if (arm != nullptr && arm->training_length > 0) marks.insert(arm->training_length);
-  }
-  deviation.marks.assign(marks.begin(), marks.end());
   Plot norm = deviation, mean = deviation;
   norm.name = core::message("h", index, "norm");
   mean.name = core::message("h", index, "mean");

@@ -24,21 +24,29 @@ void AnySequences::choose(const EvalOptions& options, const std::optional<RunCon
   }
 }
 
-eval::CurveOptions AnySequences::resolve(const EvalJob& job) const {
-  return {.length = sequences.length,
-          .sequences = sequences.sequences,
-          .piece = job.options.piece,
-          .batch = job.options.batch,
-          .training_length = job.training_length,
-          .model = job.options.model,
-          .seed = static_cast<uint64_t>(job.options.seed),
-          .continuation = job.continuation};
-}
-
 eval::Sequences AnySequences::open(const EvalJob& job, const eval::CurveOptions& options) {
   if (text.data.empty()) return eval::recall_sequences(recall.task, options);
   tokens = text.open(job.model, job.options.model);
   return eval::text_sequences(*tokens, options);
+}
+
+void SequencesMeasure::describe(CLI::App& eval, EvalOptions& options) {
+  command_ = eval.add_subcommand(name_, summary_);
+  sequences_.describe(*command_, options);
+  options.describe(*command_);
+  command_->footer("Example:\n  mpirun -n 2 longhaul eval " + name_ +
+                   " --model runs/zero/model --data tokens --length 8192 --sequences 16 --json "
+                   "runs/zero/evaluation/" +
+                   name_ + ".json");
+}
+
+void SequencesMeasure::prepare(const EvalOptions& options, const std::optional<RunConfig>& run) {
+  sequences_.choose(options, run);
+}
+
+void SequencesMeasure::run(const EvalJob& job) {
+  const eval::CurveOptions options = sequences_.sequences.resolve(job);
+  measure(job, sequences_.open(job, options), options);
 }
 
 }  // namespace longhaul::launch

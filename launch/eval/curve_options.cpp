@@ -11,15 +11,9 @@ void CurveCommandOptions::describe(CLI::App& command) {
 }
 
 eval::CurveOptions CurveCommandOptions::resolve(const EvalJob& job) const {
-  return {.length = sequences.length,
-          .sequences = sequences.sequences,
-          .piece = job.options.piece,
-          .batch = job.options.batch,
-          .training_length = job.training_length,
-          .model = job.options.model,
-          .seed = static_cast<uint64_t>(job.options.seed),
-          .states = !no_states,
-          .continuation = job.continuation};
+  eval::CurveOptions options = sequences.resolve(job);
+  options.states = !no_states;
+  return options;
 }
 
 void write_and_print(const EvalJob& job, const eval::PositionCurve& curve) {

@@ -37,6 +37,17 @@ void SequenceOptions::describe(CLI::App& command) {
   command.add_option("--sequences", sequences, "sequences")->check(whole_number(1))->required();
 }
 
+eval::CurveOptions SequenceOptions::resolve(const EvalJob& job) const {
+  return {.length = length,
+          .sequences = sequences,
+          .piece = job.options.piece,
+          .batch = job.options.batch,
+          .training_length = job.training_length,
+          .model = job.options.model,
+          .seed = static_cast<uint64_t>(job.options.seed),
+          .continuation = job.continuation};
+}
+
 CLI::Option* TextOptions::describe(CLI::App& command) {
   CLI::Option* option =
       command

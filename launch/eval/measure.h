@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "dist/mesh.h"
+#include "eval/sequences.h"
 #include "eval/unit_run.h"
 #include "launch/command_options.h"
 #include "launch/run_config.h"
@@ -31,11 +32,14 @@ struct EvalOptions {
   void describe(CLI::App& command);
 };
 
+struct EvalJob;
+
 /// What measures on sequences take besides.
 struct SequenceOptions {
   int64_t length = 0, sequences = 0;
 
   void describe(CLI::App& command);
+  eval::CurveOptions resolve(const EvalJob& job) const;
 };
 
 /// Tokens to measure on.
