@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "data/batch.h"
@@ -39,6 +40,13 @@ struct LaneOptions {
 std::unique_ptr<BatchSource> make_lane_sampler(const TokenData& folder, int64_t length,
                                                uint64_t seed, RowShare share, LaneOptions options);
 
+/// Where a window for evaluation begins: with its document, or anywhere inside it. Beginnings are
+/// often easier to predict than the rest, so that curves over positions differ.
+enum class WindowBegin { kDocument, kInside };
+constexpr std::string_view name_of(WindowBegin begin) {
+  return begin == WindowBegin::kInside ? "inside" : "document";
+}
+
 /// `count` windows of `length` + 1 tokens, each inside one document if enough documents are that
 /// long (spread evenly over them), for evaluation. Returns the first token of each;
 /// `whole_documents` says how many documents were long enough.
@@ -47,7 +55,7 @@ struct LongWindows {
   int64_t whole_documents = 0;
   bool inside_documents = false;  ///< false: too few long documents, windows cross borders
 };
-LongWindows find_long_windows(const TokenData& folder, int64_t length, int64_t count,
-                              uint64_t seed);
+LongWindows find_long_windows(const TokenData& folder, int64_t length, int64_t count, uint64_t seed,
+                              WindowBegin begin = WindowBegin::kDocument);
 
 }  // namespace longhaul::data

@@ -12,7 +12,8 @@ std::string conditions_html(const std::vector<Conditions>& arms) {
     std::string text = core::message(arm.sequences, " sequences of ", arm.length, " tokens");
     if (arm.training_length > 0) text += core::message(", trained on ", arm.training_length);
     if (arm.text) {
-      text += arm.inside_documents ? core::message(", each inside one document (",
+      const char* from = arm.windows == "inside" ? "from a random place inside" : "inside";
+      text += arm.inside_documents ? core::message(", each ", from, " one document (",
                                                    arm.whole_documents, " are that long)")
                                    : core::message(", across document borders: only ",
                                                    arm.whole_documents, " documents are that long");

@@ -11,7 +11,8 @@ struct Conditions {
   int64_t length = 0, sequences = 0, training_length = 0;
   int64_t whole_documents = 0;
   bool inside_documents = true;
-  bool text = false;  ///< else a synthetic task
+  std::string windows;  ///< as Sequences::windows; "" also in files that do not say
+  bool text = false;    ///< else a synthetic task
 };
 
 template <class T>
@@ -21,6 +22,7 @@ Conditions conditions_of(const T& result, const std::string& task) {
           .training_length = result.training_length,
           .whole_documents = result.whole_documents,
           .inside_documents = result.inside_documents,
+          .windows = result.windows,
           .text = task == "text"};
 }
 

@@ -42,6 +42,7 @@ proto::Curve to_stored(const PositionCurve& curve) {
   out.set_training_length(curve.training_length);
   out.set_whole_documents(curve.whole_documents);
   out.set_inside_documents(curve.inside_documents);
+  out.set_windows(curve.windows);
   out.set_loss(curve.loss);
   out.set_perplexity(curve.perplexity);
   out.set_accuracy(curve.accuracy);
@@ -67,6 +68,7 @@ PositionCurve from_stored(const proto::Curve& from) {
                       .training_length = from.training_length(),
                       .whole_documents = from.whole_documents(),
                       .inside_documents = from.inside_documents(),
+                      .windows = from.windows(),
                       .loss = from.loss(),
                       .perplexity = from.perplexity(),
                       .accuracy = from.accuracy(),

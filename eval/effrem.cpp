@@ -148,6 +148,7 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model,
                 .training_length = options.training_length,
                 .whole_documents = sequences.whole_documents,
                 .inside_documents = sequences.inside_documents,
+                .windows = sequences.windows,
                 .points = {}};
   for (size_t i = 0; i < grid.size(); ++i) {
     std::vector<double> distances;

@@ -29,6 +29,7 @@ struct EffRem {
   int64_t length = 0, sequences = 0, training_length = 0;
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
+  std::string windows;              ///< as Sequences::windows
   std::vector<EffRemPoint> points;  ///< ascending in dropped
 };
 

@@ -41,6 +41,7 @@ void write_effrem(const std::filesystem::path& file, const EffRem& effrem) {
   out.set_training_length(effrem.training_length);
   out.set_whole_documents(effrem.whole_documents);
   out.set_inside_documents(effrem.inside_documents);
+  out.set_windows(effrem.windows);
   for (const EffRemPoint& point : effrem.points) {
     proto::EffRemPoint& to = *out.add_points();
     to.set_dropped(point.dropped);
@@ -64,6 +65,7 @@ EffRem read_effrem(const std::filesystem::path& file) {
                 .training_length = from.training_length(),
                 .whole_documents = from.whole_documents(),
                 .inside_documents = from.inside_documents(),
+                .windows = from.windows(),
                 .points = {}};
   for (const proto::EffRemPoint& point : from.points()) {
     effrem.points.push_back(

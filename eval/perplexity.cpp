@@ -92,6 +92,7 @@ PositionCurve evaluate_curve(const dist::Mesh& mesh, model::LanguageModel& model
                       .training_length = options.training_length,
                       .whole_documents = sequences.whole_documents,
                       .inside_documents = sequences.inside_documents,
+                      .windows = sequences.windows,
                       .buckets = {},
                       .states = {},
                       .reaches = {}};

@@ -43,6 +43,7 @@ struct PositionCurve {
   int64_t length = 0, sequences = 0, training_length = 0;
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
+  std::string windows;                            ///< as Sequences::windows
   double loss = 0, perplexity = 0, accuracy = 0;  ///< over everything
   std::vector<Bucket> buckets;
   std::vector<StatePoint> states;

@@ -3,7 +3,6 @@
 #include <cmath>
 #include <utility>
 
-#include "data/samplers.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::eval {
@@ -29,8 +28,8 @@ void check_numbers(const CurveOptions& options) {
 
 Sequences text_sequences(const data::TokenData& folder, const CurveOptions& options) {
   check_numbers(options);
-  data::LongWindows windows =
-      data::find_long_windows(folder, options.length, options.sequences, options.seed);
+  data::LongWindows windows = data::find_long_windows(folder, options.length, options.sequences,
+                                                      options.seed, options.windows);
   return {.task = "text",
           .source = folder.path().string(),
           .reader_of =
@@ -40,7 +39,9 @@ Sequences text_sequences(const data::TokenData& folder, const CurveOptions& opti
           .vocabulary = folder.vocabulary(),
           .whole_documents = windows.whole_documents,
           .inside_documents = windows.inside_documents,
-          .identity = {{"tokens", std::to_string(folder.fingerprint())}}};
+          .windows = windows.inside_documents ? std::string(data::name_of(options.windows)) : "",
+          .identity = {{"tokens", std::to_string(folder.fingerprint())},
+                       {"windows", std::string(data::name_of(options.windows))}}};
 }
 
 Sequences recall_sequences(const data::RecallTask& task, const CurveOptions& options) {

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "data/recall_task.h"
+#include "data/samplers.h"
 #include "data/token_data.h"
 #include "dist/mesh.h"
 #include "eval/sequence_reader.h"
@@ -20,6 +21,7 @@ struct CurveOptions {
   int64_t training_length = 0;  ///< only noted
   std::string model;            ///< only noted
   uint64_t seed = 0;
+  data::WindowBegin windows = data::WindowBegin::kDocument;  ///< text
   bool states = true;  ///< curves of labels: with the statistics of the states
   Continuation continuation;
 };
@@ -33,7 +35,8 @@ struct Sequences {
   int64_t most_reach = 0;       ///< of queries (recall); 0: there are none
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
-  Identity identity;  ///< of the task or the tokens
+  std::string windows;  ///< text inside documents: "document" or "inside", where they begin
+  Identity identity;    ///< of the task or the tokens
 };
 /// `folder` must outlive the result. InputError where the data is shorter than one sequence.
 Sequences text_sequences(const data::TokenData& folder, const CurveOptions& options);

@@ -227,6 +227,7 @@ StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& mo
                          .training_length = options.training_length,
                          .whole_documents = sequences.whole_documents,
                          .inside_documents = sequences.inside_documents,
+                         .windows = sequences.windows,
                          .positions = layout.positions,
                          .pooled = {},
                          .deviation_error = {},

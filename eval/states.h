@@ -41,6 +41,7 @@ struct StateStatistics {
   int64_t length = 0, sequences = 0, training_length = 0;
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
+  std::string windows;             ///< as Sequences::windows
   std::vector<int64_t> positions;  ///< tokens read: powers of two, and the length
   MomentsByPosition pooled;
   std::vector<double> deviation_error;  ///< of pooled: standard error over sequences

@@ -93,6 +93,7 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
   out.set_training_length(states.training_length);
   out.set_whole_documents(states.whole_documents);
   out.set_inside_documents(states.inside_documents);
+  out.set_windows(states.windows);
   out.mutable_positions()->Add(states.positions.begin(), states.positions.end());
   store(states.pooled, *out.mutable_pooled());
   out.mutable_deviation_error()->Add(states.deviation_error.begin(), states.deviation_error.end());
@@ -127,6 +128,7 @@ StateStatistics read_states(const std::filesystem::path& file) {
       .training_length = from.training_length(),
       .whole_documents = from.whole_documents(),
       .inside_documents = from.inside_documents(),
+      .windows = from.windows(),
       .positions = {from.positions().begin(), from.positions().end()},
       .pooled = moments_of(from.pooled()),
       .deviation_error = {from.deviation_error().begin(), from.deviation_error().end()},

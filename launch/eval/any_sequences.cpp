@@ -8,6 +8,7 @@ namespace longhaul::launch {
 
 void AnySequences::describe(CLI::App& command, EvalOptions& options) {
   text.describe(command)->required(false);
+  text.describe_windows(command);
   recall.describe(command, options);
   sequences.describe(command);
 }
@@ -24,9 +25,10 @@ void AnySequences::choose(const EvalOptions& options, const std::optional<RunCon
   }
 }
 
-eval::Sequences AnySequences::open(const EvalJob& job, const eval::CurveOptions& options) {
+eval::Sequences AnySequences::open(const EvalJob& job, eval::CurveOptions options) {
   if (text.data.empty()) return eval::recall_sequences(recall.task, options);
   tokens = text.open(job.model, job.options.model);
+  options.windows = text.window_begin();
   return eval::text_sequences(*tokens, options);
 }
 

@@ -21,7 +21,7 @@ struct AnySequences {
   void describe(CLI::App& command, EvalOptions& options);
   void choose(const EvalOptions& options, const std::optional<RunConfig>& run);
   /// Points into `tokens`.
-  eval::Sequences open(const EvalJob& job, const eval::CurveOptions& options);
+  eval::Sequences open(const EvalJob& job, eval::CurveOptions options);
 };
 
 /// A sub-command on sequences of either task.

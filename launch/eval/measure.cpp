@@ -58,6 +58,19 @@ CLI::Option* TextOptions::describe(CLI::App& command) {
   return option;
 }
 
+void TextOptions::describe_windows(CLI::App& command) {
+  command
+      .add_option("--windows", windows,
+                  "where sequences of text begin, if enough documents are that long: with their "
+                  "document | at a random place inside it")
+      ->check(CLI::IsMember({"document", "inside"}))
+      ->capture_default_str();
+}
+
+data::WindowBegin TextOptions::window_begin() const {
+  return windows == "inside" ? data::WindowBegin::kInside : data::WindowBegin::kDocument;
+}
+
 std::unique_ptr<data::TokenData> TextOptions::open(const model::LanguageModel& model,
                                                    const std::string& model_name) const {
   data::TokenDataOptions of_files = file;

@@ -46,9 +46,13 @@ struct SequenceOptions {
 struct TextOptions {
   std::string data;
   data::TokenDataOptions file;
+  std::string windows = "document";
 
   /// Returns --data, which is required unless the caller says otherwise.
   CLI::Option* describe(CLI::App& command);
+  /// Of measures over positions: --windows.
+  void describe_windows(CLI::App& command);
+  data::WindowBegin window_begin() const;
   /// InputError where the tokens are more than the model knows.
   std::unique_ptr<data::TokenData> open(const model::LanguageModel& model,
                                         const std::string& model_name) const;

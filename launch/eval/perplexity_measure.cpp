@@ -12,6 +12,7 @@ class PerplexityMeasure : public Measure {
     command_ =
         eval.add_subcommand("perplexity", "Loss, perplexity and states by position, on text");
     text_.describe(*command_);
+    text_.describe_windows(*command_);
     curve_.describe(*command_);
     options.describe(*command_);
     command_->footer(
@@ -22,7 +23,9 @@ class PerplexityMeasure : public Measure {
 
   void run(const EvalJob& job) override {
     const auto tokens = text_.open(job.model, job.options.model);
-    write_and_print(job, eval::evaluate_text(job.mesh, job.model, *tokens, curve_.resolve(job)));
+    eval::CurveOptions options = curve_.resolve(job);
+    options.windows = text_.window_begin();
+    write_and_print(job, eval::evaluate_text(job.mesh, job.model, *tokens, options));
   }
 
  private:

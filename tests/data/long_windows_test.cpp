@@ -37,6 +37,23 @@ TEST(LongWindows, LieInsideDocumentsSpreadOverThem) {
   EXPECT_GT(others.size(), 5u);
 }
 
+TEST(LongWindows, MayBeginAnywhereInsideTheirDocument) {
+  Scratch scratch;
+  std::vector<int64_t> sizes(30, 19);  // 20 tokens each: a window of 10 + 1 fits in 10 places
+  testing::write_numbered(scratch / "tokens", sizes);
+  const TokenFolder folder(scratch / "tokens");
+  std::set<int64_t> offsets;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const LongWindows found = find_long_windows(folder, 10, 15, seed, WindowBegin::kInside);
+    EXPECT_TRUE(found.inside_documents);
+    for (size_t i = 0; i < found.begins.size(); ++i) {
+      EXPECT_EQ(found.begins[i] / 20 / 2, static_cast<int64_t>(i));
+      offsets.insert(found.begins[i] % 20);
+    }
+  }
+  EXPECT_THAT(offsets, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9));
+}
+
 TEST(LongWindows, TakeAllDocumentsIfExactlyEnough) {
   Scratch scratch;
   testing::write_numbered(scratch / "tokens", {10, 3, 12, 10});

@@ -18,6 +18,7 @@ PositionCurve some_curve() {
                       .training_length = 2,
                       .whole_documents = int64_t{1} << 53,
                       .inside_documents = false,
+                      .windows = "inside",
                       .loss = 0.1 + 0.2,
                       .perplexity = 1e300,
                       .accuracy = 0};
@@ -52,6 +53,7 @@ TEST(CurveFile, ComesBackExactly) {
   EXPECT_EQ(after.training_length, before.training_length);
   EXPECT_EQ(after.whole_documents, before.whole_documents);
   EXPECT_EQ(after.inside_documents, before.inside_documents);
+  EXPECT_EQ(after.windows, before.windows);
   EXPECT_EQ(after.loss, before.loss);
   EXPECT_EQ(after.perplexity, before.perplexity);
   ASSERT_EQ(after.buckets.size(), 3u);
