@@ -18,6 +18,7 @@ std::string conditions_html(const std::vector<Conditions>& arms) {
                                    : core::message(", across document borders: only ",
                                                    arm.whole_documents, " documents are that long");
     }
+    if (arm.seeds > 1) text += core::message(", mean over ", arm.seeds, " seeds");
     each.insert(text);
   }
   std::string out = "<p class=\"soft\">";

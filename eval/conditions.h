@@ -13,6 +13,7 @@ struct Conditions {
   bool inside_documents = true;
   std::string windows;  ///< as Sequences::windows; "" also in files that do not say
   bool text = false;    ///< else a synthetic task
+  int64_t seeds = 1;
 };
 
 template <class T>
@@ -23,7 +24,17 @@ Conditions conditions_of(const T& result, const std::string& task) {
           .whole_documents = result.whole_documents,
           .inside_documents = result.inside_documents,
           .windows = result.windows,
-          .text = task == "text"};
+          .text = task == "text",
+          .seeds = result.seeds};
+}
+
+/// What ± and bands are: `of_one`; of means over seeds their deviation.
+template <class T>
+std::string error_name(const std::vector<const T*>& arms, const std::string& of_one) {
+  for (const T* arm : arms) {
+    if (arm != nullptr && arm->seeds > 1) return "standard deviation over seeds";
+  }
+  return of_one;
 }
 
 /// A paragraph that says it, and whether the arms were measured alike.

@@ -31,6 +31,7 @@ struct EffRem {
   bool inside_documents = true;
   std::string windows;              ///< as Sequences::windows
   std::vector<EffRemPoint> points;  ///< ascending in dropped
+  int64_t seeds = 1;                ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
 /// Powers of two below `length`, and `length` less these: log-spaced in tokens dropped and in

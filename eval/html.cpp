@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "eval/plot.h"
+
 namespace longhaul::eval {
 
 namespace {
@@ -27,13 +29,10 @@ size_t utf8_length(const std::string& text, size_t at) {
   return overlong || surrogate || beyond ? 0 : length;
 }
 
-// Arms: Okabe-Ito, told apart with any colour vision; yellow replaced (no contrast on white), all
-// darkened for white and lightened for black. Heat maps: viridis.
+// Beside kPlotColours, which are for white: the same arms lightened for black. Heat maps: viridis.
 constexpr const char* kStyle = R"(
 :root { color-scheme: light dark; --page: #fff; --card: #f6f7f8; --text: #1c2024; --soft: #5b636b;
-  --line: #d9dde1; --ink: #4a5158; --axis: #9aa2aa; --grid: #e6e9ec; --accent: #0072b2;
-  --arm-0: #0072b2; --arm-1: #d55e00; --arm-2: #008f6a; --arm-3: #b8538f; --arm-4: #c98a00;
-  --arm-5: #3d3d3d; --arm-6: #3ba0dd; --arm-7: #7a5230; }
+  --line: #d9dde1; --accent: #0072b2; }
 :root { --heat-0: #440154; --heat-1: #482878; --heat-2: #3e4989; --heat-3: #31688e;
   --heat-4: #26828e; --heat-5: #1f9e89; --heat-6: #35b779; --heat-7: #6ece58; --heat-8: #b5de2b; --heat-9: #fde725;
   --heat-lost: #e0004d; }
@@ -130,8 +129,8 @@ std::string escape_html(const std::string& text) {
 std::string html_page(const std::string& title, const std::string& body) {
   return "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
          "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>" +
-         escape_html(title) + "</title>\n<style>" + kStyle + "</style>\n</head>\n<body>\n<main>\n" +
-         body + "</main>\n</body>\n</html>\n";
+         escape_html(title) + "</title>\n<style>" + kPlotColours + kStyle +
+         "</style>\n</head>\n<body>\n<main>\n" + body + "</main>\n</body>\n</html>\n";
 }
 
 }  // namespace longhaul::eval

@@ -50,6 +50,7 @@ struct PositionCurve {
   /// Recall: queries by the pairs since their key occurred last (begin to end − 1), over all
   /// positions; those that there were.
   std::vector<Bucket> reaches;
+  int64_t seeds = 1;  ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
 std::vector<Bucket> log_buckets(int64_t length);

@@ -10,6 +10,13 @@ namespace longhaul::eval {
 
 constexpr int kArmColours = 8;
 
+/// The variables, for white. Arms: Okabe-Ito, told apart with any colour vision; yellow replaced
+/// (no contrast on white), all darkened.
+constexpr const char* kPlotColours = R"(
+:root { --ink: #4a5158; --axis: #9aa2aa; --grid: #e6e9ec;
+  --arm-0: #0072b2; --arm-1: #d55e00; --arm-2: #008f6a; --arm-3: #b8538f; --arm-4: #c98a00;
+  --arm-5: #3d3d3d; --arm-6: #3ba0dd; --arm-7: #7a5230; })";
+
 /// Dash pattern of an arm as in SVG's stroke-dasharray ("": solid). Colours repeat after
 /// kArmColours arms, colour and dash together after 40.
 std::string dash_of_arm(int arm);

@@ -16,6 +16,7 @@
 #include "eval/report_tasks.h"
 #include "eval/run_folder.h"
 #include "eval/section.h"
+#include "eval/seeds.h"
 #include "kernels/core/error.h"
 #include "model/checkpoint/atomic_file.h"
 
@@ -25,6 +26,16 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
+/// A run, or the mean over those in its folders seed-N.
+RunFolder read_arm(const std::filesystem::path& folder) {
+  const std::vector<std::filesystem::path> folders = seed_folders(folder);
+  if (folders.empty()) return read_run_folder(folder);
+  std::vector<RunFolder> seeds;
+  for (const auto& seed : folders) seeds.push_back(read_run_folder(seed));
+  const auto name = std::filesystem::weakly_canonical(folder).filename().string();
+  return mean_of_seeds(name, seeds);
+}
+
 /// Reads all runs, reporting the problems of all together.
 std::vector<RunFolder> read_runs(const std::vector<std::filesystem::path>& folders) {
   std::vector<RunFolder> runs;
@@ -32,7 +43,7 @@ std::vector<RunFolder> read_runs(const std::vector<std::filesystem::path>& folde
   if (folders.empty()) problems.push_back("report: no run given, expected one or more run folders");
   for (const auto& folder : folders) {
     try {
-      runs.push_back(read_run_folder(folder));
+      runs.push_back(read_arm(folder));
     } catch (const core::InputError& error) {
       problems.insert(problems.end(), error.problems().begin(), error.problems().end());
     }
@@ -99,8 +110,7 @@ std::string conditions(const Section& section) {
   return conditions_html(arms);
 }
 
-std::string section_html(const Section& section, const std::vector<std::string>& arms,
-                         size_t index) {
+std::string section_html(const Section& section, const Figures& figures, size_t index) {
   const std::string id = core::message("s", index);
   Plot loss{.name = id + "loss",
             .x_label = "position in the sequence, tokens",
@@ -116,7 +126,7 @@ std::string section_html(const Section& section, const std::vector<std::string>&
   accuracy.name = id + "accuracy";
   accuracy.wide_range_is_log = false;
   states.name = id + "states";
-  for (size_t i = 0; i < arms.size(); ++i) {
+  for (size_t i = 0; i < section.curves.size(); ++i) {
     if (section.curves[i] == nullptr) continue;
     const int arm = static_cast<int>(i);
     loss.lines.push_back(bucket_line(arm, *section.curves[i], false));
@@ -124,20 +134,21 @@ std::string section_html(const Section& section, const std::vector<std::string>&
     accuracy.lines.push_back(bucket_line(arm, *section.curves[i], true));
     states.lines.push_back(state_line(arm, *section.curves[i]));
   }
-  const std::string band = " Bands: ± one standard error over sequences.";
+  const std::string band =
+      " Bands: ± one " + error_name(section.curves, "standard error over sequences") + ".";
   std::string out = "<section>\n<h2>" + escape_html(section.title) + "</h2>\n";
   out += conditions(section);
   if (section.task == "recall") {
-    out += figure(accuracy, "Accuracy by position, %", "Share of queries answered." + band, arms);
-    out += figure(reach, "Accuracy by reach, %",
-                  "Queries by the pairs since their key occurred last, over all positions." + band,
-                  arms);
+    out += figures.figure(accuracy, "Accuracy by position, %", "Share of queries answered." + band);
+    out += figures.figure(
+        reach, "Accuracy by reach, %",
+        "Queries by the pairs since their key occurred last, over all positions." + band);
   }
-  out += figure(loss, "Perplexity by position",
-                "Logarithmic where values spread over a factor of four or more." + band, arms);
-  out += figure(states, "Deviation of the recurrent state by position",
-                "Standard deviation over sequences, layers and elements.", arms);
-  out += "<h3>At multiples of the training length</h3>\n" + length_table(section, arms);
+  out += figures.figure(loss, "Perplexity by position",
+                        "Logarithmic where values spread over a factor of four or more." + band);
+  out += figures.figure(states, "Deviation of the recurrent state by position",
+                        "Standard deviation over sequences, layers and elements.");
+  out += "<h3>At multiples of the training length</h3>\n" + length_table(section, figures.arms());
   return out + "</section>\n";
 }
 
@@ -162,8 +173,7 @@ PlotLine smoothed(int arm, const std::vector<TrainingPoint>& training, const std
   return line;
 }
 
-std::string training_html(const std::vector<RunFolder>& runs,
-                          const std::vector<std::string>& arms) {
+std::string training_html(const std::vector<RunFolder>& runs, const Figures& figures) {
   size_t longest = 0;
   for (const RunFolder& run : runs) longest = std::max(longest, run.training.size());
   if (longest == 0) return "";
@@ -181,7 +191,7 @@ std::string training_html(const std::vector<RunFolder>& runs,
       if (runs[i].training.empty()) continue;
       plot.lines.push_back(smoothed(static_cast<int>(i), runs[i].training, value, window));
     }
-    out += figure(plot, title, caption, arms);
+    out += figures.figure(plot, title, caption);
   };
   draw_value("loss", "Training loss, nats", "trainloss");
   draw_value("gradient_norm", "Gradient norm", "trainnorm");
@@ -241,19 +251,20 @@ std::string seen_html(const std::vector<Section>& sections,
 
 void write_report(const ReportJob& job) {
   const std::vector<RunFolder> runs = read_runs(job.runs);
-  const std::vector<std::string> arms = arm_names(runs, job);
+  const Figures figures(arm_names(runs, job), job.figures);
+  const std::vector<std::string>& arms = figures.arms();
   const std::vector<Section> sections = make_sections(runs);
   const auto effrems = line_up(runs, &RunFolder::effrems);
   const auto tasks = task_sections(runs);
   const std::string title = job.title.empty() ? "Length generalization" : job.title;
   std::string body =
       "<h1>" + escape_html(title) + "</h1>\n" + seen_html(sections, effrems, tasks, arms);
-  for (size_t i = 0; i < sections.size(); ++i) body += section_html(sections[i], arms, i);
-  for (size_t i = 0; i < tasks.size(); ++i) body += task_html(tasks[i], arms, i);
-  for (size_t i = 0; i < effrems.size(); ++i) body += effrem_html(effrems[i], arms, i);
+  for (size_t i = 0; i < sections.size(); ++i) body += section_html(sections[i], figures, i);
+  for (size_t i = 0; i < tasks.size(); ++i) body += task_html(tasks[i], figures, i);
+  for (size_t i = 0; i < effrems.size(); ++i) body += effrem_html(effrems[i], figures, i);
   const auto states = line_up(runs, &RunFolder::states);
-  for (size_t i = 0; i < states.size(); ++i) body += states_html(states[i], arms, i);
-  body += training_html(runs, arms);
+  for (size_t i = 0; i < states.size(); ++i) body += states_html(states[i], figures, i);
+  body += training_html(runs, figures);
   body += "<section>\n<h2>Configurations</h2>\n" + configuration_table(runs, arms) + "</section>\n";
   body += missing_html(runs, arms);
   model::write_file_atomically(job.output, html_page(title, body));

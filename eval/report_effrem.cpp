@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "eval/conditions.h"
-#include "eval/figure.h"
 #include "eval/formatted.h"
 #include "eval/html.h"
 #include "eval/section.h"
@@ -66,9 +65,10 @@ std::string table(const LinedUp<EffRem>& section, const std::vector<std::string>
   const std::vector<Column> columns = columns_of(section);
   std::string out =
       "<p class=\"soft\">Total variation distance to the prediction after the whole sequence, ± "
-      "one "
-      "standard error over sequences. First column: without the first token; then from the last "
-      "tokens alone.</p>\n<div class=\"narrow-scroll\"><table>\n<thead><tr><th "
+      "one " +
+      error_name(section.arms, "standard error over sequences") +
+      ". First column: without the first token; then from the last tokens alone.</p>\n<div "
+      "class=\"narrow-scroll\"><table>\n<thead><tr><th "
       "scope=\"col\">arm</th>";
   for (const Column& column : columns) {
     out += core::message("<th scope=\"col\">", column.name, "<small>", column.amount,
@@ -126,8 +126,8 @@ std::string effrem_title(const LinedUp<EffRem>& section) {
   return section.name.empty() || section.name == "effrem" ? title : title + ": " + section.name;
 }
 
-std::string effrem_html(const LinedUp<EffRem>& section, const std::vector<std::string>& arms,
-                        size_t index) {
+std::string effrem_html(const LinedUp<EffRem>& section, const Figures& figures, size_t index) {
+  const std::vector<std::string>& arms = figures.arms();
   const std::string id = core::message("e", index);
   Plot dropped{.name = id + "dropped",
                .x_label = "tokens left out at the beginning",
@@ -150,13 +150,13 @@ std::string effrem_html(const LinedUp<EffRem>& section, const std::vector<std::s
   out += conditions_html(conditions);
   const std::string what =
       "Total variation distance between the predictions after the whole sequence and after its "
-      "end alone, read from the zero state. Bands: ± one standard error over sequences.";
-  out += figure(dropped, "Effect of the first tokens",
-                what +
-                    " High from the left: the very first "
-                    "tokens decide what is predicted at the end.",
-                arms);
-  out += figure(kept, "What the last tokens alone do not give", what, arms);
+      "end alone, read from the zero state. Bands: ± one " +
+      error_name(section.arms, "standard error over sequences") + ".";
+  out += figures.figure(dropped, "Effect of the first tokens",
+                        what +
+                            " High from the left: the very first "
+                            "tokens decide what is predicted at the end.");
+  out += figures.figure(kept, "What the last tokens alone do not give", what);
   return out + table(section, arms) + "</section>\n";
 }
 

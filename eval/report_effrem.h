@@ -5,13 +5,13 @@
 #include <vector>
 
 #include "eval/effrem.h"
+#include "eval/figure.h"
 #include "eval/line_up.h"
 
 namespace longhaul::eval {
 
 /// `index` numbers the sections of the page.
-std::string effrem_html(const LinedUp<EffRem>& section, const std::vector<std::string>& arms,
-                        size_t index);
+std::string effrem_html(const LinedUp<EffRem>& section, const Figures& figures, size_t index);
 /// Plain sentences (not escaped), the comparison of all arms first.
 std::vector<std::string> effrem_findings(const LinedUp<EffRem>& section,
                                          const std::vector<std::string>& arms);

@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "eval/conditions.h"
-#include "eval/figure.h"
 #include "eval/formatted.h"
 #include "eval/heat_map.h"
 #include "eval/html.h"
@@ -28,7 +27,7 @@ PlotLine line_of(int arm, const StateStatistics& states, const std::vector<doubl
   return line;
 }
 
-std::string curves(const LinedUp<StateStatistics>& section, const Arms& arms, size_t index) {
+std::string curves(const LinedUp<StateStatistics>& section, const Figures& figures, size_t index) {
   Plot deviation{.name = core::message("h", index, "deviation"),
                  .x_label = "position in the sequence, tokens",
                  .over_positions = true,
@@ -39,7 +38,7 @@ std::string curves(const LinedUp<StateStatistics>& section, const Arms& arms, si
   norm.name = core::message("h", index, "norm");
   mean.name = core::message("h", index, "mean");
   mean.wide_range_is_log = false;
-  for (size_t i = 0; i < arms.size(); ++i) {
+  for (size_t i = 0; i < section.arms.size(); ++i) {
     const StateStatistics* arm = section.arms[i];
     if (arm == nullptr) continue;
     const int number = static_cast<int>(i);
@@ -48,11 +47,12 @@ std::string curves(const LinedUp<StateStatistics>& section, const Arms& arms, si
     mean.lines.push_back(line_of(number, *arm, arm->pooled.mean, false));
   }
   const std::string over = "Over sequences, layers, heads and elements.";
-  return figure(deviation, "Deviation of the recurrent state",
-                over + " Bands: ± one standard error over sequences.", arms) +
-         figure(norm, "Norm of the recurrent state",
-                "Root mean square over sequences and layers of the Frobenius norm.", arms) +
-         figure(mean, "Mean of the recurrent state", over, arms);
+  return figures.figure(deviation, "Deviation of the recurrent state",
+                        over + " Bands: ± one " +
+                            error_name(section.arms, "standard error over sequences") + ".") +
+         figures.figure(norm, "Norm of the recurrent state",
+                        "Root mean square over sequences and layers of the Frobenius norm.") +
+         figures.figure(mean, "Mean of the recurrent state", over);
 }
 
 std::string head_name(const HeadStates& head) {
@@ -155,7 +155,9 @@ std::string maps(const LinedUp<StateStatistics>& section, const Arms& arms,
 
 }  // namespace
 
-std::string states_html(const LinedUp<StateStatistics>& section, const Arms& arms, size_t index) {
+std::string states_html(const LinedUp<StateStatistics>& section, const Figures& figures,
+                        size_t index) {
+  const std::vector<std::string>& arms = figures.arms();
   std::string title = "States";
   if (!section.name.empty() && section.name != "states") title += ": " + section.name;
   std::vector<Conditions> conditions;
@@ -163,7 +165,7 @@ std::string states_html(const LinedUp<StateStatistics>& section, const Arms& arm
     if (arm != nullptr) conditions.push_back(conditions_of(*arm, arm->read));
   }
   return "<section>\n<h2>" + escape_html(title) + "</h2>\n" + conditions_html(conditions) +
-         curves(section, arms, index) + table(section, arms) +
+         curves(section, figures, index) + table(section, arms) +
          maps(section, arms, "Memory of each head", "tokens until 1/e",
               [](const StateStatistics&, const HeadStates& head) { return head.memory(); }) +
          maps(section, arms, "Growth of each head's deviation past the training length",

@@ -4,13 +4,14 @@
 #include <string>
 #include <vector>
 
+#include "eval/figure.h"
 #include "eval/line_up.h"
 #include "eval/states.h"
 
 namespace longhaul::eval {
 
 /// `index` numbers the sections of the page.
-std::string states_html(const LinedUp<StateStatistics>& section,
-                        const std::vector<std::string>& arms, size_t index);
+std::string states_html(const LinedUp<StateStatistics>& section, const Figures& figures,
+                        size_t index);
 
 }  // namespace longhaul::eval

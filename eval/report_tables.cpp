@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "eval/conditions.h"
 #include "eval/html.h"
 #include "kernels/core/error.h"
 
@@ -73,10 +74,11 @@ std::string length_table(const Section& section, const std::vector<std::string>&
   if (columns.empty()) return "";
   const bool recall = section.task == "recall";
   std::string out = "<p class=\"soft\">";
-  out += recall ? "Accuracy, beneath it the loss in nats; ± is the standard error over sequences."
-                : "Perplexity, beneath it the loss in nats with its standard error over sequences, "
-                  "and the accuracy of the most likely token.";
-  out += " ● best, ○ within two standard errors of the best.";
+  out += recall
+             ? "Accuracy, beneath it the loss in nats"
+             : "Perplexity, beneath it the loss in nats and the accuracy of the most likely token";
+  out += "; ± one " + error_name(section.curves, "standard error over sequences") +
+         ". ● best, ○ within two such errors of the best.";
   if (section.training_length > 0) out += " Columns: multiples of the training length";
   out += section.training_length > 0 ? " and the positions measured there; shaded: beyond it."
                                      : " Columns: the positions measured.";

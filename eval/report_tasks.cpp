@@ -5,7 +5,7 @@
 #include <set>
 #include <utility>
 
-#include "eval/figure.h"
+#include "eval/conditions.h"
 #include "eval/formatted.h"
 #include "eval/html.h"
 #include "eval/plot.h"
@@ -38,6 +38,10 @@ std::vector<int64_t> lengths_of(const LinedUp<TaskResult>& section) {
   return {lengths.begin(), lengths.end()};
 }
 
+std::string interval_name(const LinedUp<TaskResult>& section) {
+  return error_name(section.arms, "95 % interval");
+}
+
 std::string percent(double share) { return formatted("%.0f", 100 * share); }
 
 std::string with_interval(const TaskCell& cell) {
@@ -55,8 +59,8 @@ std::string header(const LinedUp<TaskResult>& section, const std::string& first)
 }
 
 std::string table(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms) {
-  std::string out =
-      "<p class=\"soft\">Accuracy in %, with its 95 % interval.</p>\n" + header(section, "arm");
+  std::string out = "<p class=\"soft\">Accuracy in %, with its " + interval_name(section) +
+                    ".</p>\n" + header(section, "arm");
   for (size_t i = 0; i < arms.size(); ++i) {
     if (section.arms[i] == nullptr) continue;
     out += "<tr><th scope=\"row\">" + escape_html(arms[i]) + "</th>";
@@ -191,8 +195,8 @@ std::string task_title(const LinedUp<TaskResult>& section) {
   return section.name.empty() || section.name == task ? title : title + ": " + section.name;
 }
 
-std::string task_html(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms,
-                      size_t index) {
+std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures, size_t index) {
+  const std::vector<std::string>& arms = figures.arms();
   const TaskResult& any = any_of(section);
   const bool letters = any.task == "copy";
   const std::vector<int64_t> lengths = lengths_of(section);
@@ -215,7 +219,7 @@ std::string task_html(const LinedUp<TaskResult>& section, const std::vector<std:
       if (section.arms[i] == nullptr) continue;
       own.lines.push_back(line_of(static_cast<int>(i), *section.arms[i], lengths, part));
     }
-    return figure(own, title, "Bands: half the width of the 95 % interval.", arms);
+    return figures.figure(own, title, "Bands: " + interval_name(section) + ".");
   };
   std::string out = "<section>\n<h2>" + escape_html(task_title(section)) + "</h2>\n";
   out += drawn("all", letters ? "Right characters by length, %" : "Right answers by length, %",
@@ -263,7 +267,7 @@ std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
                           ? where + ", " + most->arm + " answers best (" +
                                 percent(most->cell.accuracy) + " %), " + least->arm + " worst (" +
                                 percent(least->cell.accuracy) + " %)."
-                          : where + ", the arms answer alike, within their 95 % intervals.";
+                          : where + ", the arms answer alike, within their intervals.";
   return sentences;
 }
 

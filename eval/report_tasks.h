@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "eval/figure.h"
 #include "eval/line_up.h"
 #include "eval/run_folder.h"
 #include "eval/tasks/task_result.h"
@@ -16,8 +17,7 @@ std::vector<LinedUp<TaskResult>> task_sections(const std::vector<RunFolder>& run
 
 std::string task_title(const LinedUp<TaskResult>& section);  ///< not escaped
 /// `index` numbers the sections of the page.
-std::string task_html(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms,
-                      size_t index);
+std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures, size_t index);
 /// Plain sentences (not escaped), the comparison of all arms first.
 std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
                                        const std::vector<std::string>& arms);

@@ -74,7 +74,7 @@ void read_evaluation(const std::filesystem::path& file, RunFolder& run) {
   } else if (task == "passkey" || task == "babilong" || task == "copy") {
     run.tasks.push_back({.name = name, .value = read_task_result(file)});
   } else {
-    run.evaluations.push_back({.name = name, .curve = read_curve(file)});
+    run.evaluations.push_back({.name = name, .value = read_curve(file)});
   }
 }
 

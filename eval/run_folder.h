@@ -22,17 +22,12 @@ struct TrainingPoint {
   std::map<std::string, double> values;  ///< "loss", "gradient_norm", …
 };
 
-struct NamedCurve {
-  std::string name;  ///< of the file, without .json
-  PositionCurve curve;
-};
-
 struct RunFolder {
   std::string name;
   std::vector<TrainingPoint> training;  ///< by step
   Configuration configuration;
   // What evaluation/*.json holds, by file name.
-  std::vector<NamedCurve> evaluations;
+  std::vector<Named<PositionCurve>> evaluations;
   std::vector<Named<EffRem>> effrems;
   std::vector<Named<StateStatistics>> states;
   std::vector<Named<TaskResult>> tasks;

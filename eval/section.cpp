@@ -23,8 +23,8 @@ std::vector<Section> make_sections(const std::vector<RunFolder>& runs) {
     std::vector<std::vector<Named<const PositionCurve*>>> results;
     for (const RunFolder& run : runs) {
       auto& own = results.emplace_back();
-      for (const NamedCurve& evaluation : run.evaluations) {
-        if (evaluation.curve.task == task) own.push_back({evaluation.name, &evaluation.curve});
+      for (const Named<PositionCurve>& evaluation : run.evaluations) {
+        if (evaluation.value.task == task) own.push_back({evaluation.name, &evaluation.value});
       }
     }
     for (LinedUp<PositionCurve>& lined : line_up(results)) {

@@ -47,6 +47,7 @@ struct StateStatistics {
   std::vector<double> deviation_error;  ///< of pooled: standard error over sequences
   std::vector<LayerStates> layers;
   std::vector<HeadStates> heads;  ///< layer after layer
+  int64_t seeds = 1;              ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
 /// Collective over the mesh, as evaluate_curve; memory does not grow with length.

@@ -66,8 +66,8 @@ void append_training(std::ostringstream& out, const ModelCard& card, const RunCo
       << ") |\n";
 }
 
-void append_curve(std::ostringstream& out, const eval::NamedCurve& evaluation) {
-  const eval::PositionCurve& curve = evaluation.curve;
+void append_curve(std::ostringstream& out, const eval::Named<eval::PositionCurve>& evaluation) {
+  const eval::PositionCurve& curve = evaluation.value;
   const bool is_text = curve.task == "text";
   out << "\n### " << evaluation.name << "\n\n"
       << (is_text ? "Text" : "Associative recall") << ", " << curve.sequences << " sequences of "
@@ -103,7 +103,8 @@ std::string model_card(const ModelCard& card) {
   append_training(out, card, run, folder);
   out << "\n## Evaluation\n";
   if (folder.evaluations.empty()) out << "\nNot measured.\n";
-  for (const eval::NamedCurve& evaluation : folder.evaluations) append_curve(out, evaluation);
+  for (const eval::Named<eval::PositionCurve>& evaluation : folder.evaluations)
+    append_curve(out, evaluation);
   if (!card.initial_state.empty()) out << "\n## Learned initial state\n\n" << card.initial_state;
   out << "\n## Configuration\n\n`run.yaml` of the run, but for paths:\n\n```yaml\n";
   RunConfig shown = run;

@@ -15,8 +15,14 @@ class ReportCommand : public Command {
   void describe(CLI::App& program) override {
     command_ =
         program.add_subcommand("report", "Tables and plots of runs side by side, one HTML file");
-    command_->add_option("runs", runs_, "run folders, in the order shown")->required();
+    command_
+        ->add_option("runs", runs_,
+                     "run folders, in the order shown; a folder with runs seed-1, seed-2 and so on "
+                     "in it is one arm, shown as the mean over them")
+        ->required();
     command_->add_option("--out", output_, "HTML file to write")->required();
+    command_->add_option("--figures", figures_,
+                         "folder where every plot is also written as an SVG file");
     command_->add_option("--title", title_, "heading of the report")->capture_default_str();
     command_->footer("Example:\n  longhaul report runs/zero runs/state_passing --out report.html");
   }
@@ -27,6 +33,7 @@ class ReportCommand : public Command {
     job.runs.assign(runs_.begin(), runs_.end());
     job.output = output_;
     job.title = title_;
+    job.figures = figures_;
     eval::write_report(job);
     std::cout << output_ << ": report of " << runs_.size() << " runs" << std::endl;
     return kDone;
@@ -36,6 +43,7 @@ class ReportCommand : public Command {
   CLI::App* command_ = nullptr;
   std::vector<std::string> runs_;
   std::string output_;
+  std::string figures_;
   std::string title_ = "longhaul: length generalization";
 };
 

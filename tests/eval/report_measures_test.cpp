@@ -87,7 +87,8 @@ TEST(EffRemFindings, NothingIsComparedThatIsNotKnown) {
 
 TEST(EffRemHtml, HasBothPlotsAndATable) {
   const EffRem high = effrem_of(0.5), low = effrem_of(0.2);
-  const std::string html = effrem_html({.name = "books", .arms = {&high, &low}}, {"<a>", "b"}, 0);
+  const std::string html =
+      effrem_html({.name = "books", .arms = {&high, &low}}, Figures({"<a>", "b"}), 0);
   EXPECT_THAT(html, HasSubstr("<h2>Effective remembrance: books</h2>"));
   EXPECT_EQ(count_of(html, "<figure>"), 2u);
   EXPECT_EQ(count_of(html, "trained to 64"), 1u);
@@ -101,7 +102,7 @@ TEST(EffRemHtml, HasBothPlotsAndATable) {
 TEST(StatesHtml, HasCurvesTableAndMaps) {
   const StateStatistics first = states_of({2, 4, 1000, 8}, 8), second = states_of({3, 5, 7, 9}, 1);
   const std::string html =
-      states_html({.name = "", .arms = {&first, nullptr, &second}}, {"a", "none", "c"}, 0);
+      states_html({.name = "", .arms = {&first, nullptr, &second}}, Figures({"a", "none", "c"}), 0);
   EXPECT_EQ(count_of(html, "<figure>"), 3u + 4u);  // curves, two maps of two arms
   EXPECT_THAT(html, HasSubstr("<td>4</td><td>2</td><td>8</td><td>1000</td><td>1</td><td>4</td>"
                               "<td>none</td>"));
@@ -114,7 +115,7 @@ TEST(StatesHtml, HasCurvesTableAndMaps) {
 TEST(StatesHtml, LostStatesAndNoTrainingLengthAreShownAsSuch) {
   StateStatistics lost = states_of({2, std::nan(""), 3, 4}, std::nan(""));
   lost.training_length = 0;
-  const std::string html = states_html({.name = "", .arms = {&lost}}, {"a"}, 0);
+  const std::string html = states_html({.name = "", .arms = {&lost}}, Figures({"a"}), 0);
   EXPECT_THAT(html, HasSubstr("<rect class=\"lost\""));
   EXPECT_THAT(html, HasSubstr("not a number"));
   EXPECT_THAT(html, Not(HasSubstr("Growth of each head")));

@@ -46,13 +46,13 @@ TEST(TaskFindings, SayWhoAnswersBestBeyondTheIntervals) {
   EXPECT_EQ(clear[0], "at 2k, c answers best (90 %), a worst (25 %).");
   EXPECT_EQ(clear[1], "a: 100 % at 512, 25 % at 2k.");
   const auto alike = task_findings({.name = "", .arms = {&near, &good}}, {"a", "b"});
-  EXPECT_EQ(alike[0], "at 2k, the arms answer alike, within their 95 % intervals.");
+  EXPECT_EQ(alike[0], "at 2k, the arms answer alike, within their intervals.");
   EXPECT_EQ(task_findings({.name = "", .arms = {&good}}, {"a"})[0], "share of right answers.");
 }
 
 TEST(TaskHtml, ShowsCurveTableAndHeatMap) {
   const TaskResult good = passkey(0.9), bad = passkey(0.25);
-  const std::string html = task_html({.name = "", .arms = {&bad, &good}}, {"<a>", "b"}, 0);
+  const std::string html = task_html({.name = "", .arms = {&bad, &good}}, Figures({"<a>", "b"}), 0);
   EXPECT_THAT(html, HasSubstr("Passkey retrieval"));
   EXPECT_THAT(html, HasSubstr("Right answers by length"));
   EXPECT_THAT(html, HasSubstr("90.0 <small>(85 to 93)</small>"));
@@ -71,7 +71,7 @@ TEST(TaskHtml, PartsArePooledByTheirTrials) {
   EXPECT_DOUBLE_EQ(pooled.accuracy, 0.75);
   EXPECT_DOUBLE_EQ(pooled.low, wilson_interval(0.75, 40).low);
   EXPECT_EQ(pooled_cell(result, 7, 0, 1).trials, 0);
-  const std::string html = task_html({.name = "", .arms = {&result}}, {"a"}, 0);
+  const std::string html = task_html({.name = "", .arms = {&result}}, Figures({"a"}), 0);
   EXPECT_THAT(html, HasSubstr("no text"));
 }
 

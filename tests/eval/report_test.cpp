@@ -121,7 +121,7 @@ TEST(Sections, SeveralEvaluationsOfATaskAndSteps) {
   ASSERT_EQ(sections.size(), 3u);
   EXPECT_EQ(sections[0].title, "Text: books");
   EXPECT_EQ(sections[1].title, "Text: code");
-  EXPECT_EQ(sections[1].curves[0], &runs[0].evaluations[1].curve);  // step 100, not 20
+  EXPECT_EQ(sections[1].curves[0], &runs[0].evaluations[1].value);  // step 100, not 20
   EXPECT_EQ(sections[1].curves[1], nullptr);
   EXPECT_EQ(sections[2].title, "Associative recall");
   EXPECT_EQ(sections[2].curves[0], nullptr);

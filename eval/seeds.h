@@ -1,0 +1,23 @@
+// Runs of one arm that differ in their seed alone, as one: means over seeds, with their spread.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "eval/run_folder.h"
+
+namespace longhaul::eval {
+
+/// The folders seed-N in `folder`, by N: the runs of an arm that holds no run of its own. Empty
+/// where there are none.
+std::vector<std::filesystem::path> seed_folders(const std::filesystem::path& folder);
+
+/// Every number is the mean over `seeds`, every error the sample standard deviation over them (of
+/// tasks' cells: low and high are the mean ∓ it); `seeds` of each result says how many. Training
+/// curves take the steps that all have logged. The configuration is the first one's without
+/// run.seed and what else differs between them. What some seeds lack is taken from the others and
+/// noted as missing. InputError where seeds were not measured alike.
+RunFolder mean_of_seeds(const std::string& name, const std::vector<RunFolder>& seeds);
+
+}  // namespace longhaul::eval

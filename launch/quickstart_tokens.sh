@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Text to train and to measure on, as bytes: launch/quickstart_tokens.sh PROGRAM [FOLDER WITH TEXT]
+# writes runs/quickstart/tokens and runs/quickstart/tokens_held_out, unless they are there.
+set -euo pipefail
+
+if (($# < 1)) || [[ ! -x $1 ]]; then
+  echo "usage: launch/quickstart_tokens.sh PROGRAM [FOLDER WITH TEXT]" >&2
+  exit 2
+fi
+program=$(realpath "$1")
+given_text=${2:+$(realpath "$2")}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+job=runs/quickstart
+
+say() { printf '\n== %s\n' "$*"; }
+
+# Real, long documents: documentation and C sources of the kernel, as Debian and Ubuntu package them.
+# Nothing is installed; the package is only unpacked.
+download_sources() {
+  local package
+  for package in linux-source-6.1 linux-source-6.8.0; do
+    (cd "$1" && apt-get -q download "$package") && return
+  done
+  return 1
+}
+fetch_text() {
+  local target=$1 scratch archive as_root=()
+  scratch=$(mktemp -d)
+  trap "rm -rf '$scratch'" EXIT
+  ((EUID == 0)) || as_root=(sudo -n)
+  if ! download_sources "$scratch"; then
+    "${as_root[@]}" apt-get -q update || true
+    download_sources "$scratch" || true
+  fi
+  if ! compgen -G "$scratch/*.deb" >/dev/null; then
+    echo "quickstart: no text: apt-get could not fetch the kernel's sources;" \
+      "give a folder with text: ./quickstart.sh FOLDER" >&2
+    exit 1
+  fi
+  dpkg-deb -x "$scratch"/*.deb "$scratch/unpacked"
+  archive=$(find "$scratch/unpacked" -name 'linux-source-*.tar.*' -type f | head -n 1)
+  mkdir "$scratch/text"
+  tar -C "$scratch/text" --strip-components=1 --wildcards -xf "$archive" \
+    '*/Documentation/*.rst' '*/kernel/*.c' '*/mm/*.c'
+  mkdir -p "$(dirname "$target")"
+  mv "$scratch/text" "$target"
+}
+
+# Every tenth file is held out for evaluation. share FOLDER PART TARGET
+share() {
+  local list
+  list=$(mktemp)
+  (cd "$1" && find . -type f -size +0 | LC_ALL=C sort) |
+    awk -v part="$2" '(NR % 10 == 0) == (part == "held_out")' >"$list"
+  rm -rf "$3"
+  mkdir -p "$3"
+  tar -C "$1" --verbatim-files-from -c -T "$list" | tar -C "$3" -x
+  rm -f "$list"
+}
+
+prepare_tokens() {
+  [[ -e $job/tokens && -e $job/tokens_held_out ]] && return
+  local text=${given_text:-$job/text}
+  if [[ ! -d $text ]]; then
+    say "fetching text"
+    fetch_text "$text"
+  fi
+  say "tokenizing $text"
+  local part target
+  for part in train held_out; do
+    target=$job/tokens
+    [[ $part == train ]] || target=$job/tokens_held_out
+    share "$text" "$part" "$job/text_$part"
+    "$program" tokenize --tokenizer byte --out "$target" "$job/text_$part"
+    rm -rf "$job/text_$part"
+  done
+}
+
+prepare_tokens

@@ -1,0 +1,167 @@
+// Runs that differ in their seed, as one arm.
+#include "eval/seeds.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "eval/report.h"
+#include "kernels/core/error.h"
+#include "tests/eval/scratch_folder.h"
+
+namespace longhaul::eval {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Pair;
+
+PositionCurve curve(double loss, int64_t length = 4) {
+  PositionCurve result{.task = "text", .length = length, .sequences = 2, .training_length = 2};
+  for (const Bucket& edges : log_buckets(length)) {
+    result.buckets.push_back({.begin = edges.begin,
+                              .end = edges.end,
+                              .count = 2,
+                              .loss = loss + static_cast<double>(edges.begin),
+                              .loss_error = 9,
+                              .accuracy = loss / 10});
+  }
+  result.states.push_back({.position = length, .mean = 0, .deviation = 2 * loss, .norm = loss});
+  return result;
+}
+
+RunFolder run(const std::string& name, double loss) {
+  RunFolder result;
+  result.name = name;
+  result.training = {{.step = 1, .tokens = 8, .values = {{"loss", loss}, {"rate", 1}}},
+                     {.step = 2, .tokens = 16, .values = {{"loss", loss - 1}}}};
+  result.configuration = {{"optimizer.rate", "0.1"}, {"run.seed", name}};
+  result.evaluations = {{.name = "perplexity", .value = curve(loss)}};
+  return result;
+}
+
+TEST(Seeds, CurvesAreMeansAndErrorsTheirDeviation) {
+  const RunFolder mean =
+      mean_of_seeds("arm", {run("seed-1", 1), run("seed-2", 3), run("seed-3", 5)});
+  EXPECT_EQ(mean.name, "arm");
+  ASSERT_EQ(mean.evaluations.size(), 1u);
+  const PositionCurve& found = mean.evaluations[0].value;
+  EXPECT_EQ(found.seeds, 3);
+  for (const Bucket& bucket : found.buckets) {
+    EXPECT_DOUBLE_EQ(bucket.loss, 3 + static_cast<double>(bucket.begin));
+    EXPECT_DOUBLE_EQ(bucket.loss_error, 2);  // √((4 + 0 + 4) / 2)
+    EXPECT_DOUBLE_EQ(bucket.accuracy, 0.3);
+    EXPECT_DOUBLE_EQ(bucket.accuracy_error, 0.2);
+    EXPECT_EQ(bucket.count, 6);
+  }
+  EXPECT_DOUBLE_EQ(found.states[0].deviation, 6);
+  EXPECT_DOUBLE_EQ(found.states[0].deviation_error, 4);
+  EXPECT_DOUBLE_EQ(found.states[0].norm, 3);
+}
+
+TEST(Seeds, TrainingTakesWhatAllHaveAndTheConfigurationWhatTheyShare) {
+  RunFolder shorter = run("seed-2", 3);
+  shorter.training.pop_back();
+  shorter.training[0].values.erase("rate");
+  const RunFolder mean = mean_of_seeds("arm", {run("seed-1", 1), shorter});
+  ASSERT_EQ(mean.training.size(), 1u);
+  EXPECT_THAT(mean.training[0].values, ElementsAre(Pair("loss", 2)));
+  EXPECT_THAT(mean.configuration, ElementsAre(Pair("optimizer.rate", "0.1")));
+}
+
+TEST(Seeds, WhatSomeLackIsToldAndOtherLengthsAreRefused) {
+  RunFolder without = run("seed-2", 3);
+  without.evaluations.clear();
+  const RunFolder mean = mean_of_seeds("arm", {run("seed-1", 1), without});
+  EXPECT_EQ(mean.evaluations[0].value.seeds, 1);
+  EXPECT_THAT(mean.missing, ElementsAre("perplexity is there for 1 of 2 seeds only"));
+
+  RunFolder longer = run("seed-2", 3);
+  longer.evaluations[0].value = curve(3, 8);
+  try {
+    mean_of_seeds("arm", {run("seed-1", 1), longer});
+    FAIL();
+  } catch (const core::InputError& error) {
+    EXPECT_THAT(error.what(), HasSubstr("arm, perplexity: the seeds were not measured alike"));
+  }
+}
+
+TEST(Seeds, TasksEffectsAndStates) {
+  RunFolder first, second;
+  const auto cell = [](double accuracy, double low, double high) {
+    return TaskCell{.length = 64,
+                    .depth_low = low,
+                    .depth_high = high,
+                    .trials = 10,
+                    .accuracy = accuracy,
+                    .exact = accuracy};
+  };
+  first.tasks = {{.name = "passkey",
+                  .value = {.task = "passkey", .cells = {cell(0.5, 0, 1), cell(0.5, 0.2, 0.4)}}}};
+  second.tasks = {{.name = "passkey",
+                   .value = {.task = "passkey", .cells = {cell(0.9, 0, 1), cell(0.9, 0, 0.2)}}}};
+  const auto effrem = [](double distance) {
+    return EffRem{.read = "text", .length = 2, .points = {{.dropped = 1, .distance = distance}}};
+  };
+  first.effrems = {{.name = "effrem", .value = effrem(0.1)}};
+  second.effrems = {{.name = "effrem", .value = effrem(0.3)}};
+  const auto states = [](double x) {
+    const MomentsByPosition moments{.mean = {x}, .deviation = {2 * x}, .norm = {3 * x}};
+    return StateStatistics{.read = "text",
+                           .length = 2,
+                           .positions = {2},
+                           .pooled = moments,
+                           .deviation_error = {0},
+                           .layers = {{.layer = 0, .moments = moments}},
+                           .heads = {{.layer = 0, .head = 0, .log_decay = -x, .moments = moments}}};
+  };
+  first.states = {{.name = "states", .value = states(1)}};
+  second.states = {{.name = "states", .value = states(3)}};
+
+  const RunFolder mean = mean_of_seeds("arm", {first, second});
+  const std::vector<TaskCell>& cells = mean.tasks[0].value.cells;
+  ASSERT_EQ(cells.size(), 3u);
+  EXPECT_TRUE(cells[0].all_depths());
+  EXPECT_DOUBLE_EQ(cells[0].accuracy, 0.7);
+  EXPECT_NEAR(cells[0].high, 0.7 + 0.2 * std::sqrt(2), 1e-12);
+  EXPECT_EQ(cells[0].trials, 20);
+  EXPECT_DOUBLE_EQ(cells[1].accuracy, 0.9);  // drawn in one seed only
+  EXPECT_DOUBLE_EQ(cells[2].accuracy, 0.5);
+  EXPECT_DOUBLE_EQ(mean.effrems[0].value.points[0].distance, 0.2);
+  EXPECT_NEAR(mean.effrems[0].value.points[0].error, 0.1 * std::sqrt(2), 1e-12);
+  const StateStatistics& found = mean.states[0].value;
+  EXPECT_THAT(found.pooled.norm, ElementsAre(6));
+  EXPECT_NEAR(found.deviation_error[0], 2 * std::sqrt(2), 1e-12);
+  EXPECT_THAT(found.layers[0].moments.deviation, ElementsAre(4));
+  EXPECT_DOUBLE_EQ(found.heads[0].log_decay, -2);
+}
+
+TEST(Seeds, FoldersAreFoundByNumber) {
+  testing::ScratchFolder scratch;
+  for (const char* name : {"seed-10", "seed-2", "seed-x", "seed-", "other"}) {
+    scratch.write(std::string(name) + "/file", "");
+  }
+  scratch.write("seed-3", "a file");
+  EXPECT_THAT(seed_folders(scratch.path()),
+              ElementsAre(scratch.path() / "seed-2", scratch.path() / "seed-10"));
+  EXPECT_TRUE(seed_folders(scratch.path() / "none").empty());
+}
+
+TEST(Seeds, TheReportShowsArmsOfSeedsAndWritesFigures) {
+  testing::ScratchFolder scratch;
+  for (const auto& [name, loss] : {std::pair{"a/seed-1", 1.0}, {"a/seed-2", 2.0}, {"b", 3.0}}) {
+    write_curve(scratch.write(std::string(name) + "/evaluation/perplexity.json", ""), curve(loss));
+  }
+  write_report({.runs = {scratch.path() / "a", scratch.path() / "b"},
+                .output = scratch.path() / "report.html",
+                .title = "seeds",
+                .figures = scratch.path() / "figures"});
+  const std::string html = testing::read_all(scratch.path() / "report.html");
+  EXPECT_THAT(html, HasSubstr("mean over 2 seeds"));
+  EXPECT_THAT(html, HasSubstr("one standard deviation over seeds"));
+  const std::string svg = testing::read_all(scratch.path() / "figures/s0loss.svg");
+  EXPECT_THAT(svg, HasSubstr("Perplexity by position"));
+  EXPECT_THAT(svg, HasSubstr(">b</text>"));
+}
+
+}  // namespace
+}  // namespace longhaul::eval
