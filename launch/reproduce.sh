@@ -35,19 +35,34 @@ read -ra seeds <<<"${LONGHAUL_SEEDS:-1 2 3}"
 configs=configs/$size
 runs=runs/reproduce/$size
 
-# What differs between the sizes: lengths (tokens) and how much is measured.
+# What differs between the sizes: where arms start from, lengths (tokens) and how much is measured.
 case $size in
   small)
     ranks=${LONGHAUL_RANKS:-1} jobs=${LONGHAUL_JOBS:-$(nproc)}
-    trained=64 far=4096 sequences=64 remembered=4096 remembered_sequences=16
+    released= scratch=base
     tokens=runs/quickstart/tokens held_out=runs/quickstart/tokens_held_out
+    trained=64 far=4096 sequences=64 remembered=4096 remembered_sequences=16
     short_training=(schedule.steps=750) small_state=(model.shape.state_dim=32)
+    letters=8,12,18,24,36,48
+    key_trained=320 key_lengths=320,640,1280,2560,5120,10240 key_trials=40
+    background=$tokens background_held_out=$held_out
+    stories=runs/reproduce/stories/qa1_single-supporting-fact_train.txt
+    test_stories=runs/reproduce/stories/qa1_single-supporting-fact_test.txt
+    story_trained=256 story_lengths=0,256,512,1024,2048,4096,8192
+    story_options=(--shots 0 --no-instruction --trials 100 --answer-tokens 24)
     ;;
   paper)
     ranks=${LONGHAUL_RANKS:-8} jobs=${LONGHAUL_JOBS:-1}
-    trained=2048 far=131072 sequences=64 remembered=8192 remembered_sequences=64
+    released=models/mamba2-780m scratch=scratch
     tokens=runs/paper/tokens held_out=runs/paper/tokens_held_out
-    short_training=(schedule.steps=60000) small_state=(model.shape.state_dim=32)
+    trained=2048 far=131072 sequences=64 remembered=8192 remembered_sequences=64
+    short_training=(schedule.steps=6000) small_state=(model.shape.state_dim=32)
+    letters=25,50,75,100,150,200
+    key_trained=2048 key_lengths=2048,4096,8192,16384,32768,65536,131072,262144 key_trials=20
+    background=runs/paper/background background_held_out=runs/paper/background
+    stories=runs/paper/tasks test_stories=runs/paper/tasks
+    story_trained=2048 story_lengths=0,1024,2048,4096,8192,16384,32768,65536,131072,262144
+    story_options=(--trials 100)
     ;;
 esac
 
@@ -124,63 +139,130 @@ need_text() {
   fi
 }
 
-# Text: base models from scratch, and arms from the base of the same seed.
-text_run() { echo "$runs/text/$1/seed-$2"; }
-text_base() {
-  local name=$1 seed=$2
+need_stories() {
+  [[ -e $stories ]] && return
+  if [[ $size == small ]]; then
+    "$program" stories --out runs/reproduce/stories
+  else
+    echo "reproduce.sh: there is no $stories, expected the bAbI tasks (configs/paper/README.md)" >&2
+    exit 2
+  fi
+}
+
+run_of() { echo "$runs/$1/$2/seed-$3"; }  # TASK ARM SEED
+
+# model_of TASK ARM SEED: `base` is the released model where the size starts from one.
+model_of() {
+  if [[ $2 == base && -n $released ]]; then echo "$released"; else echo "$(run_of "$@")/model"; fi
+}
+
+# base TASK SEED OVERRIDE…: trains what the arms start from, unless it is a released model.
+base() {
+  local task=$1 seed=$2
   shift 2
-  train "$(text_run "$name" "$seed")" "$configs/text/base.yaml" data.folder="$tokens" run.seed="$seed" "$@"
+  [[ -n $released ]] || train "$(run_of "$task" base "$seed")" "$configs/$task/base.yaml" run.seed="$seed" "$@"
 }
-text_arm() {
-  local source=$1 seed=$2
-  train "$(text_run "$source" "$seed")" "$configs/text/arm.yaml" data.folder="$tokens" run.seed="$seed" \
-    model.from="$(text_run base "$seed")/model" initial_state.source="$source"
+
+# arm TASK SOURCE SEED OVERRIDE…
+arm() {
+  local task=$1 source=$2 seed=$3
+  shift 3
+  train "$(run_of "$task" "$source" "$seed")" "$configs/$task/arm.yaml" run.seed="$seed" \
+    model.from="$(model_of "$task" base "$seed")" initial_state.source="$source" "$@"
 }
-# on_text ARM SEED MEASURE OPTION…
+
+# measure TASK ARM SEED MEASURE OPTION…
+measure() {
+  local model folder
+  model=$(model_of "$1" "$2" "$3")
+  folder=$(run_of "$1" "$2" "$3")
+  shift 3
+  evaluate "$model" "$folder" "$@"
+}
 on_text() {
-  local folder
-  folder=$(text_run "$1" "$2")
+  local arm=$1 seed=$2
   shift 2
-  evaluate "$folder/model" "$folder" "$@" --data "$held_out" --windows inside --training-length "$trained"
+  measure text "$arm" "$seed" "$@" --data "$held_out" --windows inside --training-length "$trained"
 }
 perplexity_of() { on_text "$1" "$2" perplexity --length "$far" --sequences "$sequences"; }
 
-finding_1() {
-  local seed=$1
-  text_base base "$seed"
-  text_base short_training "$seed" "${short_training[@]}"
-  text_base small_state "$seed" "${small_state[@]}"
-  for arm in base short_training small_state; do perplexity_of "$arm" "$seed"; done
+from_scratch() {
+  local name=$1 seed=$2
+  shift 2
+  train "$(run_of text "$name" "$seed")" "$configs/text/base.yaml" run.seed="$seed" data.folder="$tokens" "$@"
 }
+finding_1() {
+  local arm
+  from_scratch "$scratch" "$1"
+  from_scratch short_training "$1" "${short_training[@]}"
+  from_scratch small_state "$1" "${small_state[@]}"
+  for arm in "$scratch" short_training small_state; do perplexity_of "$arm" "$1"; done
+}
+
 text_arms=(base zero noise fitted_noise state_passing tbtt)
 finding_2() {
-  local seed=$1 arm
-  text_base base "$seed"
-  for arm in "${text_arms[@]:1}"; do text_arm "$arm" "$seed"; done
-  for arm in "${text_arms[@]}"; do perplexity_of "$arm" "$seed"; done
+  local arm
+  base text "$1" data.folder="$tokens"
+  for arm in "${text_arms[@]:1}"; do arm text "$arm" "$1" data.folder="$tokens"; done
+  for arm in "${text_arms[@]}"; do perplexity_of "$arm" "$1"; done
 }
 finding_3() {
-  local seed=$1 arm
-  finding_2 "$seed"
-  for arm in "${text_arms[@]}"; do on_text "$arm" "$seed" states --length "$far" --sequences 16; done
+  local arm
+  finding_2 "$1"
+  for arm in "${text_arms[@]}"; do on_text "$arm" "$1" states --length "$far" --sequences 16; done
 }
 finding_4() {
-  local seed=$1 arm
-  finding_2 "$seed"
+  local arm
+  finding_2 "$1"
   for arm in "${text_arms[@]}"; do
-    on_text "$arm" "$seed" effrem --length "$remembered" --sequences "$remembered_sequences"
+    on_text "$arm" "$1" effrem --length "$remembered" --sequences "$remembered_sequences"
+  done
+}
+
+copy_arms=(zero state_passing)
+finding_5() {
+  local arm
+  for arm in "${copy_arms[@]}"; do
+    train "$(run_of copy "$arm" "$1")" "$configs/copy.yaml" run.seed="$1" initial_state.source="$arm"
+    measure copy "$arm" "$1" copy --lengths "$letters" --trials 200 --batch 50
+  done
+}
+
+key_arms=(base zero fitted_noise)
+finding_6() {
+  local arm
+  base passkey "$1"
+  for arm in "${key_arms[@]:1}"; do arm passkey "$arm" "$1"; done
+  for arm in "${key_arms[@]}"; do
+    measure passkey "$arm" "$1" passkey --lengths "$key_lengths" --depths 0.1,0.5,0.9 --trials "$key_trials" \
+      --batch 40 --training-length "$key_trained"
+  done
+}
+
+story_arms=(base zero state_passing)
+finding_7() {
+  local arm data=(data.folder="$background" data.babilong.stories="$stories")
+  base babilong "$1" "${data[@]}"
+  for arm in "${story_arms[@]:1}"; do arm babilong "$arm" "$1" "${data[@]}"; done
+  for arm in "${story_arms[@]}"; do
+    measure babilong "$arm" "$1" babilong --stories "$test_stories" --data "$background_held_out" \
+      --lengths "$story_lengths" --batch 50 --training-length "$story_trained" "${story_options[@]}"
   done
 }
 
 for finding in "${findings[@]}"; do
   case $finding in
     [1-4]) need_text ;;
+    7) need_text && need_stories ;;
   esac
   over_seeds "finding_$finding"
   case $finding in
-    1) report 1 "A base model fails past its training length" text/{base,short_training,small_state} ;;
+    1) report 1 "A base model fails past its training length" text/{"$scratch",short_training,small_state} ;;
     2) report 2 "Post-training from other initial states" "${text_arms[@]/#/text/}" ;;
     3) report 3 "The states by position" "${text_arms[@]/#/text/}" ;;
     4) report 4 "Effective remembrance" "${text_arms[@]/#/text/}" ;;
+    5) report 5 "String copying" "${copy_arms[@]/#/copy/}" ;;
+    6) report 6 "Passkey retrieval" "${key_arms[@]/#/passkey/}" ;;
+    7) report 7 "BABILong" "${story_arms[@]/#/babilong/}" ;;
   esac
 done

@@ -1,0 +1,79 @@
+# launch/reproduce.sh: which runs it makes, from which models, on which data, at both sizes; that it goes on where it was; what
+# it says to bad input. The program is one that notes what it is asked for. Arguments: PROGRAM (unused) WORK_FOLDER
+set -euo pipefail
+source_dir=$(cd "$(dirname "$0")/../.." && pwd)
+work=$2
+fail() {
+  echo "FAILED: $*" >&2
+  exit 1
+}
+rm -rf "$work"
+mkdir -p "$work/launch"
+cp -r "$source_dir/configs" "$work/"
+cp "$source_dir"/launch/*.sh "$work/launch/"
+cd "$work"
+for part in quickstart/tokens quickstart/tokens_held_out paper/tokens paper/tokens_held_out paper/tasks paper/background; do
+  mkdir -p "runs/$part"
+done
+cat >program <<'END'
+#!/usr/bin/env bash
+echo "$*" >>"$(dirname "$0")/asked"
+for argument in "$@"; do
+  case $argument in
+    run.folder=*) [[ $* == *"$FAIL_AT"* ]] && { echo "broken on purpose"; exit 1; }; mkdir -p "${argument#*=}/model" ;;
+    */evaluation/*.json) mkdir -p "$(dirname "$argument")" && echo '{}' >"$argument" ;;
+    runs/reproduce/stories) mkdir -p "$argument"; touch "$argument/qa1_single-supporting-fact_train.txt" ;;
+  esac
+done
+END
+chmod +x program
+export LONGHAUL_PROGRAM=./program LONGHAUL_JOBS=1 FAIL_AT=nothing
+asked() { grep -cE -- "$1" asked || true; }
+expect() { [ "$(asked "$2")" = "$1" ] || fail "expected $1 times, found $(asked "$2"): $2"; }
+
+launch/reproduce.sh small >log 2>&1 || { cat log; fail "small"; }
+expect 24 '^train .*text/(base|arm).yaml .*--resume' # three seeds of the base, two variants of it and five arms
+expect 1 'text/arm.yaml run.folder=runs/reproduce/small/text/tbtt/seed-2 .*run.seed=2 model.from=runs/reproduce/small/text/base/seed-2/model initial_state.source=tbtt'
+expect 24 '^eval perplexity .*tokens_held_out --windows inside'
+expect 1 'eval effrem --model runs/reproduce/small/text/zero/seed-3/model --json runs/reproduce/small/text/zero/seed-3/evaluation/effrem.json'
+expect 6 '^train configs/small/copy.yaml'
+expect 3 'passkey/arm.yaml .*initial_state.source=fitted_noise'
+expect 1 '^stories '
+expect 1 'babilong/arm.yaml .*babilong/base/seed-1/model initial_state.source=state_passing'
+for finding in 1 2 3 4 5 6 7; do expect 1 "^report .*--out runs/reproduce/small/$finding.html"; done
+
+# Again: nothing but the reports.
+rm asked
+launch/reproduce.sh small >log 2>&1 || fail "small, again"
+expect 0 '^(train|eval|stories)'
+expect 7 '^report'
+
+# A run that fails: the other seeds go on, the script says so and what failed is done the next time.
+rm -r asked runs/reproduce/small/copy
+code=0
+FAIL_AT="copy/zero/seed-2" launch/reproduce.sh small 5 >log 2>&1 || code=$?
+[ "$code" = 1 ] && grep -q "broken on purpose" log || { cat log; fail "a failed run: exit code $code"; }
+[ -e runs/reproduce/small/copy/state_passing/seed-3/evaluation/copy.json ] || fail "the other seeds did not go on"
+expect 0 '^report'
+rm asked
+launch/reproduce.sh small 5 >log 2>&1 || fail "after a failed run"
+expect 2 '^train .*seed-2'
+expect 2 '^train'
+
+# The paper's size starts from the released model, finding 1 from scratch; it wants its data.
+rm asked
+LONGHAUL_RANKS=1 LONGHAUL_SEEDS=7 launch/reproduce.sh paper >log 2>&1 || { cat log; fail "paper"; }
+expect 9 'model.from=models/mamba2-780m'
+expect 3 '^train configs/paper/text/base.yaml'
+expect 1 '^eval perplexity --model models/mamba2-780m --json runs/reproduce/paper/text/base/seed-7'
+rmdir runs/paper/tokens
+code=0
+LONGHAUL_RANKS=1 launch/reproduce.sh paper 2 2>log || code=$?
+[ "$code" = 2 ] && grep -q "there is no runs/paper/tokens" log || fail "no tokens: exit code $code"
+
+for bad in '' 'large' 'small 8' 'small 2x'; do
+  code=0
+  # shellcheck disable=SC2086
+  launch/reproduce.sh $bad >log 2>&1 || code=$?
+  [ "$code" = 2 ] || fail "'$bad': exit code $code"
+done
