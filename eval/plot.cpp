@@ -110,7 +110,8 @@ void write_data(const PlotLine& line, std::ostream& script) {
   script << "$arm" << line.arm << " << END_OF_DATA\n";
   for (const PlotPoint& p : line.points) {
     if (std::isfinite(p.x) && std::isfinite(p.y)) {
-      script << p.x << " " << p.y << " " << p.y - p.error << " " << p.y + p.error << "\n";
+      const double beneath = std::isnan(p.beneath) ? p.error : p.beneath;
+      script << p.x << " " << p.y << " " << p.y - beneath << " " << p.y + p.error << "\n";
     } else {
       script << "\n";  // a gap
     }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,8 @@ std::string dash_of_arm(int arm);
 
 struct PlotPoint {
   double x = 0, y = 0;
-  double error = 0;  ///< half the height of the band around the line; 0: none
+  double error = 0;  ///< height of the band above the line, and beneath it; 0: none
+  double beneath = std::numeric_limits<double>::quiet_NaN();  ///< where it is another there
 };
 
 struct PlotLine {

@@ -74,8 +74,12 @@ PlotLine bucket_line(int arm, const PositionCurve& curve, bool accuracy) {
     PlotPoint point{
         .x = std::sqrt(static_cast<double>(bucket.begin) * static_cast<double>(bucket.end))};
     point.y = accuracy ? 100 * bucket.accuracy : std::exp(bucket.loss);
-    // The error of exp(loss) to first order.
-    point.error = accuracy ? 100 * bucket.accuracy_error : point.y * bucket.loss_error;
+    if (accuracy) {
+      point.error = 100 * bucket.accuracy_error;
+    } else {  // exp(loss ± error)
+      point.error = point.y * std::expm1(bucket.loss_error);
+      point.beneath = -point.y * std::expm1(-bucket.loss_error);
+    }
     if (!std::isfinite(bucket.loss)) point.y = kNaN;
     line.points.push_back(point);
   }

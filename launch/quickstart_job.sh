@@ -56,7 +56,7 @@ compare() {
 
 launch/quickstart_tokens.sh "$program" ${given_text:+"$given_text"}
 # 64 times the training length of configs/quickstart/arm.yaml and configs/recall/arm.yaml.
-compare quickstart perplexity --data "$job/tokens_held_out" --length 4096 --sequences 32 \
+compare quickstart perplexity --data "$job/tokens_held_out" --length 4096 --sequences 64 \
   --windows inside --training-length 64
 "$program" export --model "$job/state_passing/model" --format hf --out "$job/state_passing_hf"
 compare recall recall --run configs/recall/arm.yaml --length 4096 --sequences 64 \

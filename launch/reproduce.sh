@@ -39,7 +39,7 @@ runs=runs/reproduce/$size
 case $size in
   small)
     ranks=${LONGHAUL_RANKS:-1} jobs=${LONGHAUL_JOBS:-$(nproc)}
-    released= scratch=base
+    released='' scratch=base
     tokens=runs/quickstart/tokens held_out=runs/quickstart/tokens_held_out
     trained=64 far=4096 sequences=64 remembered=4096 remembered_sequences=16
     short_training=(schedule.steps=750) small_state=(model.shape.state_dim=32)
@@ -156,18 +156,20 @@ model_of() {
   if [[ $2 == base && -n $released ]]; then echo "$released"; else echo "$(run_of "$@")/model"; fi
 }
 
+config_of() { if [[ $1 == recall ]]; then echo configs/recall; else echo "$configs/$1"; fi; }  # TASK
+
 # base TASK SEED OVERRIDE…: trains what the arms start from, unless it is a released model.
 base() {
   local task=$1 seed=$2
   shift 2
-  [[ -n $released ]] || train "$(run_of "$task" base "$seed")" "$configs/$task/base.yaml" run.seed="$seed" "$@"
+  [[ -n $released ]] || train "$(run_of "$task" base "$seed")" "$(config_of "$task")/base.yaml" run.seed="$seed" "$@"
 }
 
 # arm TASK SOURCE SEED OVERRIDE…
 arm() {
   local task=$1 source=$2 seed=$3
   shift 3
-  train "$(run_of "$task" "$source" "$seed")" "$configs/$task/arm.yaml" run.seed="$seed" \
+  train "$(run_of "$task" "$source" "$seed")" "$(config_of "$task")/arm.yaml" run.seed="$seed" \
     model.from="$(model_of "$task" base "$seed")" initial_state.source="$source" "$@"
 }
 
@@ -184,6 +186,11 @@ on_text() {
   shift 2
   measure text "$arm" "$seed" "$@" --data "$held_out" --windows inside --training-length "$trained"
 }
+on_recall() {
+  local arm=$1 seed=$2
+  shift 2
+  measure recall "$arm" "$seed" "$@" --run configs/recall/arm.yaml --length "$far" --training-length "$trained"
+}
 perplexity_of() { on_text "$1" "$2" perplexity --length "$far" --sequences "$sequences"; }
 
 from_scratch() {
@@ -199,22 +206,30 @@ finding_1() {
   for arm in "$scratch" short_training small_state; do perplexity_of "$arm" "$1"; done
 }
 
-text_arms=(base zero noise fitted_noise state_passing tbtt)
+arms=(base zero noise fitted_noise state_passing tbtt)
 finding_2() {
   local arm
   base text "$1" data.folder="$tokens"
-  for arm in "${text_arms[@]:1}"; do arm text "$arm" "$1" data.folder="$tokens"; done
-  for arm in "${text_arms[@]}"; do perplexity_of "$arm" "$1"; done
+  for arm in "${arms[@]:1}"; do arm text "$arm" "$1" data.folder="$tokens"; done
+  for arm in "${arms[@]}"; do perplexity_of "$arm" "$1"; done
+  [[ $size == small ]] || return 0
+  # Associative recall beside text: what is remembered can be counted.
+  base recall "$1"
+  for arm in "${arms[@]:1}"; do arm recall "$arm" "$1"; done
+  for arm in "${arms[@]}"; do on_recall "$arm" "$1" recall --sequences "$sequences"; done
 }
 finding_3() {
   local arm
   finding_2 "$1"
-  for arm in "${text_arms[@]}"; do on_text "$arm" "$1" states --length "$far" --sequences 16; done
+  for arm in "${arms[@]}"; do
+    on_text "$arm" "$1" states --length "$far" --sequences 16
+    [[ $size == paper ]] || on_recall "$arm" "$1" states --sequences 16
+  done
 }
 finding_4() {
   local arm
   finding_2 "$1"
-  for arm in "${text_arms[@]}"; do
+  for arm in "${arms[@]}"; do
     on_text "$arm" "$1" effrem --length "$remembered" --sequences "$remembered_sequences"
   done
 }
@@ -258,11 +273,14 @@ for finding in "${findings[@]}"; do
   over_seeds "finding_$finding"
   case $finding in
     1) report 1 "A base model fails past its training length" text/{"$scratch",short_training,small_state} ;;
-    2) report 2 "Post-training from other initial states" "${text_arms[@]/#/text/}" ;;
-    3) report 3 "The states by position" "${text_arms[@]/#/text/}" ;;
-    4) report 4 "Effective remembrance" "${text_arms[@]/#/text/}" ;;
+    2) report 2 "Post-training from other initial states" "${arms[@]/#/text/}" ;;
+    3) report 3 "The states by position" "${arms[@]/#/text/}" ;;
+    4) report 4 "Effective remembrance" "${arms[@]/#/text/}" ;;
     5) report 5 "String copying" "${copy_arms[@]/#/copy/}" ;;
     6) report 6 "Passkey retrieval" "${key_arms[@]/#/passkey/}" ;;
     7) report 7 "BABILong" "${story_arms[@]/#/babilong/}" ;;
   esac
+  if [[ $size == small && $finding == [23] ]]; then
+    report "$finding-recall" "Associative recall" "${arms[@]/#/recall/}"
+  fi
 done

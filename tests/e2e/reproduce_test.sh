@@ -36,6 +36,8 @@ expect 24 '^train .*text/(base|arm).yaml .*--resume' # three seeds of the base, 
 expect 1 'text/arm.yaml run.folder=runs/reproduce/small/text/tbtt/seed-2 .*run.seed=2 model.from=runs/reproduce/small/text/base/seed-2/model initial_state.source=tbtt'
 expect 24 '^eval perplexity .*tokens_held_out --windows inside'
 expect 1 'eval effrem --model runs/reproduce/small/text/zero/seed-3/model --json runs/reproduce/small/text/zero/seed-3/evaluation/effrem.json'
+expect 18 '^train configs/recall/(base|arm).yaml'
+expect 18 '^eval states .*--run configs/recall/arm.yaml --length 4096 --training-length 64'
 expect 6 '^train configs/small/copy.yaml'
 expect 3 'passkey/arm.yaml .*initial_state.source=fitted_noise'
 expect 1 '^stories '
@@ -46,7 +48,7 @@ for finding in 1 2 3 4 5 6 7; do expect 1 "^report .*--out runs/reproduce/small/
 rm asked
 launch/reproduce.sh small >log 2>&1 || fail "small, again"
 expect 0 '^(train|eval|stories)'
-expect 7 '^report'
+expect 9 '^report'
 
 # A run that fails: the other seeds go on, the script says so and what failed is done the next time.
 rm -r asked runs/reproduce/small/copy
