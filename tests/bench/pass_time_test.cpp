@@ -65,18 +65,22 @@ TEST(PassTime, TwoRanksByHand) {
   EXPECT_DOUBLE_EQ(time_of_pass(pass).end, 36);
 }
 
-TEST(PassTime, AChainsSkewIsPaidOnceAPassAndAGatherInEveryLayer) {
+TEST(PassTime, AChainsLengthIsPaidOnceAPassAndAGathersInEveryLayer) {
   const Network network{.between = {.latency_s = 0, .bytes_per_second = 100}};
-  PassCase pass = pass_on(network, 16);
-  pass.exchange.state_bytes = 400;  // 4 s a hop against 3 and 6 s of intra-chunk work
-  const auto waits = [&](ExchangeAlgorithm algorithm, int64_t layers) {
+  const auto waits = [&](ExchangeAlgorithm algorithm, int64_t ranks, int64_t layers) {
+    PassCase pass = pass_on(network, ranks);
+    pass.exchange.state_bytes = 400;  // 4 s a hop against 3 and 6 s of intra-chunk work
     pass.algorithm = algorithm;
     pass.layers = layers;
     const PassTimes times = time_of_pass(pass);
     return times.end - times.computing;
   };
-  EXPECT_NEAR(waits(ExchangeAlgorithm::kChain, 40), waits(ExchangeAlgorithm::kChain, 20), 25);
-  EXPECT_NEAR(waits(ExchangeAlgorithm::kAllGather, 40), 40 * (2 * 60 - 3 - 6), 1e-6);
+  // A rank in the middle waits until it has sent: 4 s a layer and direction.
+  const auto chain = ExchangeAlgorithm::kChain;
+  EXPECT_NEAR(waits(chain, 16, 40) - waits(chain, 16, 20), 20 * 2 * 4, 1e-6);
+  EXPECT_NEAR(waits(chain, 32, 40) - waits(chain, 16, 40),
+              waits(chain, 32, 20) - waits(chain, 16, 20), 1e-6);
+  EXPECT_NEAR(waits(ExchangeAlgorithm::kAllGather, 16, 40), 40 * (2 * 60 - 3 - 6), 1e-6);
 }
 
 TEST(PassTime, HeadParallelRanksMeetFourTimesALayer) {
