@@ -7,11 +7,10 @@
 
 #include "bench/scaling/calibration.h"
 #include "bench/scaling/document.h"
+#include "bench/scaling/run_question.h"
 #include "bench/scaling/search.h"
-#include "bench/scaling/tables.h"
 #include "bench/support/shapes.h"
 #include "kernels/core/error.h"
-#include "launch/text_table.h"
 #include "model/checkpoint/model_folder.h"
 
 namespace {
@@ -19,6 +18,8 @@ namespace {
 using namespace longhaul;
 using bench::Choice;
 using bench::Sharing;
+
+const CLI::Range kRanks(int64_t{1}, int64_t{1} << 16);
 
 struct Machine {
   std::string network, device, ops, step;
@@ -44,9 +45,7 @@ struct Job {
   void describe(CLI::App& app) {
     app.add_option("--model", model, "mamba2-130m … mamba2-2.7b, recall, text, or a model's folder")
         ->capture_default_str();
-    app.add_option("--ranks", ranks, "all of them")
-        ->capture_default_str()
-        ->check(CLI::Range(int64_t{1}, int64_t{1} << 16));
+    app.add_option("--ranks", ranks, "all of them")->capture_default_str()->check(kRanks);
     app.add_option("--length", length, "tokens of a sequence")
         ->capture_default_str()
         ->check(CLI::PositiveNumber);
@@ -63,29 +62,30 @@ struct Job {
   }
 };
 
-std::string name_of(dist::ExchangeAlgorithm algorithm) {
-  return std::string(enum_names(algorithm)[static_cast<size_t>(algorithm)]);
-}
-
-nlohmann::ordered_json json_of(const Choice& choice, Sharing sharing) {
-  const bench::Prediction& step = choice.step;
-  return {{"sharing", sharing == Sharing::kStates ? "states" : "heads"},
-          {"data_ranks", choice.mesh.data},
-          {"sequence_ranks", choice.mesh.sequence},
-          {"exchange", name_of(choice.algorithm)},
-          {"micro_steps", choice.accumulation},
-          {"recompute", choice.recompute},
-          {"bucket_mib", static_cast<double>(step.bucket_bytes) / (1 << 20)},
-          {"seconds", step.seconds},
+nlohmann::ordered_json json_of(const bench::Prediction& step) {
+  return {{"seconds", step.seconds},
           {"computing_s", step.computing},
           {"exchange_s", step.exchange},
           {"reduction_s", step.reduction},
           {"gathering_s", step.gathering},
           {"control_s", step.control},
+          {"bucket_mib", static_cast<double>(step.bucket_bytes) / (1 << 20)},
           {"memory_bytes", step.memory_bytes},
           {"exchange_bytes", step.exchange_bytes},
           {"gradient_bytes", step.gradient_bytes},
           {"parameter_bytes", step.parameter_bytes}};
+}
+
+nlohmann::ordered_json json_of(const Choice& choice, Sharing sharing) {
+  nlohmann::ordered_json json{
+      {"sharing", sharing == Sharing::kStates ? "states" : "heads"},
+      {"data_ranks", choice.mesh.data},
+      {"sequence_ranks", choice.mesh.sequence},
+      {"exchange", enum_names(choice.algorithm)[static_cast<size_t>(choice.algorithm)]},
+      {"micro_steps", choice.accumulation},
+      {"recompute", choice.recompute}};
+  json.update(json_of(choice.step));
+  return json;
 }
 
 /// Every mesh and algorithm that fits, fastest first; head parallelism last.
@@ -117,12 +117,21 @@ int run(int argc, char** argv) {
   Machine machine;
   Job job;
   std::string document;
+  std::string files = "bench/scaling";
   bool write = false;
   CLI::App* mesh = app.add_subcommand("mesh", "every mesh and algorithm that fits, as JSON");
   machine.describe(*mesh);
   job.describe(*mesh);
+  CLI::App* train = app.add_subcommand("run", "a step of a run's YAML, as JSON");
+  std::string run_file;
+  std::vector<std::string> overrides;
+  machine.describe(*train);
+  train->add_option("config", run_file, "as of longhaul train")->required();
+  train->add_option("overrides", overrides, "key.path=value");
+  train->add_option("--ranks", job.ranks, "all of them")->capture_default_str()->check(kRanks);
   CLI::App* tables = app.add_subcommand("tables", "the tables of SCALING.md");
-  machine.describe(*tables);
+  tables->add_option("--files", files, "folder of the YAML files and the check's results")
+      ->capture_default_str();
   tables->add_option("document", document, "the page whose tables are checked")->required();
   tables->add_flag("--write", write, "renew them");
   try {
@@ -134,10 +143,14 @@ int run(int argc, char** argv) {
     print_meshes(machine, job);
     return 0;
   }
-  const bench::Network network = bench::read_network(machine.network);
-  const bench::Device device = machine.read_device();
-  const bench::TableSetting setting{.network = network, .device = device};
-  return bench::renew_tables(document, bench::all_tables(setting), write) || write ? 0 : 1;
+  if (train->parsed()) {
+    const bench::RunQuestion question(run_file, overrides, job.ranks);
+    const bench::Prediction step =
+        question.predict(bench::read_network(machine.network), machine.read_device());
+    std::cout << json_of(step).dump(1) << "\n";
+    return 0;
+  }
+  return bench::renew_tables(document, bench::all_tables(files), write) || write ? 0 : 1;
 }
 
 }  // namespace

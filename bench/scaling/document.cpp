@@ -5,6 +5,7 @@
 #include <set>
 #include <sstream>
 
+#include "bench/scaling/check.h"
 #include "kernels/core/error.h"
 #include "model/checkpoint/atomic_file.h"
 
@@ -13,8 +14,17 @@ namespace longhaul::bench {
 using core::InputError;
 using core::message;
 
-Tables all_tables(const TableSetting& setting) {
-  Tables tables{{"assumptions", assumptions_table(setting)}};
+Tables all_tables(const std::filesystem::path& files) {
+  const Network network = read_network(files / "networks/h100_ib400.yaml");
+  const Device device = read_device(files / "devices/h100.yaml");
+  const TableSetting setting{.network = network, .device = device};
+  Tables tables{
+      {"assumptions", assumptions_table(setting)},
+      {"check",
+       check_table(checked_cases({.measured = files / "check/measured.jsonl",
+                                  .run = files / "check/step.yaml",
+                                  .network = read_network(files / "networks/emulated.yaml"),
+                                  .device = read_device(files / "devices/check_cpu.yaml")}))}};
   for (const std::string& model : setting.models) {
     tables["steps " + model] = steps_table(setting, model);
     tables["doubling " + model] = doubling_table(setting, model);

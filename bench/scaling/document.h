@@ -11,7 +11,8 @@ namespace longhaul::bench {
 
 /// Every table of the page by its name.
 using Tables = std::map<std::string, std::string>;
-Tables all_tables(const TableSetting& setting);
+/// From the YAML files and the check's results in `files` (bench/scaling).
+Tables all_tables(const std::filesystem::path& files);
 
 /// `text` with every table renewed: a table stands between the lines "<!-- table NAME -->" and
 /// "<!-- end -->". InputError where a table of the page has no name that we know, or one of ours is

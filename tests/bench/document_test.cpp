@@ -15,9 +15,7 @@ namespace {
 const std::string kRoot = SOURCE_DIR;
 
 TEST(Document, HoldsTheTablesOfTheModel) {
-  const Network network = read_network(kRoot + "/bench/scaling/networks/h100_ib400.yaml");
-  const Device device = read_device(kRoot + "/bench/scaling/devices/h100.yaml");
-  const Tables tables = all_tables({.network = network, .device = device});
+  const Tables tables = all_tables(kRoot + "/bench/scaling");
   std::ifstream file(kRoot + "/SCALING.md");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
   EXPECT_EQ(with_tables(text, tables, "SCALING.md"), text)
