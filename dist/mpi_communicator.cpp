@@ -275,6 +275,7 @@ void MpiSession::set_time_limit(double seconds) { state_->progress.set_time_limi
 void MpiSession::set_activity(const std::string& activity) {
   state_->progress.set_activity(activity);
 }
+double MpiSession::seconds_waited() const { return state_->progress.seconds_waited(); }
 int MpiSession::local_rank() const { return state_->local_rank; }
 int MpiSession::local_size() const { return state_->local_size; }
 
@@ -283,6 +284,14 @@ void MpiSession::abort(int code) {
   if (local_rank() == 0) end_launcher_later(kLauncherSeconds);
   MPI_Abort(MPI_COMM_WORLD, code);
   std::_Exit(code);
+}
+
+std::string mpi_library() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int length = 0;
+  MPI_Get_library_version(text, &length);
+  const std::string whole(text);
+  return whole.substr(0, whole.find_first_of(",\n"));  // then come who built it and when
 }
 
 bool launched_by_mpi() {
