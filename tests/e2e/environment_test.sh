@@ -51,5 +51,6 @@ done
 # What a checkpoint takes is what was said.
 ranks 2 train tiny.yaml schedule.steps=2 schedule.warmup=1 >out.log 2>&1 || { cat out.log; fail "training"; }
 said=$(awk '/^checkpoint / && $3 == "KiB" { print int($2) }' out.log)
-takes=$(($(find run/checkpoints/step-2 -name '*.safetensors' -printf '%s\n' | paste -sd+) / 1024))
+bytes=$(find run/checkpoints/step-2 -name '*.safetensors' -printf '%s\n' | paste -sd+)
+takes=$(((bytes) / 1024))
 ((said >= takes * 9 / 10 && said <= takes * 12 / 10)) || fail "a checkpoint was said to take $said KiB and takes $takes"

@@ -2,7 +2,8 @@
 # longer; the run's results are those of an undisturbed one.
 source "$(dirname "$0")/tiny_run.sh"
 host=$(hostname)
-options=(schedule.steps=1000000 parallel.straggler_window_s=0.5)
+# Steps of work that is long beside the waiting: a rank that is stopped while it waits is not slow.
+options=(schedule.steps=1000000 data.length=1024 data.sequences=16 parallel.straggler_window_s=0.5)
 mpirun -n 2 "$program" train tiny.yaml run.folder=run "${options[@]}" >run.log 2>&1 &
 job=$!
 pulses=
@@ -26,7 +27,7 @@ for ((i = 0; i < 200; ++i)); do [ -s run/metrics.jsonl ] && break; sleep 0.05; d
 for victim in $(pgrep -P "$job" -f "run.folder=run"); do
   grep -qz '^OMPI_COMM_WORLD_RANK=1$' "/proc/$victim/environ" && break
 done
-while :; do kill -STOP "$victim"; sleep 0.2; kill -CONT "$victim"; sleep 0.02; done &
+while :; do kill -STOP "$victim"; sleep 0.3; kill -CONT "$victim"; sleep 0.1; done &
 pulses=$!
 wait_for "rank 1 (host $host): own work takes .* times the median"
 "$program" status run | grep -q "run: rank 1 (host $host): own work takes" || { "$program" status run; fail "status does not say it"; }

@@ -54,19 +54,22 @@ TEST(StragglerDetector, WindowsMustFollowEachOther) {
 }
 
 TEST(StragglerDetector, TheFactorIsALimitAndTheMedianTheLowerMiddle) {
-  StragglerDetector detector(1, 1.5);
-  EXPECT_THAT(changes(detector, {2, 3}), IsEmpty());  // 1.5 times, not over
-  EXPECT_THAT(changes(detector, {2, 3.01}), ElementsAre("slow 1"));
-  EXPECT_THAT(changes(detector, {10, 1, 1}), ElementsAre("slow 0", "fast 1"));
-  EXPECT_THAT(changes(detector, {0, 0, 0}), ElementsAre("fast 0"));
+  StragglerDetector of_two(1, 1.5), detector(1, 1.5);
+  EXPECT_THAT(changes(of_two, {2, 3}), IsEmpty());  // 1.5 times, not over
+  EXPECT_THAT(changes(of_two, {2, 3.01}), ElementsAre("slow 1"));
+  EXPECT_THAT(changes(detector, {10, 1, 1}), ElementsAre("slow 0"));
+  EXPECT_THAT(changes(detector, {1, 10, 1}), ElementsAre("fast 0", "slow 1"));
+  EXPECT_THAT(changes(detector, {0, 0, 0}), ElementsAre("fast 1"));
   EXPECT_THAT(changes(detector, {7, 8, 9}), IsEmpty());
 }
 
 TEST(RankTimes, AreOwnWorkByRank) {
   dist::run_thread_ranks(3, [](dist::Communicator& world) {
-    // Every rank's step takes as long as that of rank 2; what they wait is told by a clock of theirs.
+    // Every rank's step takes as long as that of rank 2; what they wait is told by a clock of
+    // theirs.
     double waited = 0;
-    RankTimes times(world, [&] { return waited; }, 1e-9);
+    RankTimes times(
+        world, [&] { return waited; }, 1e-9);
     for (int step = 0; step < 2; ++step) {
       times.begin_step();
       std::this_thread::sleep_for(std::chrono::milliseconds(30));
@@ -85,7 +88,9 @@ TEST(RankTimes, AreOwnWorkByRank) {
 
 TEST(RankTimes, AreNotTakenWhereNobodyAsks) {
   dist::run_thread_ranks(2, [](dist::Communicator& world) {
-    RankTimes never(world, [] { return 0.0; }, 0), unknown(world, nullptr, 1e-9);
+    RankTimes never(
+        world, [] { return 0.0; }, 0),
+        unknown(world, nullptr, 1e-9);
     for (RankTimes* times : {&never, &unknown}) {
       times->begin_step();
       times->end_step();
