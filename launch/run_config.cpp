@@ -34,7 +34,7 @@ bool is_ignored(const RunConfig& config, const std::string& path) {
 bool changes_computation(const std::string& path) {
   return !starts_with(path, "checkpoint.") && !starts_with(path, "evaluation.") &&
          path != "run.folder" && path != "run.log_every" && path != "parallel.time_limit_s" &&
-         path != "parallel.zero";
+         path != "parallel.straggler_window_s" && path != "parallel.zero";
 }
 
 constexpr uint64_t kFnvOffset = 14695981039346656037ull;
