@@ -36,12 +36,12 @@ bool multiplies(core::Context& context) {
   catch_interruptions(context);
   if (interrupted()) std::_Exit(2);
   std::thread hail([] {
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < 500; ++i) {
       ::kill(::getpid(), SIGUSR1);
       ::usleep(100);
     }
   });
-  for (int i = 0; i < 40; ++i) {
+  for (int i = 0; i < 10; ++i) {
     if (!multiplies(context)) std::_Exit(3);
   }
   hail.join();
