@@ -115,7 +115,7 @@ check_ending() {
 # finish_job FOLDER: without another kill.
 finish_job() {
   start_job "$1" --resume
-  end_of_job 300 || { cat job.log; fail "the last resumption hangs"; }
+  end_of_job 500 || { cat job.log; fail "the last resumption hangs"; }
   ((job_code == 0)) || { cat job.log; fail "the last resumption: exit code $job_code"; }
 }
 

@@ -39,7 +39,7 @@ shapes=(
   "4 initial_state.source=state_passing parallel.sequence=2 checkpoint.every=1 data.accumulation=2"
 )
 per_run=50 # kills after which a run may finish
-steps=$((60 + 5 * (kills < per_run ? kills : per_run)))
+steps=$((40 + 3 * (kills < per_run ? kills : per_run)))
 declare -A done_to ended
 killed=0 finished=0 writing=0
 
@@ -48,7 +48,7 @@ take_shape() {
   read -ra shape <<<"${shapes[(seed + finished) % ${#shapes[@]}]}"
   rm -rf disk/whole disk/broken
   start_job disk/whole
-  end_of_job 300 || { cat job.log; fail "the uninterrupted run hangs"; }
+  end_of_job 500 || { cat job.log; fail "the uninterrupted run hangs"; }
   ((job_code == 0)) || { cat job.log; fail "uninterrupted run: exit code $job_code"; }
 }
 # take_stock: the broken run, finished, against the whole one.
