@@ -136,6 +136,7 @@ struct CheckpointConfig {
   int64_t keep_best = 0;          ///< so many that were evaluated best stay too
   Measure best = Measure::kLoss;  ///< which number of the evaluation says so
   bool background = true;         ///< written from a copy while training goes on
+  double shard_mib = 64;          ///< least size of a rank's file of weights
 
   template <class V>
   void visit(V& v) {
@@ -150,8 +151,11 @@ struct CheckpointConfig {
     v.field("best", best,
             "loss | perplexity | loss_at_end | accuracy: of the evaluation at a checkpoint's step");
     v.field("background", background,
-            "write from a copy in host memory while training goes on (parameters, and this rank's "
-            "share of the moments, once more)");
+            "write from a copy in host memory while training goes on (this rank's share of "
+            "parameters and moments, once more)");
+    v.field("shard_mib", shard_mib,
+            "weights are written by as many ranks as have so much to write, each its file",
+            core::Above{0});
   }
 };
 

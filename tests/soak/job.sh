@@ -5,7 +5,7 @@ sessions=()      # of all jobs
 
 # start_job FOLDER [ARG…]: with the ranks and options in `shape`.
 start_job() {
-  folder=$1
+  folder=$1 has_lock=no
   shift
   : >started
   (ulimit -c unlimited && exec setsid mpirun -n "${shape[0]}" "$program" train tiny.yaml run.folder="$folder" \
@@ -26,8 +26,16 @@ await() {
 
 job_runs() { kill -0 "$job" 2>/dev/null; }
 ranks_of_job() { pgrep -s "$job" -x "$(basename "$program")"; }
-# Training has begun: handlers of signals are in place.
-trains() { [ -s "$folder/metrics.jsonl" ] && [ "$folder/metrics.jsonl" -nt started ]; }
+# Training has begun: handlers of signals are in place. Ranks whose mpirun was killed before may still have written until
+# this job had the run's lock, after which it says where the run is.
+trains() {
+  if [ $has_lock = no ]; then
+    grep -qs '^run folder' job.log || return 1
+    has_lock=yes
+    : >started
+  fi
+  [ -s "$folder/metrics.jsonl" ] && [ "$folder/metrics.jsonl" -nt started ]
+}
 trains_or_ended() { trains || ! job_runs; }
 writes_or_ended() { compgen -G "$folder/checkpoints/.*partial*" >/dev/null || ! job_runs; }
 # The job that ended last was writing a checkpoint.
@@ -68,10 +76,10 @@ send() {
 afflict() {
   trained=no
   if ((RANDOM % 4 == 0)); then
-    pause 1.5
+    pause 1
   else
     await 60 trains_or_ended || { cat job.log; fail "the job does not begin to train"; }
-    pause 1.2
+    pause 0.8
   fi
   if [[ $1 == writing_* ]]; then
     await 60 writes_or_ended || { cat job.log; fail "the job writes no checkpoint"; }
