@@ -1,6 +1,8 @@
 #include "launch/run_config.h"
 
 #include <algorithm>
+#include <initializer_list>
+#include <string_view>
 
 #include "kernels/core/error.h"
 #include "launch/field_list.h"
@@ -31,10 +33,39 @@ bool is_ignored(const RunConfig& config, const std::string& path) {
   return !config.model.from.empty() && starts_with(path, "model.shape");
 }
 
-bool changes_computation(const std::string& path) {
-  return !starts_with(path, "checkpoint.") && !starts_with(path, "evaluation.") &&
-         path != "run.folder" && path != "run.log_every" && path != "parallel.time_limit_s" &&
-         path != "parallel.straggler_window_s" && path != "parallel.zero";
+bool is_one_of(std::string_view path, std::initializer_list<std::string_view> paths) {
+  return std::find(paths.begin(), paths.end(), path) != paths.end();
+}
+
+/// What a field does to the numbers of a run.
+enum class Effect : uint8_t { kNone, kRounding, kComputation };
+
+Effect effect_of(const std::string& path) {
+  if (is_one_of(path, {"parallel.data", "parallel.sequence", "parallel.exchange", "run.device"})) {
+    return Effect::kRounding;
+  }
+  if (path == "parallel.gradient") return Effect::kComputation;
+  // Data is known by its fingerprint, wherever it lies; a resumed run's parameters come from its
+  // checkpoint.
+  const bool is_free =
+      starts_with(path, "checkpoint.") || starts_with(path, "evaluation.") ||
+      starts_with(path, "parallel.") ||
+      is_one_of(path, {"run.folder", "run.log_every", "data.recompute", "data.folder",
+                       "data.tokenizer", "data.babilong.stories", "model.from"});
+  return is_free ? Effect::kNone : Effect::kComputation;
+}
+
+std::vector<std::string> differences(const RunConfig& a, const RunConfig& b, Effect effect) {
+  const FieldList first = list_fields(a);
+  const FieldList second = list_fields(b);
+  std::vector<std::string> keys;
+  for (size_t i = 0; i < first.fields().size(); ++i) {
+    const auto& field = first.fields()[i];
+    const bool counts = !field.is_section && effect_of(field.path) == effect &&
+                        !(is_ignored(a, field.path) || is_ignored(b, field.path));
+    if (counts && field.value != second.fields()[i].value) keys.push_back(field.path);
+  }
+  return keys;
 }
 
 constexpr uint64_t kFnvOffset = 14695981039346656037ull;
@@ -84,9 +115,9 @@ uint64_t computation_hash(const RunConfig& config) {
   const FieldList list = list_fields(config);
   uint64_t hash = kFnvOffset;
   for (const auto& field : list.fields()) {
-    if (field.is_section || is_ignored(config, field.path) || !changes_computation(field.path)) {
-      continue;
-    }
+    const bool counts = !field.is_section && !is_ignored(config, field.path) &&
+                        effect_of(field.path) == Effect::kComputation;
+    if (!counts) continue;
     for (const char c : field.path + "=" + field.value + "\n") {
       hash = (hash ^ static_cast<uint8_t>(c)) * kFnvPrime;
     }
@@ -95,16 +126,11 @@ uint64_t computation_hash(const RunConfig& config) {
 }
 
 std::vector<std::string> computation_differences(const RunConfig& a, const RunConfig& b) {
-  const FieldList first = list_fields(a);
-  const FieldList second = list_fields(b);
-  std::vector<std::string> keys;
-  for (size_t i = 0; i < first.fields().size(); ++i) {
-    const auto& field = first.fields()[i];
-    const bool counts = changes_computation(field.path) &&
-                        !(is_ignored(a, field.path) && is_ignored(b, field.path));
-    if (counts && field.value != second.fields()[i].value) keys.push_back(field.path);
-  }
-  return keys;
+  return differences(a, b, Effect::kComputation);
+}
+
+std::vector<std::string> rounding_differences(const RunConfig& a, const RunConfig& b) {
+  return differences(a, b, Effect::kRounding);
 }
 
 }  // namespace longhaul::launch

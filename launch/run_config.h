@@ -209,12 +209,17 @@ RunConfig read_run_config(const std::string& path, const std::vector<std::string
 /// The resolved configuration as YAML that parse_run_config reads back to the same values.
 std::string to_yaml(const RunConfig& config);
 
-/// Of the fields that make two runs the same computation (everything but run.folder, run.log_every,
-/// checkpoint.*, evaluation.*, parallel.time_limit_s, parallel.straggler_window_s,
-/// parallel.zero).
+/// Of the fields that make two runs the same computation. Left out is what a resumed run may
+/// change: the mesh, device, memory and places of files (parallel.* but for `gradient`, run.device,
+/// data.recompute, data.folder and other paths), and what only looks on (run.folder, run.log_every,
+/// checkpoint.*, evaluation.*). Samplers know their data by its fingerprint.
 uint64_t computation_hash(const RunConfig& config);
 
-/// Keys of those fields in which two configurations differ.
+/// Keys of those fields in which two configurations differ; model.shape.* only where both give it.
 std::vector<std::string> computation_differences(const RunConfig& a, const RunConfig& b);
+
+/// Keys that differ and leave the computation the same but for the order of its sums: mesh,
+/// algorithm of the exchange, device.
+std::vector<std::string> rounding_differences(const RunConfig& a, const RunConfig& b);
 
 }  // namespace longhaul::launch

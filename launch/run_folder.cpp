@@ -29,20 +29,20 @@ bool holds_nothing(const fs::path& folder) {
 void check_same_computation(const RunConfig& config, const fs::path& file) {
   const RunConfig earlier = read_run_config(file.string());
   core::Problems problems;
-  std::string moved;
   for (const auto& key : computation_differences(earlier, config)) {
-    if (key.rfind("parallel.", 0) == 0) {
-      moved += (moved.empty() ? "" : ", ") + key;
-    } else {
-      problems.push_back(
-          message(file.string(), ": ", key, ": differs from the run that is to be resumed"));
-    }
+    problems.push_back(
+        message(file.string(), ": ", key, ": differs from the run that is to be resumed"));
   }
   if (!problems.empty()) throw InputError(problems);
-  if (!moved.empty()) {
-    LOG(WARNING) << "resumed with another " << moved
-                 << ": the run goes on, but not bit for bit as it would have";
+  const auto& before = earlier.parallel;
+  const auto& now = config.parallel;
+  for (const auto& key : rounding_differences(earlier, config)) {
+    LOG(WARNING) << "resumed with another " << key
+                 << ": the run goes on, but for the rounding of sums as it would have";
   }
+  LOG_IF(WARNING, now.gradient == GradientMode::kTruncated && before.sequence != now.sequence)
+      << "parallel.gradient: truncated: the gradients are now cut at the borders of "
+      << now.sequence << " segments of each sequence, before at those of " << before.sequence;
 }
 
 }  // namespace

@@ -103,7 +103,7 @@ int run_training(RankSession& session, const TrainingRun& run) {
   const auto model = make_model(context, run, resume_from.has_value());
   const auto batches = data.batches(
       {.data_ranks = mesh.shape().data, .data_rank = mesh.data_rank(), .rows = run.plan.rows});
-  catch_interruptions();
+  catch_interruptions(context);
   trainer::TrainerParts parts{
       .context = context,
       .mesh = mesh,

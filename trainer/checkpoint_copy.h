@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "model/checkpoint/weight_files.h"
 #include "model/config.h"
 #include "model/language_model.h"
 #include "trainer/checkpoint_files.h"
@@ -16,12 +17,21 @@
 
 namespace longhaul::trainer {
 
-/// Which files are a rank's. Moments are written by all ranks, each its share.
+/// Which files are a rank's. Moments are written by all ranks, each its share; weights by as many
+/// as there are files of `shard_bytes` (checkpoint.shard_mib).
 struct CheckpointShare {
   int rank = 0, ranks = 1;
   int source = -1;  ///< number of the source's file; −1: another rank writes it
-  bool has_model() const { return rank == 0; }
+  int64_t shard_bytes = int64_t{64} << 20;
 };
+
+/// Files of `parameters` of one dtype, written by several ranks: of at least `shard_bytes` each
+/// (but for the last, and for what tensors that are not split leave open), and as many as there are
+/// ranks at the most, unless they would exceed what readers take.
+std::vector<model::WeightFile> shared_weight_files(const std::vector<model::TensorStream>& tensors,
+                                                   int64_t shard_bytes, int ranks);
+/// Who writes file `i` of `files`: spread over the ranks, and so over their nodes.
+int writer_of(size_t i, size_t files, int ranks);
 
 class CheckpointCopy {
  public:
@@ -32,22 +42,28 @@ class CheckpointCopy {
   void take_source(const TrainingState& state);
   /// Copies what the next update changes: parameters and moments. On the CPU for any thread.
   void take_parameters();
-  /// Writes what was taken and returns the files' checks, those of the model last. Uses neither
-  /// context nor communicator: for a thread of its own.
+  /// Writes what was taken and returns the files' checks. Uses neither context nor communicator:
+  /// for a thread of its own.
   std::vector<FileCheck> write(const std::filesystem::path& folder) const;
+  /// The names of all files of weights, whoever writes them. Known from take_source() on.
+  const std::vector<model::WeightFile>& weights() const { return files_; }
 
  private:
-  void write_model(const std::filesystem::path& folder) const;
+  bool is_own(size_t file) const {
+    return writer_of(file, files_.size(), share_.ranks) == share_.rank;
+  }
+  void plan_weights();
+  void write_weights(const std::filesystem::path& folder, std::vector<FileCheck>& checks) const;
 
   CheckpointShare share_;
   const model::LanguageModel* model_ = nullptr;  // of the state that is taken
   const Optimizer* optimizer_ = nullptr;
   TensorFile source_, moments_;
-  // Of the model, on rank 0:
-  HostMemory values_;
-  std::vector<model::Parameter> parameters_;
-  core::DType dtype_ = core::DType::kF32;
-  std::string config_json_;
+  // Of the model: all its tensors, without elements but for those that this rank writes.
+  std::vector<model::TensorStream> tensors_;
+  std::vector<model::WeightFile> files_;
+  std::vector<HostMemory> values_;  // of this rank's tensors, one after the other
+  std::string config_json_;         // on rank 0
 };
 
 }  // namespace longhaul::trainer

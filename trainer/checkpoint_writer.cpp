@@ -22,10 +22,11 @@ namespace {
 
 constexpr std::string_view kPartial = ".longhaul-partial";  // model::FolderReplacement's
 
-CheckpointShare share_of(const dist::Mesh& mesh) {
+CheckpointShare share_of(const dist::Mesh& mesh, const CheckpointConfig& config) {
   return {.rank = mesh.world().rank(),
           .ranks = mesh.world().size(),
-          .source = mesh.sequence_rank() == 0 ? mesh.data_rank() : -1};
+          .source = mesh.sequence_rank() == 0 ? mesh.data_rank() : -1,
+          .shard_bytes = static_cast<int64_t>(config.shard_mib * (1 << 20))};
 }
 
 /// What a write that was killed left behind, of whatever step.
@@ -116,7 +117,7 @@ CheckpointWriter::CheckpointWriter(fs::path run_folder, const dist::Mesh& mesh,
     : run_folder_(std::move(run_folder)),
       mesh_(mesh),
       config_(config),
-      share_(share_of(mesh)),
+      share_(share_of(mesh, config)),
       copy_(share_) {}
 
 CheckpointWriter::~CheckpointWriter() {
@@ -180,11 +181,14 @@ bool CheckpointWriter::is_busy() const {
 
 void CheckpointWriter::gather_checks(const std::vector<FileCheck>& own) {
   manifest_.files.clear();
-  for (const FileCheck& check : own) {
-    const bool is_numbered = is_optimizer_file(check.name) || check.name.starts_with("sources-");
-    if (!is_numbered) manifest_.files.push_back(check);  // the model's, all on rank 0
+  for (const FileCheck& check : own) {  // the model's small ones, on rank 0
+    const bool is_small = check.name == model::kConfigFile || check.name == model::kIndexFile;
+    if (is_small) manifest_.files.push_back(check);
   }
+  const std::vector<model::WeightFile>& weights = copy_.weights();
+  const auto weight = [&](int i) { return weights[static_cast<size_t>(i)].name; };
   const auto moments = [&](int rank) { return optimizer_file(rank, share_.ranks); };
+  add_gathered(mesh_.world(), {static_cast<int>(weights.size()), weight}, own, manifest_.files);
   add_gathered(mesh_.world(), {share_.ranks, moments}, own, manifest_.files);
   add_gathered(mesh_.world(), {mesh_.shape().data, source_file}, own, manifest_.files);
 }

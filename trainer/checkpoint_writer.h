@@ -15,8 +15,8 @@
 
 namespace longhaul::trainer {
 
-/// Every rank copies what it is to write (its share of the moments; sequence rank 0 its source;
-/// rank 0 the model) and writes the copy from a thread of its own; finish() names all files with
+/// Every rank copies what it is to write (its share of weights and moments; sequence rank 0
+/// its source) and writes the copy from a thread of its own; finish() names all files with
 /// sizes and checksums in the manifest, and only then the folder gets its name. One checkpoint at a
 /// time. begin() and finish() are collective over the mesh; if any rank fails, all throw the same
 /// error, nothing of the new checkpoint is left and the older ones stay.

@@ -25,7 +25,7 @@ struct InitialStateConfig {
   double deviation = 1.0;             ///< noise: standard deviation, one for all layers and heads
   double mean = 0.0;                  ///< noise
   double momentum = 0.01;  ///< fitted_noise: weight of a micro-step's moments in the running ones
-  bool permute = true;     ///< state_passing: states go to other sequences of the rank's batch
+  bool permute = true;     ///< state_passing: states go to other sequences, of all data ranks
   bool pass_conv = false;  ///< state_passing: conv state too (the paper: SSM only)
   bool tbtt_conv = true;   ///< tbtt: conv state too
   bool reset_at_documents = false;  ///< tbtt: lanes start from zero at a document's beginning
@@ -43,7 +43,10 @@ struct InitialStateConfig {
     v.field("mean", mean, "noise: mean");
     v.field("momentum", momentum, "fitted_noise: weight of one micro-step in the running moments",
             core::Within{0, 1});
-    v.field("permute", permute, "state_passing: shuffle the states over the sequences");
+    v.field(
+        "permute", permute,
+        "state_passing: shuffle the states over the sequences of all data ranks; false: sequence "
+        "r takes that of sequence r, and none is sent to another rank");
     v.field("pass_conv", pass_conv, "state_passing: pass the conv state too");
     v.field("tbtt_conv", tbtt_conv, "tbtt: carry the conv state too");
     v.field("reset_at_documents", reset_at_documents,
@@ -133,6 +136,7 @@ struct CheckpointConfig {
   int64_t keep_best = 0;          ///< so many that were evaluated best stay too
   Measure best = Measure::kLoss;  ///< which number of the evaluation says so
   bool background = true;         ///< written from a copy while training goes on
+  double shard_mib = 64;          ///< least size of a rank's file of weights
 
   template <class V>
   void visit(V& v) {
@@ -147,8 +151,11 @@ struct CheckpointConfig {
     v.field("best", best,
             "loss | perplexity | loss_at_end | accuracy: of the evaluation at a checkpoint's step");
     v.field("background", background,
-            "write from a copy in host memory while training goes on (parameters, and this rank's "
-            "share of the moments, once more)");
+            "write from a copy in host memory while training goes on (this rank's share of "
+            "parameters and moments, once more)");
+    v.field("shard_mib", shard_mib,
+            "weights are written by as many ranks as have so much to write, each its file",
+            core::Above{0});
   }
 };
 

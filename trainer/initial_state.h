@@ -27,7 +27,8 @@ struct SourceStep {
 class InitialStateSource {
  public:
   virtual ~InitialStateSource() = default;
-  /// The states this micro-step starts from. Valid until keep() or the next initial().
+  /// The states this micro-step starts from. Valid until keep() or the next initial(). Collective
+  /// over the data ranks.
   virtual const model::RecurrentState& initial(const SourceStep& step) = 0;
   /// Takes the final states of the micro-step: detached, finite, the true ones on every rank of
   /// the sequence group. Left out, on all ranks alike, where they are not finite: the source then
@@ -46,8 +47,9 @@ class InitialStateSource {
   virtual std::vector<NamedTensor> stored() = 0;
 };
 
-/// `group`: the ranks over which moments are reduced for fitted noise (all data ranks). `batch`:
-/// rows of a micro-step on this rank. The references must outlive the source.
+/// `group`: all data ranks, in the order of their rows: moments are reduced over them (fitted
+/// noise) and states travel between them (state passing). `batch`: rows of a micro-step on this
+/// rank, the same on all. The references must outlive the source.
 struct SourceSetup {
   core::Context& context;
   const std::vector<model::StateSpec>& specs;

@@ -1,10 +1,11 @@
 // Training checkpoints: RUN/checkpoints/step-N/. A folder is written beside, fsynced, then renamed:
 // it is there whole or not at all. It is also a model folder (config.json, model.safetensors), so
-// that every command reads it. Beside the model: optimizer.safetensors (moments;
-// with several ranks each one's share in optimizer-R.safetensors), sources-D.safetensors for each
-// data rank D (initial-state source), manifest.json (Protobuf JSON of
-// trainer/training_checkpoint.proto: format version, step, tokens, position of the data, mesh,
-// configuration hash, checksums).
+// that every command reads it; large weights are in shards with an index, each written by another
+// rank (one file that all write to was rejected: two writers of one page lose bytes on NFS). Beside
+// the model: optimizer.safetensors (moments; with several ranks each one's share in
+// optimizer-R.safetensors), sources-D.safetensors for each data rank D (initial-state source),
+// manifest.json (Protobuf JSON of trainer/training_checkpoint.proto: format version, step, tokens,
+// position of the data, mesh, configuration hash, checksums).
 #pragma once
 
 #include <cstdint>

@@ -38,7 +38,7 @@ void make_folder_of(const fs::path& file) {
 
 /// Units that are done are kept beside the JSON until it is there.
 void make_resumable(EvalJob& job) {
-  catch_interruptions();
+  catch_interruptions(job.model.context());
   job.continuation.file = job.options.json + ".partial";
   const std::string model = job.is_first ? eval::model_fingerprint(job.model) : "";
   job.continuation.identity = {{"model", job.mesh.world().broadcast_bytes(model, 0)}};

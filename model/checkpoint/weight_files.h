@@ -36,6 +36,20 @@ void load_weights(const std::filesystem::path& folder, bool tied, const Paramete
 /// Of what has been written so far.
 using WriteProgress = std::function<void(int64_t bytes)>;
 
+/// A file of weights: its name, and tensors [begin, end) of the list that is saved.
+struct WeightFile {
+  std::string name;
+  size_t begin = 0, end = 0;
+};
+
+/// How weights are spread over files of about `shard_bytes` at most (a tensor is never split);
+/// without a tensor, one empty file.
+std::vector<WeightFile> weight_files(const std::vector<TensorStream>& tensors, int64_t shard_bytes);
+
+/// kIndexFile of `files`, which are several.
+std::string weight_index(const std::vector<TensorStream>& tensors,
+                         const std::vector<WeightFile>& files);
+
 /// Writes all tensors into `folder` as they are, in shards and with an index if they take more
 /// than `shard_bytes`. A tensor is never split.
 void save_weights(const std::filesystem::path& folder, const std::vector<TensorStream>& tensors,

@@ -11,22 +11,6 @@ namespace longhaul::model {
 
 namespace {
 
-using Shard = std::vector<TensorStream>;
-
-std::vector<Shard> distribute(const std::vector<TensorStream>& tensors, int64_t shard_bytes) {
-  std::vector<Shard> shards(1);
-  int64_t filled = 0;
-  for (const TensorStream& tensor : tensors) {
-    if (!shards.back().empty() && filled + tensor.bytes() > shard_bytes) {
-      shards.emplace_back();
-      filled = 0;
-    }
-    shards.back().push_back(tensor);
-    filled += tensor.bytes();
-  }
-  return shards;
-}
-
 std::string shard_name(size_t index, size_t count) {
   std::array<char, 64> name{};
   std::snprintf(name.data(), name.size(), "model-%05zu-of-%05zu.safetensors", index + 1, count);
@@ -35,24 +19,47 @@ std::string shard_name(size_t index, size_t count) {
 
 }  // namespace
 
-void save_weights(const std::filesystem::path& folder, const std::vector<TensorStream>& tensors,
-                  int64_t shard_bytes, const WriteProgress& progress) {
-  const auto shards = distribute(tensors, shard_bytes);
-  if (shards.size() == 1) {
-    write_tensor_streams(folder / kWeightFile, shards.front(), progress);
-    return;
+std::vector<WeightFile> weight_files(const std::vector<TensorStream>& tensors,
+                                     int64_t shard_bytes) {
+  std::vector<WeightFile> files(1);
+  int64_t filled = 0;
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (i > files.back().begin && filled + tensors[i].bytes() > shard_bytes) {
+      files.push_back({.name = "", .begin = i, .end = i});
+      filled = 0;
+    }
+    files.back().end = i + 1;
+    filled += tensors[i].bytes();
   }
+  for (size_t i = 0; i < files.size(); ++i) {
+    files[i].name = files.size() == 1 ? kWeightFile : shard_name(i, files.size());
+  }
+  return files;
+}
+
+std::string weight_index(const std::vector<TensorStream>& tensors,
+                         const std::vector<WeightFile>& files) {
   int64_t total = 0;
   for (const TensorStream& tensor : tensors) total += tensor.bytes();
   nlohmann::ordered_json index;
   index["metadata"] = {{"total_size", total}};
-  auto& files = index["weight_map"] = nlohmann::ordered_json::object();
-  for (size_t i = 0; i < shards.size(); ++i) {
-    const std::string name = shard_name(i, shards.size());
-    write_tensor_streams(folder / name, shards[i], progress);
-    for (const TensorStream& tensor : shards[i]) files[tensor.name] = name;
+  auto& map = index["weight_map"] = nlohmann::ordered_json::object();
+  for (const WeightFile& file : files) {
+    for (size_t i = file.begin; i < file.end; ++i) map[tensors[i].name] = file.name;
   }
-  write_file_atomically(folder / kIndexFile, index.dump(2) + "\n");
+  return index.dump(2) + "\n";
+}
+
+void save_weights(const std::filesystem::path& folder, const std::vector<TensorStream>& tensors,
+                  int64_t shard_bytes, const WriteProgress& progress) {
+  const std::vector<WeightFile> files = weight_files(tensors, shard_bytes);
+  for (const WeightFile& file : files) {
+    const std::vector<TensorStream> own(tensors.begin() + static_cast<std::ptrdiff_t>(file.begin),
+                                        tensors.begin() + static_cast<std::ptrdiff_t>(file.end));
+    write_tensor_streams(folder / file.name, own, progress);
+  }
+  if (files.size() == 1) return;
+  write_file_atomically(folder / kIndexFile, weight_index(tensors, files));
 }
 
 void save_weights(const std::filesystem::path& folder, const ParameterSet& parameters,

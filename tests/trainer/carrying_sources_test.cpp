@@ -82,6 +82,48 @@ TEST(StatePassingSource, StatesStayInPlaceWhereAsked) {
   }
 }
 
+/// What every row of a micro-step starts from, on `ranks` data ranks that share kRows rows.
+std::vector<double> origins_on(int ranks, bool pass_conv) {
+  constexpr int64_t kRows = 12;
+  std::vector<double> labels(kRows);
+  dist::run_thread_ranks(ranks, [&](dist::Communicator& group) {
+    const int64_t rows = kRows / ranks, first = rows * group.rank();
+    core::Context context({}, 1);
+    const auto source = make_source({.source = SourceKind::kStatePassing, .pass_conv = pass_conv},
+                                    {.context = context,
+                                     .specs = specs(),
+                                     .state_dtype = core::DType::kF64,
+                                     .group = group,
+                                     .batch = rows,
+                                     .seed = 5});
+    RecurrentState final_state(context, specs(), core::DType::kF64, rows);
+    for (int64_t step = 0; step < 3; ++step) {
+      const SourceStep place{.micro_step = step, .first_sequence = first};
+      const RecurrentState& initial = source->initial(place);
+      for (int64_t row = 0; row < rows; ++row) {
+        labels[static_cast<size_t>(first + row)] = label_of(initial, row, pass_conv);
+        for (size_t i = 0; i < specs().size(); ++i) {
+          const core::TensorView part = final_state[i].view().select(0, row);
+          const double label =
+              static_cast<double>(first + row + (specs()[i].kind == StateKind::kConv ? 100 : 1));
+          assign(part, std::vector<double>(static_cast<size_t>(part.elements()), label));
+        }
+      }
+      source->keep(place, final_state);
+    }
+  });
+  return labels;
+}
+
+TEST(StatePassingSource, RowsGetTheSameStatesOnAnyNumberOfRanks) {
+  for (const bool pass_conv : {false, true}) {
+    const std::vector<double> alone = origins_on(1, pass_conv);
+    const std::set<double> distinct(alone.begin(), alone.end());
+    EXPECT_GE(distinct.size(), 9u);  // but for those that start from zero
+    for (const int ranks : {2, 3, 4, 12}) EXPECT_EQ(origins_on(ranks, pass_conv), alone) << ranks;
+  }
+}
+
 TEST(StatePassingSource, PassesConvStatesWhereAsked) {
   SourceFixture f({.source = SourceKind::kStatePassing, .zero_probability = 0, .pass_conv = true},
                   4);

@@ -19,6 +19,26 @@ namespace {
 
 constexpr data::RecallTask kRecall{.keys = 6, .values = 4, .reach = 3};
 
+/// Tells of every batch.
+class WatchedSource final : public data::BatchSource {
+ public:
+  WatchedSource(std::unique_ptr<data::BatchSource> source,
+                std::function<void(const data::Batch&)> tell)
+      : source_(std::move(source)), tell_(std::move(tell)) {}
+  data::Batch next() override {
+    data::Batch batch = source_->next();
+    tell_(batch);
+    return batch;
+  }
+  std::string position() const override { return source_->position(); }
+  void restore(const std::string& position) override { source_->restore(position); }
+  int64_t vocabulary() const override { return source_->vocabulary(); }
+
+ private:
+  std::unique_ptr<data::BatchSource> source_;
+  std::function<void(const data::Batch&)> tell_;
+};
+
 int32_t token_at(int64_t row, int64_t position) {
   const core::RandomKey key{99, static_cast<uint64_t>(row), core::RandomPurpose::kTest};
   return static_cast<int32_t>(core::uniform_below(key, static_cast<uint64_t>(position), 10));
@@ -87,6 +107,13 @@ trainer::Ending TinyRun::train(const std::filesystem::path& folder) const {
     } else {
       batches = std::make_unique<StreamSource>(rows, config.batch.length,
                                                own_mesh.data_rank() * rows, fresh_every);
+    }
+    if (on_batch && own_mesh.sequence_rank() == 0) {
+      batches = std::make_unique<WatchedSource>(
+          std::move(batches), [&, data_rank = own_mesh.data_rank()](const data::Batch& batch) {
+            const std::lock_guard lock(mutex);
+            on_batch(data_rank, batch);
+          });
     }
     int64_t step = 0;
     const trainer::Ending ending = trainer::train(

@@ -43,6 +43,8 @@ struct TinyRun {
   bool resume = false, skip_damaged = false;
   /// 0: data from StreamSource; else the recall task's.
   bool recall = false;
+  /// Called with what each data rank reads, one call at a time.
+  std::function<void(int data_rank, const data::Batch& batch)> on_batch;
   /// Called on every rank before each step, with what it may spoil.
   std::function<void(int rank, int64_t step, model::LanguageModel& model)> before_step;
   int64_t interrupt_at = 0;  ///< the signal arrives at the last rank during this step

@@ -53,8 +53,7 @@ INSTANTIATE_TEST_SUITE_P(Trainer, AnyMesh, ::testing::ValuesIn(mesh_cases()), []
 TEST_P(AnyMesh, ComputesWhatOneRankDoes) {
   const ScratchFolder one, many;
   TinyRun run;
-  run.config.initial_state = {
-      .source = GetParam().source, .zero_probability = 0.3, .permute = false};
+  run.config.initial_state = {.source = GetParam().source, .zero_probability = 0.3};
   run.config.batch.accumulation = 2;
   run.config.batch.segments = GetParam().segments;
   run.fresh_every = 3;

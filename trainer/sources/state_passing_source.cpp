@@ -1,8 +1,12 @@
 // State passing: the final states of one micro-batch are the initial states of the next, each
 // zeroed with a probability. The paper passes from batch to batch; with accumulation a micro-batch
-// is as good a "previous (unrelated)" batch as any, so one buffer serves all micro-steps.
+// is as good a "previous (unrelated)" batch as any, so one buffer serves all micro-steps. States
+// are shuffled over the sequences of all data ranks: they travel, and the run is the same on any
+// number of ranks.
+#include <memory>
 #include <numeric>
 #include <utility>
+#include <vector>
 
 #include "kernels/core/random.h"
 #include "trainer/sources/sources.h"
@@ -23,13 +27,14 @@ class StatePassingSource final : public InitialStateSource {
 
   const model::RecurrentState& initial(const SourceStep& step) override {
     const std::vector<int64_t> origin = origins(step);
-    for (int64_t row = 0; row < setup_.batch; ++row) {
-      if (starts_from_zero(setup_.seed, step, row, zero_probability_)) {
-        state_.zero_sequence(setup_.context, row);
-      } else {
-        state_.copy_sequence(setup_.context, row, passed_, origin[static_cast<size_t>(row)]);
-      }
+    std::vector<std::unique_ptr<dist::Pending>> under_way;
+    for (int64_t row = 0; row < rows(); ++row) {
+      const bool is_zero =
+          starts_from_zero(setup_.seed, step, row - first_row(), zero_probability_);
+      if (is_zero && is_own(row)) state_.zero_sequence(setup_.context, row - first_row());
+      if (!is_zero) pass(origin[static_cast<size_t>(row)], row, under_way);
     }
+    for (const auto& message : under_way) message->wait();
     return state_;
   }
 
@@ -48,20 +53,47 @@ class StatePassingSource final : public InitialStateSource {
   }
 
  private:
-  /// Row whose state each row gets: a permutation of this rank's own rows, since states do not
-  /// travel between ranks. It is the one thing here that depends on how rows are spread over them.
+  // Rows are numbered over the micro-step's batch of all data ranks.
+  int64_t rows() const { return setup_.batch * setup_.group.size(); }
+  int64_t first_row() const { return setup_.batch * setup_.group.rank(); }
+  bool is_own(int64_t row) const { return row >= first_row() && row < first_row() + setup_.batch; }
+
+  /// Row whose state each row gets: a permutation of all rows, so that it does not depend on how
+  /// they are spread over ranks.
   std::vector<int64_t> origins(const SourceStep& step) const {
-    std::vector<int64_t> origin(static_cast<size_t>(setup_.batch));
+    std::vector<int64_t> origin(static_cast<size_t>(rows()));
     std::iota(origin.begin(), origin.end(), int64_t{0});
     if (!permute_) return origin;
     const core::RandomKey key{setup_.seed, static_cast<uint64_t>(step.micro_step),
                               core::RandomPurpose::kStatePermutation};
-    for (int64_t i = setup_.batch - 1; i > 0; --i) {
-      const auto index = static_cast<uint64_t>(step.first_sequence + i);
+    const int64_t first_sequence = step.first_sequence - first_row();
+    for (int64_t i = rows() - 1; i > 0; --i) {
+      const auto index = static_cast<uint64_t>(first_sequence + i);
       const uint64_t other = core::uniform_below(key, index, static_cast<uint64_t>(i) + 1);
       std::swap(origin[static_cast<size_t>(i)], origin[other]);
     }
     return origin;
+  }
+
+  /// This rank's part in giving the state that row `from` left behind to row `to`. All ranks go
+  /// through the rows in one order, so one tag tells the messages of two ranks apart.
+  void pass(int64_t from, int64_t to, std::vector<std::unique_ptr<dist::Pending>>& under_way) {
+    constexpr int kTag = 1;
+    const bool gives = is_own(from), takes = is_own(to);
+    if (gives && takes) {
+      state_.copy_sequence(setup_.context, to - first_row(), passed_, from - first_row());
+      return;
+    }
+    if (!gives && !takes) return;
+    for (size_t i = 0; i < setup_.specs.size(); ++i) {
+      // What is not passed is zero everywhere.
+      if (setup_.specs[i].kind != model::StateKind::kRecurrent && !pass_conv_) continue;
+      under_way.push_back(
+          gives ? setup_.group.start_send(passed_[i].view().select(0, from - first_row()),
+                                          static_cast<int>(to / setup_.batch), kTag)
+                : setup_.group.start_receive(state_[i].view().select(0, to - first_row()),
+                                             static_cast<int>(from / setup_.batch), kTag));
+    }
   }
 
   SourceSetup setup_;

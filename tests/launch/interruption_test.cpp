@@ -1,0 +1,76 @@
+// Signals against a process that computes.
+#include "launch/interruption.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#include "kernels/linear/gemm_cpu.h"
+
+namespace longhaul::launch {
+namespace {
+
+constexpr int64_t kSize = 512;
+
+/// C = A · B of ones; whether every element is right.
+bool multiplies(core::Context& context) {
+  const std::vector<float> ones(kSize * kSize, 1.0F);
+  std::vector<float> c(ones.size());
+  kernels::cpu::Gemm<float> product;
+  product.m = product.n = product.k = kSize;
+  product.a = product.b = ones.data();
+  product.lda = product.ldb = product.ldc = kSize;
+  product.c = c.data();
+  kernels::cpu::gemm(context, product);
+  return c == std::vector<float>(c.size(), static_cast<float>(kSize));
+}
+
+/// Exit code 0 if a hail of signals left products, flag and heap as they must be.
+[[noreturn]] void compute_under_signals(int threads) {
+  core::Context context({}, threads);
+  if (!multiplies(context)) std::_Exit(1);  // its threads are there before signals are caught
+  catch_interruptions(context);
+  if (interrupted()) std::_Exit(2);
+  std::thread hail([] {
+    for (int i = 0; i < 500; ++i) {
+      ::kill(::getpid(), SIGUSR1);
+      ::usleep(100);
+    }
+  });
+  for (int i = 0; i < 10; ++i) {
+    if (!multiplies(context)) std::_Exit(3);
+  }
+  hail.join();
+  std::_Exit(interrupted() ? 0 : 4);
+}
+
+class Interruption : public ::testing::Test {
+ protected:
+  void SetUp() override { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+};
+
+TEST_F(Interruption, DoesNotTouchThreadsThatCompute) {
+  EXPECT_EXIT(compute_under_signals(1), ::testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(compute_under_signals(3), ::testing::ExitedWithCode(0), "");
+}
+
+TEST_F(Interruption, ASecondSigtermEndsTheProcess) {
+  EXPECT_EXIT(
+      {
+        core::Context context({}, 1);
+        catch_interruptions(context);
+        ::kill(::getpid(), SIGTERM);
+        while (!interrupted()) ::usleep(1000);
+        ::kill(::getpid(), SIGTERM);
+        ::sleep(10);
+        std::_Exit(0);
+      },
+      ::testing::KilledBySignal(SIGTERM), "");
+}
+
+}  // namespace
+}  // namespace longhaul::launch
