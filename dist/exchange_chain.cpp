@@ -22,7 +22,7 @@ class ChainRun final : public StateExchange::Run {
  public:
   explicit ChainRun(const ExchangeSetting& setting) : setting_(setting) {
     const ExchangeArgs& args = setting_.args;
-    blocks_ = std::clamp<int64_t>(args.state.bytes() / kBlockBytes, 1, kMostBlocks);
+    blocks_ = chain_blocks(args.state.bytes());
     sends_ = setting_.position() < setting_.last();
     if (setting_.position() == 0) {
       args.boundary ? core::copy(setting_.context, args.boundary, args.incoming)
@@ -68,6 +68,10 @@ class ChainRun final : public StateExchange::Run {
 };
 
 }  // namespace
+
+int64_t chain_blocks(int64_t state_bytes) {
+  return std::clamp<int64_t>(state_bytes / kBlockBytes, 1, kMostBlocks);
+}
 
 std::unique_ptr<StateExchange::Run> start_chain_exchange(const ExchangeSetting& setting) {
   return std::make_unique<ChainRun>(setting);

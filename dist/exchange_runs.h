@@ -24,6 +24,8 @@ struct ExchangeSetting {
 
 std::unique_ptr<StateExchange::Run> start_all_gather_exchange(const ExchangeSetting& setting);
 std::unique_ptr<StateExchange::Run> start_chain_exchange(const ExchangeSetting& setting);
+/// Blocks in which the chain passes a state on.
+int64_t chain_blocks(int64_t state_bytes);
 std::unique_ptr<StateExchange::Run> start_log_step_exchange(const ExchangeSetting& setting);
 
 }  // namespace longhaul::dist

@@ -17,12 +17,14 @@ void Progress::advance_all() {
 void Progress::wait_for(Advancing& operation) {
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
   for (int64_t attempts = 0;; ++attempts) {
     const uint64_t seen = arrivals();
     advance_all();
     if (operation.advance()) break;
-    idle({operation, std::chrono::duration<double>(Clock::now() - begin).count(), attempts}, seen);
+    idle({operation, seconds(), attempts}, seen);
   }
+  seconds_waited_ += seconds();
   finished_waiting();
 }
 

@@ -44,6 +44,8 @@ class Progress {
   /// This rank gives up an unfinished operation while an exception unwinds it: others must not wait
   /// for it.
   virtual void give_up(const std::string& description) = 0;
+  /// By this rank so far, in wait_for.
+  double seconds_waited() const { return seconds_waited_; }
   core::MemoryPool& pool() { return pool_; }
 
  protected:
@@ -60,6 +62,7 @@ class Progress {
 
  private:
   std::vector<Advancing*> active_;
+  double seconds_waited_ = 0;
   core::MemoryPool pool_{core::Device{}};
 };
 

@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "dist/launcher_end.h"
 #include "dist/message_communicator.h"
 #include "dist/mpi_liveness.h"
 #include "kernels/core/error.h"
@@ -19,6 +20,8 @@
 namespace longhaul::dist {
 
 namespace {
+
+constexpr double kLauncherSeconds = 10;  // that mpirun has for ending an aborted job
 
 void check(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
@@ -129,6 +132,7 @@ class MpiProgress final : public Progress {
                  rank_, host_.c_str(), wait.operation.description().c_str(), limit,
                  at_activity().c_str(), liveness_.findings().c_str());
     std::fflush(stderr);
+    end_launcher_later(kLauncherSeconds);
     MPI_Abort(MPI_COMM_WORLD, 1);
   }
 
@@ -271,13 +275,23 @@ void MpiSession::set_time_limit(double seconds) { state_->progress.set_time_limi
 void MpiSession::set_activity(const std::string& activity) {
   state_->progress.set_activity(activity);
 }
+double MpiSession::seconds_waited() const { return state_->progress.seconds_waited(); }
 int MpiSession::local_rank() const { return state_->local_rank; }
 int MpiSession::local_size() const { return state_->local_size; }
 
 void MpiSession::abort(int code) {
   std::fflush(nullptr);
+  if (local_rank() == 0) end_launcher_later(kLauncherSeconds);
   MPI_Abort(MPI_COMM_WORLD, code);
   std::_Exit(code);
+}
+
+std::string mpi_library() {
+  char text[MPI_MAX_LIBRARY_VERSION_STRING] = {};
+  int length = 0;
+  MPI_Get_library_version(text, &length);
+  const std::string whole(text);
+  return whole.substr(0, whole.find_first_of(",\n"));  // then come who built it and when
 }
 
 bool launched_by_mpi() {

@@ -29,6 +29,8 @@ class MpiSession {
   void set_time_limit(double seconds);
   /// What the program is doing ("step 17"); stands in the message if an operation runs out of time.
   void set_activity(const std::string& activity);
+  /// By this rank so far, for other ranks.
+  double seconds_waited() const;
   int local_rank() const;  ///< among the ranks of this node (shared-memory split)
   int local_size() const;
   /// Ends the whole job at once with this exit code.
@@ -38,6 +40,9 @@ class MpiSession {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+/// Name and version of the MPI library ("Open MPI v4.1.4").
+std::string mpi_library();
 
 /// True if this process was started by mpirun or srun with more than one rank.
 bool launched_by_mpi();

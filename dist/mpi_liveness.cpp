@@ -16,6 +16,8 @@ namespace {
 
 constexpr int kTag = 0;
 constexpr size_t kMostNamed = 16;  // ranks in a message
+constexpr int kHostBytes = 64;     // of a host's name, with the zero at its end
+static_assert(kHostBytes <= MPI_MAX_PROCESSOR_NAME);
 
 enum class Kind : int32_t { kQuestion, kAnswer };
 
@@ -31,12 +33,28 @@ struct Outgoing {
   MPI_Request request = MPI_REQUEST_NULL;
 };
 
+/// By rank. Collective.
+std::vector<std::string> gather_hosts(MPI_Comm comm, int size) {
+  char name[MPI_MAX_PROCESSOR_NAME] = {};
+  int length = 0;
+  MPI_Get_processor_name(name, &length);
+  name[kHostBytes - 1] = '\0';
+  std::vector<char> all(static_cast<size_t>(kHostBytes) * static_cast<size_t>(size));
+  MPI_Allgather(name, kHostBytes, MPI_BYTE, all.data(), kHostBytes, MPI_BYTE, comm);
+  std::vector<std::string> hosts;
+  for (size_t begin = 0; begin < all.size(); begin += kHostBytes) {
+    hosts.emplace_back(all.data() + begin);
+  }
+  return hosts;
+}
+
 }  // namespace
 
 struct MpiLiveness::State {
   MPI_Comm comm = MPI_COMM_NULL;
   int rank = 0, size = 1;
-  std::list<Outgoing> outgoing;  // a list: MPI holds addresses of its elements
+  std::vector<std::string> hosts;  // by rank
+  std::list<Outgoing> outgoing;    // a list: MPI holds addresses of its elements
   bool asking = false;
   bool lower_asked = false;
   int32_t question = 0;
@@ -63,6 +81,7 @@ MpiLiveness::MpiLiveness() : state_(std::make_unique<State>()) {
   MPI_Comm_dup(MPI_COMM_WORLD, &state_->comm);
   MPI_Comm_rank(state_->comm, &state_->rank);
   MPI_Comm_size(state_->comm, &state_->size);
+  state_->hosts = gather_hosts(state_->comm, state_->size);
 }
 
 MpiLiveness::~MpiLiveness() {
@@ -118,9 +137,11 @@ std::string MpiLiveness::findings() const {
   std::vector<std::string> silent, waiting;
   for (int r = 0; r < state_->size; ++r) {
     const std::string& answer = state_->answers[static_cast<size_t>(r)];
-    if (answer.empty()) silent.push_back(std::to_string(r));
+    const std::string place =
+        core::message(r, " (host ", state_->hosts[static_cast<size_t>(r)], ")");
+    if (answer.empty()) silent.push_back(place);
     if (!answer.empty() && r != state_->rank)
-      waiting.push_back(core::message("rank ", r, " waits in ", answer));
+      waiting.push_back("rank " + place + " waits in " + answer);
   }
   const auto& items = silent.empty() ? waiting : silent;
   std::string text = silent.empty() ? "all ranks answered: " : "no answer from rank ";

@@ -7,7 +7,7 @@
 namespace longhaul::dist {
 
 /// Ranks that wait answer questions; ranks that hang, are stopped or compute do not. Lives on its
-/// own duplicate of the world, so its messages meet no others.
+/// own duplicate of the world, so its messages meet no others. Made and destroyed collectively.
 class MpiLiveness {
  public:
   MpiLiveness();
@@ -22,7 +22,7 @@ class MpiLiveness {
   bool asking() const;
   /// A lower rank asked too, so it ran out of time as well and will report; this rank need not.
   bool lower_rank_asked() const;
-  /// "no answer from rank 1, 3"; if all answered, what they wait in.
+  /// "no answer from rank 1 (host a), 3 (host b)"; if all answered, what they wait in.
   std::string findings() const;
 
  private:

@@ -28,6 +28,7 @@ std::unique_ptr<Command> make_tokenize_command();
 std::unique_ptr<Command> make_detokenize_command();
 std::unique_ptr<Command> make_stories_command();
 std::unique_ptr<Command> make_train_command();
+std::unique_ptr<Command> make_check_command();
 std::unique_ptr<Command> make_eval_command();
 std::unique_ptr<Command> make_forward_command();
 std::unique_ptr<Command> make_import_command();

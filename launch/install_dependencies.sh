@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what longhaul is built with on Debian 12 and Ubuntu 24.04: only what is missing.
 # On other systems it says what is needed, and goes on if the tools are there.
-# install_dependencies.sh [--tests]   --tests: also Python, for the tests against other programs
+# install_dependencies.sh [--tests]   --tests: also what tests run beside the program: Python, Slurm, tools of the network
 set -euo pipefail
 
 for_tests=false
@@ -24,7 +24,7 @@ packages=(
   libboost-context-dev
   gnuplot-nox
 )
-if $for_tests; then packages+=(python3 python3-venv); fi
+if $for_tests; then packages+=(python3 python3-venv procps slurm-wlm munge iproute2); fi
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
   echo "This system has no apt-get. longhaul needs, by their names on Debian: ${packages[*]}"

@@ -25,6 +25,7 @@ std::vector<std::unique_ptr<Command>> make_commands() {
   commands.push_back(make_detokenize_command());
   commands.push_back(make_stories_command());
   commands.push_back(make_train_command());
+  commands.push_back(make_check_command());
   commands.push_back(make_eval_command());
   commands.push_back(make_forward_command());
   commands.push_back(make_import_command());

@@ -13,6 +13,7 @@
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
+#include "launch/environment/rank_facts.h"
 
 namespace longhaul::launch {
 
@@ -30,6 +31,7 @@ void RankSession::set_time_limit(double seconds) {
 }
 
 void RankSession::set_activity(const std::string& activity) {
+  activity_ = activity;
   if (mpi_) mpi_->set_activity(activity);
 }
 
@@ -38,10 +40,14 @@ void RankSession::fail(int exit_code, const std::string& text) {
   // Bad input is seen by every rank. The first one speaks and ends the job; the others wait for
   // that end and speak only if it does not come.
   if (rank > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500 * std::min(rank, 4)));
+  std::string place = mpi_ ? core::message("rank ", rank) : "";
+  if (exit_code == kFailed && mpi_) place += " (host " + host_name() + ")";
+  if (exit_code == kFailed && !activity_.empty()) place += (mpi_ ? " at " : "at ") + activity_;
+  if (!place.empty()) place += ": ";
   std::istringstream lines(text);
   std::string all;
   for (std::string line; std::getline(lines, line);) {
-    all += "longhaul: " + (mpi_ ? core::message("rank ", rank, ": ") : "") + line + "\n";
+    all += "longhaul: " + place + line + "\n";
   }
   std::cout.flush();
   std::cerr << all << std::flush;

@@ -19,20 +19,24 @@ class RankSession {
 
   dist::Communicator& world() { return mpi_ ? mpi_->world() : *solo_; }
   bool is_first() { return world().rank() == 0; }
+  bool is_mpi() const { return mpi_.has_value(); }
   int size() const { return size_; }
   int local_rank() const { return mpi_ ? mpi_->local_rank() : 0; }
   int local_size() const { return mpi_ ? mpi_->local_size() : 1; }
+  double seconds_waited() const { return mpi_ ? mpi_->seconds_waited() : 0; }
   void set_time_limit(double seconds);
   void set_activity(const std::string& activity);
 
   /// Ends this process, and with it the job, after one line to stderr for each line of `text`.
-  /// Ranks that met the same failure leave the telling to the first of them.
+  /// Ranks that met the same failure leave the telling to the first of them. What failed while
+  /// running (kFailed) is told with host and activity.
   [[noreturn]] void fail(int exit_code, const std::string& text);
 
  private:
   std::optional<dist::MpiSession> mpi_;
   std::unique_ptr<dist::Communicator> solo_;
   int size_ = 1;
+  std::string activity_;
 };
 
 /// All ranks as the memory of this rank's device reaches them: through NCCL where it is a GPU's and

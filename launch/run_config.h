@@ -101,6 +101,7 @@ struct ParallelSection {
   int64_t zero = 0;
   double bucket_mib = 4;
   double time_limit_s = 300;
+  double straggler_window_s = 30;
   int64_t threads = 0;
 
   template <class V>
@@ -118,6 +119,10 @@ struct ParallelSection {
     v.field("bucket_mib", bucket_mib, "size of a gradient bucket", core::Above{0});
     v.field("time_limit_s", time_limit_s, "longest wait for other ranks before the job is ended",
             core::Above{0});
+    v.field("straggler_window_s", straggler_window_s,
+            "seconds over which the ranks' times are compared on the CPU: one that stays 1.3 times "
+            "over the median is warned of; 0: never",
+            core::AtLeast{0});
     v.field("threads", threads,
             "threads of a rank on the CPU; 0: its share of the node's processors",
             core::AtLeast{0});

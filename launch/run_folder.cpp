@@ -2,9 +2,11 @@
 
 #include <glog/logging.h>
 
+#include <string>
 #include <system_error>
 
 #include "kernels/core/error.h"
+#include "launch/environment/shared_folder.h"
 #include "launch/run_lock.h"
 #include "model/checkpoint/atomic_file.h"
 
@@ -15,6 +17,14 @@ namespace {
 namespace fs = std::filesystem;
 using core::InputError;
 using core::message;
+
+/// But for what a job that ended early left of its check.
+bool holds_nothing(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().filename().string().find(kProbePrefix) == std::string::npos) return false;
+  }
+  return true;
+}
 
 void check_same_computation(const RunConfig& config, const fs::path& file) {
   const RunConfig earlier = read_run_config(file.string());
@@ -42,7 +52,7 @@ void open_run_folder(const fs::path& folder) {
     throw InputError(message("run.folder: ", folder.string(), " is a file, expected a folder"));
   }
   const bool is_run = fs::exists(folder / kRunConfigFile) || fs::exists(folder / kRunLockFile);
-  if (fs::exists(folder) && !is_run && !fs::is_empty(folder)) {
+  if (fs::exists(folder) && !is_run && !holds_nothing(folder)) {
     throw InputError(message("run.folder: ", folder.string(), " is there and holds no run (no ",
                              kRunConfigFile, "), expected a new folder"));
   }

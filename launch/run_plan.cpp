@@ -1,12 +1,11 @@
 #include "launch/run_plan.h"
 
-#include <array>
-#include <cstdio>
 #include <sstream>
 
 #include "kernels/core/error.h"
 #include "launch/command_options.h"
 #include "launch/run_rules.h"
+#include "launch/text_table.h"
 #include "launch/trainer_settings.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/memory_plan.h"
@@ -18,23 +17,21 @@ using core::message;
 
 namespace {
 
-std::string size_text(int64_t bytes) {
-  constexpr std::array kUnits = {"B", "KiB", "MiB", "GiB", "TiB"};
-  double value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1024 && unit + 1 < kUnits.size()) {
-    value /= 1024;
-    ++unit;
-  }
-  std::array<char, 32> text;
-  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.1f %s", value, kUnits[unit]);
-  return text.data();
-}
-
 std::string line(const char* name, const std::string& text) {
   std::string padded(name);
   padded.resize(15, ' ');
   return padded + text + "\n";
+}
+
+/// Bytes of a training checkpoint: parameters, both moments, and the states that the source keeps.
+int64_t checkpoint_bytes(const RunConfig& config, const RunPlan& plan) {
+  const core::DType dtype = element_type(config.run.dtype);
+  const int64_t element = core::size_of(dtype == core::DType::kF64 ? dtype : core::DType::kF32);
+  const trainer::SourceKind source = config.initial_state.source;
+  const bool keeps_states =
+      source == trainer::SourceKind::kStatePassing || source == trainer::SourceKind::kTbtt;
+  const int64_t sequences = config.data.batch.sequences / config.data.batch.accumulation;
+  return 3 * plan.parameters * element + (keeps_states ? sequences * plan.state_bytes : 0);
 }
 
 }  // namespace
@@ -75,6 +72,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
   for (const auto& spec : model::state_specs_of(shape)) {
     plan.state_bytes += spec.shape.elements() * core::size_of(core::state_dtype(dtype));
   }
+  plan.checkpoint = checkpoint_bytes(config, plan);
 
   trainer::TrainerConfig settings = trainer_config(config);
   const trainer::MemoryQuestion question{
@@ -121,8 +119,9 @@ std::string describe(const RunPlan& plan, const RunConfig& config) {
                       ", an exchange of states ", size_text(memory.exchange)))
       << line("  beside it", message("up to ", size_text(memory.buckets_under_way),
                                      " for buckets of gradients under way"))
-      << "sent a step    gradients " << size_text(plan.gradient_traffic) << ", parameters "
-      << size_text(plan.parameter_traffic) << ", states " << size_text(plan.exchange_traffic)
+      << line("checkpoint", size_text(plan.checkpoint)) << "sent a step    gradients "
+      << size_text(plan.gradient_traffic) << ", parameters " << size_text(plan.parameter_traffic)
+      << ", states " << size_text(plan.exchange_traffic)
       << " by each rank (states to each other rank of its group with all_gather)\n";
   return out.str();
 }

@@ -15,6 +15,7 @@ struct RunPlan {
   int64_t rows = 0;  ///< sequences of a micro-step on a rank
   int64_t parameters = 0;
   int64_t tokens = 0;          ///< of the whole run, over all ranks
+  int64_t checkpoint = 0;      ///< bytes of a training checkpoint
   int64_t state_bytes = 0;     ///< recurrent state of one sequence, all layers
   trainer::MemoryPlan memory;  ///< of the rank that needs most
   int64_t other_peak = 0;      ///< as memory.peak, were data.recompute the other way

@@ -85,6 +85,9 @@ void warn_of_steps(const std::vector<Record>& records, RunStatus& status) {
   for (const Record& record : records) {
     if (record.kind == "event") events.push_back(&record);
   }
+  const auto times = std::find_if(records.rbegin(), records.rend(),
+                                  [](const Record& record) { return record.kind == "ranks"; });
+  if (times != records.rend() && !times->text.empty()) status.warnings.push_back(times->text);
   const size_t begin = events.size() - std::min(events.size(), kShownEvents);
   for (size_t i = begin; i < events.size(); ++i) status.warnings.push_back(events[i]->text);
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -17,5 +18,8 @@ class TextTable {
  private:
   std::vector<std::vector<std::string>> rows_;
 };
+
+/// "12.5 GiB".
+std::string size_text(int64_t bytes);
 
 }  // namespace longhaul::launch

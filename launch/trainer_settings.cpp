@@ -14,6 +14,7 @@ trainer::TrainerConfig trainer_config(const RunConfig& config) {
   parts.bucket_bytes = static_cast<int64_t>(config.parallel.bucket_mib * (1 << 20));
   parts.shard_optimizer = config.parallel.zero == 1;
   parts.seed = static_cast<uint64_t>(config.run.seed);
+  parts.straggler_window_s = config.parallel.straggler_window_s;
   parts.log_every = config.run.log_every;
   parts.evaluate_every = config.evaluation.every;
   parts.configuration_hash = computation_hash(config);

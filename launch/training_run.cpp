@@ -10,6 +10,8 @@
 
 #include "launch/command.h"
 #include "launch/command_options.h"
+#include "launch/environment/job_environment.h"
+#include "launch/environment/shared_folder.h"
 #include "launch/interruption.h"
 #include "launch/peak_flops.h"
 #include "launch/rank_session.h"
@@ -82,6 +84,13 @@ int run_training(RankSession& session, const TrainingRun& run) {
   const RunData data(config);
   if (session.is_first()) open_run_folder(folder);
   session.world().barrier();
+  const std::vector<std::string> hosts = check_environment(
+      session,
+      {.folder = existing_folder(folder),
+       .device = context.device(),
+       .threads = context.threads(),
+       .needs = {.folder = folder.string(), .checkpoint_bytes = run.plan.checkpoint}},
+      session.size() > 1);
   // Within the time limit: the others wait in a collective meanwhile.
   const RunLock lock(folder, session.world(), std::min(30.0, config.parallel.time_limit_s / 2));
   const auto resume_from = trainer::checkpoint_to_resume(folder, session.world(), run.resume);
@@ -103,7 +112,10 @@ int run_training(RankSession& session, const TrainingRun& run) {
       .run_folder = folder,
       .evaluate = nullptr,
       .interrupted = [] { return interrupted(); },
-      .activity = [&world](const std::string& what) { world.set_activity(what); }};
+      .activity = [&world](const std::string& what) { world.set_activity(what); },
+      .hosts = hosts};
+  // On a device the host sees neither its work nor its waiting.
+  if (context.device().is_cpu()) parts.seconds_waited = [&] { return session.seconds_waited(); };
   if (config.evaluation.every > 0) {
     parts.evaluate = [&](int64_t) { return numbers_of(data.evaluate(mesh, *model)); };
   }

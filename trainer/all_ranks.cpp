@@ -1,10 +1,26 @@
 #include "trainer/all_ranks.h"
 
+#include <unistd.h>
+
+#include <array>
+#include <new>
 #include <string>
 
 #include "kernels/core/error.h"
 
 namespace longhaul::trainer {
+
+namespace {
+
+/// Where it happened: everybody is going to tell it.
+std::string place(const dist::Communicator& world) {
+  if (world.size() == 1) return "";
+  std::array<char, 256> host{};
+  ::gethostname(host.data(), host.size() - 1);  // a failure leaves it empty
+  return core::message("rank ", world.rank(), " (host ", host.data(), "): ");
+}
+
+}  // namespace
 
 void on_all_ranks(dist::Communicator& world, const std::function<void()>& work) {
   std::string problem;  // the kind of the failure, then its message
@@ -12,8 +28,10 @@ void on_all_ranks(dist::Communicator& world, const std::function<void()>& work) 
     work();
   } catch (const core::InputError& error) {
     problem = std::string("I") + error.what();
+  } catch (const std::bad_alloc&) {
+    problem = "E" + place(world) + "out of memory";
   } catch (const std::exception& error) {
-    problem = std::string("E") + error.what();
+    problem = "E" + place(world) + error.what();
   }
   const int64_t ranks = world.size();
   const double found = world.max(problem.empty() ? 0.0 : static_cast<double>(ranks - world.rank()));

@@ -7,8 +7,8 @@
 namespace longhaul::trainer {
 
 /// Runs `work` on this rank. If it throws on any rank, every rank throws what the first of them
-/// threw (same message; InputError stays InputError), so that none goes on alone. Collective, but
-/// `work` must not be.
+/// threw (same message, with rank and host before it where it is no InputError; that stays one), so
+/// that none goes on alone. Collective, but `work` must not be.
 void on_all_ranks(dist::Communicator& world, const std::function<void()>& work);
 
 }  // namespace longhaul::trainer

@@ -105,10 +105,14 @@ class Replay {
 
 }  // namespace
 
+MemoryPlan plan_memory_of_rank(const MemoryQuestion& question, int sequence_rank) {
+  return Replay(question).of_rank(sequence_rank);
+}
+
 MemoryPlan plan_memory(const MemoryQuestion& question) {
   MemoryPlan most;
   for (int rank = 0; rank < question.mesh.sequence; ++rank) {
-    const MemoryPlan plan = Replay(question).of_rank(rank);
+    const MemoryPlan plan = plan_memory_of_rank(question, rank);
     if (plan.peak > most.peak) most = plan;
   }
   return most;

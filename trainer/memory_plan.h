@@ -31,5 +31,7 @@ struct MemoryQuestion {
   int threads = 1;  ///< of a rank
 };
 MemoryPlan plan_memory(const MemoryQuestion& question);
+/// On this rank of a sequence group.
+MemoryPlan plan_memory_of_rank(const MemoryQuestion& question, int sequence_rank);
 
 }  // namespace longhaul::trainer

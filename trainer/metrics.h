@@ -13,11 +13,11 @@ namespace longhaul::trainer {
 /// One record: a step and named numbers ("loss", "gradient_norm", "rate", "tokens_per_second", …).
 /// Names without a field of their own in trainer/metrics.proto come after those that have one.
 struct Record {
-  std::string kind = "train";  ///< train · evaluation · event
+  std::string kind = "train";  ///< train · evaluation · event · ranks
   int64_t step = 0;            ///< optimizer steps done
   int64_t tokens = 0;          ///< seen so far, over all ranks
   std::vector<std::pair<std::string, double>> values;
-  std::string text;  ///< of events
+  std::string text;  ///< of events; of ranks: those that are slow now
 };
 
 /// Writes on the rank that constructs it (rank 0): RUN/metrics.jsonl, a line of Protobuf JSON

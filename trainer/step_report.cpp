@@ -9,8 +9,14 @@
 
 namespace longhaul::trainer {
 
+std::string place_of(const std::vector<std::string>& hosts, int rank) {
+  const auto place = static_cast<size_t>(rank);
+  return core::message("rank ", rank, place < hosts.size() ? " (host " + hosts[place] + ")" : "");
+}
+
 StepReport::StepReport(const TrainerConfig& config, const TrainerParts& parts, int64_t resumed_at)
-    : log_every_(config.log_every),
+    : hosts_(parts.hosts),
+      log_every_(config.log_every),
       last_step_(config.schedule.steps),
       flops_per_token_(3 * parts.model.flops_per_token()),
       peak_flops_(config.peak_flops * parts.mesh.world().size()) {
@@ -40,17 +46,52 @@ void StepReport::step(const TrainingState& state, const StepNumbers& numbers) {
       log_every_ > 0 && (state.step % log_every_ == 0 || state.step == last_step_);
   if (is_shown) outlets_->lines.show(record);
   if (numbers.skipped) {
-    const std::string text =
-        core::message("step ", state.step, " was skipped: loss ", numbers.loss, ", gradient norm ",
-                      numbers.gradient_norm, "; ", state.skipped_in_row, " in a row");
+    const std::string text = core::message("step ", state.step, " was skipped: loss ", numbers.loss,
+                                           ", gradient norm ", numbers.gradient_norm,
+                                           numbers.origin, "; ", state.skipped_in_row, " in a row");
     LOG(WARNING) << text;
     outlets_->metrics.write({"event", state.step, state.tokens, {}, text});
   }
 }
 
+void StepReport::rank_times(const TrainingState& state, const std::vector<double>& seconds) {
+  if (!outlets_) return;
+  const auto times = [&](int rank) {
+    return core::message(place_of(hosts_, rank), ": own work takes ",
+                         seconds[static_cast<size_t>(rank)] / stragglers_.median(),
+                         " times the median of the ranks");
+  };
+  for (const StragglerDetector::Change& change : stragglers_.add(seconds)) {
+    LOG(WARNING) << "step " << state.step << ": "
+                 << (change.slow
+                         ? times(change.rank) + ", and did before"
+                         : place_of(hosts_, change.rank) + ": is as fast as the others again");
+  }
+  const int slowest = stragglers_.slowest();
+  Record record{.kind = "ranks",
+                .step = state.step,
+                .tokens = state.tokens,
+                .values = {{"median_seconds", stragglers_.median()},
+                           {"slowest_seconds", seconds[static_cast<size_t>(slowest)]},
+                           {"slowest_rank", static_cast<double>(slowest)}},
+                .text = {}};
+  for (const int rank : stragglers_.stragglers()) {
+    record.text += (record.text.empty() ? "" : "; ") + times(rank);
+  }
+  outlets_->metrics.write(record);
+}
+
 void StepReport::evaluation(const TrainingState& state,
                             const std::vector<std::pair<std::string, double>>& values) {
   if (outlets_) outlets_->metrics.write({"evaluation", state.step, state.tokens, values, ""});
+}
+
+void StepReport::lost_checkpoint(const TrainingState& state, const std::string& why) {
+  if (!outlets_) return;
+  const std::string text = core::message(
+      "a checkpoint could not be written, the run goes on and tries again at the next one: ", why);
+  LOG(WARNING) << "step " << state.step << ": " << text;
+  outlets_->metrics.write({"event", state.step, state.tokens, {}, text});
 }
 
 void StepReport::flush() {

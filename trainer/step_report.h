@@ -8,14 +8,19 @@
 
 #include "trainer/metrics.h"
 #include "trainer/progress_lines.h"
+#include "trainer/straggler_detector.h"
 #include "trainer/trainer.h"
 #include "trainer/training_checkpoint.h"
 
 namespace longhaul::trainer {
 
+/// "rank 3 (host b)"; `hosts` by rank, may be empty.
+std::string place_of(const std::vector<std::string>& hosts, int rank);
+
 struct StepNumbers {
   double loss = 0, gradient_norm = 0, rate = 0, state_norm = 0;
   bool skipped = false;
+  std::string origin;  ///< of a skipped step: ", first on rank 3 (host b)"
   int64_t tokens = 0;  ///< of the step, over all ranks
   double seconds = 0;
 };
@@ -27,8 +32,13 @@ class StepReport {
   StepReport(const TrainerConfig& config, const TrainerParts& parts, int64_t resumed_at);
 
   void step(const TrainingState& state, const StepNumbers& numbers);
+  /// Of a window, by rank; of use on rank 0. Warns when a rank becomes a straggler, and again when
+  /// it is none any more.
+  void rank_times(const TrainingState& state, const std::vector<double>& seconds);
   void evaluation(const TrainingState& state,
                   const std::vector<std::pair<std::string, double>>& values);
+  /// A checkpoint could not be written; the run goes on without it.
+  void lost_checkpoint(const TrainingState& state, const std::string& why);
   /// What was told is on disk when this returns.
   void flush();
 
@@ -38,6 +48,8 @@ class StepReport {
     ProgressLines lines;
   };
   std::unique_ptr<Outlets> outlets_;  // on rank 0
+  StragglerDetector stragglers_;
+  std::vector<std::string> hosts_;
   int64_t log_every_, last_step_;
   double flops_per_token_, peak_flops_;  // of a training step; of all ranks
 };

@@ -15,6 +15,7 @@
 #include "trainer/initial_state.h"
 #include "trainer/micro_step.h"
 #include "trainer/optimizer.h"
+#include "trainer/rank_times.h"
 #include "trainer/schedule.h"
 #include "trainer/step_report.h"
 #include "trainer/training_checkpoint.h"
@@ -138,15 +139,17 @@ double keep_final_state(const TrainerParts& parts, Run& run, const SourceStep& p
 /// Of a step; of this rank until they are reduced.
 struct StepSums {
   double loss = 0, state_squares = 0, interrupted = 0;
-  double writers = 0;  ///< ranks that still write the last checkpoint
+  double writers = 0;    ///< ranks that still write the last checkpoint
+  double times_due = 0;  ///< rank 0: the ranks' times are to be compared
 
   void reduce(dist::Communicator& world) {
-    std::vector<double> values{loss, state_squares, interrupted, writers};
-    world.all_reduce_sum({values.data(), core::DType::kF64, {4}});
+    std::vector<double> values{loss, state_squares, interrupted, writers, times_due};
+    world.all_reduce_sum({values.data(), core::DType::kF64, {5}});
     loss = values[0];
     state_squares = values[1];
     interrupted = values[2];
     writers = values[3];
+    times_due = values[4];
   }
 };
 
@@ -182,6 +185,37 @@ void count_step(const Optimizer::Outcome& outcome, int64_t tokens, TrainingState
   state.skipped_in_row = outcome.skipped ? state.skipped_in_row + 1 : 0;
 }
 
+/// Where a loss that is not finite arose; collective.
+std::string origin_of(const TrainerParts& parts, double own_loss) {
+  dist::Communicator& world = parts.mesh.world();
+  const int behind = world.size() - world.rank();  // more the lower the rank
+  const double found = world.max(std::isfinite(own_loss) ? 0.0 : static_cast<double>(behind));
+  if (found == 0) return ", though every rank's loss was finite";
+  return ", first on " + place_of(parts.hosts, world.size() - static_cast<int>(found));
+}
+
+[[noreturn]] void fail_diverged(const TrainerParts& parts, const TrainingState& state,
+                                const std::string& origin) {
+  const std::optional<int64_t> saved = newest_checkpoint(parts.run_folder);
+  throw core::Error(
+      core::message("training has diverged: loss or gradients were not finite in ",
+                    state.skipped_in_row, " steps in a row, up to step ", state.step, origin,
+                    "; parameters are those before these steps, ",
+                    saved ? core::message("and the checkpoint of step ", *saved, " is sound")
+                          : std::string("and there is no checkpoint")));
+}
+
+/// For a checkpoint that the run can do without: the next one may succeed. What fails, fails on all
+/// ranks alike.
+template <class Work>
+void try_to_save(StepReport& report, const TrainingState& state, const Work& work) {
+  try {
+    work();
+  } catch (const core::Error& error) {
+    report.lost_checkpoint(state, error.what());
+  }
+}
+
 bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
 /// Whether somebody else is to decide how the run goes on.
@@ -202,6 +236,7 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
   if (resume_from) load_training_checkpoint(parts.run_folder, *resume_from, parts.mesh, state);
   StepReport report(config, parts, resume_from.value_or(-1));
   const int64_t tokens = config.batch.sequences * config.batch.length;
+  RankTimes times(parts.mesh.world(), parts.seconds_waited, config.straggler_window_s);
   CheckpointWriter writer(parts.run_folder, parts.mesh, config.checkpoint);
 
   if (is_stop(config, state.step) && state.step < config.schedule.steps) {
@@ -210,35 +245,41 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
   while (state.step < config.schedule.steps) {
     if (parts.activity) parts.activity(core::message("step ", state.step + 1));
     const auto start = std::chrono::steady_clock::now();
+    times.begin_step();
     const StepBatches batches = next_batches(parts, config.batch.accumulation);
     StepSums sums = accumulate_gradients(parts, run, batches);
+    const double own_loss = sums.loss;
     sums.interrupted = parts.interrupted && parts.interrupted() ? 1 : 0;
     sums.writers = writer.is_busy() ? 1 : 0;
+    sums.times_due = times.is_due() ? 1 : 0;
     sums.reduce(parts.mesh.world());
+    times.end_step();
 
     const double rate = learning_rate(config.schedule, config.optimizer.rate, state.step);
     writer.wait_for_copy();
     const Optimizer::Outcome outcome = run.optimizer.step(rate, std::isfinite(sums.loss));
     count_step(outcome, tokens, state);
+    const std::string origin = outcome.skipped ? origin_of(parts, own_loss) : "";
     const auto sequences = static_cast<double>(config.batch.sequences);
     report.step(state, {.loss = sums.loss / batches.weight(),
                         .gradient_norm = outcome.gradient_norm,
                         .rate = rate,
                         .state_norm = std::sqrt(sums.state_squares / sequences),
                         .skipped = outcome.skipped,
+                        .origin = origin,
                         .tokens = tokens,
                         .seconds = seconds_since(start)});
+    if (sums.times_due > 0) report.rank_times(state, times.gather());
     if (state.skipped_in_row >= config.optimizer.skips_in_row) {
       report.flush();
-      if (writer.is_begun()) writer.finish();
-      throw core::Error(
-          core::message("training has diverged: loss or gradients were not finite in ",
-                        state.skipped_in_row, " steps in a row, up to step ", state.step));
+      if (writer.is_begun()) try_to_save(report, state, [&] { writer.finish(); });
+      fail_diverged(parts, state, origin);
     }
 
     const bool is_last = state.step == config.schedule.steps;
     const bool is_interrupted = sums.interrupted > 0 || is_stop(config, state.step);
-    if (writer.is_begun() && sums.writers == 0) writer.finish();
+    const auto finish = [&] { writer.finish(); };
+    if (writer.is_begun() && sums.writers == 0) try_to_save(report, state, finish);
     state.evaluation.clear();
     if (parts.evaluate && (is_last || is_due(config.evaluate_every, state.step))) {
       state.evaluation = parts.evaluate(state.step);
@@ -246,8 +287,13 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
     }
     if (is_last || is_interrupted || is_due(config.checkpoint.every, state.step)) {
       report.flush();
-      writer.begin(state);
-      if (is_last || is_interrupted || !config.checkpoint.background) writer.finish();
+      if (writer.is_begun()) try_to_save(report, state, finish);
+      const bool must_succeed = is_last || is_interrupted;
+      const auto save = [&] {
+        writer.begin(state);
+        if (must_succeed || !config.checkpoint.background) writer.finish();
+      };
+      must_succeed ? save() : try_to_save(report, state, save);
     }
     if (is_interrupted && !is_last) return Ending::kInterrupted;
   }

@@ -28,6 +28,7 @@ struct TrainerConfig {
   int64_t bucket_bytes = int64_t{4} << 20;
   bool shard_optimizer = false;  ///< over all ranks (ZeRO-1); results are the same bits
   uint64_t seed = 0;
+  double straggler_window_s = 0;  ///< over which ranks' times are compared; 0: never
   int64_t log_every = 1;       ///< steps between terminal lines, 0: none; metrics have every step
   int64_t evaluate_every = 0;  ///< 0: at the end only
   int64_t stop_at = 0;         ///< step that interrupts the run as a signal would; 0: none
@@ -51,13 +52,19 @@ struct TrainerParts {
   std::function<bool()> interrupted;
   /// Names what is being done, for messages of the communicator's time limit.
   std::function<void(const std::string&)> activity;
+  /// Seconds that this rank has waited for others so far; where given, the ranks' own times are
+  /// compared.
+  std::function<double()> seconds_waited;
+  std::vector<std::string> hosts;  ///< by rank, for messages
 };
 
 enum class Ending { kDone, kInterrupted };
 
 /// Collective. Trains from the checkpoint of step `resume_from` (checkpoint_to_resume; the same on
 /// all ranks), without one from the model as it is. Returns once schedule.steps are done or an
-/// interruption is saved. Throws core::Error when skips_in_row is reached.
+/// interruption is saved. Throws core::Error when skips_in_row is reached, and
+/// when the last checkpoint or that of an interruption cannot be written; of others a warning is
+/// left.
 Ending train(const TrainerConfig& config, const TrainerParts& parts,
              std::optional<int64_t> resume_from);
 

@@ -3,6 +3,7 @@
 
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/cuda_queue.cuh"
+#include "kernels/core/cuda_versions.h"
 #include "kernels/core/launch.cuh"
 
 namespace longhaul::core {
@@ -17,6 +18,16 @@ std::string cuda_device_name(Device device) {
   const cudaError_t status = cudaGetDeviceProperties(&properties, device.index);
   if (status != cudaSuccess) throw Error(cudaGetErrorString(status));
   return properties.name;
+}
+
+std::string cuda_versions() {
+  const auto text = [](int version) {
+    return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+  };
+  int driver = 0, runtime = 0;
+  MUST(cudaDriverGetVersion(&driver));
+  MUST(cudaRuntimeGetVersion(&runtime));
+  return "driver " + text(driver) + ", runtime " + text(runtime);
 }
 
 bool cuda_available() noexcept { return cuda_device_count() > 0; }

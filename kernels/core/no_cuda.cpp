@@ -1,5 +1,6 @@
 #include "kernels/core/cuda_arithmetic.h"
 #include "kernels/core/cuda_memory.h"
+#include "kernels/core/cuda_versions.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::core {
@@ -14,6 +15,7 @@ const char* cuda_unavailable_reason() noexcept {
 void* cuda_stream(Context&) noexcept { return nullptr; }
 int cuda_device_count() noexcept { return 0; }
 std::string cuda_device_name(Device) { throw Error(cuda_unavailable_reason()); }
+std::string cuda_versions() { throw Error(cuda_unavailable_reason()); }
 CudaMemory cuda_memory(Device) { throw Error(cuda_unavailable_reason()); }
 void* cuda_allocate(Device, int64_t) { throw Error(cuda_unavailable_reason()); }
 void cuda_free(Device, void*) noexcept {}

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
+#include <array>
+#include <new>
 #include <string>
 
 #include "dist/thread_communicator.h"
@@ -22,6 +26,13 @@ std::string ending_of(dist::Communicator& world, const std::function<void()>& wo
   return "";
 }
 
+/// What stands before a message of that rank.
+std::string place(int rank) {
+  std::array<char, 256> host{};
+  gethostname(host.data(), host.size() - 1);
+  return "error: rank " + std::to_string(rank) + " (host " + host.data() + "): ";
+}
+
 TEST(OnAllRanks, AllGoOnWhereNoneFails) {
   dist::run_thread_ranks(3,
                          [](dist::Communicator& world) { EXPECT_EQ(ending_of(world, [] {}), ""); });
@@ -36,8 +47,9 @@ TEST(OnAllRanks, OneFailureIsEverybodys) {
         };
       };
       EXPECT_EQ(ending_of(world, fail(core::InputError("bad file"))), "input: bad file");
-      EXPECT_EQ(ending_of(world, fail(core::Error("disk full"))), "error: disk full");
-      EXPECT_EQ(ending_of(world, fail(std::runtime_error("other"))), "error: other");
+      EXPECT_EQ(ending_of(world, fail(core::Error("disk full"))), place(failing) + "disk full");
+      EXPECT_EQ(ending_of(world, fail(std::runtime_error("other"))), place(failing) + "other");
+      EXPECT_EQ(ending_of(world, fail(std::bad_alloc())), place(failing) + "out of memory");
       EXPECT_EQ(ending_of(world, [] {}), "");
     });
   }
@@ -48,7 +60,7 @@ TEST(OnAllRanks, TheFirstOfSeveralFailuresIsTold) {
     const std::string ending = ending_of(world, [&] {
       if (world.rank() > 0) throw core::Error("rank " + std::to_string(world.rank()));
     });
-    EXPECT_EQ(ending, "error: rank 1");
+    EXPECT_EQ(ending, place(1) + "rank 1");
   });
 }
 

@@ -1,0 +1,28 @@
+// The check that a job makes on all its ranks before the first step.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "kernels/core/device.h"
+#include "launch/environment/environment_check.h"
+
+namespace longhaul::launch {
+
+class RankSession;
+
+struct JobEnvironment {
+  std::filesystem::path folder;  ///< the run's, or one above it that is there; rank 0's counts
+  core::Device device;           ///< of this rank
+  int threads = 1;               ///< of this rank
+  EnvironmentNeeds needs;
+};
+
+/// Gathers what every rank finds, prints the table (`shows_table`) and the verdict on rank 0.
+/// Throws InputError on all ranks, naming ranks and hosts, where the job is refused. Returns the
+/// names of the hosts by rank. Collective.
+std::vector<std::string> check_environment(RankSession& session, const JobEnvironment& job,
+                                           bool shows_table);
+
+}  // namespace longhaul::launch

@@ -1,0 +1,24 @@
+# A rank that gets no more memory in the midst of a run ends the job with exit code 1, naming rank, host and step; resumed, the run
+# ends as the undisturbed one did. The limit is on the rank's address space.
+source "$(dirname "$0")/tiny_run.sh"
+command -v prlimit >/dev/null || { echo "SKIPPED: no prlimit"; exit 77; }
+host=$(hostname)
+# The evaluation needs memory that the steps before it did not.
+options=(schedule.steps=600 checkpoint.every=50 checkpoint.background=false evaluation.every=500 evaluation.length=65536)
+ranks 2 train tiny.yaml run.folder=whole "${options[@]}" >whole.log 2>&1 || { cat whole.log; fail "the undisturbed run"; }
+
+mpirun -n 2 "$program" train tiny.yaml run.folder=broken "${options[@]}" >broken.log 2>&1 &
+job=$!
+for ((i = 0; i < 600; ++i)); do [ -d broken/checkpoints/step-50 ] && break; sleep 0.02; done
+for victim in $(pgrep -P "$job" -f "run.folder=broken"); do
+  grep -qz '^OMPI_COMM_WORLD_RANK=1$' "/proc/$victim/environ" && break
+done
+kib=$(awk '/^VmSize/ { print $2 }' "/proc/$victim/status")
+prlimit --pid "$victim" --as=$((kib * 1024))
+[ -f broken/model/model.safetensors ] && fail "the run was over before the limit"
+code=0
+wait "$job" || code=$?
+[ "$code" = 1 ] || { cat broken.log; fail "exit code $code without memory, expected 1"; }
+grep -Eq "rank 1 \(host $host\) at step [0-9]+: out of memory" broken.log || { cat broken.log; fail "the message does not name rank, host, step and reason"; }
+ranks 2 train tiny.yaml run.folder=broken "${options[@]}" --resume >resumed.log 2>&1 || { cat resumed.log; fail "resuming"; }
+same_run whole broken
