@@ -37,7 +37,7 @@ trains() {
   [ -s "$folder/metrics.jsonl" ] && [ "$folder/metrics.jsonl" -nt started ]
 }
 trains_or_ended() { trains || ! job_runs; }
-writes_or_ended() { compgen -G "$folder/checkpoints/.*partial*" >/dev/null || ! job_runs; }
+writes_or_ended() { left_partial "$folder" || ! job_runs; }
 # The job that ended last was writing a checkpoint.
 left_partial() { [ -n "$(find "$1/checkpoints" -maxdepth 1 -name '.*partial' -newer started 2>/dev/null)" ]; }
 job_ended() { ! job_runs; }
@@ -49,6 +49,16 @@ end_of_job() {
     job_code=0
     wait "$job" || job_code=$?
   } 2>/dev/null
+}
+
+# await_end: of the job that was afflicted. Where a rank dies within MPI_Init, Open MPI 4.1's mpirun can wait for ever though
+# no rank is left: that is counted ("mpirun_hung"), a rank that lives on is a failure.
+await_end() {
+  if end_of_job 60; then return; fi
+  [ -z "$(ranks_of_job)" ] || { cat job.log; fail "ranks live on after kill $killed: $1 (seed $seed)"; }
+  send KILL session
+  end_of_job 10 || fail "mpirun cannot be killed"
+  job_code=mpirun_hung
 }
 
 stop_job() {
