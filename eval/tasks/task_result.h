@@ -29,7 +29,7 @@ struct TaskResult {
   int64_t training_length = 0;  ///< of the sequences; 0: not known
   uint64_t seed = 0;
   std::vector<TaskCell> cells;  ///< by part, length, depth; all depths first
-  int64_t seeds = 1;  ///< runs it is the mean of (eval/seeds.h); not in the file
+  int64_t seeds = 1;            ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
 /// 95 % interval of a share of trials (Wilson 1927).
