@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,8 @@ class CheckCommand : public Command {
   bool uses_ranks() const override { return true; }
 
   int run(RankSession& session) override {
-    check_environment(session, file_.empty() ? job_of_nothing(session) : job_of_run(session), true);
+    check_environment(session, file_.empty() ? job_of_nothing(session) : job_of_run(session), true,
+                      std::cout);
     return kDone;
   }
 

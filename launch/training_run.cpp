@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -84,18 +85,20 @@ int run_training(RankSession& session, const TrainingRun& run) {
   const RunData data(config);
   if (session.is_first()) open_run_folder(folder);
   session.world().barrier();
+  std::ostringstream environment;  // shown once nothing else is refused
   const std::vector<std::string> hosts = check_environment(
       session,
       {.folder = existing_folder(folder),
        .device = context.device(),
        .threads = context.threads(),
        .needs = {.folder = folder.string(), .checkpoint_bytes = run.plan.checkpoint}},
-      session.size() > 1);
+      session.size() > 1, environment);
   // Within the time limit: the others wait in a collective meanwhile.
   const RunLock lock(folder, session.world(), std::min(30.0, config.parallel.time_limit_s / 2));
   const auto resume_from = trainer::checkpoint_to_resume(folder, session.world(), run.resume);
   if (session.is_first()) {
     write_run_config(config, resume_from.has_value());
+    std::cout << environment.str();
     print_map(run, context, data);
   }
   session.world().barrier();

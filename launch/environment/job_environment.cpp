@@ -49,13 +49,14 @@ std::vector<std::string> host_names(dist::Communicator& world, const std::vector
 }  // namespace
 
 std::vector<std::string> check_environment(RankSession& session, const JobEnvironment& job,
-                                           bool shows_table) {
+                                           bool shows_table, std::ostream& out) {
   const std::vector<RankFacts> all = gather_facts(session.world(), facts_of_rank(session, job));
   trainer::on_all_ranks(session.world(), [&] {
     if (!session.is_first()) return;
     const EnvironmentVerdict verdict = judge_environment(all, job.needs);
-    if (shows_table) std::cout << environment_table(all);
-    std::cout << "environment    " << verdict_text(verdict) << std::endl;
+    std::ostream& target = verdict.refusals.empty() ? out : std::cout;
+    if (shows_table) target << environment_table(all);
+    target << "environment    " << verdict_text(verdict) << std::endl;
     if (!verdict.refusals.empty()) throw core::InputError(verdict.refusals);
   });
   return host_names(session.world(), all);

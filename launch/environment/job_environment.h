@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <iosfwd>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,10 @@ struct JobEnvironment {
   EnvironmentNeeds needs;
 };
 
-/// Gathers what every rank finds, prints the table (`shows_table`) and the verdict on rank 0.
-/// Throws InputError on all ranks, naming ranks and hosts, where the job is refused. Returns the
-/// names of the hosts by rank. Collective.
+/// Gathers what every rank finds and writes the table (`shows_table`) and the verdict to `out` on
+/// rank 0. Where the job is refused these go to standard output, and InputError is thrown on all
+/// ranks, naming ranks and hosts. Returns the names of the hosts by rank. Collective.
 std::vector<std::string> check_environment(RankSession& session, const JobEnvironment& job,
-                                           bool shows_table);
+                                           bool shows_table, std::ostream& out);
 
 }  // namespace longhaul::launch
