@@ -39,7 +39,7 @@ shapes=(
   "4 initial_state.source=state_passing parallel.sequence=2 checkpoint.every=1 data.accumulation=2"
 )
 per_run=50 # kills after which a run may finish
-steps=$((40 + 3 * (kills < per_run ? kills : per_run)))
+steps=$((120 + 4 * (kills < per_run ? kills : per_run)))
 declare -A done_to ended
 killed=0 finished=0 writing=0
 
