@@ -3,6 +3,10 @@
 #include <glog/logging.h>
 #include <mpi.h>
 #include <sched.h>
+#include <unistd.h>
+#include <condition_variable>
+#include <iostream>
+#include <mutex>
 
 #include <algorithm>
 #include <chrono>
@@ -213,7 +217,50 @@ class MpiTransport final : public Transport {
   int rank_ = 0, size_ = 1;
 };
 
+/// Seconds that MPI_Init may take: large jobs start slowly.
+std::chrono::seconds start_limit() {
+  const char* text = std::getenv("LONGHAUL_START_LIMIT_S");
+  const int64_t given = text != nullptr ? std::strtoll(text, nullptr, 10) : 0;
+  return std::chrono::seconds(given > 0 ? given : 300);
+}
+
+/// Ends the process where MPI_Init does not come back: it waits for ever for a rank that died on
+/// the way there, and mpirun may not notice.
+class StartWatch {
+ public:
+  StartWatch() : thread_([this] { watch(start_limit()); }) {}
+  ~StartWatch() {
+    {
+      const std::lock_guard lock(mutex_);
+      over_ = true;
+    }
+    changed_.notify_all();
+    thread_.join();
+  }
+  StartWatch(const StartWatch&) = delete;
+  StartWatch& operator=(const StartWatch&) = delete;
+
+ private:
+  void watch(std::chrono::seconds limit) {
+    std::unique_lock lock(mutex_);
+    if (changed_.wait_for(lock, limit, [this] { return over_; })) return;
+    char host[256] = "";
+    ::gethostname(host, sizeof host - 1);
+    std::cerr << core::message("longhaul: host ", host, ": MPI_Init did not come back within ",
+                               limit.count(),
+                               " s: a rank died before it, or cannot be reached "
+                               "(LONGHAUL_START_LIMIT_S)\n");
+    ::_exit(1);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool over_ = false;
+  std::thread thread_;  // the last member: it uses the others
+};
+
 void initialise_mpi(int* argc, char*** argv) {
+  const StartWatch watch;
   int provided = MPI_THREAD_SINGLE;
   if (MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {
     throw core::Error("MPI could not be initialised");

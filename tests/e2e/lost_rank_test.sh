@@ -38,3 +38,10 @@ lose KILL
 grep -qiE "rank 1|signal 9|Killed" lost.log || { cat lost.log; fail "no message about the killed rank"; }
 [ "$took" -le 20 ] || fail "took $took s"
 echo "killed rank: $took s"
+
+# A rank that dies before MPI_Init: the others do not wait there for ever.
+code=0
+LONGHAUL_START_LIMIT_S=3 timeout 60 mpirun -n 2 bash -c 'if [ "$OMPI_COMM_WORLD_RANK" = 1 ]; then sleep 50; else exec "$@"; fi' _ \
+  "$program" train tiny.yaml run.folder=never >never.log 2>&1 || code=$?
+[ "$code" = 1 ] || { cat never.log; fail "a rank that never starts: exit code $code"; }
+grep -q "MPI_Init did not come back within 3 s" never.log || { cat never.log; fail "a rank that never starts is not told"; }

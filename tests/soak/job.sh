@@ -54,7 +54,7 @@ end_of_job() {
 # await_end: of the job that was afflicted. Where a rank dies within MPI_Init, Open MPI 4.1's mpirun can wait for ever though
 # no rank is left: that is counted ("mpirun_hung"), a rank that lives on is a failure.
 await_end() {
-  if end_of_job 60; then return; fi
+  if end_of_job 150; then return; fi
   [ -z "$(ranks_of_job)" ] || { cat job.log; fail "ranks live on after kill $killed: $1 (seed $seed)"; }
   send KILL session
   end_of_job 10 || fail "mpirun cannot be killed"

@@ -9,7 +9,7 @@ seed=${2:-$$}
 here=$(cd "$(dirname "$0")" && pwd)
 : "${PROGRAM:=$here/../../build/release/bin/longhaul}" "${SCRATCH:=$(mktemp -d /tmp/longhaul-soak.XXXXXX)}"
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
-export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none LONGHAUL_START_LIMIT_S=60
 mountpoint -q "$SCRATCH/disk" 2>/dev/null && umount "$SCRATCH/disk"
 source "$here/../e2e/tiny_run.sh" "$PROGRAM" "$SCRATCH"
 source "$here/job.sh"
