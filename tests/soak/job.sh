@@ -137,5 +137,6 @@ finish_job() {
   ((job_code == 0)) || { cat job.log; fail "the last resumption: exit code $job_code"; }
 }
 
-# Files of a run. The names of TensorBoard's hold time and process.
-files_of() { (cd "$1" && find . -type f ! -name 'events.out.tfevents.*' | sort); }
+# Files of a run: no leftovers. The names of TensorBoard's hold time and process; which checkpoints stay depends on where
+# signals have saved.
+files_of() { (cd "$1" && find . -type f ! -name 'events.out.tfevents.*' ! -path './checkpoints/step-*' | sort); }
