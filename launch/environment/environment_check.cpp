@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdio>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -71,6 +72,19 @@ void add_differences(const std::vector<RankFacts>& facts, const std::string& wha
       lines);
 }
 
+/// By host, of the ranks that know it. Ranks look at different moments: what they find differs by a
+/// little, and is one thing all the same.
+std::map<std::string, int64_t> least_by_host(const std::vector<RankFacts>& facts,
+                                             int64_t RankFacts::*bytes) {
+  std::map<std::string, int64_t> least;
+  for (const RankFacts& rank : facts) {
+    if (rank.*bytes < 0) continue;
+    const auto [known, is_new] = least.emplace(rank.host, rank.*bytes);
+    if (!is_new) known->second = std::min(known->second, rank.*bytes);
+  }
+  return least;
+}
+
 void add_refusals(const std::vector<RankFacts>& facts, const EnvironmentNeeds& needs,
                   Lines& lines) {
   add_differences(facts, "runs longhaul", build_text, lines);
@@ -84,13 +98,17 @@ void add_refusals(const std::vector<RankFacts>& facts, const EnvironmentNeeds& n
                        ", expected a file system that all hosts share");
       },
       lines);
+  std::vector<RankFacts> sharing;
+  std::copy_if(facts.begin(), facts.end(), std::back_inserter(sharing),
+               [](const RankFacts& rank) { return rank.sees_folder; });
+  const auto least = least_by_host(sharing, &RankFacts::folder_free_bytes);
   add_problems(
-      facts,
+      sharing,
       [&](const RankFacts& rank) {
-        const int64_t free = rank.folder_free_bytes;
-        if (free < 0 || free >= needs.checkpoint_bytes || !rank.sees_folder) return std::string();
-        return message("has ", size_text(free), " free in ", needs.folder, ", a checkpoint takes ",
-                       size_text(needs.checkpoint_bytes));
+        const auto free = least.find(rank.host);
+        if (free == least.end() || free->second >= needs.checkpoint_bytes) return std::string();
+        return message("has ", size_text(free->second), " free in ", needs.folder,
+                       ", a checkpoint takes ", size_text(needs.checkpoint_bytes));
       },
       lines);
 }
@@ -119,12 +137,15 @@ void add_warnings(const std::vector<RankFacts>& facts, Lines& lines) {
                        rank.threads, " threads (mpirun's --bind-to?)");
       },
       lines);
+  const auto least = least_by_host(facts, &RankFacts::shm_free_bytes);
   add_problems(
       facts,
       [&](const RankFacts& rank) {
-        const int64_t ranks = ranks_of_host[rank.host], free = rank.shm_free_bytes;
-        if (ranks < 2 || free < 0 || free >= ranks * kSharedMemoryOfARank) return std::string();
-        return message("has ", size_text(free), " free in /dev/shm for ", ranks,
+        const int64_t ranks = ranks_of_host[rank.host];
+        const auto free = least.find(rank.host);
+        const bool is_enough = free == least.end() || free->second >= ranks * kSharedMemoryOfARank;
+        if (ranks < 2 || is_enough) return std::string();
+        return message("has ", size_text(free->second), " free in /dev/shm for ", ranks,
                        " ranks' messages");
       },
       lines);
