@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 #include "kernels/core/error.h"
 
@@ -38,6 +39,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   size_ = status.st_size;
   if (size_ == 0) return;
   void* data = ::mmap(nullptr, static_cast<size_t>(size_), PROT_READ, MAP_SHARED, file.get(), 0);
+  if (data == MAP_FAILED && errno == ENOMEM) throw std::bad_alloc();  // not the file's fault
   if (data == MAP_FAILED) refuse(std::strerror(errno));
   data_ = static_cast<const std::byte*>(data);
 }

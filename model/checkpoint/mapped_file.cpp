@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "kernels/core/error.h"
@@ -28,6 +29,7 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   size_ = static_cast<uint64_t>(status.st_size);
   if (size_ == 0) return;  // an empty mapping is an error to mmap
   void* mapping = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.get(), 0);
+  if (mapping == MAP_FAILED && errno == ENOMEM) throw std::bad_alloc();  // not the file's fault
   if (mapping == MAP_FAILED) refuse(std::strerror(errno));
   data_ = mapping;
 }
