@@ -6,6 +6,7 @@ sessions=()      # of all jobs
 # start_job FOLDER [ARG…]: with the ranks and options in `shape`.
 start_job() {
   folder=$1 has_lock=no
+  : >job.log # what the job before said is not to be taken for this one's
   shift
   : >started
   (ulimit -c unlimited && exec setsid mpirun -n "${shape[0]}" "$program" train tiny.yaml run.folder="$folder" \
@@ -121,12 +122,14 @@ check_ending() {
   local expected=0
   case $1 in
   term_rank | usr1_ranks) [ $trained = no ] || expected="75" ;;
-  disk) expected="1 137" ;;
+  disk) expected="1 2 137" ;; # 2: refused before the first step
   *) return 0 ;;
   esac
   [ "$expected" = 0 ] || [[ " 0 $expected " == *" $job_code "* ]] || { cat job.log; fail "$1: exit code $job_code, expected $expected"; }
   if [ "$1 $job_code" = "disk 1" ]; then
     grep -q "No space left on device" job.log || { cat job.log; fail "the message does not name the full disk"; }
+  elif [ "$1 $job_code" = "disk 2" ]; then
+    grep -q "free in disk/broken, a checkpoint takes" job.log || { cat job.log; fail "refused for another reason"; }
   fi
 }
 
