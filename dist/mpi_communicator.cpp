@@ -4,15 +4,15 @@
 #include <mpi.h>
 #include <sched.h>
 #include <unistd.h>
-#include <condition_variable>
-#include <iostream>
-#include <mutex>
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <iostream>
+#include <mutex>
 #include <thread>
 #include <vector>
 
