@@ -20,6 +20,7 @@
 #include "dist/message_communicator.h"
 #include "dist/mpi_liveness.h"
 #include "kernels/core/error.h"
+#include "kernels/core/host_name.h"
 
 namespace longhaul::dist {
 
@@ -244,10 +245,8 @@ class StartWatch {
   void watch(std::chrono::seconds limit) {
     std::unique_lock lock(mutex_);
     if (changed_.wait_for(lock, limit, [this] { return over_; })) return;
-    char host[256] = "";
-    ::gethostname(host, sizeof host - 1);
-    std::cerr << core::message("longhaul: host ", host, ": MPI_Init did not come back within ",
-                               limit.count(),
+    std::cerr << core::message("longhaul: host ", core::host_name(),
+                               ": MPI_Init did not come back within ", limit.count(),
                                " s: a rank died before it, or cannot be reached "
                                "(LONGHAUL_START_LIMIT_S)\n");
     ::_exit(1);

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "kernels/core/error.h"
+#include "kernels/core/host_name.h"
 
 namespace longhaul::launch {
 
@@ -62,9 +63,8 @@ void release_lock(const model::FileDescriptor& file, LockRange range, const fs::
 }
 
 void sign_lock(const model::FileDescriptor& file, const std::string& what, const fs::path& path) {
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);
-  const std::string line = message(what, " of process ", ::getpid(), " on ", host.data(), "\n");
+  const std::string line =
+      message(what, " of process ", ::getpid(), " on ", core::host_name(), "\n");
   if (::ftruncate(file.get(), 0) != 0 ||
       ::pwrite(file.get(), line.data(), line.size(), 0) != static_cast<ssize_t>(line.size())) {
     throw core::Error(message(path.string(), ": cannot be written: ", std::strerror(errno)));

@@ -12,8 +12,8 @@
 #include "dist/thread_communicator.h"
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
+#include "kernels/core/host_name.h"
 #include "launch/command.h"
-#include "launch/environment/rank_facts.h"
 
 namespace longhaul::launch {
 
@@ -41,7 +41,7 @@ void RankSession::fail(int exit_code, const std::string& text) {
   // that end and speak only if it does not come.
   if (rank > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500 * std::min(rank, 4)));
   std::string place = mpi_ ? core::message("rank ", rank) : "";
-  if (exit_code == kFailed && mpi_) place += " (host " + host_name() + ")";
+  if (exit_code == kFailed && mpi_) place += " (host " + core::host_name() + ")";
   if (exit_code == kFailed && !activity_.empty()) place += (mpi_ ? " at " : "at ") + activity_;
   if (!place.empty()) place += ": ";
   std::istringstream lines(text);

@@ -1,12 +1,10 @@
 #include "trainer/all_ranks.h"
 
-#include <unistd.h>
-
-#include <array>
 #include <new>
 #include <string>
 
 #include "kernels/core/error.h"
+#include "kernels/core/host_name.h"
 
 namespace longhaul::trainer {
 
@@ -15,9 +13,7 @@ namespace {
 /// Where it happened: everybody is going to tell it.
 std::string place(const dist::Communicator& world) {
   if (world.size() == 1) return "";
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);  // a failure leaves it empty
-  return core::message("rank ", world.rank(), " (host ", host.data(), "): ");
+  return core::message("rank ", world.rank(), " (host ", core::host_name(), "): ");
 }
 
 }  // namespace

@@ -2,11 +2,11 @@
 
 #include <unistd.h>
 
-#include <array>
 #include <chrono>
 #include <cstring>
 
 #include "kernels/core/error.h"
+#include "kernels/core/host_name.h"
 #include "trainer/crc32c.h"
 #include "trainer/tensorboard_event.pb.h"
 
@@ -19,11 +19,9 @@ double now() {
 }
 
 std::filesystem::path file_name() {
-  std::array<char, 256> host{};
-  ::gethostname(host.data(), host.size() - 1);  // a failure leaves it empty, which does no harm
   // The name begins with the time, so that files of one run sort by it.
   const auto microseconds = static_cast<int64_t>(now() * 1e6);
-  return core::message("events.out.tfevents.", microseconds / 1000000, ".", host.data(), ".",
+  return core::message("events.out.tfevents.", microseconds / 1000000, ".", core::host_name(), ".",
                        ::getpid(), ".", microseconds % 1000000);
 }
 

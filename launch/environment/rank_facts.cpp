@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "kernels/core/context.h"
 #include "kernels/core/error.h"
 #include "kernels/core/handle.h"
+#include "kernels/core/host_name.h"
 
 namespace longhaul::launch {
 
@@ -120,17 +120,11 @@ std::string receive_text(dist::Communicator& world, int peer) {
 
 }  // namespace
 
-std::string host_name() {
-  std::array<char, 256> name{};
-  gethostname(name.data(), name.size() - 1);  // a failure leaves it empty
-  return name.data();
-}
-
 RankFacts own_facts(int rank) {
   RankFacts facts;
   facts.rank = rank;
   facts.pid = getpid();
-  facts.host = host_name();
+  facts.host = core::host_name();
   facts.version = LONGHAUL_VERSION;
   dl_iterate_phdr(find_build_id, &facts.build);
   facts.interfaces = interfaces_up();

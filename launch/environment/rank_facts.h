@@ -43,9 +43,6 @@ struct RankFacts {
 /// What this process can find out alone: host, pid, version, build, interfaces, cores, /dev/shm.
 RankFacts own_facts(int rank);
 
-/// Of this host; empty where it cannot be found out.
-std::string host_name();
-
 /// For the user that runs this, in the file system of `folder`; −1 where that cannot be found out.
 int64_t free_bytes(const std::string& folder);
 
