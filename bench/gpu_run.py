@@ -1,4 +1,4 @@
-"""What bench/gpu.sh runs, in order of worth, within a time limit: tests, ops, training steps, the peer.
+"""What bench/gpu.sh runs, in order of worth, within a time limit: tests, losses, ops, training steps, the peers.
 
 The result is one JSON file, rewritten after every part, so that a run that is cut off leaves what it has.
 """
@@ -138,6 +138,17 @@ def measures(run):
                  [run.program("bench_train_step"), "--shape", size, "--sequences", sequences,
                   "--steps", 4, *device, *dtype,
                   *(["--recompute"] if size in ("mamba2-1.3b", "mamba2-2.7b") else [])], 30)
+    # Where starting kernels is what takes the time: few tokens. With and without a recording.
+    for graphs in ([], ["--cuda-graphs"]) if run.device == "cuda" else ():
+        run.part(f"training step of mamba2-130m, 1 x 2048{', recorded' if graphs else ''}",
+                 [run.program("bench_train_step"), "--shape", "mamba2-130m", "--sequences", 1, "--steps", 8,
+                  *device, *dtype, *graphs], 20)
+
+
+def agreement(run):
+    run.part("loss in bf16 against the CPU's in fp32, 200 steps",
+             [sys.executable, SOURCES / "loss_agreement.py", run.program("longhaul"), "--device", run.device,
+              "--steps", 200 if run.device == "cuda" else 20], 40)
 
 
 def peer(run):
@@ -165,6 +176,7 @@ def main():
         sys.exit(f"gpu_run.py: {run.bundle} is no bundle of launch/bundle.sh")
     if run.device == "cuda":
         tests(run)
+    agreement(run)
     measures(run)
     peer(run)
     if run.device == "cuda":

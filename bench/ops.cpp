@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/cudnn/cudnn_ops.h"
 #include "bench/support/device_bench.h"
 #include "bench/support/machine.h"
 #include "bench/support/shapes.h"
@@ -49,6 +50,12 @@ class Ops {
     add_ssd();
     add_loss();
     add_adamw();
+    const std::string missing = bench::cudnn_unavailable_reason(context);
+    if (missing.empty()) {
+      add_cudnn();
+    } else if (!context.device().is_cpu()) {
+      skip("cudnn", missing);
+    }
   }
   const std::vector<Op>& list() const { return ops_; }
 
@@ -241,11 +248,52 @@ class Ops {
         });
   }
 
+  /// What cuDNN takes for the convolution alone (no bias, no SiLU) and for RMSNorm.
+  void add_cudnn() {
+    const int64_t channels = c_.conv_channels();
+    const TensorView x = model({batch_, length_ + c_.conv_width - 1, channels}),
+                     y = model({batch_, length_, channels});
+    const TensorView dx = model(x.shape()), weight = model({channels, c_.conv_width}, 0.3),
+                     dweight = model({channels, c_.conv_width});
+    add_peer("cudnn depthwise forward", bytes_of({x, y}),
+             [&] { return bench::cudnn_depthwise(context_, x, weight, y); });
+    add_peer("cudnn depthwise backward, dx", bytes_of({y, dx}),
+             [&] { return bench::cudnn_depthwise_dx(context_, y, weight, dx); });
+    add_peer("cudnn depthwise backward, dweight", bytes_of({x, y}),
+             [&] { return bench::cudnn_depthwise_dweight(context_, x, y, dweight); });
+    const bench::CudnnRmsNorm norm{.x = model({rows(), c_.width}),
+                                   .weight = model({c_.width}),
+                                   .rstd = state({rows()}, 0.1, 1),
+                                   .y = model({rows(), c_.width}),
+                                   .dy = model({rows(), c_.width}),
+                                   .dx = model({rows(), c_.width}),
+                                   .dweight = model({c_.width})};
+    add_peer("cudnn rms_norm forward", bytes_of({norm.x, norm.y, norm.rstd}),
+             [&] { return bench::cudnn_rms_norm(context_, norm, 1e-5f); });
+    add_peer("cudnn rms_norm backward", bytes_of({norm.x, norm.dy, norm.dx, norm.rstd}),
+             [&] { return bench::cudnn_rms_norm_backward(context_, norm); });
+  }
+  /// Where cuDNN has no engine, the row says so.
+  template <class Make>
+  void add_peer(const std::string& name, double bytes, const Make& make) {
+    try {
+      peers_.push_back(make());
+    } catch (const core::Error& error) {
+      return skip(name, error.what());
+    }
+    add(name, bytes, 0, [op = &peers_.back()] { op->run(); });
+  }
+  static void skip(const std::string& name, const std::string& reason) {
+    const nlohmann::ordered_json row = {{"bench", "op"}, {"op", name}, {"skipped", reason}};
+    std::printf("%s\n", row.dump().c_str());
+  }
+
   core::Context& context_;
   DType dtype_;
   model::ModelConfig c_;
   int64_t batch_, length_;
   std::deque<core::Tensor> tensors_;
+  std::deque<bench::CudnnOp> peers_;
   std::vector<Op> ops_;
 };
 

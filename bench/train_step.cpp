@@ -17,6 +17,7 @@
 #include "launch/rank_session.h"
 #include "model/init.h"
 #include "trainer/optimizer.h"
+#include "trainer/recorded_pass.h"
 
 namespace {
 
@@ -27,7 +28,7 @@ using bench::Shape;
 struct Timing {
   int64_t steps = 5;
   bool cpu_time = false;
-  bool recompute = false;
+  bool recompute = false, cuda_graphs = false;
 };
 
 struct Measured {
@@ -35,20 +36,24 @@ struct Measured {
   double tokens = 0;   ///< of a step, all ranks
 };
 
-core::Tensor random_tokens(core::Context& context, const Shape& shape, int64_t rows, int rank) {
+std::vector<int32_t> random_tokens(const Shape& shape, int64_t rows, int rank) {
   core::RandomStream random({1, static_cast<uint64_t>(rank), core::RandomPurpose::kTest});
   std::vector<int32_t> tokens;
   for (int64_t i = 0; i < rows * shape.length; ++i) {
     tokens.push_back(
         static_cast<int32_t>(random.below(static_cast<uint64_t>(shape.config.vocabulary))));
   }
-  return core::Tensor::from(context, tokens, {rows, shape.length});
+  return tokens;
 }
 
 Measured measure(core::Context& context, dist::Communicator& world, model::LanguageModel& model,
                  const Shape& shape, const Timing& timing) {
   const int64_t rows = shape.sequences / world.size();
-  const core::Tensor tokens = random_tokens(context, shape, rows, world.rank());
+  std::vector<int32_t> own = random_tokens(shape, rows, world.rank());
+  const core::TensorView on_host(own.data(), core::DType::kI32, {rows, shape.length});
+  const core::Tensor tokens = core::Tensor::copy_of(context, on_host);
+  std::optional<trainer::RecordedPass> recorded;
+  if (timing.cuda_graphs) recorded.emplace(model, rows, shape.length);
   trainer::Optimizer optimizer(context, model.parameters(), {});
   dist::GradientReducer reducer(world, model.parameters().gradients());
   model::RecurrentState final_state = model.make_state(rows);
@@ -58,19 +63,20 @@ Measured measure(core::Context& context, dist::Communicator& world, model::Langu
     world.barrier();
     const double start = bench::seconds(timing.cpu_time);
     reducer.begin_step();
-    model.forward_backward(
-        {.tokens = tokens,
-         .labels = tokens,
-         .scale = 1.0 / best.tokens,
-         .final_state = &final_state,
-         .recompute = timing.recompute,
-         .gradients_ready = [&](int64_t begin, int64_t end) { reducer.ready(begin, end); }});
+    const model::TrainStep pass{
+        .tokens = tokens,
+        .labels = tokens,
+        .scale = 1.0 / best.tokens,
+        .final_state = &final_state,
+        .recompute = timing.recompute,
+        .gradients_ready = [&](int64_t begin, int64_t end) { reducer.ready(begin, end); }};
+    recorded ? recorded->run(on_host, on_host, pass) : model.forward_backward(pass).sum;
     reducer.finish();
     optimizer.step(1e-4, true);
     core::synchronize(context);
     world.barrier();
     const double took = bench::seconds(timing.cpu_time) - start;
-    if (step > 0) best.seconds = std::min(best.seconds, took);  // step 0 warms up
+    if (step > 0) best.seconds = std::min(best.seconds, took);  // step 0 warms up, 1 may record
   }
   best.seconds = world.max(best.seconds);
   return best;
@@ -105,6 +111,8 @@ int main(int argc, char** argv) {
   app.add_option("--device", compute.device, "cpu | cuda | auto")->capture_default_str();
   app.add_option("--dtype", dtype, "fp32 | bf16 (cuda)")->check(CLI::IsMember({"fp32", "bf16"}));
   app.add_flag("--recompute", timing.recompute, "run each block's forward again in backward");
+  app.add_flag("--cuda-graphs", timing.cuda_graphs,
+               "record forward and backward and launch them as a whole (cuda)");
   app.add_flag("--cpu-time", timing.cpu_time,
                "count processor time instead of the wall clock: for one thread on a machine that "
                "others use too");
@@ -117,6 +125,10 @@ int main(int argc, char** argv) {
   if (chunk > 0) shape.config.chunk = chunk;
   launch::RankSession session(&argc, &argv);
   core::Context context = launch::make_context(compute, session);
+  if (timing.cuda_graphs && context.device().is_cpu()) {
+    std::cerr << "bench_train_step: --cuda-graphs: is there for cuda only\n";
+    return 2;
+  }
   launch::DeviceWorld device_world(session, context, dist::MpiSession::Options{}.time_limit_s);
   dist::Communicator& world = device_world.get();
   const core::DType type = dtype == "bf16" ? core::DType::kBF16 : core::DType::kF32;
@@ -138,6 +150,7 @@ int main(int argc, char** argv) {
       {"device", core::name_of(context.device())},
       {"dtype", dtype},
       {"recompute", timing.recompute},
+      {"cuda_graphs", timing.cuda_graphs},
       {"parameters", model.parameters().count()},
       {"length", shape.length},
       {"sequences", shape.sequences},

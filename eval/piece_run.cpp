@@ -75,9 +75,13 @@ std::vector<double> doubles_of(core::Context& context, const core::TensorView& v
     core::copy(context, view, core::TensorView(values.data(), view.dtype(), view.shape()));
     return values;
   }
-  std::vector<float> narrow(values.size());
-  core::copy(context, view, core::TensorView(narrow.data(), core::DType::kF32, view.shape()));
-  std::copy(narrow.begin(), narrow.end(), values.begin());
+  const auto widen = [&]<class T>(T) {
+    std::vector<T> narrow(values.size());
+    core::copy(context, view, core::TensorView(narrow.data(), core::kDTypeOf<T>, view.shape()));
+    std::transform(narrow.begin(), narrow.end(), values.begin(),
+                   [](T value) { return static_cast<double>(static_cast<float>(value)); });
+  };
+  view.dtype() == core::DType::kBF16 ? widen(core::BFloat16{}) : widen(float{});
   return values;
 }
 

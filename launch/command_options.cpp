@@ -40,8 +40,8 @@ void ComputeOptions::describe(CLI::App& command) {
   command.add_option("--device", device, "auto | cpu | cuda")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
       ->capture_default_str();
-  command.add_option("--dtype", dtype, "fp32 | fp64 (fp64 on the cpu only)")
-      ->check(CLI::IsMember({"fp32", "fp64"}))
+  command.add_option("--dtype", dtype, "fp32 | bf16 (on cuda; states in fp32) | fp64 (on the cpu)")
+      ->check(CLI::IsMember({"fp32", "bf16", "fp64"}))
       ->capture_default_str();
   command.add_option("--threads", threads, "threads of a rank; 0: its share of the processors")
       ->check(whole_number(0))
@@ -68,7 +68,9 @@ void describe_token_files(CLI::App& command, data::TokenDataOptions& options) {
 }
 
 core::DType ComputeOptions::element_type() const {
-  return launch::element_type(dtype == "fp64" ? DTypeChoice::kF64 : DTypeChoice::kF32);
+  return launch::element_type(dtype == "fp64"   ? DTypeChoice::kF64
+                              : dtype == "bf16" ? DTypeChoice::kBF16
+                                                : DTypeChoice::kF32);
 }
 
 core::Device choose_device(DeviceChoice choice, const RankSession& session) {
@@ -111,6 +113,12 @@ core::Context make_context(const ComputeOptions& options, const RankSession& ses
   const core::Device device = choose_device(choice, session);
   if (!device.is_cpu() && options.dtype == "fp64") {
     throw core::InputError("--dtype: fp64 is there for the cpu only");
+  }
+  if (device.is_cpu() && options.dtype == "bf16") {
+    const std::string why = choice == DeviceChoice::kCpu ? "--device is cpu"
+                            : core::cuda_available()     ? dist::nccl_unavailable_reason()
+                                                         : core::cuda_unavailable_reason();
+    throw core::InputError(core::message("--dtype: bf16 is there for cuda only; ", why));
   }
   return core::Context(device, choose_threads(options.threads, session));
 }

@@ -187,12 +187,13 @@ class ForwardCommand : public Command {
     model::RecurrentState dinitial = model.make_state(matrix.batch);
     const Tensor logits = forward.logits(&initial, matrix, final_state);
     forward.collect_final(final_state);
-    Tensor loss = Tensor::zeros(model.context(), model.dtype(), {1});
+    Tensor loss = Tensor::zeros(model.context(), core::state_dtype(model.dtype()), {1});
     if (grad_) set_only(loss, forward.gradients(&initial, matrix, dinitial));
     if (!session.is_first()) return;
 
     OutputTensors output;
-    output.add("logits", logits);
+    const Tensor wide = widened(model.context(), logits);
+    output.add("logits", wide);
     output.add_states("final.", model, final_state);
     if (grad_) {
       output.add("loss", loss);
@@ -203,6 +204,13 @@ class ForwardCommand : public Command {
       }
     }
     output.write(output_);
+  }
+
+  /// As states are: in the file bf16 becomes fp32.
+  static Tensor widened(core::Context& context, const Tensor& values) {
+    Tensor wide(context, core::state_dtype(values.dtype()), values.shape());
+    core::copy(context, values, wide);
+    return wide;
   }
 
   static void set_only(const Tensor& tensor, double value) {

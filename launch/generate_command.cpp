@@ -9,6 +9,7 @@
 
 #include "data/tokenizer.h"
 #include "data/utf8.h"
+#include "eval/piece_run.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
@@ -56,17 +57,8 @@ class StateReader {
   }
 
   std::vector<double> logits(int64_t count) const {
-    std::vector<double> values(static_cast<size_t>(count));
-    const auto take = [&]<class T>(T) {
-      std::vector<T> host(static_cast<size_t>(logits_.elements()));
-      core::copy_now(logits_, {host.data(), logits_.dtype(), logits_.shape()});
-      std::copy_n(host.begin(), count, values.begin());
-    };
-    if (logits_.dtype() == DType::kF64) {
-      take(double{});
-    } else {
-      take(float{});
-    }
+    std::vector<double> values = eval::doubles_of(model_.context(), logits_);
+    values.resize(static_cast<size_t>(count));
     return values;
   }
 

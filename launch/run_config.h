@@ -99,6 +99,7 @@ struct ParallelSection {
   dist::ExchangeAlgorithm exchange = dist::ExchangeAlgorithm::kAutomatic;
   GradientMode gradient = GradientMode::kFull;
   int64_t zero = 0;
+  bool cuda_graphs = false;
   double bucket_mib = 4;
   double time_limit_s = 300;
   double straggler_window_s = 30;
@@ -116,6 +117,10 @@ struct ParallelSection {
             "1: each rank holds and updates its share of the optimizer's moments (ZeRO-1); 0: each "
             "rank all of them. The results are the same bits",
             core::Within{0, 1});
+    v.field(
+        "cuda_graphs", cuda_graphs,
+        "on cuda with parallel.sequence 1: record forward and backward once and start them as a "
+        "whole from then on; the results are the same bits");
     v.field("bucket_mib", bucket_mib, "size of a gradient bucket", core::Above{0});
     v.field("time_limit_s", time_limit_s, "longest wait for other ranks before the job is ended",
             core::Above{0});

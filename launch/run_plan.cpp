@@ -2,6 +2,7 @@
 
 #include <sstream>
 
+#include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 #include "launch/command_options.h"
 #include "launch/run_rules.h"
@@ -21,6 +22,26 @@ std::string line(const char* name, const std::string& text) {
   std::string padded(name);
   padded.resize(15, ' ');
   return padded + text + "\n";
+}
+
+core::DeviceKind planned_device(const RunSection& run) {
+  const bool is_asked = run.device == DeviceChoice::kCuda || run.dtype == DTypeChoice::kBF16;
+  const bool is_found =
+      run.device == DeviceChoice::kAuto && run.dtype == DTypeChoice::kF32 && core::cuda_available();
+  return is_asked || is_found ? core::DeviceKind::kCuda : core::DeviceKind::kCpu;
+}
+
+/// What is not of the pool.
+std::string beside_pool(const RunPlan& plan) {
+  const std::string copy =
+      message(size_text(plan.memory.checkpoint_copy), " while a checkpoint is written");
+  if (plan.device == core::DeviceKind::kCpu) {
+    return message("up to ", size_text(plan.memory.buckets_under_way),
+                   " for buckets of gradients under way, ", copy);
+  }
+  return message(
+      "on the host ", copy,
+      "; on the device what CUDA and NCCL hold themselves (in no plan: a run prints it)");
 }
 
 /// Bytes of a training checkpoint: parameters, both moments, and the states that the source keeps.
@@ -62,6 +83,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
   const int64_t sequence = config.parallel.sequence;
   const core::DType dtype = element_type(config.run.dtype);
   RunPlan plan;
+  plan.device = planned_device(config.run);
   plan.mesh = {.data = static_cast<int>(config.parallel.data),
                .sequence = static_cast<int>(sequence)};
   plan.rows = batch.sequences / batch.accumulation / config.parallel.data;
@@ -75,8 +97,12 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
   plan.checkpoint = checkpoint_bytes(config, plan);
 
   trainer::TrainerConfig settings = trainer_config(config);
-  const trainer::MemoryQuestion question{
-      .model = shape, .dtype = dtype, .trainer = settings, .mesh = plan.mesh, .threads = threads};
+  const trainer::MemoryQuestion question{.model = shape,
+                                         .device = plan.device,
+                                         .dtype = dtype,
+                                         .trainer = settings,
+                                         .mesh = plan.mesh,
+                                         .threads = threads};
   plan.memory = trainer::plan_memory(question);
   settings.batch.recompute = !settings.batch.recompute;
   plan.other_peak = trainer::plan_memory(question).peak;
@@ -96,6 +122,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
 std::string describe(const RunPlan& plan, const RunConfig& config) {
   const auto& batch = config.data.batch;
   const auto& memory = plan.memory;
+  const bool is_cpu = plan.device == core::DeviceKind::kCpu;
   const int64_t named =
       memory.parameters + memory.gradients + memory.optimizer + memory.states + memory.activations;
   std::ostringstream out;
@@ -107,8 +134,10 @@ std::string describe(const RunPlan& plan, const RunConfig& config) {
       << "parameters     " << plan.parameters << "\n"
       << "state          " << size_text(plan.state_bytes) << " a sequence\n"
       << line("memory a rank",
-              message(size_text(memory.peak), " at the highest; ", size_text(plan.other_peak),
-                      batch.recompute ? " without" : " with", " data.recompute"))
+              message(size_text(memory.peak), is_cpu ? "" : " of the device", " at the highest, ",
+                      size_text(memory.reserved), " with what is kept to be used again; ",
+                      size_text(plan.other_peak), batch.recompute ? " without" : " with",
+                      " data.recompute"))
       << line("  parameters", message(size_text(memory.parameters), ", as much for gradients"))
       << line("  optimizer", size_text(memory.optimizer) +
                                  (config.parallel.zero == 1 ? ", this rank's share" : ""))
@@ -116,12 +145,11 @@ std::string describe(const RunPlan& plan, const RunConfig& config) {
       << line("  activations", size_text(memory.activations) + " kept from forward to backward")
       << line("  at work",
               message(size_text(memory.peak - named), ", among it logits ", size_text(memory.loss),
-                      ", an exchange of states ", size_text(memory.exchange)))
-      << line("  beside it", message("up to ", size_text(memory.buckets_under_way),
-                                     " for buckets of gradients under way"))
-      << line("checkpoint", size_text(plan.checkpoint)) << "sent a step    gradients "
-      << size_text(plan.gradient_traffic) << ", parameters " << size_text(plan.parameter_traffic)
-      << ", states " << size_text(plan.exchange_traffic)
+                      ", an exchange of states ", size_text(memory.exchange),
+                      is_cpu ? "" : ", cuBLASLt " + size_text(memory.libraries)))
+      << line("  beside it", beside_pool(plan)) << line("checkpoint", size_text(plan.checkpoint))
+      << "sent a step    gradients " << size_text(plan.gradient_traffic) << ", parameters "
+      << size_text(plan.parameter_traffic) << ", states " << size_text(plan.exchange_traffic)
       << " by each rank (states to each other rank of its group with all_gather)\n";
   return out.str();
 }

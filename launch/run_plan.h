@@ -11,6 +11,7 @@
 namespace longhaul::launch {
 
 struct RunPlan {
+  core::DeviceKind device = core::DeviceKind::kCpu;  ///< auto: as this machine has one or not
   dist::MeshShape mesh;
   int64_t rows = 0;  ///< sequences of a micro-step on a rank
   int64_t parameters = 0;

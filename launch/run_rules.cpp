@@ -160,6 +160,9 @@ class Rules {
     if (config_.run.device == DeviceChoice::kCpu && config_.run.dtype == DTypeChoice::kBF16) {
       report("run.dtype", "bf16 is there for cuda only, run.device is cpu");
     }
+    if (config_.run.device == DeviceChoice::kCpu && config_.parallel.cuda_graphs) {
+      report("parallel.cuda_graphs", "is there for cuda only, run.device is cpu");
+    }
     const auto& evaluation = config_.evaluation;
     if (config_.checkpoint.keep_best > 0 && evaluation.every == 0) {
       report("checkpoint.keep_best", "needs evaluations: evaluation.every is 0");

@@ -12,6 +12,7 @@ trainer::TrainerConfig trainer_config(const RunConfig& config) {
   parts.exchange = config.parallel.exchange;
   parts.full_gradient = config.parallel.gradient == GradientMode::kFull;
   parts.bucket_bytes = static_cast<int64_t>(config.parallel.bucket_mib * (1 << 20));
+  parts.cuda_graphs = config.parallel.cuda_graphs;
   parts.shard_optimizer = config.parallel.zero == 1;
   parts.seed = static_cast<uint64_t>(config.run.seed);
   parts.straggler_window_s = config.parallel.straggler_window_s;

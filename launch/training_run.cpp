@@ -19,6 +19,7 @@
 #include "launch/run_data.h"
 #include "launch/run_folder.h"
 #include "launch/run_lock.h"
+#include "launch/text_table.h"
 #include "launch/trainer_settings.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/init.h"
@@ -65,6 +66,20 @@ std::vector<std::pair<std::string, double>> numbers_of(const eval::PositionCurve
       {"loss", curve.loss}, {"perplexity", curve.perplexity}, {"accuracy", curve.accuracy}};
   if (!curve.buckets.empty()) numbers.emplace_back("loss_at_end", curve.buckets.back().loss);
   return numbers;
+}
+
+/// What the plan said and what it was, of this rank.
+void print_memory(const TrainingRun& run, core::Context& context) {
+  const core::MemoryPool& pool = context.pool();
+  std::cout << "memory         " << size_text(run.plan.memory.peak) << " planned, "
+            << size_text(pool.peak_bytes()) << " at the highest, "
+            << size_text(pool.reserved_bytes()) << " with what is kept to be used again";
+  if (!context.device().is_cpu()) {
+    const core::CudaMemory device = core::cuda_memory(context.device());
+    std::cout << "; " << size_text(device.total - device.free - pool.reserved_bytes())
+              << " of the device beside it (CUDA, NCCL, other processes)";
+  }
+  std::cout << std::endl;
 }
 
 }  // namespace
@@ -133,6 +148,7 @@ int run_training(RankSession& session, const TrainingRun& run) {
     return kInterrupted;
   }
   if (session.is_first()) {
+    print_memory(run, context);
     model::save_model(*model, folder / "model");
     std::cout << "final model    " << (folder / "model").string() << std::endl;
   }

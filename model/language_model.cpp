@@ -70,7 +70,8 @@ void LanguageModel::run_blocks(const ForwardPass& pass, bool keep_activations,
   kernels::embedding_forward(
       context_, {.tokens = pass.tokens.reshape({rows}),
                  .weight = parameters_->operand(*parameters_->find("backbone.embeddings.weight")),
-                 .y = trace.residual.back()});
+                 .y = trace.residual.back(),
+                 .tokens_checked = pass.tokens_checked});
   for (size_t i = 0; i < blocks_.size(); ++i) {
     Tensor next(context_, dtype_, {rows, config_.width});
     const size_t first = i * states_per_block;
@@ -139,7 +140,8 @@ kernels::LossSum LanguageModel::forward_backward(const TrainStep& step) {
   run_blocks({.tokens = step.tokens,
               .initial = step.initial,
               .final_state = step.final_state,
-              .parallel = step.parallel},
+              .parallel = step.parallel,
+              .tokens_checked = step.deferred != nullptr},
              !step.recompute, true, trace);
   Tensor dresidual = Tensor::zeros(context_, dtype_, trace.residual.back().shape());
   const kernels::LossSum loss = backward_of_head(step, trace, dresidual);
@@ -152,7 +154,8 @@ kernels::LossSum LanguageModel::forward_backward(const TrainStep& step) {
   kernels::embedding_backward(context_,
                               {.tokens = step.tokens.reshape({trace.batch * trace.length}),
                                .dy = dresidual,
-                               .dweight = parameters_->gradient(embedding)});
+                               .dweight = parameters_->gradient(embedding),
+                               .tokens_checked = step.deferred != nullptr});
   announce(step, 0, blocks_.front()->parameters_begin());
   return loss;
 }
@@ -176,7 +179,8 @@ kernels::LossSum LanguageModel::backward_of_head(const TrainStep& step, Trace& t
                  .loss = {},
                  .predicted = {},
                  .dhidden = dhidden,
-                 .dweight = parameters_->gradient(head)});
+                 .dweight = parameters_->gradient(head),
+                 .deferred = step.deferred});
   const Parameter& norm = *parameters_->find("backbone.norm_f.weight");
   kernels::rms_norm_backward(context_, {.residual = trace.residual.back(),
                                         .weight = parameters_->operand(norm),

@@ -27,6 +27,8 @@ struct TrainStep {
   RecurrentState* dinitial =
       nullptr;  ///< written if given (under SequenceParallel: true on the first rank)
   const SequenceParallel* parallel = nullptr;
+  /// For work that is recorded: tokens and labels were checked, scale and losses lie on the device.
+  const kernels::DeferredLoss* deferred = nullptr;
   bool recompute = false;  ///< keep only each block's input, run its forward again in backward
   /// Called as soon as gradients [begin, end) of the flat buffer are final on this rank.
   std::function<void(int64_t begin, int64_t end)> gradients_ready;
@@ -38,6 +40,7 @@ struct ForwardPass {
   const RecurrentState* initial = nullptr;
   RecurrentState* final_state = nullptr;
   const SequenceParallel* parallel = nullptr;
+  bool tokens_checked = false;
   core::TensorView loss;         ///< [batch, length] state dtype, or absent: loss of every label
   core::TensorView predicted;    ///< [batch, length] I32, or absent: most likely next token
   core::TensorView logits;       ///< [batch, length, vocabulary] or absent

@@ -11,16 +11,19 @@ namespace longhaul::model {
 
 namespace {
 
-kernels::SsdExtents ssd_extents(const ModelConfig& config, const StepExtents& extents) {
-  return {.batch = extents.batch,
+kernels::SsdExtents ssd_extents(const ModelConfig& config, const StepExtents& extents,
+                                bool scratch_given) {
+  return {.device = extents.device,
+          .batch = extents.batch,
           .length = extents.length,
           .heads = config.heads,
           .head_dim = config.head_dim,
           .groups = config.groups,
           .state = config.state_dim,
           .chunk = config.chunk,
-          .dtype = core::state_dtype(extents.dtype),  // the CPU's, which has no bf16
-          .threads = extents.threads};
+          .dtype = extents.dtype,
+          .threads = extents.threads,
+          .scratch_given = scratch_given};
 }
 
 std::vector<core::MemoryTally::Block> hold(core::MemoryTally& tally,
@@ -38,7 +41,7 @@ core::Shape Mamba2Memory::state_shape() const {
 
 int64_t Mamba2Memory::halo_bytes() const {
   return extents_.batch * (config_.conv_width - 1) * config_.conv_channels() *
-         core::size_of(extents_.dtype);
+         core::size_of(state_dtype());
 }
 
 std::vector<int64_t> Mamba2Memory::exchange(bool forward) const {
@@ -62,8 +65,8 @@ int64_t Mamba2Memory::exchange_bytes() const {
          std::accumulate(halo.begin(), halo.end(), int64_t{0});
 }
 
-void Mamba2Memory::row_sums(int64_t width, core::DType dtype) {
-  tally_.op(kernels::row_sums_workspace(extents_.rows(), width, dtype));
+void Mamba2Memory::row_sums(int64_t width) {
+  tally_.op(kernels::row_sums_workspace(extents_.device, extents_.rows(), width, extents_.dtype));
 }
 
 Mamba2Memory::Kept Mamba2Memory::forward(bool keep, bool exchanges) {
@@ -101,7 +104,7 @@ void Mamba2Memory::scan(Kept& act, bool keep, bool exchanges) {
     from_zero = tally_.tensor(state_dtype(), state_shape());
     if (exchanges) under_way = hold(tally_, exchange(true));
   }
-  tally_.op(kernels::ssd_forward_workspace(ssd_extents(config_, extents_)));
+  tally_.op(kernels::ssd_forward_workspace(ssd_extents(config_, extents_, keep || exchanges)));
 }
 
 void Mamba2Memory::mlp_forward(Kept& act) {
@@ -117,22 +120,26 @@ void Mamba2Memory::backward(Kept& act) {
   Block dzxbcdt, dy, dxBC, ddt;
   {
     const Block dgated = rows_of(config_.inner());
-    if (config_.linear_bias) row_sums(config_.width, extents_.dtype);
+    if (config_.linear_bias) row_sums(config_.width);
     act.gated.release();
     dzxbcdt = rows_of(config_.in_projection());
     dy = rows_of(config_.inner());
-    row_sums(config_.inner(), state_dtype());
+    row_sums(config_.inner());
     act.y.release();
   }
   scan_backward(dxBC, ddt);
   dy.release();
   act.chunk_states.release();
-  row_sums(config_.heads, state_dtype());
+  row_sums(config_.heads);
   {
     const bool exchanges = extents_.is_parallel() && extents_.full_gradient;
     const Block dhalo = exchanges ? Block(tally_, halo_bytes()) : Block();
-    tally_.op(kernels::conv1d_backward_workspace(extents_.rows(), config_.conv_channels(),
-                                                 config_.conv_width, state_dtype()));
+    tally_.op(kernels::conv1d_backward_workspace({.device = extents_.device,
+                                                  .batch = extents_.batch,
+                                                  .length = extents_.length,
+                                                  .channels = config_.conv_channels(),
+                                                  .taps = config_.conv_width,
+                                                  .dtype = extents_.dtype}));
     if (exchanges) {
       tally_.op(
           dist::halo_workspace(extents_.sequence_ranks, extents_.sequence_rank, halo_bytes()));
@@ -141,15 +148,15 @@ void Mamba2Memory::backward(Kept& act) {
     act.xBC.release();
   }
   const Block dnormed = rows_of(config_.width);
-  if (config_.linear_bias) row_sums(config_.in_projection(), extents_.dtype);
-  row_sums(config_.width, state_dtype());
+  if (config_.linear_bias) row_sums(config_.in_projection());
+  row_sums(config_.width);
 }
 
 void Mamba2Memory::mlp_backward(Kept& act) {
   const Block dgate_out = rows_of(config_.mlp_width);
   const Block dfc1_out = rows_of(2 * config_.mlp_width);
   const Block dnormed2 = rows_of(config_.width);
-  row_sums(config_.width, state_dtype());
+  row_sums(config_.width);
   for (Block* block : {&act.residual_mid, &act.normed2, &act.fc1_out, &act.gate_out}) {
     block->release();
   }
@@ -167,7 +174,7 @@ void Mamba2Memory::scan_backward(Block& dxBC, Block& ddt) {
                                                    config_.head_dim, config_.state_dim}));
     for (Block& block : hold(tally_, exchange(false))) staged.push_back(std::move(block));
   }
-  tally_.op(kernels::ssd_backward_workspace(ssd_extents(config_, extents_)));
+  tally_.op(kernels::ssd_backward_workspace(ssd_extents(config_, extents_, !staged.empty())));
 }
 
 }  // namespace longhaul::model

@@ -42,7 +42,7 @@ class Mamba2Memory {
   void mlp_forward(Kept& act);
   void mlp_backward(Kept& act);
   void scan_backward(Block& dxBC, Block& ddt);
-  void row_sums(int64_t width, core::DType dtype);
+  void row_sums(int64_t width);
 
   const ModelConfig& config_;
   const StepExtents& extents_;

@@ -54,12 +54,12 @@ StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, Memo
     const MemoryTally::Block hidden = residual();
     const auto rstd = tally.tensor(core::state_dtype(extents.dtype), {extents.rows()});
     const MemoryTally::Block dhidden = residual();
-    const auto loss =
-        kernels::linear_cross_entropy_workspace(extents.rows(), config.vocabulary, extents.dtype);
+    const auto loss = kernels::linear_cross_entropy_workspace(extents.device, extents.rows(),
+                                                              config.vocabulary, extents.dtype);
     memory.loss = std::accumulate(loss.begin(), loss.end(), int64_t{0});
     tally.op(loss);
-    tally.op(kernels::row_sums_workspace(extents.rows(), config.width,
-                                         core::state_dtype(extents.dtype)));
+    tally.op(
+        kernels::row_sums_workspace(extents.device, extents.rows(), config.width, extents.dtype));
     stream.pop_back();
   }
   for (int64_t layer = config.layers; layer-- > 0;) {
@@ -73,6 +73,7 @@ StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, Memo
     own = {};
     stream.pop_back();
   }
+  tally.op(kernels::embedding_backward_workspace(extents.device, extents.rows()));
   return memory;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "dist/state_exchange.h"
+#include "kernels/core/device.h"
 #include "kernels/core/dtype.h"
 #include "kernels/core/memory_tally.h"
 #include "model/config.h"
@@ -15,6 +16,7 @@ namespace longhaul::model {
 
 /// One forward and backward pass as one rank sees it.
 struct StepExtents {
+  core::DeviceKind device = core::DeviceKind::kCpu;
   core::DType dtype = core::DType::kF32;
   int64_t batch = 1, length = 1;  ///< of this rank's segment
   bool recompute = false;

@@ -33,15 +33,18 @@ function(longhaul_unit_tests folder)
                        PROPERTIES LABELS unit TIMEOUT ${unit_timeout} ENVIRONMENT "${mpi_environment}")
 endfunction()
 
-# longhaul_device_tests(FOLDER LINK targets… [SOURCES …]): FOLDER/device/*_test.cpp, once on the emulated device
-# (unit tests; a sanitizer does not follow its fibers) and, where this build has CUDA, once on a real one (label gpu; skipped if the machine has none).
+# longhaul_device_tests(FOLDER LINK targets… [SOURCES …] [EMULATED_SOURCES …]): FOLDER/device/*_test.cpp, once on the
+# emulated device (unit tests, with FOLDER/emulated/*_test.cpp; a sanitizer does not follow its fibers) and, where this build has CUDA, once on a real one (label gpu, with
+# FOLDER/gpu/*_test.cpp; skipped if the machine has none).
 function(longhaul_device_tests folder)
-  cmake_parse_arguments(arg "" "" "LINK;SOURCES" ${ARGN})
+  cmake_parse_arguments(arg "" "" "LINK;SOURCES;EMULATED_SOURCES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/device/*.cpp)
   list(APPEND sources ${arg_SOURCES})
   if(NOT LONGHAUL_SANITIZE)
     set(emulated_sources ${sources})
     list(FILTER emulated_sources EXCLUDE REGEX "/large_test\\.cpp$")  # needs a real device's memory
+    file(GLOB emulated_only CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/emulated/*.cpp)
+    list(APPEND emulated_sources ${emulated_only} ${arg_EMULATED_SOURCES})
     add_executable(${folder}_emulated_tests ${emulated_sources})
     target_link_libraries(${folder}_emulated_tests PRIVATE $<LINK_LIBRARY:WHOLE_ARCHIVE,kernels_emulated> ${arg_LINK}
                                                            test_support GTest::gtest_main)
@@ -52,8 +55,9 @@ function(longhaul_device_tests folder)
   if(NOT longhaul_has_cuda)
     return()
   endif()
-  add_executable(${folder}_gpu_tests ${sources})
-  target_link_libraries(${folder}_gpu_tests PRIVATE ${arg_LINK} test_support GTest::gtest_main)
+  file(GLOB gpu_only CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/gpu/*.cpp)
+  add_executable(${folder}_gpu_tests ${sources} ${gpu_only})
+  target_link_libraries(${folder}_gpu_tests PRIVATE ${arg_LINK} cudnn_peer test_support GTest::gtest_main)
   gtest_discover_tests(${folder}_gpu_tests TEST_PREFIX gpu_${folder}_ DISCOVERY_MODE PRE_TEST
                        DISCOVERY_TIMEOUT 60 PROPERTIES LABELS gpu TIMEOUT 120 RUN_SERIAL ON)
 endfunction()

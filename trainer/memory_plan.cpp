@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/workspace.h"
 #include "model/memory_plan.h"
 #include "model/parameter_list.h"
 #include "trainer/initial_state.h"
@@ -14,23 +15,32 @@ namespace {
 
 using core::MemoryTally;
 
-/// The allocations of a run, from its beginning to the end of its first micro-step.
+/// The allocations of a run, from its beginning to the end of its first step.
 class Replay {
  public:
   explicit Replay(const MemoryQuestion& question) : q_(question) {}
 
   MemoryPlan of_rank(int sequence_rank) {
     const auto elements = model::flat_elements(model::mamba2_parameters(q_.model));
-    const core::DType master = core::state_dtype(q_.dtype);
-    plan_.parameters = hold({master, elements});
-    if (q_.dtype != master) plan_.parameters += hold({q_.dtype, elements});  // the rounded copy
-    plan_.gradients = hold({master, elements});
+    plan_.parameters = hold({master(), elements});
+    if (q_.dtype != master()) plan_.parameters += hold({q_.dtype, elements});  // the rounded copy
+    plan_.gradients = hold({master(), elements});
     hold_states();
     hold_moments(elements);
+    if (records()) hold_recorded();
+    if (q_.device == core::DeviceKind::kCuda) {
+      const int64_t before = tally_.in_use();
+      plan_.libraries = hold({tally_, kernels::gemm_workspace(q_.device)}, before);
+    }
     run_micro_step(sequence_rank);
-    const int ranks = q_.mesh.data * q_.mesh.sequence;
-    plan_.buckets_under_way = ranks > 1 ? elements * core::size_of(master) : 0;
+    measure_states();
+    measure_gradients(elements);
     plan_.peak = tally_.peak();
+    plan_.reserved = tally_.reserved();
+    // NCCL sums where the gradients lie.
+    const bool sums_on_host = ranks() > 1 && q_.device == core::DeviceKind::kCpu;
+    plan_.buckets_under_way = sums_on_host ? elements * core::size_of(master()) : 0;
+    plan_.checkpoint_copy = checkpoint_copy(elements * core::size_of(master()));
     return plan_;
   }
 
@@ -48,6 +58,8 @@ class Replay {
     return hold(tally_.tensor(flat.dtype, {flat.elements}), before);
   }
 
+  core::DType master() const { return core::state_dtype(q_.dtype); }
+  int ranks() const { return q_.mesh.data * q_.mesh.sequence; }
   int64_t rows() const {
     return q_.trainer.batch.sequences / (q_.trainer.batch.accumulation * q_.mesh.data);
   }
@@ -65,13 +77,10 @@ class Replay {
   }
 
   void hold_moments(int64_t elements) {
-    const int ranks = q_.trainer.shard_optimizer ? q_.mesh.data * q_.mesh.sequence : 1;
-    const int64_t bucket = q_.trainer.bucket_bytes / core::size_of(core::state_dtype(q_.dtype));
     // Rank 0 owns no less than any other.
-    const int64_t owned =
-        ranks == 1 ? elements : optimizer_shards(elements, ranks, bucket).owned(0);
-    plan_.optimizer = hold({core::state_dtype(q_.dtype), owned});
-    plan_.optimizer += hold({core::state_dtype(q_.dtype), owned});
+    const int64_t owned = is_sharded() ? shards(elements).owned(0) : elements;
+    plan_.optimizer = hold({master(), owned});
+    plan_.optimizer += hold({master(), owned});
   }
 
   void run_micro_step(int sequence_rank) {
@@ -79,10 +88,14 @@ class Replay {
     // The first segment is the longest.
     const auto whole = dist::segment_of(batch.length, static_cast<int>(batch.segments), 0);
     const auto own = dist::segment_of(whole.length(), q_.mesh.sequence, sequence_rank);
-    const MemoryTally::Block tokens = tally_.tensor(core::DType::kI32, {rows(), own.length()});
-    const MemoryTally::Block labels = tally_.tensor(core::DType::kI32, {rows(), own.length()});
+    MemoryTally::Block tokens, labels;
+    if (!records()) {
+      tokens = tally_.tensor(core::DType::kI32, {rows(), own.length()});
+      labels = tally_.tensor(core::DType::kI32, {rows(), own.length()});
+    }
     const model::StepMemory step = model::plan_step(q_.model,
-                                                    {.dtype = q_.dtype,
+                                                    {.device = q_.device,
+                                                     .dtype = q_.dtype,
                                                      .batch = rows(),
                                                      .length = own.length(),
                                                      .recompute = batch.recompute,
@@ -95,6 +108,66 @@ class Replay {
     plan_.activations = step.kept;
     plan_.loss = step.loss;
     plan_.exchange = step.exchange;
+  }
+
+  /// Norms of final states.
+  void measure_states() {
+    for (const model::StateSpec& spec : model::state_specs_of(q_.model)) {
+      tally_.op(kernels::sum_of_squares_workspace(q_.device, rows() * spec.shape.elements()));
+    }
+  }
+
+  /// The norm of the gradients, bucket by bucket where they are shared.
+  void measure_gradients(int64_t elements) {
+    int64_t most = elements;
+    if (is_sharded()) {
+      most = 0;
+      const dist::ShardLayout layout = shards(elements);
+      for (const auto& bucket : layout.buckets()) {
+        most = std::max(most, layout.piece(bucket, 0).elements());
+      }
+    }
+    const int64_t block = norm_block(elements);
+    tally_.op(kernels::block_sums_workspace(q_.device, (most + block - 1) / block));
+  }
+
+  bool records() const {
+    return q_.trainer.cuda_graphs && q_.device == core::DeviceKind::kCuda && q_.mesh.sequence == 1;
+  }
+  /// RecordedPass of each segment.
+  void hold_recorded() {
+    const auto& batch = q_.trainer.batch;
+    for (int i = 0; i < static_cast<int>(batch.segments); ++i) {
+      const int64_t length =
+          dist::segment_of(batch.length, static_cast<int>(batch.segments), i).length();
+      hold({core::DType::kI32, rows() * length});
+      hold({core::DType::kI32, rows() * length});
+      hold({core::DType::kF64, rows() * length});
+    }
+  }
+
+  bool is_sharded() const { return q_.trainer.shard_optimizer && ranks() > 1; }
+  dist::ShardLayout shards(int64_t elements) const {
+    const int64_t bucket = q_.trainer.bucket_bytes / core::size_of(master());
+    return optimizer_shards(elements, ranks(), bucket);
+  }
+
+  /// Moments are spread over the ranks, weights over as many as there are files of them
+  /// (shared_weight_files); `bytes`: of the parameters.
+  int64_t checkpoint_copy(int64_t bytes) const {
+    const int64_t share = (bytes + ranks() - 1) / ranks();
+    const auto file = static_cast<int64_t>(q_.trainer.checkpoint.shard_mib * (1 << 20));
+    const InitialStateConfig& source = q_.trainer.initial_state;
+    const bool passes = source.source == SourceKind::kStatePassing;
+    const bool carries = source.source == SourceKind::kTbtt;
+    int64_t states = 0;
+    for (const model::StateSpec& spec : model::state_specs_of(q_.model)) {
+      const bool is_conv = spec.kind == model::StateKind::kConv;
+      const bool stored =
+          (passes && (!is_conv || source.pass_conv)) || (carries && (!is_conv || source.tbtt_conv));
+      if (stored) states += rows() * spec.shape.elements() * core::size_of(master());
+    }
+    return 2 * share + std::min(bytes, std::max(share, file)) + states;
   }
 
   const MemoryQuestion& q_;

@@ -3,6 +3,8 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <string>
+#include <utility>
 
 #include "kernels/core/error.h"
 
@@ -14,6 +16,13 @@ int64_t largest_state(const std::vector<model::StateSpec>& specs) {
   int64_t largest = 0;
   for (const model::StateSpec& spec : specs) largest = std::max(largest, spec.shape.elements());
   return largest;
+}
+
+/// Why passes are not recorded, where they should be; empty if they can.
+std::string obstacle_to_graphs(const core::Context& context, const dist::Mesh& mesh) {
+  if (context.device().is_cpu()) return "this rank computes on the cpu";
+  if (mesh.shape().sequence > 1) return "states travel between sequence ranks during a pass";
+  return "";
 }
 
 }  // namespace
@@ -51,6 +60,15 @@ MicroStep::MicroStep(const TrainerConfig& config, const TrainerParts& parts, int
     halos_.push_back(
         std::make_unique<dist::HaloExchange>(context_, mesh_.sequence_group(), std::move(lengths)));
   }
+  if (!config.cuda_graphs) return;
+  const std::string obstacle = obstacle_to_graphs(context_, mesh_);
+  if (!obstacle.empty()) {
+    if (mesh_.world().rank() == 0) LOG(WARNING) << "parallel.cuda_graphs: not used, " << obstacle;
+    return;
+  }
+  for (const dist::Segment& segment : segments_) {
+    recorded_.push_back(std::make_unique<RecordedPass>(model_, rows, segment.length()));
+  }
 }
 
 double MicroStep::run(const Work& work) {
@@ -60,15 +78,11 @@ double MicroStep::run(const Work& work) {
   const model::RecurrentState* initial = &work.initial;
   for (size_t i = 0; i < segments_.size(); ++i) {
     const bool is_last = i + 1 == segments_.size();
-    const core::Tensor tokens = columns(work.batch.tokens, work.batch.length, segments_[i]);
-    const core::Tensor labels = columns(work.batch.labels, work.batch.length, segments_[i]);
     model::SequenceParallel parallel{.states = exchange_.get(),
                                      .halo = exchange_ ? halos_[i].get() : nullptr,
                                      .full_gradient = full_gradient_};
     model::RecurrentState& final_state = states_[i % 2];
-    const model::TrainStep step{.tokens = tokens,
-                                .labels = labels,
-                                .initial = initial,
+    const model::TrainStep step{.initial = initial,
                                 .scale = work.scale,
                                 .final_state = &final_state,
                                 .dfinal = nullptr,
@@ -76,7 +90,7 @@ double MicroStep::run(const Work& work) {
                                 .parallel = exchange_ ? &parallel : nullptr,
                                 .recompute = recompute_,
                                 .gradients_ready = is_last ? work.gradients_ready : nullptr};
-    loss_sum += model_.forward_backward(step).sum;
+    loss_sum += run_segment(work, i, step);
     if (exchange_ && !is_last) hand_to_first_rank(final_state);
     initial = &final_state;
   }
@@ -87,12 +101,24 @@ double MicroStep::run(const Work& work) {
   return loss_sum;
 }
 
-core::Tensor MicroStep::columns(const std::vector<int32_t>& values, int64_t row_length,
-                                const dist::Segment& own) {
+/// `step` but for tokens and labels.
+double MicroStep::run_segment(const Work& work, size_t index, model::TrainStep step) {
+  const core::TensorView tokens = columns(work.batch.tokens, segments_[index]);
+  const core::TensorView labels = columns(work.batch.labels, segments_[index]);
+  if (!recorded_.empty()) return recorded_[index]->run(tokens, labels, std::move(step));
+  const core::Tensor own_tokens = core::Tensor::copy_of(context_, tokens);
+  const core::Tensor own_labels = core::Tensor::copy_of(context_, labels);
+  step.tokens = own_tokens;
+  step.labels = own_labels;
+  return model_.forward_backward(step).sum;
+}
+
+/// On the host.
+core::TensorView MicroStep::columns(const std::vector<int32_t>& values,
+                                    const dist::Segment& own) const {
   const core::TensorView whole(const_cast<int32_t*>(values.data()), core::DType::kI32,
-                               {rows_, row_length});
-  const core::TensorView part = whole.slice(1, own.begin, own.end);
-  return core::Tensor::copy_of(context_, part);
+                               {rows_, length_});
+  return whole.slice(1, own.begin, own.end);
 }
 
 void MicroStep::hand_to_first_rank(const model::RecurrentState& state) {

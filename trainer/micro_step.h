@@ -11,6 +11,7 @@
 #include "dist/mesh.h"
 #include "dist/state_exchange.h"
 #include "model/language_model.h"
+#include "trainer/recorded_pass.h"
 #include "trainer/trainer.h"
 
 namespace longhaul::trainer {
@@ -37,8 +38,8 @@ class MicroStep {
   const model::RecurrentState& final_state() const { return states_[(segments_.size() - 1) % 2]; }
 
  private:
-  core::Tensor columns(const std::vector<int32_t>& values, int64_t row_length,
-                       const dist::Segment& own);
+  core::TensorView columns(const std::vector<int32_t>& values, const dist::Segment& own) const;
+  double run_segment(const Work& work, size_t index, model::TrainStep step);
   void hand_to_first_rank(const model::RecurrentState& state);
 
   core::Context& context_;
@@ -49,6 +50,7 @@ class MicroStep {
   std::vector<dist::Segment> segments_;  // columns of the batch that are this rank's
   std::unique_ptr<dist::StateExchange> exchange_;
   std::vector<std::unique_ptr<dist::HaloExchange>> halos_;  // one for each segment
+  std::vector<std::unique_ptr<RecordedPass>> recorded_;     // one for each segment, or none
   model::RecurrentState states_[2];                         // at the ends of even and odd segments
 };
 

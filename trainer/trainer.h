@@ -26,6 +26,7 @@ struct TrainerConfig {
   dist::ExchangeAlgorithm exchange = dist::ExchangeAlgorithm::kAutomatic;
   bool full_gradient = true;  ///< parallel.gradient: full | truncated
   int64_t bucket_bytes = int64_t{4} << 20;
+  bool cuda_graphs = false;      ///< passes on a device are recorded and launched as a whole
   bool shard_optimizer = false;  ///< over all ranks (ZeRO-1); results are the same bits
   uint64_t seed = 0;
   double straggler_window_s = 0;  ///< over which ranks' times are compared; 0: never

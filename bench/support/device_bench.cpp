@@ -42,9 +42,10 @@ core::Tensor normal_tensor(core::Context& context, core::DType dtype, const core
                            const Normal& values) {
   static uint64_t tensors = 0;
   core::Tensor wide(context, core::DType::kF32, shape);
-  std::vector<double> mean{values.mean}, deviation{values.deviation};
-  kernels::state_noise(context, {.mean = {mean.data(), core::DType::kF64, {1}},
-                                 .deviation = {deviation.data(), core::DType::kF64, {1}},
+  const auto mean = core::Tensor::from<double>(context, {values.mean}, {1}),
+             deviation = core::Tensor::from<double>(context, {values.deviation}, {1});
+  kernels::state_noise(context, {.mean = mean,
+                                 .deviation = deviation,
                                  .key = {.seed = ++tensors},
                                  .state = wide.view().reshape({1, 1, shape.elements()})});
   if (dtype == core::DType::kF32) return wide;

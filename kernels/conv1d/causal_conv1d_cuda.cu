@@ -194,8 +194,7 @@ void causal_conv1d_forward(core::Context& context, const CausalConv1dForward& ar
 void causal_conv1d_backward(core::Context& context, const CausalConv1dBackward& args) {
   const int64_t batch = args.x.extent(0), length = args.x.extent(1), channels = args.x.extent(2);
   const int64_t taps = args.weight.extent(1);
-  // An empty sequence has one tile too: its final state is its initial state.
-  const int64_t tiles = std::max<int64_t>(1, core::ceil_div(length, kConvRows));
+  const int64_t tiles = conv_tiles(length);
   const core::Tensor parts(context, core::DType::kF32, {batch * tiles, (taps + 1) * channels});
   core::dispatch_device("causal_conv1d_backward", args.x.dtype(), [&]<class T>(T) {
     Backward<T> f = backward_of<T>(args);

@@ -4,14 +4,14 @@
 
 #include "kernels/core/activations.cuh"
 #include "kernels/core/pack.cuh"
+#include "kernels/cuda_sizes.h"
 
 namespace longhaul::kernels::cuda {
 
 /// Channels that one thread has: as many as leave the registers to the window.
 constexpr int kConvPack = 4;
-/// Threads along the channels, rows along the sequence, of one block.
+/// Threads along the channels; kConvRows along the sequence.
 constexpr int kConvThreads = 128;
-constexpr int64_t kConvRows = 64;
 
 template <class T>
 struct ConvInput {

@@ -28,8 +28,10 @@ void system_free(Device device, void* block) noexcept {
 MemoryPool::~MemoryPool() { free_cached(); }
 
 void MemoryPool::free_cached() noexcept {
+  ++system_releases_;
   for (auto& [size, blocks] : free_) {
     for (void* block : blocks) system_free(device_, block);
+    reserved_ -= size * static_cast<int64_t>(blocks.size());
     blocks.clear();
   }
 }
@@ -60,6 +62,7 @@ void* MemoryPool::allocate(int64_t bytes) {
     }
     if (block != nullptr) {
       ++system_allocations_;
+      reserved_ += size;
       return block;
     }
   } catch (...) {
@@ -86,6 +89,16 @@ int64_t MemoryPool::bytes_in_use() const {
 int64_t MemoryPool::system_allocations() const {
   std::lock_guard lock(mutex_);
   return system_allocations_;
+}
+
+int64_t MemoryPool::reserved_bytes() const {
+  std::lock_guard lock(mutex_);
+  return reserved_;
+}
+
+int64_t MemoryPool::system_releases() const {
+  std::lock_guard lock(mutex_);
+  return system_releases_;
 }
 
 int64_t MemoryPool::peak_bytes() const {

@@ -30,9 +30,11 @@ class MemoryPool {
   int64_t system_allocations() const;  ///< so far; a steady state makes none
   int64_t peak_bytes() const;          ///< highest bytes_in_use since the last reset
   void reset_peak();
+  int64_t reserved_bytes() const;  ///< taken from the system, whether in use or cached
   /// What an allocation of `bytes` counts for.
   static int64_t size_class(int64_t bytes);
   void free_cached() noexcept;
+  int64_t system_releases() const;  ///< times that free_cached gave blocks back
 
  private:
   Device device_;
@@ -40,7 +42,9 @@ class MemoryPool {
   std::map<int64_t, std::vector<void*>> free_;
   int64_t in_use_ = 0;
   int64_t peak_ = 0;
+  int64_t reserved_ = 0;
   int64_t system_allocations_ = 0;
+  int64_t system_releases_ = 0;
 };
 
 }  // namespace longhaul::core

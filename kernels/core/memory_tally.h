@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -30,7 +31,7 @@ class MemoryTally {
       return *this;
     }
     void release() {
-      if (tally_ != nullptr) tally_->in_use_ -= std::exchange(bytes_, 0);
+      if (tally_ != nullptr) tally_->remove(std::exchange(bytes_, 0));
       tally_ = nullptr;
     }
 
@@ -50,16 +51,33 @@ class MemoryTally {
 
   int64_t in_use() const { return in_use_; }
   int64_t peak() const { return peak_; }
+  /// What the pool has taken from the system so far: blocks of one size do not serve another.
+  int64_t reserved() const {
+    int64_t bytes = 0;
+    for (const auto& [size, blocks] : blocks_) bytes += size * blocks.most;
+    return bytes;
+  }
 
  private:
+  struct Blocks {
+    int64_t in_use = 0, most = 0;
+  };
+
   int64_t add(int64_t bytes) {
     const int64_t size = MemoryPool::size_class(bytes);
     in_use_ += size;
     peak_ = std::max(peak_, in_use_);
+    Blocks& own = blocks_[size];
+    own.most = std::max(own.most, ++own.in_use);
     return size;
+  }
+  void remove(int64_t size) {
+    in_use_ -= size;
+    blocks_[size].in_use -= 1;
   }
 
   int64_t in_use_ = 0, peak_ = 0;
+  std::map<int64_t, Blocks> blocks_;  // by size class
 };
 
 }  // namespace longhaul::core

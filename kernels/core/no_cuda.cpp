@@ -1,4 +1,5 @@
 #include "kernels/core/cuda_arithmetic.h"
+#include "kernels/core/cuda_graph.h"
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/cuda_versions.h"
 #include "kernels/core/error.h"
@@ -6,6 +7,15 @@
 namespace longhaul::core {
 
 class CudaQueue {};
+struct CudaGraph::Recorded {};
+CudaGraph::CudaGraph() = default;
+CudaGraph::~CudaGraph() = default;
+CudaGraph::CudaGraph(CudaGraph&&) noexcept = default;
+CudaGraph& CudaGraph::operator=(CudaGraph&&) noexcept = default;
+CudaGraph CudaGraph::record(Context&, const std::function<void()>&) {
+  throw Error(cuda_unavailable_reason());
+}
+void CudaGraph::launch(Context&) const { throw Error(cuda_unavailable_reason()); }
 void CudaQueueDeleter::operator()(CudaQueue* queue) const noexcept { delete queue; }
 
 bool cuda_available() noexcept { return false; }

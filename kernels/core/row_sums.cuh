@@ -2,18 +2,16 @@
 // alone, each block writes its own sums, and the blocks' sums are added in order.
 #pragma once
 
-#include <algorithm>
-
+#include "kernels/core/device_row_blocks.h"
 #include "kernels/core/pack.cuh"
 
 namespace longhaul::core {
 
-/// The cut of `rows` into at most 512 blocks of at least 16 rows; also read on the device.
+/// The cut of `rows` into device_row_blocks; also read on the device.
 struct DeviceRowBlocks {
   int64_t rows, count;
 
-  explicit DeviceRowBlocks(int64_t all)
-      : rows(all), count(std::clamp<int64_t>((all + 15) / 16, 1, 512)) {}
+  explicit DeviceRowBlocks(int64_t all) : rows(all), count(device_row_blocks(all)) {}
   __host__ __device__ int64_t begin(int64_t block) const { return rows * block / count; }
   __host__ __device__ int64_t end(int64_t block) const { return rows * (block + 1) / count; }
 };

@@ -6,10 +6,12 @@
 
 namespace longhaul::kernels {
 
-/// tokens [rows] I32 in [0, vocabulary); weight [vocabulary, width]; y [rows, width].
+/// tokens [rows] I32 in [0, vocabulary); weight [vocabulary, width]; y [rows, width]. Tokens are
+/// checked, and a device is waited for to do so, unless the caller has done it.
 struct EmbeddingForward {
   core::TensorView tokens, weight;
   core::TensorView y;
+  bool tokens_checked = false;
 };
 void embedding_forward(core::Context& context, const EmbeddingForward& args);
 
@@ -17,6 +19,7 @@ void embedding_forward(core::Context& context, const EmbeddingForward& args);
 struct EmbeddingBackward {
   core::TensorView tokens, dy;
   core::TensorView dweight;
+  bool tokens_checked = false;
 };
 void embedding_backward(core::Context& context, const EmbeddingBackward& args);
 

@@ -100,7 +100,7 @@ core::Tensor sorted_keys(core::Context& context, const core::TensorView& tokens)
 }  // namespace
 
 void embedding_forward(core::Context& context, const EmbeddingForward& args) {
-  check_tokens(context, args.tokens, args.weight.extent(0));
+  if (!args.tokens_checked) check_tokens(context, args.tokens, args.weight.extent(0));
   const int64_t rows = args.y.extent(0), width = args.y.extent(1);
   core::dispatch_device("embedding_forward", args.y.dtype(), [&]<class T>(T) {
     core::with_pack<T>(
@@ -115,7 +115,7 @@ void embedding_forward(core::Context& context, const EmbeddingForward& args) {
 
 void embedding_backward(core::Context& context, const EmbeddingBackward& args) {
   const int64_t rows = args.dy.extent(0), width = args.dy.extent(1);
-  check_tokens(context, args.tokens, args.dweight.extent(0));
+  if (!args.tokens_checked) check_tokens(context, args.tokens, args.dweight.extent(0));
   if (rows == 0 || width == 0) return;
   const core::Tensor keys = sorted_keys(context, args.tokens);
   core::dispatch_device("embedding_backward", args.dy.dtype(), [&]<class T>(T) {

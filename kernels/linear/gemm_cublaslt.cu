@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "kernels/core/cuda_queue.cuh"
+#include "kernels/cuda_sizes.h"
 #include "kernels/linear/cublaslt_library.h"
 #include "kernels/linear/gemm_cuda.h"
 
@@ -26,8 +27,6 @@ using Handle = core::UniqueHandle<cublasLtHandle_t, destroy_handle>;
 using Operation = core::UniqueHandle<cublasLtMatmulDesc_t, destroy_operation>;
 using MatrixLayout = core::UniqueHandle<cublasLtMatrixLayout_t, destroy_layout>;
 using Preference = core::UniqueHandle<cublasLtMatmulPreference_t, destroy_preference>;
-
-constexpr int64_t kWorkspace = int64_t{32} << 20;
 
 cudaDataType_t type_of(core::DType dtype) {
   return dtype == core::DType::kBF16 ? CUDA_R_16BF : CUDA_R_32F;
@@ -52,7 +51,9 @@ uint64_t alignment_of(const core::TensorView& matrix) {
 
 class Blas final : public core::LibraryHandles {
  public:
-  Blas() {
+  explicit Blas(core::Context& context)
+      : workspace_(context, core::DType::kF32,
+                   {kGemmWorkspace / core::size_of(core::DType::kF32)}) {
     cublasLtHandle_t handle = nullptr;
     MUST_BLAS(cublas_lt().create(&handle));
     handle_ = Handle(handle);
@@ -61,7 +62,6 @@ class Blas final : public core::LibraryHandles {
   void multiply(core::Context& context, const Gemm& g) {
     const Operation operation = operation_of(g);
     const MatrixLayout a = layout_of(g.b), b = layout_of(g.a), c = layout_of(g.c);
-    const core::Tensor workspace(context, core::DType::kF32, {kWorkspace / 4});
     const auto [entry, is_new] = algorithms_.try_emplace(problem_of(g));
     if (is_new) {
       try {
@@ -74,8 +74,8 @@ class Blas final : public core::LibraryHandles {
     const float alpha = 1;
     MUST_BLAS(cublas_lt().matmul(handle_.get(), operation.get(), &alpha, g.b.raw(), a.get(),
                                  g.a.raw(), b.get(), &g.beta, g.c.raw(), c.get(), g.c.raw(),
-                                 c.get(), &entry->second, workspace.view().raw(),
-                                 static_cast<size_t>(kWorkspace), core::stream_of(context)));
+                                 c.get(), &entry->second, workspace_.view().raw(),
+                                 static_cast<size_t>(kGemmWorkspace), core::stream_of(context)));
   }
 
  private:
@@ -117,7 +117,7 @@ class Blas final : public core::LibraryHandles {
     const auto set = [&](cublasLtMatmulPreferenceAttributes_t what, const auto& value) {
       MUST_BLAS(cublas_lt().preference_set(created, what, &value, sizeof value));
     };
-    set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(kWorkspace));
+    set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, static_cast<uint64_t>(kGemmWorkspace));
     const uint32_t schemes =
         CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_NONE;
     set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
@@ -136,6 +136,7 @@ class Blas final : public core::LibraryHandles {
     return result.algo;
   }
 
+  core::Tensor workspace_;  // one for all products: they run in order on the context's stream
   Handle handle_;
   std::map<Problem, cublasLtMatmulAlgo_t> algorithms_;
 };
@@ -151,7 +152,9 @@ void gemm(core::Context& context, const Gemm& args) {
     }
     return;
   }
-  context.queue()->handles<Blas>([] { return std::make_unique<Blas>(); }).multiply(context, args);
+  context.queue()
+      ->handles<Blas>([&] { return std::make_unique<Blas>(context); })
+      .multiply(context, args);
 }
 
 }  // namespace longhaul::kernels::cuda

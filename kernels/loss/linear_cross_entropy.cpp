@@ -14,6 +14,12 @@ LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& a
   core::check_contiguous(context, "cross_entropy hidden", args.hidden, dtype, {rows, width});
   core::check_contiguous(context, "cross_entropy weight", args.weight, dtype, {vocabulary, width});
   core::check_contiguous(context, "cross_entropy labels", args.labels, core::DType::kI32, {rows});
+  if (args.deferred != nullptr) {
+    core::check_contiguous(context, "cross_entropy scale", args.deferred->scale, core::DType::kF64,
+                           {1});
+    core::check_contiguous(context, "cross_entropy losses", args.deferred->losses,
+                           core::DType::kF64, {rows});
+  }
   if (args.loss) {
     core::check_contiguous(context, "cross_entropy loss", args.loss, core::state_dtype(dtype),
                            {rows});

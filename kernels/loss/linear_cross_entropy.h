@@ -8,6 +8,13 @@
 
 namespace longhaul::kernels {
 
+/// For work that is recorded (core/cuda_graph.h): the op takes nothing from the host and gives it
+/// nothing. Labels were checked by the caller.
+struct DeferredLoss {
+  core::TensorView scale;   ///< [1] fp64: in the place of the number
+  core::TensorView losses;  ///< [rows] fp64, written; their sum in order is LossSum::sum
+};
+
 /// hidden [rows, width], weight [vocabulary, width], labels [rows] I32. Every output may be absent:
 /// loss [rows] (state dtype; 0 where the label is −1), predicted [rows] I32 (first arg max),
 /// dhidden [rows, width] overwritten, dweight [vocabulary, width] accumulated, both of scale · Σ_r
@@ -16,6 +23,7 @@ struct LinearCrossEntropy {
   core::TensorView hidden, weight, labels;
   double scale = 1;
   core::TensorView loss, predicted, dhidden, dweight;
+  const DeferredLoss* deferred = nullptr;  ///< then LossSum is empty
 };
 struct LossSum {
   double sum = 0;     ///< Σ loss_r over counted rows, unscaled, added in row order

@@ -66,6 +66,7 @@ class CrossEntropy {
         rows_(args.hidden.extent(0)),
         width_(args.hidden.extent(1)),
         vocabulary_(args.weight.extent(0)),
+        scale_(args.deferred != nullptr ? *args.deferred->scale.data<double>() : args.scale),
         losses_(static_cast<size_t>(rows_)) {}
 
   LossSum run() {
@@ -73,6 +74,10 @@ class CrossEntropy {
     const core::Tensor logits(context_, core::kDTypeOf<T>, {step, vocabulary_});
     for (int64_t begin = 0; begin < rows_; begin += step) {
       block(begin, std::min(rows_, begin + step), logits.data<T>());
+    }
+    if (args_.deferred != nullptr) {
+      std::copy(losses_.begin(), losses_.end(), args_.deferred->losses.data<double>());
+      return {};
     }
     LossSum total;
     for (int64_t r = 0; r < rows_; ++r) {
@@ -151,15 +156,16 @@ class CrossEntropy {
 
   /// scale · (softmax − one-hot), from the exponentials.
   void scale_gradient(T* exponentials, int64_t label, double sum) const {
-    const T factor = static_cast<T>(args_.scale / sum);
+    const T factor = static_cast<T>(scale_ / sum);
 #pragma omp simd
     for (int64_t i = 0; i < vocabulary_; ++i) exponentials[i] *= factor;
-    exponentials[label] -= static_cast<T>(args_.scale);
+    exponentials[label] -= static_cast<T>(scale_);
   }
 
   core::Context& context_;
   const LinearCrossEntropy& args_;
   int64_t rows_, width_, vocabulary_;
+  double scale_;
   std::vector<double> losses_;
 };
 

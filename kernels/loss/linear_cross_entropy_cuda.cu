@@ -3,6 +3,7 @@
 
 #include "kernels/core/block_sum.cuh"
 #include "kernels/core/pack.cuh"
+#include "kernels/cuda_sizes.h"
 #include "kernels/linear/gemm_cuda.h"
 #include "kernels/loss/linear_cross_entropy.h"
 
@@ -11,12 +12,6 @@ namespace {
 
 using core::device::Shared;
 using core::device::SharedMemory;
-
-/// Rows whose logits are held at once: 256 MiB of them.
-int64_t block_rows(int64_t rows, int64_t vocabulary) {
-  const int64_t fitting = (int64_t{256} << 20) / (vocabulary * 4);
-  return std::clamp<int64_t>(fitting, std::min<int64_t>(rows, 128), std::max<int64_t>(rows, 1));
-}
 
 template <class T>
 struct Rows {
@@ -28,6 +23,7 @@ struct Rows {
   int32_t* predicted;  ///< or null
   int64_t vocabulary;
   double scale;
+  const double* deferred_scale;  ///< or null: scale
 };
 
 /// First position of the largest value over the block, in every thread.
@@ -81,8 +77,9 @@ __global__ void finish_rows(Rows<T> args) {
     if (args.loss != nullptr) args.loss[row] = static_cast<float>(loss);
   }
   if (args.gradient == nullptr) return;
-  const auto factor = static_cast<float>(args.scale / sum);
-  const auto scale = static_cast<float>(args.scale);
+  const double given = args.deferred_scale == nullptr ? args.scale : *args.deferred_scale;
+  const auto factor = static_cast<float>(given / sum);
+  const auto scale = static_cast<float>(given);
   T* gradient = args.gradient + row * count;
   for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
     float value = label >= 0 ? expf(logits[i] - largest) * factor : 0.0f;
@@ -109,9 +106,9 @@ std::vector<int32_t> checked_labels(core::Context& context, const core::TensorVi
 }
 
 template <class T>
-void run_block(core::Context& context, const LinearCrossEntropy& args, const core::Tensor& losses,
-               const core::Tensor& logits, const core::Tensor& rounded, int64_t begin,
-               int64_t end) {
+void run_block(core::Context& context, const LinearCrossEntropy& args,
+               const core::TensorView& losses, const core::Tensor& logits,
+               const core::Tensor& rounded, int64_t begin, int64_t end) {
   const bool backward = args.dhidden || args.dweight;
   const auto rows_of = [&](const core::TensorView& view) { return view.slice(0, begin, end); };
   const core::TensorView scores = logits.view().slice(0, 0, end - begin);
@@ -128,7 +125,9 @@ void run_block(core::Context& context, const LinearCrossEntropy& args, const cor
               .loss = args.loss ? args.loss.data<float>() + begin : nullptr,
               .predicted = args.predicted ? args.predicted.data<int32_t>() + begin : nullptr,
               .vocabulary = args.weight.extent(0),
-              .scale = args.scale});
+              .scale = args.scale,
+              .deferred_scale =
+                  args.deferred == nullptr ? nullptr : args.deferred->scale.data<double>()});
   if (args.dhidden) gemm(context, {.a = gradient, .b = args.weight, .c = rows_of(args.dhidden)});
   if (args.dweight) {
     gemm(context, {.transpose_a = true, .a = gradient, .b = hidden, .c = args.dweight, .beta = 1});
@@ -137,13 +136,13 @@ void run_block(core::Context& context, const LinearCrossEntropy& args, const cor
 
 }  // namespace
 
-LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args) {
+namespace {
+
+/// losses [rows] fp64.
+void run(core::Context& context, const LinearCrossEntropy& args, const core::TensorView& losses) {
   const int64_t rows = args.hidden.extent(0), vocabulary = args.weight.extent(0);
-  const std::vector<int32_t> labels = checked_labels(context, args.labels, vocabulary);
-  if (rows == 0) return {};
-  const core::Tensor losses(context, core::DType::kF64, {rows});
   core::dispatch_device("linear_cross_entropy", args.hidden.dtype(), [&]<class T>(T) {
-    const int64_t step = block_rows(rows, vocabulary);
+    const int64_t step = cross_entropy_block_rows(rows, vocabulary);
     const core::Tensor logits(context, core::DType::kF32, {step, vocabulary});
     core::Tensor rounded;  // the gradient of the logits as the products read it
     if (core::kDTypeOf<T> != core::DType::kF32) {
@@ -153,6 +152,20 @@ LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& a
       run_block<T>(context, args, losses, logits, rounded, begin, std::min(rows, begin + step));
     }
   });
+}
+
+}  // namespace
+
+LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args) {
+  const int64_t rows = args.hidden.extent(0);
+  if (args.deferred != nullptr) {
+    if (rows > 0) run(context, args, args.deferred->losses);
+    return {};
+  }
+  const std::vector<int32_t> labels = checked_labels(context, args.labels, args.weight.extent(0));
+  if (rows == 0) return {};
+  const core::Tensor losses(context, core::DType::kF64, {rows});
+  run(context, args, losses);
   std::vector<double> host(static_cast<size_t>(rows));
   core::copy(context, losses, core::TensorView(host.data(), core::DType::kF64, {rows}));
   LossSum total;

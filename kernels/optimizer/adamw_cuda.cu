@@ -2,6 +2,7 @@
 
 #include "kernels/core/block_sum.cuh"
 #include "kernels/core/pack.cuh"
+#include "kernels/cuda_sizes.h"
 #include "kernels/optimizer/adamw.h"
 
 namespace longhaul::kernels::cuda {
@@ -57,13 +58,11 @@ struct Step {
   }
 };
 
-constexpr int64_t kBlock = 32768;  ///< elements that one block of threads sums
-
 template <class T>
 __global__ void square_sums(const T* values, int64_t count, double* sums) {
   core::device::SharedMemory memory;
   const auto scratch = memory.take<double>(32);
-  const int64_t begin = blockIdx.x * kBlock, end = min(count, begin + kBlock);
+  const int64_t begin = blockIdx.x * kSquaresBlock, end = min(count, begin + kSquaresBlock);
   double sum = 0;
   for (int64_t i = begin + threadIdx.x; i < end; i += blockDim.x) {
     const auto value = static_cast<double>(core::device::to_float(values[i]));
@@ -103,7 +102,7 @@ void adamw_step(core::Context& context, const AdamwStep& args) {
 }
 
 double sum_of_squares(core::Context& context, const core::TensorView& x) {
-  const int64_t count = x.elements(), blocks = core::ceil_div(count, kBlock);
+  const int64_t count = x.elements(), blocks = core::ceil_div(count, kSquaresBlock);
   const core::Tensor sums(context, core::DType::kF64, {blocks + 1});
   double* device_sums = sums.data<double>();
   constexpr int64_t kScratch = 32 * sizeof(double);

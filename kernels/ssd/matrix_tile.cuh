@@ -6,13 +6,13 @@
 #include <type_traits>
 
 #include "kernels/core/pack.cuh"
+#include "kernels/cuda_sizes.h"
 
 namespace longhaul::kernels::cuda::ssd {
 
 using core::BFloat16;
 using core::device::Shared;
 
-constexpr int kTile = 64;
 constexpr int kThreads = 128;
 
 /// Rows and columns of a tile that a product touches: whole steps of the matrix units.

@@ -333,17 +333,19 @@ void ssd_backward_inter(core::Context& context, const SsdBackward& args) {
 
 namespace longhaul::kernels {
 
-Workspace ssd_backward_workspace(const SsdExtents& extents) {
-  return core::dispatch_float("ssd_backward_workspace", extents.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const auto g = cpu::ssd::geometry_of<T>(extents);
-    using Scratch = cpu::ssd::Scratch<T, cpu::ssd::BackwardArrays<T>>;
-    Workspace workspace = cpu::ssd::scratch_workspace<Scratch>(g, extents.threads, sizeof(T));
-    const auto blocks = static_cast<int64_t>(cpu::ssd::head_blocks(g).size());
-    const int64_t parts = blocks * g.batch * g.length * g.state * int64_t{sizeof(T)};
-    if (blocks > g.groups) workspace.insert(workspace.end(), {parts, parts});  // of dB and of dC
-    return workspace;
-  });
+Workspace cpu::ssd_backward_workspace(const SsdExtents& extents) {
+  return core::dispatch_float(
+      "ssd_backward_workspace", core::state_dtype(extents.dtype), [&](auto zero) {
+        using T = decltype(zero);
+        const auto g = cpu::ssd::geometry_of<T>(extents);
+        using Scratch = cpu::ssd::Scratch<T, cpu::ssd::BackwardArrays<T>>;
+        Workspace workspace = cpu::ssd::scratch_workspace<Scratch>(g, extents.threads, sizeof(T));
+        const auto blocks = static_cast<int64_t>(cpu::ssd::head_blocks(g).size());
+        const int64_t parts = blocks * g.batch * g.length * g.state * int64_t{sizeof(T)};
+        if (blocks > g.groups)
+          workspace.insert(workspace.end(), {parts, parts});  // of dB and of dC
+        return workspace;
+      });
 }
 
 }  // namespace longhaul::kernels

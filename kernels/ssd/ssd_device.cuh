@@ -75,7 +75,7 @@ Geometry geometry_of(const core::TensorView& x, const core::TensorView& B, int64
     throw core::Error(core::message("ssd: chunks of ", longest,
                                     " tokens are not supported on CUDA (", kMostChunk, ")"));
   }
-  g.tiles = core::ceil_div(longest, kTile);
+  g.tiles = ssd::padded_chunk(g.length, chunk) / kTile;
   g.packed = core::all_aligned(x, B, others...);
   g.state_packed = g.state % 4 == 0;
   return g;

@@ -293,14 +293,15 @@ void ssd_forward_inter(core::Context& context, const SsdForward& args) {
 
 namespace longhaul::kernels {
 
-Workspace ssd_forward_workspace(const SsdExtents& extents) {
-  return core::dispatch_float("ssd_forward_workspace", extents.dtype, [&](auto zero) {
-    using T = decltype(zero);
-    const auto g = cpu::ssd::geometry_of<T>(extents);
-    using Scratch = cpu::ssd::Scratch<T, cpu::ssd::ForwardArrays<T>>;
-    Workspace workspace = cpu::ssd::scratch_workspace<Scratch>(g, extents.threads, sizeof(T));
-    return workspace;
-  });
+Workspace cpu::ssd_forward_workspace(const SsdExtents& extents) {
+  return core::dispatch_float(
+      "ssd_forward_workspace", core::state_dtype(extents.dtype), [&](auto zero) {
+        using T = decltype(zero);
+        const auto g = cpu::ssd::geometry_of<T>(extents);
+        using Scratch = cpu::ssd::Scratch<T, cpu::ssd::ForwardArrays<T>>;
+        Workspace workspace = cpu::ssd::scratch_workspace<Scratch>(g, extents.threads, sizeof(T));
+        return workspace;
+      });
 }
 
 }  // namespace longhaul::kernels

@@ -7,7 +7,7 @@
 
 namespace longhaul::kernels {
 
-/// state [batch, groups, …] contiguous; mean, deviation [groups] (fp64, host). Element i of
+/// state [batch, groups, …] contiguous; mean, deviation [groups] (fp64). Element i of
 /// sequence b becomes mean[g] + deviation[g] · normal(key, (first_sequence + b) · elements per
 /// sequence + i + offset): the numbers depend on the global sequence, not on who computes them.
 struct StateNoise {

@@ -58,13 +58,11 @@ __global__ void row_moments(const T* state, Rows rows, double* sums) {
 void state_noise(core::Context& context, const StateNoise& args) {
   const Rows rows(args.state);
   if (args.state.elements() == 0) return;
-  const core::Tensor mean = core::Tensor::copy_of(context, args.mean),
-                     deviation = core::Tensor::copy_of(context, args.deviation);
   core::dispatch_device("state_noise", args.state.dtype(), [&]<class T>(T) {
     core::for_each(
         context, args.state.elements(),
-        Noise<T>{.mean = mean.data<double>(),
-                 .deviation = deviation.data<double>(),
+        Noise<T>{.mean = args.mean.data<double>(),
+                 .deviation = args.deviation.data<double>(),
                  .key = args.key,
                  .first = static_cast<uint64_t>(args.first_sequence * rows.groups * rows.inner) +
                           args.offset,

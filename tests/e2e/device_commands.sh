@@ -47,6 +47,34 @@ cmp generated.cpu generated.cuda || fail "generated text differs"
 perplexity() { grep -o '"perplexity": *[0-9.]*' "$1" | head -n 1 | tr -dc '0-9.'; }
 near "$(perplexity eval.cuda)" "$(perplexity eval.cpu)" 1e-4
 
+# In bf16: near the others in every command, and refused on the CPU.
+half=(--device cuda --dtype bf16)
+"$program" eval perplexity --model text/model --data tokens --length 64 --sequences 2 --json eval.half \
+  "${half[@]}" >/dev/null
+near "$(perplexity eval.half)" "$(perplexity eval.cpu)" 2e-2
+[ "$(perplexity eval.half)" != "$(perplexity eval.cuda)" ] || fail "bf16 gives what fp32 gives, digit for digit"
+for measure in effrem states; do
+  "$program" eval $measure --model text/model --data tokens --length 64 --sequences 2 --json $measure.half \
+    "${half[@]}" >/dev/null
+done
+"$program" generate --model text/model --prompt Line --tokens 8 --temperature 0 "${half[@]}" >generated.half
+[ -s generated.half ] || fail "nothing was generated in bf16"
+for command in "eval perplexity --data tokens --length 64 --sequences 2" "generate --prompt Line"; do
+  # shellcheck disable=SC2086  # words of a command
+  if "$program" $command --model text/model --device cpu --dtype bf16 2>refusal; then fail "$command ran in bf16"; fi
+  grep -q -- '--dtype: bf16 is there for cuda only; --device is cpu' refusal || fail "refusal: $(cat refusal)"
+done
+
+# Several ranks on a device need NCCL, which this program was built without: asked for it, they say so; left to choose,
+# they compute on the CPU.
+ranks 2 train tiny.yaml "${short[@]}" run.folder=auto >auto.out
+grep -q '^device *cpu' auto.out || fail "two ranks without NCCL did not take the CPU: $(cat auto.out)"
+if ranks 2 train tiny.yaml "${short[@]}" run.device=cuda run.folder=refused 2>refusal; then
+  fail "two ranks on a device without NCCL were not refused"
+fi
+grep -q 'device: cuda cannot be used by 2 ranks: .*NCCL.*; expected cpu or auto, or one rank' refusal ||
+  fail "two ranks on a device without NCCL: $(cat refusal)"
+
 if "$program" train tiny.yaml run.device=cpu run.dtype=bf16 run.folder=refused 2>refusal; then
   fail "bf16 on the cpu was not refused"
 fi

@@ -11,6 +11,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/handle.h"
 #include "kernels/core/memory_pool.h"
+#include "kernels/core/memory_tally.h"
 #include "kernels/core/parallel.h"
 #include "kernels/core/random.h"
 #include "kernels/core/row_blocks.h"
@@ -139,6 +140,36 @@ TEST(MemoryPool, ReusesBlocksAndTracksThePeak) {
   pool.reset_peak();
   EXPECT_EQ(pool.peak_bytes(), pool.bytes_in_use());
   pool.release(second, 5000);
+}
+
+TEST(MemoryPool, KnowsWhatItTookFromTheSystem) {
+  MemoryPool pool(Device{});
+  void* first = pool.allocate(1000);
+  pool.release(first, 1000);
+  pool.release(pool.allocate(600), 600);
+  pool.release(pool.allocate(5000), 5000);
+  EXPECT_EQ(pool.reserved_bytes(), 1024 + 8192);
+  EXPECT_EQ(pool.system_releases(), 0);
+  pool.free_cached();
+  EXPECT_EQ(pool.reserved_bytes(), 0);
+  EXPECT_EQ(pool.system_releases(), 1);
+}
+
+TEST(MemoryTally, CountsAsThePoolDoes) {
+  MemoryPool pool(Device{});
+  MemoryTally tally;
+  void* large = pool.allocate(5000);
+  MemoryTally::Block block(tally, 5000);
+  pool.release(large, 5000);
+  block.release();
+  void *one = pool.allocate(1000), *two = pool.allocate(900);
+  const MemoryTally::Block first(tally, 1000), second(tally, 900);
+  EXPECT_EQ(tally.in_use(), pool.bytes_in_use());
+  EXPECT_EQ(tally.peak(), pool.peak_bytes());
+  EXPECT_EQ(tally.reserved(), pool.reserved_bytes());
+  EXPECT_GT(tally.reserved(), tally.peak());
+  pool.release(one, 1000);
+  pool.release(two, 900);
 }
 
 TEST(MemoryPool, NamesTheSizeItCannotGet) {

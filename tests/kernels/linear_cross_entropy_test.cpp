@@ -165,6 +165,27 @@ TEST(LinearCrossEntropy, OutputsMayBeAbsent) {
   EXPECT_EQ(total.sum, head.run(in).total.sum);
 }
 
+TEST(LinearCrossEntropy, DeferredIsTheSame) {
+  const Head head{.rows = 9, .width = 4, .vocabulary = 7, .scale = 0.25};
+  const Values in = head.inputs();
+  const auto expected = head.run(in);
+  Context context({}, 2);
+  const Tensor hidden = tensor_of(context, head.dtype, {9, 4}, in.at("hidden")),
+               weight = tensor_of(context, head.dtype, {7, 4}, in.at("weight"));
+  const Tensor labels = Tensor::from<int32_t>(context, head.labels(), {9}),
+               scale = Tensor::from<double>(context, {0.25}, {1});
+  const Tensor losses(context, DType::kF64, {9}), dhidden(context, head.dtype, {9, 4});
+  const DeferredLoss deferred{.scale = scale, .losses = losses};
+  const LossSum nothing = linear_cross_entropy(context, {.hidden = hidden,
+                                                         .weight = weight,
+                                                         .labels = labels,
+                                                         .dhidden = dhidden,
+                                                         .deferred = &deferred});
+  EXPECT_EQ(nothing.count, 0);
+  EXPECT_EQ(values_of(losses), expected.loss);
+  EXPECT_EQ(values_of(dhidden), expected.dhidden);
+}
+
 TEST(LinearCrossEntropy, HugeLogitsStayFinite) {
   Context context({}, 1);
   const Tensor hidden = Tensor::from<float>(context, {1000, 1000}, {2, 1});

@@ -85,6 +85,10 @@ TEST_F(Program, DryRunTrainsNothing) {
         "exchange of states", "sent a step", "with data.recompute"}) {
     EXPECT_THAT(result.out, HasSubstr(part));
   }
+  const Result device = run("train run.yaml --dry-run run.device=cuda run.dtype=bf16");
+  EXPECT_EQ(device.exit_code, 0) << device.err;
+  EXPECT_THAT(device.out, HasSubstr("of the device at the highest"));
+  EXPECT_THAT(device.out, HasSubstr("cuBLASLt 32.0 MiB"));
   EXPECT_FALSE(fs::exists(folder_ / "run"));
   const Result sharded = run("train run.yaml --dry-run --ranks 2 parallel.zero=1");
   EXPECT_THAT(sharded.out, HasSubstr("this rank's share"));

@@ -159,6 +159,9 @@ INSTANTIATE_TEST_SUITE_P(
         Combination{"reset_without_tbtt",
                     {"initial_state.reset_at_documents=true"},
                     "reset_at_documents: is for initial_state.source tbtt only"},
+        Combination{"graphs_on_the_cpu",
+                    {"run.device=cpu", "parallel.cuda_graphs=true"},
+                    "parallel.cuda_graphs: is there for cuda only"},
         Combination{"fp64_on_cuda", {"run.device=cuda", "run.dtype=fp64"}, "run.dtype: fp64"}),
     [](const auto& info) { return std::string(info.param.name); });
 
@@ -323,6 +326,7 @@ TEST(RunConfig, HashFollowsEveryFieldOfTheComputation) {
     const std::set<std::string> free{"run.folder",
                                      "run.log_every",
                                      "parallel.zero",
+                                     "parallel.cuda_graphs",
                                      "parallel.time_limit_s",
                                      "parallel.threads",
                                      "parallel.bucket_mib",

@@ -177,6 +177,15 @@ TEST(Trainer, RecomputationChangesNothing) {
       testing::close(metric(recomputed.path(), "loss"), metric(kept.path(), "loss"), 1e-12));
 }
 
+TEST(Trainer, AskedForGraphsTheCpuDoesWithoutThem) {
+  TinyRun run;
+  const ScratchFolder plain, asked;
+  run.train(plain.path());
+  run.config.cuda_graphs = true;
+  run.train(asked.path());
+  EXPECT_EQ(timeless_metrics(asked.path()), timeless_metrics(plain.path()));
+}
+
 TEST(Trainer, LearnsTheRecallTask) {
   const ScratchFolder folder;
   TinyRun run;

@@ -5,6 +5,7 @@
 // that of all states seen, not the mean of the micro-steps' own. The conv state is zero.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "kernels/state/state_ops.h"
 #include "trainer/sources/sources.h"
@@ -21,14 +22,20 @@ class FittedNoiseSource final : public InitialStateSource {
         zero_probability_(config.noise_zero_probability),
         state_(setup.context, setup.specs, setup.state_dtype, setup.batch) {
     for (const model::StateSpec& spec : setup.specs) {
-      if (spec.kind == model::StateKind::kRecurrent) groups_ += spec.groups;
+      GroupMoments& own = fitted_.emplace_back();
+      if (spec.kind != model::StateKind::kRecurrent) continue;
+      groups_ += spec.groups;
+      for (core::Tensor* moment : {&own.mean, &own.deviation}) {
+        *moment = core::Tensor(setup.context, core::DType::kF64, {spec.groups});
+      }
     }
     running_.assign(static_cast<size_t>(2 * groups_), 0);
   }
 
   const model::RecurrentState& initial(const SourceStep& step) override {
     if (updates_ == 0) return state_;  // nothing seen yet: zeros
-    draw_noise(setup_, step, fitted(), zero_probability_, state_);
+    fit();
+    draw_noise(setup_, step, fitted_, zero_probability_, state_);
     return state_;
   }
 
@@ -74,19 +81,24 @@ class FittedNoiseSource final : public InitialStateSource {
     return sums;
   }
 
-  std::vector<GroupMoments> fitted() const {
-    std::vector<GroupMoments> moments;
+  /// What the running moments say, to where the states are.
+  void fit() {
     auto next = running_.begin();
-    for (const model::StateSpec& spec : setup_.specs) {
-      GroupMoments& own = moments.emplace_back();
+    for (size_t i = 0; i < setup_.specs.size(); ++i) {
+      const model::StateSpec& spec = setup_.specs[i];
       if (spec.kind != model::StateKind::kRecurrent) continue;
+      std::vector<double> mean, deviation;
       for (int64_t group = 0; group < spec.groups; ++group, ++next) {
-        const double mean = *next, mean_square = *(next + groups_);
-        own.mean.push_back(mean);
-        own.deviation.push_back(std::sqrt(std::max(0.0, mean_square - mean * mean)));
+        const double mean_square = *(next + groups_);
+        mean.push_back(*next);
+        deviation.push_back(std::sqrt(std::max(0.0, mean_square - *next * *next)));
+      }
+      for (auto [values, target] :
+           {std::pair{&mean, &fitted_[i].mean}, std::pair{&deviation, &fitted_[i].deviation}}) {
+        core::copy(setup_.context,
+                   core::TensorView(values->data(), core::DType::kF64, {spec.groups}), *target);
       }
     }
-    return moments;
   }
 
   SourceSetup setup_;
@@ -95,6 +107,7 @@ class FittedNoiseSource final : public InitialStateSource {
   int64_t groups_ = 0;           // of all recurrent tensors together
   std::vector<double> running_;  // E[x] of each group, then E[x²]
   double updates_ = 0;
+  std::vector<GroupMoments> fitted_;  // by tensor; empty for those that are no recurrent states
 };
 
 }  // namespace

@@ -13,8 +13,11 @@ class NoiseSource final : public InitialStateSource {
         zero_probability_(config.noise_zero_probability),
         state_(setup.context, setup.specs, setup.state_dtype, setup.batch) {
     for (const model::StateSpec& spec : setup.specs) {
-      const auto groups = static_cast<size_t>(spec.groups);
-      moments_.push_back({std::vector(groups, config.mean), std::vector(groups, config.deviation)});
+      const auto all_groups = [&](double value) {
+        return core::Tensor::from(
+            setup.context, std::vector(static_cast<size_t>(spec.groups), value), {spec.groups});
+      };
+      moments_.push_back({all_groups(config.mean), all_groups(config.deviation)});
     }
   }
 

@@ -5,15 +5,6 @@
 
 namespace longhaul::trainer {
 
-namespace {
-
-core::TensorView host_view(const std::vector<double>& values) {
-  return {
-      const_cast<double*>(values.data()), core::DType::kF64, {static_cast<int64_t>(values.size())}};
-}
-
-}  // namespace
-
 bool starts_from_zero(uint64_t seed, const SourceStep& step, int64_t row, double probability) {
   const core::RandomKey key{seed, static_cast<uint64_t>(step.micro_step),
                             core::RandomPurpose::kStateDropout};
@@ -25,8 +16,8 @@ void draw_noise(const SourceSetup& setup, const SourceStep& step,
                 const model::RecurrentState& state) {
   for (size_t i = 0; i < setup.specs.size(); ++i) {
     if (setup.specs[i].kind != model::StateKind::kRecurrent) continue;
-    kernels::state_noise(setup.context, {.mean = host_view(moments[i].mean),
-                                         .deviation = host_view(moments[i].deviation),
+    kernels::state_noise(setup.context, {.mean = moments[i].mean,
+                                         .deviation = moments[i].deviation,
                                          .key = {setup.seed, static_cast<uint64_t>(step.micro_step),
                                                  core::RandomPurpose::kInitialState},
                                          .first_sequence = step.first_sequence,

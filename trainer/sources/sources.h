@@ -22,9 +22,9 @@ std::unique_ptr<InitialStateSource> make_tbtt_source(const InitialStateConfig& c
 /// Whether this row of the micro-step is drawn to start from zero.
 bool starts_from_zero(uint64_t seed, const SourceStep& step, int64_t row, double probability);
 
-/// Mean and deviation of each group of one state tensor.
+/// Mean and deviation (fp64) of each group of one state tensor, where the state is.
 struct GroupMoments {
-  std::vector<double> mean, deviation;
+  core::Tensor mean, deviation;
 };
 
 /// Fills every kRecurrent tensor of `state` with IID normal numbers, moments[i] for tensor i; then

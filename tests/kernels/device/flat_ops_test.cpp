@@ -246,10 +246,9 @@ TEST_F(FlatOps, SumOfSquares) {
 }
 
 Tensor noise(Context& context, DType dtype) {
-  Context host;
   Tensor state(context, dtype, {4, 3, 4, 5});
-  const Tensor mean = Tensor::from<double>(host, {0, 1, -2}, {3}),
-               deviation = Tensor::from<double>(host, {1, 0.5, 0}, {3});
+  const Tensor mean = Tensor::from<double>(context, {0, 1, -2}, {3}),
+               deviation = Tensor::from<double>(context, {1, 0.5, 0}, {3});
   kernels::state_noise(
       context, {.mean = mean,
                 .deviation = deviation,

@@ -10,6 +10,7 @@ namespace longhaul::simt {
 namespace {
 
 constexpr int64_t kRange = kDeviceBytes, kPage = 4096;
+constexpr int64_t kFilled = int64_t{16} << 20;  // pages that exist make opening and closing slow
 
 /// Blocks lie behind each other; the range up to the last one is opened and closed as a whole,
 /// which is one cheap call.
@@ -36,7 +37,7 @@ class Arena {
       return nullptr;
     }
     mprotect(block, static_cast<size_t>(size), PROT_READ | PROT_WRITE);
-    std::memset(block, 0xff, static_cast<size_t>(size));
+    if (size <= kFilled) std::memset(block, 0xff, static_cast<size_t>(size));
     live_[block] = size;
     if (open_ == 0) mprotect(block, static_cast<size_t>(size), PROT_NONE);
     return block;

@@ -1,6 +1,7 @@
 // Emulated device memory: one range of addresses that is out of bounds for the host, as a GPU's
 // is. Only while a DeviceAccess lives, in kernels and copies, can it be read and written; anything
-// else that follows a device pointer ends the test. New memory holds NaN.
+// else that follows a device pointer ends the test. New memory of up to 16 MiB
+// holds NaN.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,10 @@
-// The place of cuBLASLt where a device is emulated: a plain product with fp32 accumulation.
+// The place of cuBLASLt where a device is emulated: a plain product with fp32 accumulation, and the
+// memory that cuBLASLt would hold.
 #include "kernels/linear/gemm_cuda.h"
 
-#include "tests/support/simt/device_memory.h"
+#include "kernels/core/cuda_queue.cuh"
+#include "kernels/cuda_sizes.h"
+#include "tests/support/simt/stream.h"
 
 namespace longhaul::kernels::cuda {
 namespace {
@@ -13,10 +16,13 @@ float read(const core::TensorView& matrix, int64_t i, int64_t j) {
              : static_cast<float>(matrix.data<core::BFloat16>()[at]);
 }
 
-}  // namespace
+struct Workspace final : core::LibraryHandles {
+  explicit Workspace(core::Context& context)
+      : memory(context, core::DType::kF32, {kGemmWorkspace / core::size_of(core::DType::kF32)}) {}
+  core::Tensor memory;
+};
 
-void gemm(core::Context&, const Gemm& g) {
-  const simt::DeviceAccess access;
+void multiply(const Gemm& g) {
   const int64_t m = g.c.extent(0), n = g.c.extent(1);
   const int64_t k = g.transpose_a ? g.a.extent(0) : g.a.extent(1);
   CHECK_EQ(k, g.transpose_b ? g.b.extent(1) : g.b.extent(0));
@@ -39,6 +45,13 @@ void gemm(core::Context&, const Gemm& g) {
       }
     }
   }
+}
+
+}  // namespace
+
+void gemm(core::Context& context, const Gemm& args) {
+  context.queue()->handles<Workspace>([&] { return std::make_unique<Workspace>(context); });
+  simt::run_or_record(core::stream_of(context), [args] { multiply(args); });
 }
 
 }  // namespace longhaul::kernels::cuda

@@ -61,5 +61,43 @@ TEST_F(TrainingOnDevice, AResumedRunIsTheUninterruptedOne) {
   }
 }
 
+TEST_F(TrainingOnDevice, RecordedPassesAreTheOthersBitForBit) {
+  struct Case {
+    const char* name;
+    trainer::SourceKind source;
+    DType dtype;
+    int64_t segments, accumulation;
+    bool recompute;
+  };
+  for (const Case& c :
+       {Case{"plain", trainer::SourceKind::kZero, DType::kBF16, 1, 1, false},
+        Case{"segments", trainer::SourceKind::kTbtt, DType::kF32, 2, 1, false},
+        Case{"accumulation", trainer::SourceKind::kStatePassing, DType::kF32, 1, 2, false},
+        Case{"recompute", trainer::SourceKind::kNoise, DType::kBF16, 1, 1, true}}) {
+    SCOPED_TRACE(c.name);
+    const std::string name = c.name;
+    TinyRun run;
+    run.device = kCuda;
+    run.dtype = c.dtype;
+    run.config.schedule.steps = 3;  // as they are, recorded, launched again
+    run.config.initial_state.source = c.source;
+    run.config.batch.segments = c.segments;
+    run.config.batch.accumulation = c.accumulation;
+    run.config.batch.recompute = c.recompute;
+    run.train(folder("kernels" + name));
+    run.config.cuda_graphs = true;
+    run.train(folder("graphs" + name));
+    for (const char* part : {"loss", "gradient_norm", "state_norm"}) {
+      const std::vector<double> recorded = metric(folder("graphs" + name), part);
+      EXPECT_EQ(recorded.size(), 3u);
+      EXPECT_EQ(recorded, metric(folder("kernels" + name), part));
+    }
+    const auto weights = [&](const std::string& which) {
+      return tensors_of(folder(which + name) / "checkpoints/step-3/model.safetensors");
+    };
+    EXPECT_EQ(weights("graphs"), weights("kernels"));
+  }
+}
+
 }  // namespace
 }  // namespace longhaul::testing

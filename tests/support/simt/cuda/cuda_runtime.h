@@ -13,6 +13,7 @@
 
 #include "tests/support/simt/block.h"
 #include "tests/support/simt/device_memory.h"
+#include "tests/support/simt/stream.h"
 
 #define __global__
 #define __device__
@@ -148,15 +149,23 @@ inline unsigned __umulhi(unsigned a, unsigned b) {
 inline double cospi(double x) { return std::cos(3.14159265358979323846 * x); }
 
 // --- runtime -----------------------------------------------------------------------------------
-enum cudaError_t { cudaSuccess = 0, cudaErrorMemoryAllocation = 2, cudaErrorNoDevice = 100 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorNoDevice = 100,
+  cudaErrorStreamCaptureUnsupported = 900
+};
 enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
-using cudaStream_t = void*;
+using cudaStream_t = longhaul::simt::Stream*;
 using cudaEvent_t = void*;
 
 inline const char* cudaGetErrorString(cudaError_t error) {
-  return error == cudaSuccess ? "no error" : "out of memory";
+  return error == cudaSuccess                         ? "no error"
+         : error == cudaErrorStreamCaptureUnsupported ? "operation not permitted when stream is "
+                                                        "capturing"
+                                                      : "out of memory";
 }
 inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSuccess; }
 struct cudaDeviceProp {
@@ -168,7 +177,11 @@ inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
 inline cudaError_t cudaDriverGetVersion(int* version) { return *version = 13000, cudaSuccess; }
 inline cudaError_t cudaRuntimeGetVersion(int* version) { return *version = 13000, cudaSuccess; }
 inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
-inline cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+/// What a thread that records may not do; the recording is then worth nothing.
+inline cudaError_t longhaul_unless_recording() {
+  return longhaul::simt::spoil_recording() ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+}
+inline cudaError_t cudaDeviceSynchronize() { return longhaul_unless_recording(); }
 inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 inline cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   *total = static_cast<size_t>(longhaul::simt::kDeviceBytes);
@@ -176,18 +189,17 @@ inline cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** block, size_t bytes) {
+  if (longhaul::simt::spoil_recording()) return cudaErrorStreamCaptureUnsupported;
   *block = longhaul::simt::device_allocate(static_cast<int64_t>(bytes));
   return *block != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
 inline cudaError_t cudaFree(void* block) { return longhaul::simt::device_free(block), cudaSuccess; }
-// Work of a stream is done when the call returns; a handle only has to be something.
+// Work of a stream is done when the call returns, unless the stream records.
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  return *stream = new char, cudaSuccess;
+  return *stream = new longhaul::simt::Stream, cudaSuccess;
 }
-inline cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  return delete static_cast<char*>(stream), cudaSuccess;
-}
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaStreamDestroy(cudaStream_t stream) { return delete stream, cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return longhaul_unless_recording(); }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned = 0) {
   return cudaSuccess;
 }
@@ -199,24 +211,23 @@ inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind,
-                                   cudaStream_t) {
-  const longhaul::simt::DeviceAccess access;
-  std::memcpy(target, source, bytes);
+                                   cudaStream_t stream) {
+  longhaul::simt::run_or_record(stream, [=] { std::memcpy(target, source, bytes); });
   return cudaSuccess;
 }
 inline cudaError_t cudaMemcpy2DAsync(void* target, size_t target_pitch, const void* source,
                                      size_t source_pitch, size_t width, size_t height,
-                                     cudaMemcpyKind, cudaStream_t) {
-  const longhaul::simt::DeviceAccess access;
-  for (size_t i = 0; i < height; ++i) {
-    std::memcpy(static_cast<char*>(target) + i * target_pitch,
-                static_cast<const char*>(source) + i * source_pitch, width);
-  }
+                                     cudaMemcpyKind, cudaStream_t stream) {
+  longhaul::simt::run_or_record(stream, [=] {
+    for (size_t i = 0; i < height; ++i) {
+      std::memcpy(static_cast<char*>(target) + i * target_pitch,
+                  static_cast<const char*>(source) + i * source_pitch, width);
+    }
+  });
   return cudaSuccess;
 }
-inline cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t) {
-  const longhaul::simt::DeviceAccess access;
-  std::memset(target, value, bytes);
+inline cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaStream_t stream) {
+  longhaul::simt::run_or_record(stream, [=] { std::memset(target, value, bytes); });
   return cudaSuccess;
 }
 template <class Kernel>
@@ -232,12 +243,39 @@ struct cudaLaunchConfig_t {
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
-  const longhaul::simt::DeviceAccess access;
   const std::tuple<Parameters...> values(std::forward<Arguments>(arguments)...);
   const auto index = [](const dim3& d) { return longhaul::simt::Index{d.x, d.y, d.z}; };
-  longhaul::simt::run_grid({.grid = index(config->gridDim),
-                            .block = index(config->blockDim),
-                            .shared_bytes = static_cast<int64_t>(config->dynamicSmemBytes)},
-                           [&] { std::apply(kernel, values); });
+  const longhaul::simt::Launch launch{
+      .grid = index(config->gridDim),
+      .block = index(config->blockDim),
+      .shared_bytes = static_cast<int64_t>(config->dynamicSmemBytes)};
+  longhaul::simt::run_or_record(config->stream, [=] {
+    longhaul::simt::run_grid(launch, [&] { std::apply(kernel, values); });
+  });
   return cudaSuccess;
+}
+
+// --- graphs ------------------------------------------------------------------------------------
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
+using cudaGraph_t = longhaul::simt::Recording*;
+using cudaGraphExec_t = longhaul::simt::Recording*;
+
+inline cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  longhaul::simt::begin_recording(*stream);
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  *graph = longhaul::simt::end_recording(*stream).release();
+  return *graph != nullptr ? cudaSuccess : cudaErrorStreamCaptureUnsupported;
+}
+inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned) {
+  return *executable = new longhaul::simt::Recording(*graph), cudaSuccess;
+}
+inline cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  longhaul::simt::launch_recording(*executable, *stream);
+  return cudaSuccess;
+}
+inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
+inline cudaError_t cudaGraphExecDestroy(longhaul::simt::Recording* executable) {
+  return delete executable, cudaSuccess;
 }

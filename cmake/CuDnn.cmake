@@ -1,0 +1,23 @@
+# Finds cuDNN by itself: in the system, in a toolkit, or where CUDNN_HOME says. Only the GPU tests and bench_ops use it,
+# to compare with. LONGHAUL_CUDNN: AUTO takes it where it is, ON insists, OFF does without.
+set(LONGHAUL_CUDNN AUTO CACHE STRING "Compare with cuDNN in GPU tests and bench_ops: AUTO, ON or OFF")
+set(longhaul_has_cudnn OFF)
+if(LONGHAUL_CUDNN AND longhaul_has_cuda)
+  find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ENV CUDNN_HOME ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
+  find_library(CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS ENV CUDNN_HOME ${CUDAToolkit_LIBRARY_DIR}
+               PATH_SUFFIXES lib lib64)
+  if(CUDNN_INCLUDE_DIR AND EXISTS ${CUDNN_INCLUDE_DIR}/cudnn_version.h)
+    file(STRINGS ${CUDNN_INCLUDE_DIR}/cudnn_version.h cudnn_major REGEX "#define CUDNN_MAJOR +[0-9]+")
+    string(REGEX REPLACE "[^0-9]+" "" cudnn_major "${cudnn_major}")
+  endif()
+  if(CUDNN_LIBRARY AND cudnn_major GREATER_EQUAL 9)
+    set(longhaul_has_cudnn ON)
+    message(STATUS "cuDNN: ${CUDNN_LIBRARY}")
+  endif()
+endif()
+if(NOT longhaul_has_cudnn)
+  if(LONGHAUL_CUDNN STREQUAL "ON")
+    message(FATAL_ERROR "LONGHAUL_CUDNN is ON, but there is no CUDA compiler or no cudnn.h of version 9 (set CUDNN_HOME)")
+  endif()
+  message(STATUS "cuDNN: building without (it is only compared with)")
+endif()

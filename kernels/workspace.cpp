@@ -1,0 +1,98 @@
+#include "kernels/workspace.h"
+
+#include <bit>
+
+#include "kernels/core/device_row_blocks.h"
+#include "kernels/core/row_blocks.h"
+#include "kernels/cuda_sizes.h"
+#include "kernels/loss/linear_cross_entropy.h"
+#include "kernels/ssd/ssd.h"
+
+namespace longhaul::kernels {
+
+namespace {
+
+constexpr int64_t kSingle = 4, kDouble = 8;
+
+/// Arrays of the recurrence on a device (ssd_device.cuh, ssd_backward_cuda.cu).
+struct DeviceSsd {
+  int64_t decays, tokens, through, sums, gram, states;
+
+  explicit DeviceSsd(const SsdExtents& e) {
+    const int64_t chunks = e.batch * ssd_chunks(e.length, e.chunk), heads = chunks * e.heads;
+    const int64_t padded = cuda::ssd::padded_chunk(e.length, e.chunk);
+    decays = heads * padded * 2 * kSingle;
+    tokens = 4 * heads * padded * kSingle;
+    through = heads * kSingle;
+    sums = 2 * heads * kDouble;
+    gram = chunks * e.groups * padded * padded * kSingle;
+    states = heads * e.head_dim * e.state * kSingle;
+  }
+};
+
+}  // namespace
+
+Workspace row_sums_workspace(DeviceKind device, int64_t rows, int64_t width, core::DType dtype) {
+  const int64_t blocks =
+      device == DeviceKind::kCpu ? core::RowBlocks(rows).count() : core::device_row_blocks(rows);
+  return {blocks * width * core::size_of(core::state_dtype(dtype))};
+}
+
+Workspace conv1d_backward_workspace(const ConvExtents& e) {
+  const int64_t width = (e.taps + 1) * e.channels;
+  if (e.device == DeviceKind::kCuda) {
+    return {e.batch * cuda::conv_tiles(e.length) * width * kSingle};
+  }
+  Workspace workspace = row_sums_workspace(e.device, e.batch * e.length, width, e.dtype);
+  workspace.push_back(width * core::size_of(core::state_dtype(e.dtype)));
+  return workspace;
+}
+
+Workspace linear_cross_entropy_workspace(DeviceKind device, int64_t rows, int64_t vocabulary,
+                                         core::DType dtype) {
+  const int64_t element = core::size_of(dtype);
+  if (device == DeviceKind::kCpu) {
+    return {cpu::cross_entropy_block_rows(rows, vocabulary, element) * vocabulary * element};
+  }
+  const int64_t logits = cuda::cross_entropy_block_rows(rows, vocabulary) * vocabulary;
+  Workspace workspace{rows * kDouble, logits * kSingle};
+  if (dtype == core::DType::kBF16) workspace.push_back(logits * element);
+  return workspace;
+}
+
+Workspace embedding_backward_workspace(DeviceKind device, int64_t rows) {
+  if (device == DeviceKind::kCpu) return {};
+  return {static_cast<int64_t>(std::bit_ceil(static_cast<uint64_t>(rows))) * kDouble};
+}
+
+Workspace block_sums_workspace(DeviceKind device, int64_t blocks) {
+  if (device == DeviceKind::kCpu) return {};
+  return {blocks * kDouble};
+}
+
+Workspace sum_of_squares_workspace(DeviceKind device, int64_t elements) {
+  const int64_t blocks = (elements + cuda::kSquaresBlock - 1) / cuda::kSquaresBlock;
+  return block_sums_workspace(device, blocks + 1);
+}
+
+int64_t gemm_workspace(DeviceKind device) {
+  return device == DeviceKind::kCpu ? 0 : cuda::kGemmWorkspace;
+}
+
+Workspace ssd_forward_workspace(const SsdExtents& extents) {
+  if (extents.device == DeviceKind::kCpu) return cpu::ssd_forward_workspace(extents);
+  const DeviceSsd size(extents);
+  Workspace workspace{size.decays, size.gram};
+  if (!extents.scratch_given) workspace.push_back(size.states);
+  return workspace;
+}
+
+Workspace ssd_backward_workspace(const SsdExtents& extents) {
+  if (extents.device == DeviceKind::kCpu) return cpu::ssd_backward_workspace(extents);
+  const DeviceSsd size(extents);
+  Workspace workspace{size.decays, size.tokens, size.through, size.sums, size.gram, size.gram};
+  if (!extents.scratch_given) workspace.push_back(size.states);
+  return workspace;
+}
+
+}  // namespace longhaul::kernels
