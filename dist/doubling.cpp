@@ -21,6 +21,10 @@ bool goes_by_doubling(int64_t ranks, int64_t bytes) {
 
 bool goes_whole(int64_t ranks, int64_t bytes) { return ranks == 2 || bytes <= kSmallWhole; }
 
+bool goes_in_shares(int64_t ranks, int64_t bytes) {
+  return ranks > 2 && bytes > std::max(kSmallWhole, kSmallShare * ranks);
+}
+
 Stages reduce_by_doubling(const DoublingReduction& reduction) {
   const auto [rank, ranks] = reduction.me;
   const int in_tree = static_cast<int>(std::bit_floor(static_cast<unsigned>(ranks)));

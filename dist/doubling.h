@@ -18,6 +18,9 @@ namespace longhaul::dist {
 bool goes_by_doubling(int64_t ranks, int64_t bytes);
 /// Where not: whether everybody sends its whole contribution to a sum, or each rank its share.
 bool goes_whole(int64_t ranks, int64_t bytes);
+/// Whether the root of a broadcast hands out shares that all give to each other, twice the volume
+/// at once, or a binomial tree passes on the whole, the volume in every round.
+bool goes_in_shares(int64_t ranks, int64_t bytes);
 
 using Stages = std::deque<StagedOperation::Stage>;
 

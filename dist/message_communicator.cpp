@@ -66,6 +66,7 @@ std::unique_ptr<Pending> MessageCommunicator::start_collective(const char* name,
 std::unique_ptr<Pending> MessageCommunicator::start_broadcast(TensorView view, int root) {
   check_view(view, size());
   CHECK(root >= 0 && root < size());
+  if (goes_in_shares(size(), view.bytes())) return start_broadcast_in_shares(view, root);
   // Binomial tree over ranks relative to the root: a rank's parent is itself without its highest
   // set bit.
   const int relative = (rank() - root + size()) % size();
@@ -81,6 +82,32 @@ std::unique_ptr<Pending> MessageCommunicator::start_broadcast(TensorView view, i
     for (int bit = first_child_bit; relative + bit < size() && view.bytes() > 0; bit *= 2) {
       op.send(view.raw(), view.bytes(), (relative + bit + root) % size());
     }
+  });
+  return start_collective("broadcast", view.bytes(), std::move(stages));
+}
+
+std::unique_ptr<Pending> MessageCommunicator::start_broadcast_in_shares(TensorView view, int root) {
+  const int me = rank(), ranks = size();
+  const int64_t unit = core::size_of(view.dtype());
+  char* data = bytes_of(view);
+  const auto send = [=](StagedOperation& op, int share, int peer) {
+    const auto [begin, end] = share_of(view.elements(), ranks, share);
+    if (begin < end) op.send(data + begin * unit, (end - begin) * unit, peer);
+  };
+  const auto receive = [=](StagedOperation& op, int share, int peer) {
+    const auto [begin, end] = share_of(view.elements(), ranks, share);
+    if (begin < end) op.receive(data + begin * unit, (end - begin) * unit, peer);
+  };
+  Stages stages;
+  stages.push_back([=](StagedOperation& op) {  // each rank gets its share …
+    if (me != root) return receive(op, me, root);
+    for_each_peer(me, ranks, [&](int peer) { send(op, peer, peer); });
+  });
+  stages.push_back([=](StagedOperation& op) {  // … and gives it to all
+    for_each_peer(me, ranks, [&](int peer) {
+      if (me != root) receive(op, peer, peer);
+      if (peer != root) send(op, me, peer);
+    });
   });
   return start_collective("broadcast", view.bytes(), std::move(stages));
 }

@@ -37,6 +37,7 @@ class MessageCommunicator final : public Communicator {
   std::unique_ptr<Communicator> split(int color, int key) override;
 
  private:
+  std::unique_ptr<Pending> start_broadcast_in_shares(core::TensorView view, int root);
   std::unique_ptr<Pending> start_all_reduce(core::TensorView view, Reduction reduction);
   std::unique_ptr<Pending> start_collective(const char* name, int64_t bytes,
                                             std::deque<StagedOperation::Stage> stages);

@@ -142,6 +142,10 @@ CollectiveCost broadcast_cost(const Network& network, const Group& group, double
     cost.bytes = bytes;
     return cost;
   }
+  if (dist::goes_in_shares(group.ranks, static_cast<int64_t>(bytes))) {
+    const CollectiveCost half = direct(network, group, bytes / static_cast<double>(group.ranks));
+    return in_turn(half, half);
+  }
   // A binomial tree: the root sends to one rank a level. Several that follow each other wait for
   // the root's link only.
   const double levels = std::ceil(std::log2(static_cast<double>(group.ranks)));

@@ -123,7 +123,7 @@ struct SourceCost {
   double seconds = 0, bytes = 0;
 };
 
-/// From the last rank of a sequence group to the others, all layers at once.
+/// From the last rank of a sequence group to the others, all layers at once, after a barrier.
 SourceCost handing_out(const StepQuestion& q) {
   if (!keeps_final_states(q) || q.mesh.sequence == 1) return {};
   const Group group{.ranks = q.mesh.sequence};
@@ -132,7 +132,8 @@ SourceCost handing_out(const StepQuestion& q) {
       broadcast_cost(q.network, group, rows * as_double(q.model.inner() * q.model.state_dim));
   const CollectiveCost conv = broadcast_cost(
       q.network, group, rows * as_double((q.model.conv_width - 1) * q.model.conv_channels()));
-  return {.seconds = layers * (ssm.busy + conv.busy) + ssm.latency,
+  const double barrier = host_all_reduce_cost(q.network, group, kFp64).seconds();
+  return {.seconds = barrier + layers * (ssm.busy + conv.busy) + ssm.latency,
           .bytes = layers * (ssm.bytes + conv.bytes)};
 }
 
