@@ -72,6 +72,7 @@ nlohmann::ordered_json json_of(const bench::Prediction& step) {
           {"bucket_mib", static_cast<double>(step.bucket_bytes) / (1 << 20)},
           {"memory_bytes", step.memory_bytes},
           {"exchange_bytes", step.exchange_bytes},
+          {"source_bytes", step.source_bytes},
           {"gradient_bytes", step.gradient_bytes},
           {"parameter_bytes", step.parameter_bytes}};
 }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "dist/doubling.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::dist {
@@ -14,11 +15,9 @@ namespace longhaul::dist {
 namespace {
 
 using core::TensorView;
-using Stages = std::deque<StagedOperation::Stage>;
 
 constexpr int kTags = 32768;           // 0 to 32,767 is what MPI guarantees
 constexpr int kCollectiveTags = 4096;  // used in turn; more than are ever under way at once
-constexpr int64_t kSmall = 16384;      // bytes up to which one latency counts more than the volume
 
 /// `ranks`: what a rank alone has anywhere stays as it is.
 void check_view(const TensorView& view, int ranks = 2) {
@@ -67,6 +66,7 @@ std::unique_ptr<Pending> MessageCommunicator::start_collective(const char* name,
 std::unique_ptr<Pending> MessageCommunicator::start_broadcast(TensorView view, int root) {
   check_view(view, size());
   CHECK(root >= 0 && root < size());
+  if (goes_in_shares(size(), view.bytes())) return start_broadcast_in_shares(view, root);
   // Binomial tree over ranks relative to the root: a rank's parent is itself without its highest
   // set bit.
   const int relative = (rank() - root + size()) % size();
@@ -82,6 +82,32 @@ std::unique_ptr<Pending> MessageCommunicator::start_broadcast(TensorView view, i
     for (int bit = first_child_bit; relative + bit < size() && view.bytes() > 0; bit *= 2) {
       op.send(view.raw(), view.bytes(), (relative + bit + root) % size());
     }
+  });
+  return start_collective("broadcast", view.bytes(), std::move(stages));
+}
+
+std::unique_ptr<Pending> MessageCommunicator::start_broadcast_in_shares(TensorView view, int root) {
+  const int me = rank(), ranks = size();
+  const int64_t unit = core::size_of(view.dtype());
+  char* data = bytes_of(view);
+  const auto send = [=](StagedOperation& op, int share, int peer) {
+    const auto [begin, end] = share_of(view.elements(), ranks, share);
+    if (begin < end) op.send(data + begin * unit, (end - begin) * unit, peer);
+  };
+  const auto receive = [=](StagedOperation& op, int share, int peer) {
+    const auto [begin, end] = share_of(view.elements(), ranks, share);
+    if (begin < end) op.receive(data + begin * unit, (end - begin) * unit, peer);
+  };
+  Stages stages;
+  stages.push_back([=](StagedOperation& op) {  // each rank gets its share …
+    if (me != root) return receive(op, me, root);
+    for_each_peer(me, ranks, [&](int peer) { send(op, peer, peer); });
+  });
+  stages.push_back([=](StagedOperation& op) {  // … and gives it to all
+    for_each_peer(me, ranks, [&](int peer) {
+      if (me != root) receive(op, peer, peer);
+      if (peer != root) send(op, me, peer);
+    });
   });
   return start_collective("broadcast", view.bytes(), std::move(stages));
 }
@@ -102,7 +128,16 @@ std::unique_ptr<Pending> MessageCommunicator::start_all_reduce(TensorView view,
   const char* name = reduction == Reduction::kSum ? "all_reduce_sum" : "all_reduce_max";
   char* data = bytes_of(view);
   Stages stages;
-  if (ranks > 1 && bytes > 0 && (bytes <= kSmall || ranks == 2)) {
+  if (bytes > 0 && goes_by_doubling(ranks, bytes)) {
+    stages = reduce_by_doubling({.me = {me, ranks},
+                                 .reduction = reduction,
+                                 .dtype = view.dtype(),
+                                 .source = data,
+                                 .count = view.elements(),
+                                 .finish = [=](const char* accumulators) {
+                                   narrow(view.dtype(), accumulators, data, view.elements());
+                                 }});
+  } else if (ranks > 1 && bytes > 0 && goes_whole(ranks, bytes)) {
     // Everybody receives everything and reduces for itself.
     stages.push_back([=](StagedOperation& op) {
       char* others = op.scratch(ranks * bytes);
@@ -151,6 +186,10 @@ std::unique_ptr<Pending> MessageCommunicator::start_all_gather(TensorView own,
   CHECK_EQ(own.elements() * size(), gathered.elements());
   const int me = rank(), ranks = size();
   const int64_t bytes = own.bytes();
+  if (bytes > 0 && goes_by_doubling(ranks, gathered.bytes())) {
+    return start_collective("all_gather", bytes,
+                            gather_by_doubling({me, ranks}, own.raw(), bytes, bytes_of(gathered)));
+  }
   Stages stages;
   stages.push_back([=](StagedOperation& op) {
     if (bytes == 0) return;
@@ -172,7 +211,19 @@ std::unique_ptr<Pending> MessageCommunicator::start_reduce_scatter_sum(TensorVie
   const int me = rank(), ranks = size();
   const int64_t bytes = own.bytes();
   Stages stages;
-  if (bytes > 0) {
+  if (bytes > 0 && goes_by_doubling(ranks, full.bytes())) {
+    const core::DType dtype = own.dtype();
+    const int64_t count = own.elements(), width = core::size_of(accumulator_of(dtype));
+    stages =
+        reduce_by_doubling({.me = {me, ranks},
+                            .reduction = Reduction::kSum,
+                            .dtype = dtype,
+                            .source = full.raw(),
+                            .count = full.elements(),
+                            .finish = [=](const char* accumulators) {
+                              narrow(dtype, accumulators + me * count * width, own.raw(), count);
+                            }});
+  } else if (bytes > 0) {
     stages.push_back([=](StagedOperation& op) {
       char* others = op.scratch(ranks * bytes);
       for_each_peer(me, ranks, [&](int peer) { op.receive(others + peer * bytes, bytes, peer); });
@@ -211,10 +262,14 @@ std::unique_ptr<Pending> MessageCommunicator::start_receive(TensorView view, int
 
 void MessageCommunicator::barrier() {
   Stages stages;
-  stages.push_back([this](StagedOperation& op) {
-    for_each_peer(rank(), size(), [&](int peer) { op.receive(nullptr, 0, peer); });
-    for_each_peer(rank(), size(), [&](int peer) { op.send(nullptr, 0, peer); });
-  });
+  if (goes_by_doubling(size(), 0)) {
+    stages = barrier_by_doubling({rank(), size()});
+  } else {
+    stages.push_back([this](StagedOperation& op) {
+      for_each_peer(rank(), size(), [&](int peer) { op.receive(nullptr, 0, peer); });
+      for_each_peer(rank(), size(), [&](int peer) { op.send(nullptr, 0, peer); });
+    });
+  }
   start_collective("barrier", 0, std::move(stages))->wait();
 }
 

@@ -11,11 +11,12 @@
 
 namespace longhaul::dist {
 
-/// Sums are taken in rank order whatever the size, so ranks, runs and machines agree on every bit.
-/// Gather and reduction exchange with every other rank directly: least volume, two latencies; meant
-/// for tens of ranks. The collectives of MPI were rejected: the order of their sums depends on
-/// version and topology, and the second phase of an operation in flight could not be started in the
-/// same order on all ranks.
+/// Sums are taken along one tree over the ranks (dist/reduction.h) whatever the size, so ranks,
+/// runs and machines agree on every bit. Up to 16 ranks exchange with every other directly: one
+/// latency, two where the volume counts. More go by doubling (dist/doubling.h): ⌈log₂ ranks⌉
+/// messages; large buffers, which share out evenly, still directly. The collectives of MPI were
+/// rejected: the order of their sums depends on version and topology, and the second phase of an
+/// operation in flight could not be started in the same order on all ranks.
 class MessageCommunicator final : public Communicator {
  public:
   explicit MessageCommunicator(std::unique_ptr<Transport> transport)
@@ -36,6 +37,7 @@ class MessageCommunicator final : public Communicator {
   std::unique_ptr<Communicator> split(int color, int key) override;
 
  private:
+  std::unique_ptr<Pending> start_broadcast_in_shares(core::TensorView view, int root);
   std::unique_ptr<Pending> start_all_reduce(core::TensorView view, Reduction reduction);
   std::unique_ptr<Pending> start_collective(const char* name, int64_t bytes,
                                             std::deque<StagedOperation::Stage> stages);

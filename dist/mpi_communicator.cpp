@@ -271,7 +271,17 @@ class StartWatch {
   std::thread thread_;  // the last member: it uses the others
 };
 
+/// Over TCP a longer message than this limit of Open MPI (64 KiB by default) asks first, and the
+/// answer waits behind all that the receiver itself has in the same connection: where both send,
+/// one waits for the other. Receives are posted early here, so most messages need not ask.
+/// Measured on 8 ranks: SCALING.md.
+void send_more_without_asking() {
+  constexpr int kKeepTheUsers = 0;
+  setenv("OMPI_MCA_btl_tcp_eager_limit", "262144", kKeepTheUsers);
+}
+
 void initialise_mpi(int* argc, char*** argv) {
+  send_more_without_asking();
   const StartWatch watch;
   int provided = MPI_THREAD_SINGLE;
   if (MPI_Init_thread(argc, argv, MPI_THREAD_SERIALIZED, &provided) != MPI_SUCCESS) {

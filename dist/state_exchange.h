@@ -14,9 +14,9 @@
 
 namespace longhaul::dist {
 
-/// all_gather: one collective, then a local scan; volume grows with ranks. chain: rank after rank,
-/// pipelined in blocks; least volume. log_step: Hillis–Steele, ⌈log₂ ranks⌉ messages. automatic:
-/// measured at start.
+/// all_gather: each map to all ranks behind (on a device one collective: to all), then a local
+/// scan; volume grows with ranks. chain: rank after rank, pipelined in blocks; least volume.
+/// log_step: Hillis–Steele, ⌈log₂ ranks⌉ messages. automatic: measured at start.
 enum class ExchangeAlgorithm { kAutomatic, kAllGather, kChain, kLogStep };
 inline const std::vector<std::string_view>& enum_names(ExchangeAlgorithm) {
   static const std::vector<std::string_view> names{"auto", "all_gather", "chain", "log_step"};

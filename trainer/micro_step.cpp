@@ -96,7 +96,14 @@ double MicroStep::run(const Work& work) {
   }
   if (exchange_ && work.share_final_state) {
     dist::Communicator& group = mesh_.sequence_group();
-    for (size_t i = 0; i < initial->size(); ++i) group.broadcast((*initial)[i], group.size() - 1);
+    // The last rank is through with backward first: its final states would take the link that the
+    // others' gradients still need.
+    group.barrier();
+    std::vector<std::unique_ptr<dist::Pending>> under_way;
+    for (size_t i = 0; i < initial->size(); ++i) {
+      under_way.push_back(group.start_broadcast((*initial)[i], group.size() - 1));
+    }
+    for (const auto& each : under_way) each->wait();
   }
   return loss_sum;
 }

@@ -1,13 +1,14 @@
 #include "bench/scaling/collectives.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
+
+#include "dist/doubling.h"
 
 namespace longhaul::bench {
 
 namespace {
-
-constexpr double kSmall = 16384;  // dist/message_communicator.cpp: one latency counts more
 
 /// How the other ranks of a group lie, seen from one of them.
 struct Peers {
@@ -33,15 +34,40 @@ CollectiveCost direct(const Network& network, const Group& group, double each) {
   if (peers.all() == 0 || each == 0) return {};
   const double near = peers.near > 0 ? peers.near * each / network.inside.rate() : 0;
   const double far = peers.far * each / network.rate_out();
-  const bool shakes_hands =
-      network.eager_bytes > 0 && each > static_cast<double>(network.eager_bytes);
   return {.busy = std::max(near, far) + peers.all() * network.message_s,
-          .latency = (shakes_hands ? 3 : 1) * latency_of(network, peers),
+          .latency = (network.shakes_hands(each) ? 3 : 1) * latency_of(network, peers),
           .bytes = peers.all() * each};
 }
 
 CollectiveCost in_turn(const CollectiveCost& a, const CollectiveCost& b) {
   return {.busy = a.busy + b.busy, .latency = a.latency + b.latency, .bytes = a.bytes + b.bytes};
+}
+
+/// In ⌈log₂ ranks⌉ rounds (dist/doubling.cpp): a message of round_bytes(ranks it goes past) and a
+/// latency in each.
+template <class Bytes>
+CollectiveCost doubling(const Network& network, const Group& group, const Bytes& round_bytes) {
+  CollectiveCost cost;
+  for (int64_t distance = 1; distance < group.ranks; distance *= 2) {
+    const int64_t to = distance * group.stride;
+    const double bytes = round_bytes(std::min(distance, group.ranks - distance));
+    cost.busy += bytes / network.rate(0, to) + network.message_s;
+    cost.latency += network.link(0, to).latency_s;
+    cost.bytes += bytes;
+  }
+  return cost;
+}
+
+bool goes_by_doubling(const Group& group, double bytes) {
+  return dist::goes_by_doubling(group.ranks, static_cast<int64_t>(std::ceil(bytes)));
+}
+
+CollectiveCost host_all_gather_cost(const Network& network, const Group& group, double own_bytes) {
+  if (!goes_by_doubling(group, own_bytes * static_cast<double>(group.ranks))) {
+    return direct(network, group, own_bytes);
+  }
+  return doubling(network, group,
+                  [&](int64_t ranks) { return own_bytes * static_cast<double>(ranks); });
 }
 
 /// One way around the ring, a piece of `each` bytes in every step. As many rings as links leave a
@@ -64,16 +90,33 @@ CollectiveCost ring(const Network& network, const Group& group, double each) {
 }  // namespace
 
 CollectiveCost all_gather_cost(const Network& network, const Group& group, double own_bytes) {
-  return network.collectives == Collectives::kRing ? ring(network, group, own_bytes)
-                                                   : direct(network, group, own_bytes);
+  return network.collectives == Collectives::kRing
+             ? ring(network, group, own_bytes)
+             : host_all_gather_cost(network, group, own_bytes);
 }
 
 CollectiveCost reduce_scatter_cost(const Network& network, const Group& group, double bytes) {
-  return all_gather_cost(network, group, bytes / static_cast<double>(group.ranks));
+  const double part = bytes / static_cast<double>(group.ranks);
+  if (network.collectives == Collectives::kRing) return ring(network, group, part);
+  return goes_by_doubling(group, bytes) ? host_all_reduce_cost(network, group, bytes)
+                                        : direct(network, group, part);
 }
 
 CollectiveCost host_all_reduce_cost(const Network& network, const Group& group, double bytes) {
-  if (bytes <= kSmall || group.ranks <= 2) return direct(network, group, bytes);
+  if (goes_by_doubling(group, bytes)) {
+    CollectiveCost cost = doubling(network, group, [&](int64_t) { return bytes; });
+    if (!std::has_single_bit(static_cast<uint64_t>(group.ranks))) {
+      // The last ranks join the first ones, and receive the result: a round more.
+      const Link& link = network.link(0, (group.ranks - 1) * group.stride);
+      cost.busy += bytes / link.rate() + network.message_s;
+      cost.latency += link.latency_s;
+      cost.bytes += bytes;
+    }
+    return cost;
+  }
+  if (dist::goes_whole(group.ranks, static_cast<int64_t>(bytes))) {
+    return direct(network, group, bytes);
+  }
   const CollectiveCost half = direct(network, group, bytes / static_cast<double>(group.ranks));
   return in_turn(half, half);
 }
@@ -99,15 +142,17 @@ CollectiveCost broadcast_cost(const Network& network, const Group& group, double
     cost.bytes = bytes;
     return cost;
   }
+  if (dist::goes_in_shares(group.ranks, static_cast<int64_t>(bytes))) {
+    const CollectiveCost half = direct(network, group, bytes / static_cast<double>(group.ranks));
+    return in_turn(half, half);
+  }
   // A binomial tree: the root sends to one rank a level. Several that follow each other wait for
   // the root's link only.
   const double levels = std::ceil(std::log2(static_cast<double>(group.ranks)));
   const double rate = peers.far > 0 ? network.rate_out() : network.inside.rate();
-  const bool shakes_hands =
-      network.eager_bytes > 0 && bytes > static_cast<double>(network.eager_bytes);
-  const double trip = latency_of(network, peers);
-  return {.busy = levels * (bytes / rate + network.message_s) + (shakes_hands ? 2 * trip : 0),
-          .latency = levels * trip,
+  const double trips = network.shakes_hands(bytes) ? levels + 2 : levels;
+  return {.busy = levels * (bytes / rate + network.message_s),
+          .latency = trips * latency_of(network, peers),
           .bytes = levels * bytes};
 }
 

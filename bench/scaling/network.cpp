@@ -34,16 +34,18 @@ Network read_network(const std::string& path) {
   return network;
 }
 
-Passage pass_message(const Network& network, const MessageArgs& args) {
+double leaves_at(const Network& network, const MessageArgs& args) {
+  const double begin = args.sender_ready + network.message_s;
+  if (!network.shakes_hands(args.bytes)) return begin;
+  // Request, answer once the receiver looks, then the data.
   const double latency = network.link(args.from, args.to).latency_s;
-  double begin = args.sender_ready + network.message_s;
-  if (network.eager_bytes > 0 && args.bytes > static_cast<double>(network.eager_bytes)) {
-    // Request, answer once the receiver looks, then the data.
-    begin = std::max(begin + latency, args.receiver_ready) + latency;
-  }
-  const double sent =
-      std::max(begin, args.link_free) + args.bytes / network.rate(args.from, args.to);
-  return {.sent = sent, .arrived = sent + latency};
+  return std::max(begin + latency, args.receiver_ready) + latency;
+}
+
+Passage pass_message(const Network& network, const MessageArgs& args) {
+  const double begin = std::max(leaves_at(network, args), args.link_free);
+  const double sent = begin + args.bytes / network.rate(args.from, args.to);
+  return {.sent = sent, .arrived = sent + network.link(args.from, args.to).latency_s};
 }
 
 }  // namespace longhaul::bench

@@ -44,10 +44,16 @@ struct Network {
   double message_s = 0;        ///< LogGP's o: a rank's own time for a message
   int64_t eager_bytes = 0;     ///< longer messages shake hands first; 0: none does
   bool overlaps = true;        ///< messages advance while their rank computes
+  /// A send is over once the machine holds it (TCP), so that messages of a rank to several others
+  /// are under way at once and share its link; else the next one follows when the link is free.
+  bool shares_links = false;
   Collectives collectives = Collectives::kDirect;
 
   /// Of a rank's traffic that leaves its node while all its neighbours' does too.
   double rate_out() const;
+  bool shakes_hands(double bytes) const {
+    return eager_bytes > 0 && bytes > static_cast<double>(eager_bytes);
+  }
   const Link& link(int64_t a, int64_t b) const {
     return a / ranks_per_node == b / ranks_per_node ? inside : between;
   }
@@ -66,6 +72,7 @@ struct Network {
     v.field("eager_bytes", eager_bytes, "longer messages shake hands first; 0: none does",
             core::AtLeast{0});
     v.field("overlaps", overlaps, "messages advance while their rank computes");
+    v.field("shares_links", shares_links, "messages to several ranks share their sender's link");
     v.field("collectives", collectives, "direct | ring");
   }
 };
@@ -84,6 +91,8 @@ struct MessageArgs {
   double bytes = 0;
   double sender_ready = 0, receiver_ready = 0, link_free = 0;
 };
+/// When it begins to leave where the link is free: at once, or once the receiver has been asked.
+double leaves_at(const Network& network, const MessageArgs& args);
 Passage pass_message(const Network& network, const MessageArgs& args);
 
 }  // namespace longhaul::bench

@@ -31,6 +31,10 @@ Device device_of(const StepQuestion& q) {
   return device;
 }
 
+bool keeps_final_states(const StepQuestion& q) {
+  return q.source == trainer::SourceKind::kStatePassing || q.source == trainer::SourceKind::kTbtt;
+}
+
 GradientBuffer buffer_of(const ModelConfig& config) {
   GradientBuffer buffer{.layers = config.layers};
   for (const auto& parameter : model::mamba2_parameters(config)) {
@@ -99,8 +103,8 @@ PassCase pass_of(const StepQuestion& q, const Device& device) {
           .gather = all_to_all_cost(q.network, group, gather_bytes(q, e))};
 }
 
-/// The sums over all ranks of a step, and what the source asks for.
-double control_seconds(const StepQuestion& q, const GradientBuffer& buffer) {
+/// Of numbers over all ranks in a step.
+double sums_seconds(const StepQuestion& q, const GradientBuffer& buffer) {
   const Group world{.ranks = q.ranks()};
   const double number = host_all_reduce_cost(q.network, world, kFp64).seconds();
   double seconds = 2 * number;  // labels; loss
@@ -109,20 +113,50 @@ double control_seconds(const StepQuestion& q, const GradientBuffer& buffer) {
         std::ceil(as_double(buffer.elements()) / as_double(trainer::norm_block(buffer.elements())));
     seconds += host_all_reduce_cost(q.network, world, kFp64 * blocks).seconds();
   }
-  if (q.source != trainer::SourceKind::kStatePassing && q.source != trainer::SourceKind::kTbtt) {
-    return seconds;
-  }
+  if (keeps_final_states(q))
+    seconds += as_double(q.batch.accumulation) * number;  // are they finite
+  return seconds;
+}
+
+/// What a source that keeps final states sends in a micro-step.
+struct SourceCost {
+  double seconds = 0, bytes = 0;
+};
+
+/// From the last rank of a sequence group to the others, all layers at once, after a barrier.
+SourceCost handing_out(const StepQuestion& q) {
+  if (!keeps_final_states(q) || q.mesh.sequence == 1) return {};
   const Group group{.ranks = q.mesh.sequence};
-  const double rows = as_double(q.rows()) * kFp32;
-  double given = number;  // are they finite everywhere
-  if (q.mesh.sequence > 1) {
-    const CollectiveCost ssm =
-        broadcast_cost(q.network, group, rows * as_double(q.model.inner() * q.model.state_dim));
-    const CollectiveCost conv = broadcast_cost(
-        q.network, group, rows * as_double((q.model.conv_width - 1) * q.model.conv_channels()));
-    given += as_double(q.model.layers) * (ssm.busy + conv.busy) + ssm.latency;
-  }
-  return seconds + as_double(q.batch.accumulation) * given;
+  const double rows = as_double(q.rows()) * kFp32, layers = as_double(q.model.layers);
+  const CollectiveCost ssm =
+      broadcast_cost(q.network, group, rows * as_double(q.model.inner() * q.model.state_dim));
+  const CollectiveCost conv = broadcast_cost(
+      q.network, group, rows * as_double((q.model.conv_width - 1) * q.model.conv_channels()));
+  const double barrier = host_all_reduce_cost(q.network, group, kFp64).seconds();
+  return {.seconds = barrier + layers * (ssm.busy + conv.busy) + ssm.latency,
+          .bytes = layers * (ssm.bytes + conv.bytes)};
+}
+
+/// Rows that the rank with most of them gets from others in a permutation over all data ranks: of D
+/// binomial numbers the largest is about √(2 ln D) deviations above the mean.
+double most_rows_from_others(const StepQuestion& q) {
+  const double rows = as_double(q.rows()), D = q.mesh.data;
+  const double share = (1 - trainer::InitialStateConfig{}.zero_probability) * (D - 1) / D;
+  const double deviation = std::sqrt(rows * share * (1 - share));
+  return std::min(rows, rows * share + std::sqrt(2 * std::log(D)) * deviation);
+}
+
+/// State passing gives states to other sequences, those of other data ranks too: a message a row
+/// and layer, before forward.
+SourceCost shuffling(const StepQuestion& q) {
+  if (q.source != trainer::SourceKind::kStatePassing || q.mesh.data == 1) return {};
+  const int64_t farthest = q.ranks() - q.mesh.sequence;
+  const double state = as_double(q.model.inner() * q.model.state_dim) * kFp32;
+  const double messages = most_rows_from_others(q) * as_double(q.model.layers);
+  const double trips = q.network.shakes_hands(state) ? 3 : 1;
+  return {.seconds = messages * (state / q.network.rate(0, farthest) + q.network.message_s) +
+                     trips * q.network.link(0, farthest).latency_s,
+          .bytes = messages * state};
 }
 
 Prediction step_of(const StepQuestion& q, const Device& device, const PassTimes& times,
@@ -142,10 +176,13 @@ Prediction step_of(const StepQuestion& q, const Device& device, const PassTimes&
   step.exchange = micro_steps * (times.end - times.computing);
   step.reduction = time_of_reduction(gradients, times) - times.end;
   step.gathering = time_of_update(gradients, update) - update;
-  step.control = control_seconds(q, gradients.buffer);
+  const SourceCost given = handing_out(q), shuffled = shuffling(q);
+  step.control =
+      sums_seconds(q, gradients.buffer) + micro_steps * (given.seconds + shuffled.seconds);
   step.seconds = step.computing + step.exchange + step.reduction + step.gathering + step.control;
   step.gradient_bytes = reduction_bytes(gradients);
   step.parameter_bytes = gathering_bytes(gradients);
+  step.source_bytes = micro_steps * (given.bytes + shuffled.bytes);
   return step;
 }
 

@@ -43,12 +43,13 @@ struct Prediction {
   double exchange = 0;   ///< waiting for states, halos or all-to-alls
   double reduction = 0;  ///< waiting for sums of gradients after backward
   double gathering = 0;  ///< ZeRO-1: waiting for parameters
-  double control = 0;    ///< numbers summed over all ranks; final states given to the source
+  double control = 0;    ///< numbers summed over all ranks; states given to the source and shuffled
 
   double network_share() const { return 1 - computing / seconds; }
   double memory_bytes = 0;  ///< of the rank that needs most
   // Sent in a step by the rank that sends most:
   double exchange_bytes = 0, gradient_bytes = 0, parameter_bytes = 0;
+  double source_bytes = 0;  ///< final states handed out and shuffled over data ranks
 };
 
 /// Throws InputError where the mesh does not suit model or batch.

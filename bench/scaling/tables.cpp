@@ -149,7 +149,8 @@ std::string steps_table(const TableSetting& setting, const std::string& model) {
       std::vector<std::string> row{tokens_text(length), message(ranks)};
       if (states) {
         const Prediction& step = states->step;
-        const double sent = step.exchange_bytes + step.gradient_bytes + step.parameter_bytes;
+        const double sent =
+            step.exchange_bytes + step.source_bytes + step.gradient_bytes + step.parameter_bytes;
         for (auto& cell :
              {mesh_text(states->mesh), algorithm_text(*states), how_text(*states),
               seconds_text(step.seconds),

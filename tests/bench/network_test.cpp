@@ -3,10 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <utility>
 
 #include "bench/scaling/calibration.h"
 #include "bench/scaling/collectives.h"
 #include "bench/scaling/device.h"
+#include "bench/scaling/shared_links.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::bench {
@@ -38,11 +40,13 @@ links_per_node: 2
 eager_bytes: 100
 collectives: ring
 overlaps: false
+shares_links: true
 )"));
   EXPECT_EQ(network.inside.rate(), 2e11);
   EXPECT_EQ(network.rate_out(), 2.5e10);  // four ranks share two links
   EXPECT_EQ(network.collectives, Collectives::kRing);
   EXPECT_FALSE(network.overlaps);
+  EXPECT_TRUE(network.shares_links);
   EXPECT_EQ(network.link(3, 4).latency_s, 5e-6);
   EXPECT_EQ(network.link(4, 7).latency_s, 1e-6);
 }
@@ -116,6 +120,49 @@ TEST(Message, ShakesHandsAboveTheEagerLimit) {
       23);
 }
 
+TEST(SharedLinks, TurnsAmongReceiversAndOrderWithinOne) {
+  const Network network{.between = {.latency_s = 10, .bytes_per_second = 9000}};
+  SharedLinks links(network);
+  links.send({.from = 0, .to = 1, .bytes = 18000, .at = 0, .label = 7});
+  links.send({.from = 0, .to = 1, .bytes = 9000, .at = 0, .label = 8});
+  links.send({.from = 0, .to = 2, .bytes = 9000, .at = 0.5, .label = 9});
+  // To 1, to 2, to 1, to 1: a second each.
+  for (const auto& [label, at] : {std::pair{9, 12.0}, {7, 13.0}, {8, 14.0}}) {
+    const auto arrival = links.next_arrival();
+    ASSERT_TRUE(arrival);
+    EXPECT_EQ(arrival->label, label);
+    EXPECT_EQ(arrival->at, at);
+  }
+  EXPECT_FALSE(links.next_arrival());
+}
+
+TEST(SharedLinks, TwoSendersWaitForTheReceiversLink) {
+  const Network network{.between = {.latency_s = 10, .bytes_per_second = 9000}};
+  SharedLinks links(network);
+  links.send({.from = 0, .to = 2, .bytes = 18000, .at = 0});
+  links.send({.from = 1, .to = 2, .bytes = 18000, .at = 0.5});
+  EXPECT_EQ(links.next_arrival()->at, 13);  // second, behind the other's first
+  EXPECT_EQ(links.next_arrival()->at, 14);
+}
+
+TEST(HostCollectives, OfManyRanksTakeALatencyARound) {
+  const Network network{.between = {.latency_s = 1, .bytes_per_second = 8}, .message_s = 0.25};
+  const CollectiveCost sum = host_all_reduce_cost(network, {.ranks = 1024}, 8);
+  EXPECT_DOUBLE_EQ(sum.latency, 10);
+  EXPECT_DOUBLE_EQ(sum.busy, 10 * 1.25);
+  EXPECT_DOUBLE_EQ(sum.bytes, 80);
+  // 476 ranks join others first and get the result last: two rounds more than 1024.
+  EXPECT_DOUBLE_EQ(host_all_reduce_cost(network, {.ranks = 1500}, 8).latency, 12);
+  // Messages of 1, 2, 4, … numbers.
+  const CollectiveCost gather = all_gather_cost(network, {.ranks = 1500}, 8);
+  EXPECT_DOUBLE_EQ(gather.latency, 11);
+  EXPECT_DOUBLE_EQ(gather.bytes, 1499 * 8);
+  EXPECT_DOUBLE_EQ(reduce_scatter_cost(network, {.ranks = 1024}, 8).latency, 10);
+  // Few ranks, and large buffers, go directly.
+  EXPECT_DOUBLE_EQ(host_all_reduce_cost(network, {.ranks = 16}, 8).latency, 1);
+  EXPECT_DOUBLE_EQ(host_all_reduce_cost(network, {.ranks = 32}, 1e6).latency, 2);
+}
+
 /// 2 nodes × 4 ranks; numbers of the comments are bytes and seconds.
 Network two_levels(Collectives collectives) {
   return {.ranks_per_node = 4,
@@ -141,6 +188,8 @@ TEST(Collective, DirectSendsToEveryPeer) {
                    4 * 10'000 / 10.0 + 1);
   EXPECT_DOUBLE_EQ(all_to_all_cost(network, {.ranks = 8}, 140).seconds(), 4 * 20 / 10.0 + 1);
   EXPECT_DOUBLE_EQ(broadcast_cost(network, {.ranks = 8}, 20).seconds(), 3 * (20 / 10.0 + 1));
+  EXPECT_DOUBLE_EQ(broadcast_cost(network, {.ranks = 8}, 80'000).seconds(),
+                   2 * (4 * 10'000 / 10.0 + 1));  // handed out in eighths, then gathered
   EXPECT_EQ(all_gather_cost(network, {.ranks = 1}, 20).seconds(), 0);
 }
 

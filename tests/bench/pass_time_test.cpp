@@ -66,7 +66,8 @@ TEST(PassTime, TwoRanksByHand) {
 }
 
 TEST(PassTime, AChainsLengthIsPaidOnceAPassAndAGathersInEveryLayer) {
-  const Network network{.between = {.latency_s = 0, .bytes_per_second = 100}};
+  const Network network{.between = {.latency_s = 0, .bytes_per_second = 100},
+                        .collectives = Collectives::kRing};
   const auto waits = [&](ExchangeAlgorithm algorithm, int64_t ranks, int64_t layers) {
     PassCase pass = pass_on(network, ranks);
     pass.exchange.state_bytes = 400;  // 4 s a hop against 3 and 6 s of intra-chunk work

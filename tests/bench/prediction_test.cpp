@@ -85,6 +85,26 @@ TEST(Predicted, BytesOfAStep) {
                    2 * 3 * 0.75 * 64 * 4 * 4.0 * (2 * 128 + 2 * 4 * 32 + 8 + 128));
 }
 
+/// State passing over 8 data ranks: one row each, from another rank, a message a layer.
+TEST(Predicted, ShufflingStatesTakesTimeBetweenDataRanks) {
+  const auto control = [](dist::MeshShape mesh, trainer::SourceKind source) {
+    StepQuestion question = question_of(mesh, ExchangeAlgorithm::kChain);
+    question.source = source;
+    return predict(question);
+  };
+  const double state = 8 * 16 * 32 * 4.0;
+  const Prediction passing = control({8, 1}, trainer::SourceKind::kStatePassing);
+  EXPECT_DOUBLE_EQ(passing.source_bytes, 3 * state);
+  // What TBTT asks for too: are the final states finite.
+  EXPECT_NEAR(passing.control - control({8, 1}, trainer::SourceKind::kTbtt).control,
+              3 * state / 1e8 + 1e-4, 1e-12);
+  EXPECT_EQ(control({1, 1}, trainer::SourceKind::kStatePassing).source_bytes, 0);
+  // Four rows a rank: some stay, some start from zero.
+  const Prediction two = control({2, 1}, trainer::SourceKind::kStatePassing);
+  EXPECT_GT(two.source_bytes, 3 * state * 4 * 0.5);
+  EXPECT_LT(two.source_bytes, 3 * state * 4);
+}
+
 TEST(Predicted, RanksThatShareProcessorsComputeLonger) {
   Device device = kDevice;
   device.processors = 2;

@@ -1,11 +1,9 @@
 #include "tests/bench/virtual_time.h"
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <stdexcept>
 #include <utility>
-#include <vector>
 
 #include "dist/thread_communicator.h"
 
@@ -16,20 +14,7 @@ namespace {
 using core::TensorView;
 using dist::Pending;
 
-constexpr int kStampTag = 8192;      // added to a message's tag: when it arrives
-constexpr int kCollectiveTag = 100;  // not used by the exchanges
-
-class All final : public Pending {
- public:
-  explicit All(std::vector<std::unique_ptr<Pending>> parts) : parts_(std::move(parts)) {}
-  void wait() override {
-    for (auto& part : parts_) part->wait();
-  }
-  bool test() override { throw std::logic_error("not used here"); }
-
- private:
-  std::vector<std::unique_ptr<Pending>> parts_;
-};
+constexpr int kStampTag = 8192;  // added to a message's tag: when it arrives
 
 class VirtualCommunicator final : public dist::Communicator {
  public:
@@ -53,21 +38,7 @@ class VirtualCommunicator final : public dist::Communicator {
   std::unique_ptr<Pending> start_receive(TensorView view, int peer, int tag) override {
     return std::make_unique<Received>(inner_, self_, view, Place{peer, tag});
   }
-  std::unique_ptr<Pending> start_all_gather(TensorView own, TensorView gathered) override {
-    char* all = static_cast<char*>(gathered.raw());
-    std::memcpy(all + rank() * own.bytes(), own.raw(), static_cast<size_t>(own.bytes()));
-    std::vector<std::unique_ptr<Pending>> parts;
-    for (int i = 1; i < size(); ++i) {
-      const int peer = (rank() + i) % size();
-      const TensorView part(all + peer * own.bytes(), own.dtype(), own.shape());
-      parts.push_back(start_receive(part, peer, kCollectiveTag));
-    }
-    for (int i = 1; i < size(); ++i) {
-      parts.push_back(start_send(own, (rank() + i) % size(), kCollectiveTag));
-    }
-    return std::make_unique<All>(std::move(parts));
-  }
-
+  std::unique_ptr<Pending> start_all_gather(TensorView, TensorView) override { return none(); }
   std::unique_ptr<Pending> start_broadcast(TensorView, int) override { return none(); }
   std::unique_ptr<Pending> start_all_reduce_sum(TensorView) override { return none(); }
   std::unique_ptr<Pending> start_all_reduce_max(TensorView) override { return none(); }

@@ -16,8 +16,8 @@ struct VirtualRank {
   int64_t messages = 0;
 };
 
-/// Runs body on `ranks` threads; its communicator's messages (point to point and all-gather, no
-/// handshakes) move the clocks.
+/// Runs body on `ranks` threads; its communicator's messages (point to point, no handshakes)
+/// move the clocks.
 void run_in_virtual_time(int ranks, const bench::Network& network,
                          const std::function<void(dist::Communicator&, VirtualRank&)>& body);
 

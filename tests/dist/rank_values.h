@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <string>
 #include <type_traits>
@@ -66,6 +67,21 @@ inline std::vector<float> sensitive(int rank, int64_t count) {
     const auto index = static_cast<uint64_t>(i);
     return core::normal(key, index) * std::pow(10.0, static_cast<double>((i + 3 * rank) % 9));
   });
+}
+
+/// Of their sensitive values, along the tree of dist/reduction.h.
+inline std::vector<float> sum_over_ranks(int ranks, int64_t count) {
+  std::vector<std::vector<float>> parts;
+  for (int r = 0; r < ranks; ++r) parts.push_back(sensitive(r, count));
+  const auto add = [&](size_t to, size_t from) {
+    for (size_t i = 0; i < parts[to].size(); ++i) parts[to][i] += parts[from][i];
+  };
+  const size_t in_tree = std::bit_floor(parts.size());
+  for (size_t r = in_tree; r < parts.size(); ++r) add(r - in_tree, r);
+  for (size_t distance = 1; distance < in_tree; distance *= 2) {
+    for (size_t r = 0; r < in_tree; r += 2 * distance) add(r, r + distance);
+  }
+  return parts.front();
 }
 
 }  // namespace longhaul::test

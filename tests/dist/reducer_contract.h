@@ -1,4 +1,4 @@
-// The gradient reducer: whatever the order of announcements, the sum over ranks in rank order,
+// The gradient reducer: whatever the order of announcements, the sum over ranks in its one order,
 // whole or in shards; and the gathering of shards.
 #pragma once
 
@@ -18,15 +18,6 @@
 namespace longhaul::test {
 
 using dist::Communicator;
-inline std::vector<float> sum_over_ranks(int ranks, int64_t count) {
-  auto sum = sensitive(0, count);
-  for (int r = 1; r < ranks; ++r) {
-    const auto part = sensitive(r, count);
-    for (size_t i = 0; i < sum.size(); ++i) sum[i] += part[i];
-  }
-  return sum;
-}
-
 enum class Announcement { kBackwards, kForwards, kShuffled, kNever, kHalf };
 
 /// Computes and announces gradients in pieces of 7, in an order that may differ between ranks. What

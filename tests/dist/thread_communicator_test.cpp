@@ -38,6 +38,14 @@ INSTANTIATE_TEST_SUITE_P(FixedOrder, Threads,
                          ::testing::Combine(::testing::ValuesIn(fixed_order_contract()),
                                             ::testing::Values(1, 2, 3, 4, 8)),
                          name_of_case);
+INSTANTIATE_TEST_SUITE_P(ManyRanks, Threads,
+                         ::testing::Combine(::testing::ValuesIn(many_ranks_contract()),
+                                            ::testing::Values(17, 24, 32)),
+                         name_of_case);
+INSTANTIATE_TEST_SUITE_P(FixedOrderOfManyRanks, Threads,
+                         ::testing::Combine(::testing::ValuesIn(fixed_order_contract()),
+                                            ::testing::Values(17, 24, 32)),
+                         name_of_case);
 INSTANTIATE_TEST_SUITE_P(Exchange, Threads,
                          ::testing::Combine(::testing::ValuesIn(exchange_contract()),
                                             ::testing::Values(1, 2, 3, 4, 5, 9)),

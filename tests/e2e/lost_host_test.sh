@@ -2,7 +2,9 @@
 # time limit, and soon nothing of the job is left on any host. Resumed, the run equals the uninterrupted one.
 here=$(cd "$(dirname "$0")" && pwd)
 source "$here/tiny_run.sh"
-source "$here/network_hosts.sh"
+source "$here/../support/network_hosts.sh"
+make_hosts 3 >hosts.log || { echo "SKIPPED: $(cat hosts.log)"; exit 77; }
+on_hosts() { ranks_on_hosts eth0 3 "$program" "$@"; }
 options=(data.sequences=9 schedule.steps=1000 checkpoint.every=100 parallel.time_limit_s=3)
 
 on_hosts train tiny.yaml run.folder=whole "${options[@]}" >whole.log 2>&1 || { cat whole.log; fail "the uninterrupted run"; }

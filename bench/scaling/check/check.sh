@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures exchanges, collectives and training steps on 1 to 8 ranks, each on a host of its own behind an emulated network, for SCALING.md
-# to compare with: bench/scaling/check/check.sh [BUILD_FOLDER [RESULTS]]. Needs root; six minutes. Ranks have real-time priority: what else
+# to compare with: bench/scaling/check/check.sh [BUILD_FOLDER [RESULTS]]. Needs root; eight minutes. Ranks have real-time priority: what else
 # the machine does must not count. Afterwards bench/scaling/regenerate.sh.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,17 +9,17 @@ results=$(realpath -m "${2:-$here/measured.jsonl}")
 bin=$build/bin
 scratch=$(mktemp -d)
 cd "$scratch"
-source "$here/hosts.sh"
-make_hosts
+source "$here/../../../tests/support/network_hosts.sh"
+make_hosts 8 || exit 77
+source "$here/wire.sh"
 
 # with KEYS…: adds "key": value pairs to every JSON object of the input
 with() { sed -E "s/\}\$/, $1}/"; }
-ranks_on() { local n=$1; shift; on_hosts "$n" chrt -r 1 "$@"; }
 
 exchanges() {  # LATENCY RATE
   start_wire "$1" "$2"
   for ranks in 2 4 8; do
-    ranks_on "$ranks" "$bin/bench_exchange" --one-clock --repeats 5 --elements 12288 262144 | with "\"latency_s\": $1, \"bytes_per_second\": $2"
+    on_hosts "$ranks" "$bin/bench_exchange" --one-clock --repeats 7 --elements 12288 262144 | with "\"latency_s\": $1, \"bytes_per_second\": $2"
   done
 }
 
@@ -33,14 +33,14 @@ step() {  # LATENCY RATE RANKS OVERRIDES…
   local latency=$1 rate=$2 ranks=$3 list
   shift 3
   rm -rf run
-  ranks_on "$ranks" "$bin/longhaul" train "$here/step.yaml" "$@" >step.log 2>&1 || { cat step.log; exit 1; }
+  on_hosts "$ranks" "$bin/longhaul" train "$here/step.yaml" "$@" >step.log 2>&1 || { cat step.log; exit 1; }
   list=$(printf ', "%s"' "$@")
   echo "{\"bench\": \"step\", \"ranks\": $ranks, \"overrides\": [${list:2}], \"seconds\": $(median run), \"alone_s\": $alone, \"latency_s\": $latency, \"bytes_per_second\": $rate}"
 }
 
 steps() {  # LATENCY RATE
   start_wire "$1" "$2"
-  ranks_on 1 "$bin/longhaul" train "$here/step.yaml" run.folder=alone >step.log 2>&1 || { cat step.log; exit 1; }
+  on_hosts 1 "$bin/longhaul" train "$here/step.yaml" run.folder=alone >step.log 2>&1 || { cat step.log; exit 1; }
   alone=$(median alone)
   for ranks in 2 4 8; do
     step "$1" "$2" "$ranks" parallel.zero=0
