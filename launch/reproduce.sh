@@ -41,7 +41,7 @@ case $size in
     ranks=${LONGHAUL_RANKS:-1} jobs=${LONGHAUL_JOBS:-$(nproc)}
     released='' scratch=base
     tokens=runs/quickstart/tokens held_out=runs/quickstart/tokens_held_out
-    trained=64 far=4096 sequences=64 remembered=4096 remembered_sequences=16
+    trained=64 far=4096 states_far=8192 sequences=64 remembered=4096 remembered_sequences=16
     short_training=(schedule.steps=750) small_state=(model.shape.state_dim=32)
     letters=8,12,18,24,36,48
     key_trained=1024 key_lengths=1024,2048,4096,8192,16384,32768 key_trials=20
@@ -55,7 +55,7 @@ case $size in
     ranks=${LONGHAUL_RANKS:-8} jobs=${LONGHAUL_JOBS:-1}
     released=models/mamba2-780m scratch=scratch
     tokens=runs/paper/tokens held_out=runs/paper/tokens_held_out
-    trained=2048 far=131072 sequences=64 remembered=8192 remembered_sequences=64
+    trained=2048 far=131072 states_far=131072 sequences=64 remembered=8192 remembered_sequences=64
     short_training=(schedule.steps=6000) small_state=(model.shape.state_dim=32)
     letters=25,50,75,100,150,200
     key_trained=2048 key_lengths=2048,4096,8192,16384,32768,65536,131072,262144 key_trials=20
@@ -218,12 +218,15 @@ finding_2() {
   for arm in "${arms[@]:1}"; do arm recall "$arm" "$1"; done
   for arm in "${arms[@]}"; do on_recall "$arm" "$1" recall --sequences "$sequences"; done
 }
+chains=state_passing_0.02 # fewer starts from zero: longer chains of passed states
 finding_3() {
   local arm
   finding_2 "$1"
-  for arm in "${arms[@]}"; do
-    on_text "$arm" "$1" states --length "$far" --sequences 16
-    [[ $size == paper ]] || on_recall "$arm" "$1" states --sequences 16
+  train "$(run_of text "$chains" "$1")" "$(config_of text)/arm.yaml" run.seed="$1" data.folder="$tokens" \
+    model.from="$(model_of text base "$1")" initial_state.source=state_passing initial_state.zero_probability=0.02
+  for arm in "${arms[@]}" "$chains"; do
+    on_text "$arm" "$1" states --length "$states_far" --sequences 16
+    [[ $size == paper || $arm == "$chains" ]] || on_recall "$arm" "$1" states --sequences 16
   done
 }
 finding_4() {
@@ -274,7 +277,7 @@ for finding in "${findings[@]}"; do
   case $finding in
     1) report 1 "A base model fails past its training length" text/{"$scratch",short_training,small_state} ;;
     2) report 2 "Post-training from other initial states" "${arms[@]/#/text/}" ;;
-    3) report 3 "The states by position" "${arms[@]/#/text/}" ;;
+    3) report 3 "The states by position" "${arms[@]/#/text/}" "text/$chains" ;;
     4) report 4 "Effective remembrance" "${arms[@]/#/text/}" ;;
     5) report 5 "String copying" "${copy_arms[@]/#/copy/}" ;;
     6) report 6 "Passkey retrieval" "${key_arms[@]/#/passkey/}" ;;

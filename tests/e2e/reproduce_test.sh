@@ -32,7 +32,7 @@ asked() { grep -cE -- "$1" asked || true; }
 expect() { [ "$(asked "$2")" = "$1" ] || fail "expected $1 times, found $(asked "$2"): $2"; }
 
 launch/reproduce.sh small >log 2>&1 || { cat log; fail "small"; }
-expect 24 '^train .*text/(base|arm).yaml .*--resume' # three seeds of the base, two variants of it and five arms
+expect 27 '^train .*text/(base|arm).yaml .*--resume' # three seeds of the base, two variants of it and six arms
 expect 1 'text/arm.yaml run.folder=runs/reproduce/small/text/tbtt/seed-2 .*run.seed=2 model.from=runs/reproduce/small/text/base/seed-2/model initial_state.source=tbtt'
 expect 24 '^eval perplexity .*tokens_held_out --windows inside'
 expect 1 'eval effrem --model runs/reproduce/small/text/zero/seed-3/model --json runs/reproduce/small/text/zero/seed-3/evaluation/effrem.json'
@@ -65,7 +65,7 @@ expect 2 '^train'
 # The paper's size starts from the released model, finding 1 from scratch; it wants its data.
 rm asked
 LONGHAUL_RANKS=1 LONGHAUL_SEEDS=7 launch/reproduce.sh paper >log 2>&1 || { cat log; fail "paper"; }
-expect 9 'model.from=models/mamba2-780m'
+expect 10 'model.from=models/mamba2-780m'
 expect 3 '^train configs/paper/text/base.yaml'
 expect 1 '^eval perplexity --model models/mamba2-780m --json runs/reproduce/paper/text/base/seed-7'
 rmdir runs/paper/tokens
