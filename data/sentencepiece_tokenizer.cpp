@@ -21,10 +21,9 @@ char byte_of(const std::string& piece) {
 class SentencePieceTokenizer : public Tokenizer {
  public:
   SentencePieceTokenizer(const std::filesystem::path& file, const std::string& end_of_document) {
-    const MappedFile mapped(file);
-    name_ = core::message(file.string(), " (CRC-32 ", mapped.crc32(), ")");
-    const auto status = processor_.LoadFromSerializedProto(
-        {reinterpret_cast<const char*>(mapped.data()), static_cast<size_t>(mapped.size())});
+    const core::MappedFile mapped(file);
+    name_ = core::message(file.string(), " (CRC-32 ", crc32(mapped), ")");
+    const auto status = processor_.LoadFromSerializedProto({mapped.data(), mapped.size()});
     if (!status.ok() || processor_.GetPieceSize() < 1)
       throw core::InputError(
           core::message(file.string(), ": is no SentencePiece model: ",

@@ -30,8 +30,8 @@ fs::path resolve(const fs::path& folder) {
 /// Whether a process has the lock. A file system without locks counts as "yes": nothing that might
 /// be in use is deleted.
 bool is_locked(const fs::path& staging) {
-  const Descriptor lock(::open((staging / kLock).c_str(), O_RDWR | O_CLOEXEC));
-  if (!lock.is_open()) return errno != ENOENT && errno != ENOTDIR;
+  const core::FileDescriptor lock(::open((staging / kLock).c_str(), O_RDWR | O_CLOEXEC));
+  if (!lock) return errno != ENOENT && errno != ENOTDIR;
   return ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0;
 }
 
@@ -60,8 +60,9 @@ StagingFolder::StagingFolder(const fs::path& target,
     throw core::InputError(core::message(
         staging.string(), ": cannot be created: ", error ? error.message() : "it exists"));
   staging_ = staging;
-  lock_ = Descriptor(::open((staging_ / kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
-  if (lock_.is_open()) ::flock(lock_.get(), LOCK_EX | LOCK_NB);
+  lock_ =
+      core::FileDescriptor(::open((staging_ / kLock).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (lock_) ::flock(lock_.get(), LOCK_EX | LOCK_NB);
 }
 
 StagingFolder::~StagingFolder() {

@@ -32,7 +32,7 @@ class StagingFolder {
 
   std::filesystem::path target_, staging_;
   std::function<void(const std::filesystem::path&)> may_replace_;
-  Descriptor lock_;  // held as long as this run writes
+  core::FileDescriptor lock_;  // held as long as this run writes
 };
 
 }  // namespace longhaul::data

@@ -23,7 +23,7 @@ class PlainStream : public TextStream {
  public:
   explicit PlainStream(const std::filesystem::path& file)
       : path_(file.string()), file_(::open(file.c_str(), O_RDONLY | O_CLOEXEC)) {
-    if (!file_.is_open()) refuse(std::strerror(errno));
+    if (!file_) refuse(std::strerror(errno));
   }
   size_t read(std::span<char> out) override {
     size_t done = 0;
@@ -44,7 +44,7 @@ class PlainStream : public TextStream {
 
  private:
   std::string path_;
-  Descriptor file_;
+  core::FileDescriptor file_;
   int64_t stored_bytes_ = 0;
 };
 

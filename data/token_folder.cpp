@@ -53,13 +53,15 @@ struct TokenFolder::Mapped {
   void check_sizes() const {
     std::vector<std::string> problems;
     const int64_t token_bytes = manifest.tokens * manifest.element_bytes;
-    if (token_file.size() != token_bytes)
+    const int64_t token_size = std::ssize(token_file.bytes());
+    if (token_size != token_bytes)
       problems.push_back(size_problem(
-          path / kTokensFile, token_file.size(), token_bytes,
+          path / kTokensFile, token_size, token_bytes,
           core::message(manifest.tokens, " tokens of ", manifest.element_bytes, " bytes")));
     const int64_t document_bytes = (manifest.documents + 1) * int64_t{sizeof(uint64_t)};
-    if (document_file.size() != document_bytes)
-      problems.push_back(size_problem(path / kDocumentsFile, document_file.size(), document_bytes,
+    const int64_t document_size = std::ssize(document_file.bytes());
+    if (document_size != document_bytes)
+      problems.push_back(size_problem(path / kDocumentsFile, document_size, document_bytes,
                                       core::message(manifest.documents, " documents")));
     if (!problems.empty()) throw core::InputError(std::move(problems));
   }
@@ -78,11 +80,11 @@ struct TokenFolder::Mapped {
 
   void verify(bool with_tokens) const {
     std::vector<std::string> problems;
-    const uint32_t documents = document_file.crc32();
+    const uint32_t documents = crc32(document_file);
     if (documents != manifest.documents_crc32)
       problems.push_back(
           checksum_problem(path / kDocumentsFile, documents, manifest.documents_crc32));
-    const uint32_t tokens = with_tokens ? token_file.crc32() : manifest.tokens_crc32;
+    const uint32_t tokens = with_tokens ? crc32(token_file) : manifest.tokens_crc32;
     if (tokens != manifest.tokens_crc32)
       problems.push_back(checksum_problem(path / kTokensFile, tokens, manifest.tokens_crc32));
     if (!problems.empty()) throw core::InputError(std::move(problems));
@@ -91,7 +93,7 @@ struct TokenFolder::Mapped {
   /// Widens into `out`; the index of the first token outside the vocabulary, or −1.
   template <class Element>
   int64_t copy(int64_t begin, std::span<int32_t> out) const {
-    const std::byte* in = token_file.data() + begin * int64_t{sizeof(Element)};
+    const std::byte* in = token_file.bytes().data() + begin * int64_t{sizeof(Element)};
     const auto count = static_cast<int64_t>(out.size());
     const auto limit = static_cast<uint32_t>(manifest.vocabulary);
     uint32_t bad = 0;
@@ -108,7 +110,7 @@ struct TokenFolder::Mapped {
 
   std::filesystem::path path;
   Manifest manifest;
-  MappedFile token_file, document_file;
+  core::MappedFile token_file, document_file;
 };
 
 TokenFolder::TokenFolder(const std::filesystem::path& folder) {

@@ -36,6 +36,19 @@ void check(int code, const char* call) {
   throw core::Error(core::message(call, ": ", text));
 }
 
+int count_same_processors(MPI_Comm node) {
+  int ranks = 0;
+  MPI_Comm_size(node, &ranks);
+  cpu_set_t own;
+  CPU_ZERO(&own);
+  sched_getaffinity(0, sizeof(own), &own);
+  std::vector<cpu_set_t> all(static_cast<size_t>(ranks));
+  check(MPI_Allgather(&own, sizeof(own), MPI_BYTE, all.data(), sizeof(own), MPI_BYTE, node),
+        "MPI_Allgather");
+  return static_cast<int>(std::count_if(
+      all.begin(), all.end(), [&](const cpu_set_t& set) { return CPU_EQUAL(&set, &own) != 0; }));
+}
+
 /// One message in as many pieces as the int counts of MPI ask for.
 class MpiMessage final : public Message {
  public:
@@ -297,14 +310,15 @@ struct MpiSession::State {
                               &node),
           "MPI_Comm_split_type");
     MPI_Comm_rank(node, &local_rank);
-    MPI_Comm_size(node, &local_size);
+    ranks_on_same_processors = count_same_processors(node);
     MPI_Comm_free(&node);
   }
 
   int exceptions_at_start;
   MpiProgress progress;
   MessageCommunicator world;
-  int local_rank = 0, local_size = 1;
+  int local_rank = 0;
+  int ranks_on_same_processors = 1;
 };
 
 MpiSession::MpiSession(int* argc, char*** argv, Options options) {
@@ -333,7 +347,7 @@ void MpiSession::set_activity(const std::string& activity) {
 }
 double MpiSession::seconds_waited() const { return state_->progress.seconds_waited(); }
 int MpiSession::local_rank() const { return state_->local_rank; }
-int MpiSession::local_size() const { return state_->local_size; }
+int MpiSession::ranks_on_same_processors() const { return state_->ranks_on_same_processors; }
 
 void MpiSession::abort(int code) {
   std::fflush(nullptr);

@@ -32,7 +32,9 @@ class MpiSession {
   /// By this rank so far, for other ranks.
   double seconds_waited() const;
   int local_rank() const;  ///< among the ranks of this node (shared-memory split)
-  int local_size() const;
+  /// Ranks of this node that may run on the very processors that this one may run on, itself among
+  /// them: all of them where ranks are not bound, 1 where each one has processors of its own.
+  int ranks_on_same_processors() const;
   /// Ends the whole job at once with this exit code.
   [[noreturn]] void abort(int code);
 

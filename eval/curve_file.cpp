@@ -116,13 +116,7 @@ void write_curve(const std::filesystem::path& file, const PositionCurve& curve) 
 }
 
 PositionCurve read_curve(const std::filesystem::path& file) {
-  proto::Curve curve;
-  read_json(file, curve);
-  check_version(file, curve.format_version(), kFormatVersion);
-  if (const std::string what = flaw(curve); !what.empty()) {
-    throw core::InputError(file.string() + ": " + what);
-  }
-  return from_stored(curve);
+  return from_stored(read_evaluation<proto::Curve>(file, kFormatVersion, flaw));
 }
 
 std::string format_table(const PositionCurve& curve) {

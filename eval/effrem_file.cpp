@@ -52,12 +52,7 @@ void write_effrem(const std::filesystem::path& file, const EffRem& effrem) {
 }
 
 EffRem read_effrem(const std::filesystem::path& file) {
-  proto::EffRem from;
-  read_json(file, from);
-  check_version(file, from.format_version(), kFormatVersion);
-  if (const std::string what = flaw(from); !what.empty()) {
-    throw core::InputError(file.string() + ": " + what);
-  }
+  const auto from = read_evaluation<proto::EffRem>(file, kFormatVersion, flaw);
   EffRem effrem{.model = from.model(),
                 .read = from.read(),
                 .length = from.length(),

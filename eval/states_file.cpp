@@ -114,12 +114,7 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
 }
 
 StateStatistics read_states(const std::filesystem::path& file) {
-  proto::StateStatistics from;
-  read_json(file, from);
-  check_version(file, from.format_version(), kFormatVersion);
-  if (const std::string what = flaw(from); !what.empty()) {
-    throw core::InputError(file.string() + ": " + what);
-  }
+  const auto from = read_evaluation<proto::StateStatistics>(file, kFormatVersion, flaw);
   StateStatistics states{
       .model = from.model(),
       .read = from.read(),

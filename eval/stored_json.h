@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <string>
 
+#include "kernels/core/error.h"
+
 namespace google::protobuf {
 class Message;
 }
@@ -22,5 +24,19 @@ std::string read_task(const std::filesystem::path& file);
 
 /// InputError naming `file` unless its format_version is the one that this program writes.
 void check_version(const std::filesystem::path& file, int found, int expected);
+
+/// The evaluation in `file`. InputError as of the two above, and for what `flaw` finds wrong with
+/// it ("": nothing).
+template <class Message>
+Message read_evaluation(const std::filesystem::path& file, int version,
+                        std::string (*flaw)(const Message&)) {
+  Message message;
+  read_json(file, message);
+  check_version(file, message.format_version(), version);
+  if (const std::string what = flaw(message); !what.empty()) {
+    throw core::InputError(file.string() + ": " + what);
+  }
+  return message;
+}
 
 }  // namespace longhaul::eval

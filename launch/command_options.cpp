@@ -101,7 +101,7 @@ core::DType element_type(DTypeChoice choice) {
 
 int choose_threads(int64_t wanted, const RankSession& session) {
   if (wanted > 0) return static_cast<int>(std::min<int64_t>(wanted, 1024));
-  return std::max(1, core::available_threads() / session.local_size());
+  return std::max(1, core::available_threads() / session.ranks_on_same_processors());
 }
 
 core::Context make_context(const ComputeOptions& options, const RankSession& session) {

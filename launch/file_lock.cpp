@@ -45,24 +45,24 @@ LockOutcome set_lock(int file, short type, LockRange range, const fs::path& path
 
 }  // namespace
 
-model::FileDescriptor open_lock_file(const fs::path& path, bool create) {
+core::FileDescriptor open_lock_file(const fs::path& path, bool create) {
   const int flags = O_RDWR | O_CLOEXEC | (create ? O_CREAT : 0);
-  model::FileDescriptor file(::open(path.c_str(), flags, 0666));
+  core::FileDescriptor file(::open(path.c_str(), flags, 0666));
   if (!file) {
     throw core::Error(message(path.string(), ": cannot be opened: ", std::strerror(errno)));
   }
   return file;
 }
 
-LockOutcome take_lock(const model::FileDescriptor& file, LockRange range, const fs::path& path) {
+LockOutcome take_lock(const core::FileDescriptor& file, LockRange range, const fs::path& path) {
   return set_lock(file.get(), F_WRLCK, range, path);
 }
 
-void release_lock(const model::FileDescriptor& file, LockRange range, const fs::path& path) {
+void release_lock(const core::FileDescriptor& file, LockRange range, const fs::path& path) {
   set_lock(file.get(), F_UNLCK, range, path);
 }
 
-void sign_lock(const model::FileDescriptor& file, const std::string& what, const fs::path& path) {
+void sign_lock(const core::FileDescriptor& file, const std::string& what, const fs::path& path) {
   const std::string line =
       message(what, " of process ", ::getpid(), " on ", core::host_name(), "\n");
   if (::ftruncate(file.get(), 0) != 0 ||
@@ -71,7 +71,7 @@ void sign_lock(const model::FileDescriptor& file, const std::string& what, const
   }
 }
 
-std::string lock_holder(const model::FileDescriptor& file) {
+std::string lock_holder(const core::FileDescriptor& file) {
   std::array<char, 200> text{};
   const ssize_t count = ::pread(file.get(), text.data(), text.size() - 1, 0);
   std::string line(text.data(), count > 0 ? static_cast<size_t>(count) : 0);
@@ -83,7 +83,7 @@ std::string lock_holder(const model::FileDescriptor& file) {
 }
 
 std::optional<bool> is_locked(const fs::path& path) {
-  const model::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const core::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return errno == ENOENT ? std::optional(false) : std::nullopt;
   struct flock request = request_of(F_WRLCK, {});
   if (::fcntl(file.get(), F_OFD_GETLK, &request) != 0) return std::nullopt;

@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "model/checkpoint/file_descriptor.h"
+#include "kernels/core/file_descriptor.h"
 
 namespace longhaul::launch {
 
@@ -19,23 +19,23 @@ enum class LockOutcome : uint8_t {
 
 /// Opens a lock's file for reading and writing; creates it if there is none and `create` is set.
 /// core::Error naming it if it cannot be opened.
-model::FileDescriptor open_lock_file(const std::filesystem::path& path, bool create);
+core::FileDescriptor open_lock_file(const std::filesystem::path& path, bool create);
 
 /// Bytes [begin, begin + count) of a file; count 0: without end.
 struct LockRange {
   int64_t begin = 0, count = 0;
 };
 /// Exclusive; does not wait. `path` is for messages.
-LockOutcome take_lock(const model::FileDescriptor& file, LockRange range,
+LockOutcome take_lock(const core::FileDescriptor& file, LockRange range,
                       const std::filesystem::path& path);
-void release_lock(const model::FileDescriptor& file, LockRange range,
+void release_lock(const core::FileDescriptor& file, LockRange range,
                   const std::filesystem::path& path);
 
 /// Writes who holds the lock into its file: "WHAT of process P on HOST".
-void sign_lock(const model::FileDescriptor& file, const std::string& what,
+void sign_lock(const core::FileDescriptor& file, const std::string& what,
                const std::filesystem::path& path);
 /// What the holder wrote, printable characters only; "a job" if nothing.
-std::string lock_holder(const model::FileDescriptor& file);
+std::string lock_holder(const core::FileDescriptor& file);
 
 /// Whether some process holds a byte of the lock at `path`; takes nothing. Nothing where that
 /// cannot be known (no locks on this file system, no permission to read).

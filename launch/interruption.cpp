@@ -7,7 +7,6 @@
 #include <thread>
 
 #include "kernels/core/error.h"
-#include "kernels/core/parallel.h"
 
 namespace longhaul::launch {
 
@@ -34,7 +33,7 @@ void mask_interruptions(int how) {
 
 }  // namespace
 
-void catch_interruptions(core::Context& context) {
+void catch_interruptions() {
   struct sigaction action = {};
   action.sa_handler = note_signal;
   action.sa_flags = SA_RESTART;
@@ -45,8 +44,7 @@ void catch_interruptions(core::Context& context) {
   // oneDNN's generated code takes its workspace for a stack (rsp points into the heap), and what
   // the kernel pushes there for a handler lands on the heap's bookkeeping. So no thread that
   // computes takes these signals; one that only waits does.
-  core::parallel_ranges(context, context.threads(), 1,
-                        [](int64_t, int64_t) { mask_interruptions(SIG_BLOCK); });
+  mask_interruptions(SIG_BLOCK);
   try {
     std::thread([] {
       mask_interruptions(SIG_UNBLOCK);

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "kernels/core/error.h"
-#include "model/checkpoint/mapped_file.h"
+#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/model_parts.h"
 #include "model/checkpoint/safetensors_header.h"
 
@@ -40,7 +40,7 @@ model::TokenIds token_ids_of(const fs::path& folder) {
   const fs::path path = folder / "config.json";
   std::error_code error;
   if (!fs::is_regular_file(path, error)) return {};
-  return model::read_token_ids(model::MappedFile(path).text(), path.string());
+  return model::read_token_ids(core::MappedFile(path).text(), path.string());
 }
 
 fs::path model_of(const fs::path& path) {

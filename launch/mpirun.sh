@@ -1,9 +1,15 @@
 #!/usr/bin/env bash
-# mpirun on this machine: launch/mpirun.sh RANKS PROGRAM ARGUMENT…
-# Ranks are not bound to cores (each one has threads) and may be more than the cores; root may start
-# them (containers); shared memory does without process_vm_readv, which containers often forbid.
+# mpirun with what longhaul needs: launch/mpirun.sh RANKS PROGRAM ARGUMENT…
+#   HOSTS           "a,b": the ranks in equal parts on these hosts; default: this machine, or the nodes
+#                   of the batch job that it is called in
+#   CPUS_PER_RANK   binds every rank to so many processors of its own, counted as the system and Slurm
+#                   count them; default: ranks are not bound, and those of a node share all
+# A rank computes on the GPU that its number within the node names, with a thread for each of its processors.
+# Root may start ranks (containers); shared memory does without process_vm_readv, which containers
+# often forbid.
 set -euo pipefail
 
+stop() { echo "mpirun.sh: $1" >&2; exit 2; }
 if (($# < 2)) || ! [[ $1 =~ ^[1-9][0-9]*$ ]]; then
   echo "usage: launch/mpirun.sh RANKS PROGRAM ARGUMENT..." >&2
   exit 2
@@ -11,10 +17,27 @@ fi
 ranks=$1
 shift
 
-if ((EUID == 0)); then
-  export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+options=(--quiet)
+nodes=${SLURM_JOB_NUM_NODES:-1}
+if [[ -n ${HOSTS:-} ]]; then
+  IFS=, read -ra hosts <<<"$HOSTS"
+  nodes=${#hosts[@]}
+  slots=$(printf ",%s:$((ranks / nodes))" "${hosts[@]}")
+  options+=(--host "${slots:1}")
+elif [[ -z ${SLURM_JOB_ID:-} ]] && ((ranks > $(nproc))); then
+  options+=(--oversubscribe)
 fi
+if [[ -n ${HOSTS:-}${CPUS_PER_RANK:-} ]] && ((ranks % nodes != 0)); then
+  stop "found $ranks ranks for $nodes nodes, expected as many on each"
+fi
+if [[ -z ${CPUS_PER_RANK:-} ]]; then
+  options+=(--bind-to none)
+elif [[ $CPUS_PER_RANK =~ ^[1-9][0-9]*$ ]]; then
+  options+=(--use-hwthread-cpus --map-by "ppr:$((ranks / nodes)):node:PE=$CPUS_PER_RANK" --bind-to hwthread)
+else
+  stop "CPUS_PER_RANK: found '$CPUS_PER_RANK', expected a whole number of 1 or more"
+fi
+
+if ((EUID == 0)); then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
-options=(--quiet --bind-to none)
-if ((ranks > $(nproc))); then options+=(--oversubscribe); fi
 exec mpirun "${options[@]}" -n "$ranks" "$@"

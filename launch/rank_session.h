@@ -22,7 +22,7 @@ class RankSession {
   bool is_mpi() const { return mpi_.has_value(); }
   int size() const { return size_; }
   int local_rank() const { return mpi_ ? mpi_->local_rank() : 0; }
-  int local_size() const { return mpi_ ? mpi_->local_size() : 1; }
+  int ranks_on_same_processors() const { return mpi_ ? mpi_->ranks_on_same_processors() : 1; }
   double seconds_waited() const { return mpi_ ? mpi_->seconds_waited() : 0; }
   void set_time_limit(double seconds);
   void set_activity(const std::string& activity);

@@ -44,7 +44,7 @@ case $size in
     trained=64 far=4096 sequences=64 remembered=4096 remembered_sequences=16
     short_training=(schedule.steps=750) small_state=(model.shape.state_dim=32)
     letters=8,12,18,24,36,48
-    key_trained=320 key_lengths=320,640,1280,2560,5120,10240 key_trials=40
+    key_trained=1024 key_lengths=1024,2048,4096,8192,16384,32768 key_trials=20
     background=$tokens background_held_out=$held_out
     stories=runs/reproduce/stories/qa1_single-supporting-fact_train.txt
     test_stories=runs/reproduce/stories/qa1_single-supporting-fact_test.txt

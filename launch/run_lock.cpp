@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 using core::message;
 
 /// Takes every byte. Rank 0's part.
-LockOutcome take_all(const model::FileDescriptor& file, const fs::path& path, double patience_s) {
+LockOutcome take_all(const core::FileDescriptor& file, const fs::path& path, double patience_s) {
   const auto start = std::chrono::steady_clock::now();
   bool told = false;
   for (;;) {

@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "dist/communicator.h"
-#include "model/checkpoint/file_descriptor.h"
+#include "kernels/core/file_descriptor.h"
 
 namespace longhaul::launch {
 
@@ -22,7 +22,7 @@ class RunLock {
   RunLock(const std::filesystem::path& folder, dist::Communicator& world, double patience_s);
 
  private:
-  model::FileDescriptor file_;
+  core::FileDescriptor file_;
 };
 
 }  // namespace longhaul::launch

@@ -70,6 +70,7 @@ std::vector<std::pair<std::string, double>> numbers_of(const eval::PositionCurve
 }  // namespace
 
 int run_training(RankSession& session, const TrainingRun& run) {
+  catch_interruptions();
   const RunConfig& config = run.config;
   const fs::path folder = config.run.folder;
   session.set_time_limit(config.parallel.time_limit_s);
@@ -106,7 +107,6 @@ int run_training(RankSession& session, const TrainingRun& run) {
   const auto model = make_model(context, run, resume_from.has_value());
   const auto batches = data.batches(
       {.data_ranks = mesh.shape().data, .data_rank = mesh.data_rank(), .rows = run.plan.rows});
-  catch_interruptions(context);
   trainer::TrainerParts parts{
       .context = context,
       .mesh = mesh,

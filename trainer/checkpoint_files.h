@@ -40,8 +40,9 @@ struct CheckpointManifest {
   std::vector<std::pair<std::string, double>> evaluation;
   std::vector<FileCheck> files;
 
-  /// InputError naming every file that is not the one that was written.
-  void verify(const std::filesystem::path& folder) const;
+  /// InputError naming every file that is not the one that was written, among the first of each
+  /// `stride` from `first` on.
+  void verify(const std::filesystem::path& folder, size_t first = 0, size_t stride = 1) const;
 };
 void write_manifest(const std::filesystem::path& folder, const CheckpointManifest& manifest);
 CheckpointManifest read_manifest(const std::filesystem::path& folder);

@@ -5,8 +5,8 @@
 #include <string_view>
 
 #include "kernels/core/error.h"
+#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/atomic_file.h"
-#include "model/checkpoint/mapped_file.h"
 #include "trainer/append_file.h"
 #include "trainer/event_file.h"
 #include "trainer/metrics.pb.h"
@@ -81,7 +81,7 @@ Record parse_line(std::string_view line, const fs::path& file, int64_t number) {
 /// visit(record, line with its end) for every whole line.
 template <class Visit>
 void visit_lines(const fs::path& file, const Visit& visit) {
-  const model::MappedFile mapped(file);
+  const core::MappedFile mapped(file);
   std::string_view rest = mapped.text();
   for (int64_t number = 1; !rest.empty(); ++number) {
     const size_t end = rest.find('\n');

@@ -239,7 +239,9 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
   RankTimes times(parts.mesh.world(), parts.seconds_waited, config.straggler_window_s);
   CheckpointWriter writer(parts.run_folder, parts.mesh, config.checkpoint);
 
-  if (is_stop(config, state.step) && state.step < config.schedule.steps) {
+  // What came while the job began: there is nothing to save.
+  const bool told = is_stop(config, state.step) || (parts.interrupted && parts.interrupted());
+  if (parts.mesh.world().max(told ? 1 : 0) > 0 && state.step < config.schedule.steps) {
     return Ending::kInterrupted;
   }
   while (state.step < config.schedule.steps) {

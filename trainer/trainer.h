@@ -47,8 +47,8 @@ struct TrainerParts {
   /// Called on every rank at evaluation steps and at the end; returns named numbers to record (rank
   /// 0's are written).
   std::function<std::vector<std::pair<std::string, double>>(int64_t step)> evaluate;
-  /// Polled on every rank once a step: true saves and stops (a signal arrived here; the ranks agree
-  /// on it).
+  /// Polled on every rank before the first step and once a step: true saves and stops (a signal
+  /// arrived here; the ranks agree on it).
   std::function<bool()> interrupted;
   /// Names what is being done, for messages of the communicator's time limit.
   std::function<void(const std::string&)> activity;

@@ -102,11 +102,15 @@ void load_training_checkpoint(const fs::path& run_folder, int64_t step, const di
                               TrainingState& state) {
   const fs::path folder = checkpoint_folder(run_folder, step);
   core::Context& context = state.model.context();
-  const bool leads = mesh.world().rank() == 0;
+  const dist::Communicator& world = mesh.world();
+  const bool leads = world.rank() == 0;
+  CheckpointManifest manifest;
   on_all_ranks(mesh.world(), [&] {
-    const CheckpointManifest manifest = read_manifest(folder);
-    // Rank 0 reads every file for its checksum, so that a large one is not read by all for that.
-    if (leads) manifest.verify(folder);
+    manifest = read_manifest(folder);
+    // Every file is read for its checksum once, the ranks share them.
+    manifest.verify(folder, static_cast<size_t>(world.rank()), static_cast<size_t>(world.size()));
+  });
+  on_all_ranks(mesh.world(), [&] {
     model::load_parameters(folder, state.model);
     read_optimizer(folder, manifest, context, state.optimizer);
     state.optimizer.set_steps_taken(manifest.optimizer_steps);

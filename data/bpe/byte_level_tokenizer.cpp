@@ -77,7 +77,7 @@ class ByteLevelTokenizer : public Tokenizer {
   ByteLevelTokenizer(const BpeDescription& description, const std::string& file,
                      const std::string& end_of_document)
       : numbers_(description.vocabulary.begin(), description.vocabulary.end()),
-        name_(core::message(file, " (CRC-32 ", MappedFile(file).crc32(), ")")),
+        name_(core::message(file, " (CRC-32 ", crc32(core::MappedFile(file)), ")")),
         nfc_(description.nfc ? std::make_unique<NfcNormalizer>() : nullptr),
         raw_tokens_(chosen(description.added, false),
                     contents(chosen(description.added, false), nullptr)),

@@ -92,14 +92,13 @@ TokenFile::TokenFile(const fs::path& path, const fs::path& file, const TokenData
 TokenLayout TokenFile::find_layout(const TokenDataOptions& options) const {
   const fs::path index = megatron_index(name_);
   if (!index.empty()) {
-    const MappedFile mapped(index);
-    return read_megatron_index({mapped.data(), static_cast<size_t>(mapped.size())}, file_.size(),
-                               index.string());
+    const core::MappedFile mapped(index);
+    return read_megatron_index(mapped.bytes(), std::ssize(bytes()), index.string());
   }
   if (is_npy(bytes())) return read_npy(bytes(), name_.string());
   if (is_llm_c(bytes())) return read_llm_c(bytes(), name_.string());
   if (name_.extension() == ".bin")
-    return flat_layout(file_.size(), flat_element(options), name_.string());
+    return flat_layout(std::ssize(bytes()), flat_element(options), name_.string());
   throw core::InputError(
       core::message(name_.string(),
                     ": is no file of tokens, expected .npy, .bin (flat, of llm.c, or of Megatron "
@@ -135,12 +134,13 @@ uint64_t TokenFile::fingerprint() const {
     crc = static_cast<uint32_t>(
         ::crc32(crc, static_cast<const Bytef*>(data), static_cast<uInt>(bytes)));
   };
-  const int64_t last = std::max<int64_t>(0, file_.size() - kSampleBytes);
+  const int64_t size = std::ssize(bytes());
+  const int64_t last = std::max<int64_t>(0, size - kSampleBytes);
   for (int64_t i = 0; i < kSampled; ++i) {
     const int64_t begin = last / (kSampled - 1) * i;
-    add(file_.data() + begin, std::min(kSampleBytes, file_.size() - begin));
+    add(file_.data() + begin, std::min(kSampleBytes, size - begin));
   }
-  add(file_.data() + last, file_.size() - last);
+  add(file_.data() + last, size - last);
   for (const int64_t value : {tokens(), documents(), vocabulary_}) add(&value, sizeof value);
   return uint64_t{crc} << 32 | (static_cast<uint64_t>(tokens()) & 0xFFFFFFFFu);
 }
@@ -149,7 +149,7 @@ void TokenFile::read(int64_t begin, std::span<int32_t> out) const {
   const auto count = static_cast<int64_t>(out.size());
   CHECK(begin >= 0 && begin <= tokens() && count <= tokens() - begin)
       << "tokens [" << begin << ", +" << count << ") of " << tokens();
-  const std::byte* in = file_.data() + layout_.offset + begin * bytes_of(layout_.element);
+  const std::byte* in = bytes().data() + layout_.offset + begin * bytes_of(layout_.element);
   const int64_t bad = copy(layout_.element, in, vocabulary_, out);
   if (bad >= 0)
     throw core::InputError(core::message(

@@ -32,10 +32,10 @@ class TokenFile : public TokenData {
  private:
   TokenLayout find_layout(const TokenDataOptions& options) const;
   void find_borders(const TokenDataOptions& options);
-  FileBytes bytes() const { return {file_.data(), static_cast<size_t>(file_.size())}; }
+  FileBytes bytes() const { return file_.bytes(); }
 
   std::filesystem::path path_, name_;
-  MappedFile file_;
+  core::MappedFile file_;
   TokenLayout layout_;
   int64_t vocabulary_ = 0;
   int32_t end_of_document_ = 0;

@@ -59,12 +59,7 @@ void write_task_result(const std::filesystem::path& file, const TaskResult& resu
 }
 
 TaskResult read_task_result(const std::filesystem::path& file) {
-  proto::TaskResult from;
-  read_json(file, from);
-  check_version(file, from.format_version(), kFormatVersion);
-  if (const std::string what = flaw(from); !what.empty()) {
-    throw core::InputError(file.string() + ": " + what);
-  }
+  const auto from = read_evaluation<proto::TaskResult>(file, kFormatVersion, flaw);
   TaskResult result{.task = from.task(),
                     .model = from.model(),
                     .training_length = from.training_length(),

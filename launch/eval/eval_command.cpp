@@ -38,7 +38,6 @@ void make_folder_of(const fs::path& file) {
 
 /// Units that are done are kept beside the JSON until it is there.
 void make_resumable(EvalJob& job) {
-  catch_interruptions(job.model.context());
   job.continuation.file = job.options.json + ".partial";
   const std::string model = job.is_first ? eval::model_fingerprint(job.model) : "";
   job.continuation.identity = {{"model", job.mesh.world().broadcast_bytes(model, 0)}};
@@ -58,6 +57,7 @@ class EvalCommand : public Command {
   int run(RankSession& session) override {
     const auto measure = std::find_if(measures_.begin(), measures_.end(),
                                       [](const auto& each) { return each->chosen(); });
+    if (!options_.json.empty()) catch_interruptions();
     core::Context context = make_context(options_.compute, session);
     DeviceWorld world(session, context, dist::MpiSession::Options{}.time_limit_s);
     const dist::Mesh mesh = make_mesh(world.get(), options_.sequence_ranks);

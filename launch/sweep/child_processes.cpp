@@ -10,7 +10,7 @@
 #include <cstring>
 
 #include "kernels/core/error.h"
-#include "model/checkpoint/file_descriptor.h"
+#include "kernels/core/file_descriptor.h"
 
 namespace longhaul::launch {
 
@@ -56,7 +56,7 @@ ChildProcesses::~ChildProcesses() {
 
 pid_t ChildProcesses::start(const ChildCommand& command) {
   const auto opened = [](const std::filesystem::path& path, int flags) {
-    model::FileDescriptor file(::open(path.c_str(), flags | O_CLOEXEC, 0666));
+    core::FileDescriptor file(::open(path.c_str(), flags | O_CLOEXEC, 0666));
     if (!file) {
       throw core::Error(message(path.string(), ": cannot be opened: ", std::strerror(errno)));
     }
@@ -72,8 +72,8 @@ pid_t ChildProcesses::start(const ChildCommand& command) {
   if (::pipe2(ends, O_CLOEXEC) != 0) {
     throw core::Error(message("no pipe for ", words[0], ": ", std::strerror(errno)));
   }
-  const model::FileDescriptor reading(ends[0]);
-  model::FileDescriptor writing(ends[1]);
+  const core::FileDescriptor reading(ends[0]);
+  core::FileDescriptor writing(ends[1]);
   // Set here, taken over by the child: setenv is not safe after fork.
   for (const auto& [name, value] : command.environment) ::setenv(name.c_str(), value.c_str(), 1);
   const pid_t parent = ::getpid();
@@ -90,7 +90,7 @@ pid_t ChildProcesses::start(const ChildCommand& command) {
         .run();
   }
   ::setpgid(child, child);  // whoever comes first; it must be there before a signal is sent
-  writing = model::FileDescriptor();
+  writing = core::FileDescriptor();
   int code = 0;
   if (::read(reading.get(), &code, sizeof code) > 0) {
     ::waitpid(child, nullptr, 0);

@@ -3,8 +3,8 @@
 
 #include <string>
 
+#include "kernels/core/file_descriptor.h"
 #include "launch/sweep/arms.h"
-#include "model/checkpoint/file_descriptor.h"
 
 namespace longhaul::launch {
 
@@ -16,7 +16,7 @@ class SweepLock {
   SweepLock(const SweepConfig& sweep, const std::string& arm);
 
  private:
-  model::FileDescriptor file_;
+  core::FileDescriptor file_;
 };
 
 /// Does what is missing: begins arms, goes on with those that were interrupted, and ends recipes by

@@ -27,7 +27,8 @@ AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
   for (int attempt = 0; !file_; ++attempt) {
     partial_ = folder_of(path) / core::message(".", path.filename().string(), ".", ::getpid(), "-",
                                                attempt, ".partial");
-    file_ = FileDescriptor(::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+    file_ = core::FileDescriptor(
+        ::open(partial_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
     if (!file_ && errno != EEXIST && errno != EINTR) fail(path_, "cannot be created", errno);
   }
 }
@@ -79,7 +80,7 @@ void write_file_atomically(const std::filesystem::path& path, const std::string&
 }
 
 void sync_folder(const std::filesystem::path& folder) {
-  const FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const core::FileDescriptor descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!descriptor) fail(folder, "cannot be opened", errno);
   if (::fsync(descriptor.get()) != 0 && errno != EINVAL && errno != ENOTSUP && errno != EROFS) {
     fail(folder, "cannot be written to disk", errno);

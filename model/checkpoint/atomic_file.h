@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <string>
 
-#include "model/checkpoint/file_descriptor.h"
+#include "kernels/core/file_descriptor.h"
 
 namespace longhaul::model {
 
@@ -29,7 +29,7 @@ class AtomicFile {
 
  private:
   std::filesystem::path path_, partial_;
-  FileDescriptor file_;
+  core::FileDescriptor file_;
   uint64_t size_ = 0;
 };
 

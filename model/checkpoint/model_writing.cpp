@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "kernels/core/error.h"
+#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/atomic_file.h"
 #include "model/checkpoint/folder_replacement.h"
-#include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/state_spaces/state_spaces_config.h"
 #include "model/checkpoint/stored_model.h"
 #include "model/checkpoint/tensor_names.h"
@@ -68,7 +68,7 @@ bool is_companion(const std::string& name, const WriteOptions& options) {
 
 void write_companions(const fs::path& folder, const WriteOptions& options) {
   for (const fs::path& path : options.companions) {
-    const MappedFile source(path);
+    const core::MappedFile source(path);
     AtomicFile copy(folder / path.filename());
     copy.write(source.data(), source.size());
     copy.commit();

@@ -6,22 +6,22 @@
 #include <cstring>
 
 #include "kernels/core/error.h"
+#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/element_conversion.h"
 #include "model/checkpoint/json_reading.h"
-#include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/safetensors_header.h"
 
 namespace longhaul::model {
 
 struct SafetensorsFile::Mapped {
   std::filesystem::path path;
-  MappedFile file;
+  core::MappedFile file;
   SafetensorsHeader header;
   std::map<std::string, size_t> index;  // of each name in header.tensors
 };
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) {
-  MappedFile file(path);
+  core::MappedFile file(path);
   SafetensorsHeader header = parse_safetensors_header(file.text(), path.string());
   mapped_ = std::make_unique<Mapped>(Mapped{path, std::move(file), std::move(header), {}});
   const auto& tensors = mapped_->header.tensors;

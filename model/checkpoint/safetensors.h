@@ -39,7 +39,7 @@ class SafetensorsFile {
   const StoredTensor* find(const std::string& name) const;
   const void* bytes(const StoredTensor& tensor) const;
   /// Copies some of a tensor's bytes; they are not kept in this process's memory (see
-  /// MappedFile::release).
+  /// core::MappedFile::release).
   void read_bytes(const StoredTensor& tensor, uint64_t begin, uint64_t count, void* target) const;
   /// Copies into a contiguous view, on any device, of the same number of elements, converting
   /// between floating types (float targets) or from I64/I32 (I32 targets; InputError where a value

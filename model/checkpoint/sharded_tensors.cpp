@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/json_reading.h"
-#include "model/checkpoint/mapped_file.h"
 
 namespace longhaul::model {
 
@@ -19,7 +19,7 @@ constexpr size_t kLargestIndex = 100'000'000;
 /// File of each tensor. Names that would leave the folder are problems.
 std::map<std::string, std::string> read_index(const std::filesystem::path& path,
                                               std::vector<std::string>& problems) {
-  const MappedFile file(path);
+  const core::MappedFile file(path);
   if (file.size() > kLargestIndex) {
     throw core::InputError(
         message(path.string(), ": ", file.size(), " bytes, the most is ", kLargestIndex));

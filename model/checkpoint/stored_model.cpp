@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/config_json.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
 #include "model/checkpoint/json_reading.h"
-#include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/parameter_matching.h"
 #include "model/checkpoint/safetensors_tensors.h"
 #include "model/checkpoint/sharded_tensors.h"
@@ -31,7 +31,7 @@ struct FolderConfig {
 
 FolderConfig read_folder_config(const fs::path& folder) {
   const fs::path path = folder / kConfigFile;
-  const MappedFile file(path);
+  const core::MappedFile file(path);
   if (is_state_spaces_config(file.text(), path.string())) {
     return {ModelFormat::kStateSpaces, parse_state_spaces_config(file.text(), path.string())};
   }

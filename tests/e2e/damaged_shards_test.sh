@@ -26,3 +26,15 @@ ranks 2 train tiny.yaml run.folder=cut "${options[@]}" --resume --skip-damaged >
 grep -q 'the run goes on from step 15' resumed.log || { cat resumed.log; fail "it does not say from where"; }
 same_run whole cut
 [ -d cut/checkpoints/damaged-step-22 ] || fail "the damaged checkpoint was not kept aside"
+
+# Each file's checksum is read by one of the ranks: whichever it is, the file is named.
+for file in whole/checkpoints/step-40/*; do
+  name=$(basename "$file")
+  [ "$name" != manifest.json ] || continue
+  cp "$file" sound_file
+  printf '\377' | dd of="$file" bs=1 seek=1 conv=notrunc 2>/dev/null
+  code=0
+  ranks 2 train tiny.yaml run.folder=whole "${options[@]}" --resume >refused.log 2>&1 || code=$?
+  [ "$code" = 2 ] && grep -q "step-40/$name: is damaged" refused.log || { cat refused.log; fail "exit code $code: damage of $name"; }
+  cp sound_file "$file"
+done

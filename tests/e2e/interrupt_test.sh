@@ -18,3 +18,24 @@ for signal in TERM USR1; do
   ranks 2 train tiny.yaml run.folder="cut-$signal" schedule.steps=1500 --resume >resumed.log 2>&1 || { cat resumed.log; fail "resuming"; }
   same_run whole "cut-$signal"
 done
+
+# Before the first step, here while it waits for the run's lock: nothing to save, the same exit code.
+"$program" train tiny.yaml run.folder=begun schedule.steps=100000 >holder.log 2>&1 &
+holder=$!
+for ((i = 0; i < 200; ++i)); do
+  [ -s begun/metrics.jsonl ] && break
+  sleep 0.05
+done
+"$program" train tiny.yaml run.folder=begun schedule.steps=100000 --resume >waiting.log 2>&1 &
+waiting=$!
+for ((i = 0; i < 200; ++i)); do
+  grep -q "waiting" waiting.log && break
+  sleep 0.05
+done
+kill -TERM "$waiting"
+kill -KILL "$holder"
+wait "$holder" 2>/dev/null || true
+code=0
+wait "$waiting" || code=$?
+[ "$code" = 75 ] || { cat waiting.log; fail "exit code $code after SIGTERM before the first step, expected 75"; }
+[ ! -e begun/checkpoints/step-1 ] || fail "a step was taken after the signal"

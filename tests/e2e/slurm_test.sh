@@ -132,6 +132,11 @@ wait_for run_is_over
 same_run whole run
 [ "$(grep -c 'final model' "slurm-$job.txt")" = 1 ] || fail "the job's output is not of one run"
 
+# Ranks that srun starts itself, by PMIx. On one node: two nodes of one host take the same folder for their PMIx servers.
+srun --nodes=1 --ntasks=2 --cpus-per-task=1 --mpi=pmix "$program" train tiny.yaml run.folder=by_srun "${options[@]}" >srun.log 2>&1 ||
+  { cat srun.log; fail "srun --mpi=pmix"; }
+same_run whole by_srun
+
 # A sweep as an array.
 cat >sweep.yaml <<'YAML'
 base: tiny.yaml

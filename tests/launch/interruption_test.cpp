@@ -31,9 +31,9 @@ bool multiplies(core::Context& context) {
 
 /// Exit code 0 if a hail of signals left products, flag and heap as they must be.
 [[noreturn]] void compute_under_signals(int threads) {
+  catch_interruptions();
   core::Context context({}, threads);
-  if (!multiplies(context)) std::_Exit(1);  // its threads are there before signals are caught
-  catch_interruptions(context);
+  if (!multiplies(context)) std::_Exit(1);  // its threads are there before the first signal
   if (interrupted()) std::_Exit(2);
   std::thread hail([] {
     for (int i = 0; i < 500; ++i) {
@@ -61,8 +61,7 @@ TEST_F(Interruption, DoesNotTouchThreadsThatCompute) {
 TEST_F(Interruption, ASecondSigtermEndsTheProcess) {
   EXPECT_EXIT(
       {
-        core::Context context({}, 1);
-        catch_interruptions(context);
+        catch_interruptions();
         ::kill(::getpid(), SIGTERM);
         while (!interrupted()) ::usleep(1000);
         ::kill(::getpid(), SIGTERM);

@@ -3,8 +3,8 @@
 #include <filesystem>
 #include <vector>
 
+#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/gguf/gguf_header.h"
-#include "model/checkpoint/mapped_file.h"
 #include "model/checkpoint/tensor_stream.h"
 
 namespace longhaul::model {
@@ -19,7 +19,7 @@ class GgufFile : public TensorFile {
  private:
   void read(const GgufTensor& tensor, int64_t begin, int64_t count, void* target) const;
 
-  MappedFile file_;
+  core::MappedFile file_;
   GgufHeader header_;
   std::vector<TensorStream> streams_;
 };

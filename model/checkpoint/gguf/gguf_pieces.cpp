@@ -1,9 +1,9 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/gguf/gguf_tokenizer.h"
 #include "model/checkpoint/gguf/sentencepiece.pb.h"
-#include "model/checkpoint/mapped_file.h"
 
 namespace longhaul::model {
 
@@ -15,7 +15,7 @@ constexpr int kUnigram = 1, kBpe = 2;
 constexpr float kScoreOfPadding = -1000;
 
 proto::SentencePieceModel parse(const std::filesystem::path& path) {
-  const MappedFile file(path);
+  const core::MappedFile file(path);
   proto::SentencePieceModel model;
   const std::string_view bytes = file.text();
   constexpr size_t kMost = size_t{1} << 30;

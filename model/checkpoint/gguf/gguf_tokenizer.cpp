@@ -6,10 +6,10 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/byte_tokenizer.h"
 #include "model/checkpoint/gguf/pre_tokenizers.h"
 #include "model/checkpoint/json_reading.h"
-#include "model/checkpoint/mapped_file.h"
 
 namespace longhaul::model {
 
@@ -178,7 +178,7 @@ class TokenizerReader {
 };
 
 json read_object(const std::filesystem::path& path) {
-  const MappedFile file(path);
+  const core::MappedFile file(path);
   json root = parse_json(file.text(), path.string());
   if (!root.is_object()) {
     throw core::InputError(message(path.string(), ": expected a JSON object, is ", shown(root)));

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "model/checkpoint/mapped_file.h"
+#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/tensor_stream.h"
 #include "model/checkpoint/torch/torch_archive.h"
 
@@ -25,7 +25,7 @@ class TorchFile : public TensorFile {
   const std::vector<Alias>& aliases() const { return aliases_; }
 
  private:
-  MappedFile file_;
+  core::MappedFile file_;
   std::vector<TorchTensor> tensors_;
   std::vector<TensorStream> streams_;
   std::vector<Alias> aliases_;

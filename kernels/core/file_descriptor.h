@@ -4,15 +4,13 @@
 
 #include <utility>
 
-namespace longhaul::model {
+namespace longhaul::core {
 
 /// Owns an open file descriptor; −1 owns nothing.
 class FileDescriptor {
  public:
   explicit FileDescriptor(int descriptor = -1) : descriptor_(descriptor) {}
-  ~FileDescriptor() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
+  ~FileDescriptor() { close(); }
   FileDescriptor(FileDescriptor&& other) noexcept
       : descriptor_(std::exchange(other.descriptor_, -1)) {}
   FileDescriptor& operator=(FileDescriptor&& other) noexcept {
@@ -22,10 +20,12 @@ class FileDescriptor {
 
   int get() const { return descriptor_; }
   int release() { return std::exchange(descriptor_, -1); }
+  /// What ::close returns; 0 if there is nothing to close.
+  int close() { return descriptor_ < 0 ? 0 : ::close(release()); }
   explicit operator bool() const { return descriptor_ >= 0; }
 
  private:
   int descriptor_;
 };
 
-}  // namespace longhaul::model
+}  // namespace longhaul::core

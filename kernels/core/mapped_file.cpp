@@ -1,4 +1,4 @@
-#include "model/checkpoint/mapped_file.h"
+#include "kernels/core/mapped_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -11,13 +11,13 @@
 #include <utility>
 
 #include "kernels/core/error.h"
-#include "model/checkpoint/file_descriptor.h"
+#include "kernels/core/file_descriptor.h"
 
-namespace longhaul::model {
+namespace longhaul::core {
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
   const auto refuse = [&](const char* what) {
-    throw core::InputError(core::message(path.string(), ": cannot be read: ", what));
+    throw InputError(message(path.string(), ": cannot be read: ", what));
   };
   // Non-blocking, or opening a pipe would wait for its writer.
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -56,4 +56,4 @@ void MappedFile::release(uint64_t begin, uint64_t end) const {
   ::madvise(static_cast<char*>(data_) + first, last - first, MADV_DONTNEED);
 }
 
-}  // namespace longhaul::model
+}  // namespace longhaul::core
