@@ -137,13 +137,18 @@ SourceCost handing_out(const StepQuestion& q) {
           .bytes = layers * (ssm.bytes + conv.bytes)};
 }
 
-/// Rows that the rank with most of them gets from others in a permutation over all data ranks: of D
-/// binomial numbers the largest is about √(2 ln D) deviations above the mean.
+/// Rows that the rank with most of them gets from others in a permutation over all data ranks: the
+/// mean of the largest of as many binomial numbers.
 double most_rows_from_others(const StepQuestion& q) {
   const double rows = as_double(q.rows()), D = q.mesh.data;
   const double share = (1 - trainer::InitialStateConfig{}.zero_probability) * (D - 1) / D;
-  const double deviation = std::sqrt(rows * share * (1 - share));
-  return std::min(rows, rows * share + std::sqrt(2 * std::log(D)) * deviation);
+  double most = 0, at_most_k = 0;
+  for (double k = 0; k < rows; ++k) {
+    at_most_k += std::exp(std::lgamma(rows + 1) - std::lgamma(k + 1) - std::lgamma(rows - k + 1) +
+                          k * std::log(share) + (rows - k) * std::log(1 - share));
+    most += 1 - std::pow(std::min(1.0, at_most_k), D);
+  }
+  return most;
 }
 
 /// State passing gives states to other sequences, those of other data ranks too: a message a row

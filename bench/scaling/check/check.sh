@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures exchanges, collectives and training steps on 1 to 8 ranks, each on a host of its own behind an emulated network, for SCALING.md
-# to compare with: bench/scaling/check/check.sh [BUILD_FOLDER [RESULTS]]. Needs root; eight minutes. Ranks have real-time priority: what else
+# to compare with: bench/scaling/check/check.sh [BUILD_FOLDER [RESULTS]]. Needs root; ten minutes. Ranks have real-time priority: what else
 # the machine does must not count. Afterwards bench/scaling/regenerate.sh.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -40,9 +40,10 @@ step() {  # LATENCY RATE RANKS OVERRIDES…
 
 steps() {  # LATENCY RATE
   start_wire "$1" "$2"
-  on_hosts 1 "$bin/longhaul" train "$here/step.yaml" run.folder=alone >step.log 2>&1 || { cat step.log; exit 1; }
-  alone=$(median alone)
   for ranks in 2 4 8; do
+    rm -rf alone
+    on_hosts 1 "$bin/longhaul" train "$here/step.yaml" run.folder=alone >step.log 2>&1 || { cat step.log; exit 1; }
+    alone=$(median alone)
     step "$1" "$2" "$ranks" parallel.zero=0
     step "$1" "$2" "$ranks" parallel.zero=1
     for exchange in all_gather chain log_step; do
