@@ -34,7 +34,7 @@ struct Device {
   double bytes_share = 1;
   double launch_s = 0;             ///< least time of a kernel
   double memory_bytes = 0;         ///< that a run may take; 0: any
-  int64_t processors = 0;          ///< shared by all ranks of the machine; 0: each rank has its own
+  int64_t processors = 0;          ///< shared by all ranks of a machine; 0: each rank has a GPU
   double measured_over_model = 1;  ///< bench_train_step's step over the one computed
 
   std::map<std::string, OpRates> measured;  ///< by bench_ops' names
@@ -54,7 +54,7 @@ struct Device {
     v.field("bytes_share", bytes_share, "of it that ops reach", core::Within{0.001, 1});
     v.field("launch_s", launch_s, "least time of a kernel", core::AtLeast{0});
     v.field("memory_bytes", memory_bytes, "that a run may take; 0: any", core::AtLeast{0});
-    v.field("processors", processors, "shared by all ranks; 0: each rank has its own",
+    v.field("processors", processors, "shared by all ranks; 0: each rank has a GPU",
             core::AtLeast{0});
   }
 };

@@ -251,7 +251,12 @@ double memory_of(const StepQuestion& q) {
   double most = 0;
   for (const int rank : ranks_that_need_most(q.mesh.sequence)) {
     const trainer::MemoryPlan plan = trainer::plan_memory_of_rank(
-        {.model = q.model, .dtype = q.device.element(), .trainer = settings, .mesh = q.mesh}, rank);
+        {.model = q.model,
+         .device = q.device.processors > 0 ? core::DeviceKind::kCpu : core::DeviceKind::kCuda,
+         .dtype = q.device.element(),
+         .trainer = settings,
+         .mesh = q.mesh},
+        rank);
     most = std::max(most, as_double(plan.peak));
   }
   return q.sharing == Sharing::kHeads && q.mesh.sequence > 1 ? most + head_memory(q) : most;

@@ -183,7 +183,7 @@ TEST(Trainer, AskedForGraphsTheCpuDoesWithoutThem) {
   run.train(plain.path());
   run.config.cuda_graphs = true;
   run.train(asked.path());
-  EXPECT_EQ(timeless_metrics(asked.path()), timeless_metrics(plain.path()));
+  EXPECT_EQ(testing::timeless_metrics(asked.path()), testing::timeless_metrics(plain.path()));
 }
 
 TEST(Trainer, LearnsTheRecallTask) {
