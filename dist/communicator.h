@@ -53,6 +53,9 @@ class Communicator {
   virtual std::unique_ptr<Pending> start_send(core::TensorView view, int peer, int tag) = 0;
   virtual std::unique_ptr<Pending> start_receive(core::TensorView view, int peer, int tag) = 0;
   virtual void barrier() = 0;
+  /// Whether a message needs only its two ranks to travel, whatever else they have started: many
+  /// messages may then take the place of a collective.
+  virtual bool has_free_messages() const { return true; }
 
   /// Ranks with equal `color` form a new communicator, ordered by `key`, then by old rank.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;

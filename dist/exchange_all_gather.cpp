@@ -1,6 +1,6 @@
-// Everybody receives every map before its own segment, then composes them. On a device NCCL's
-// all-gather carries the maps, to all; on the host each rank sends its own to those behind it,
-// which is half as much, and nobody waits for what it does not need.
+// Everybody receives every map before its own segment, then composes them. NCCL's
+// all-gather carries the maps, to all; else each rank sends its own to those behind it, which is
+// half as much, and nobody waits for what it does not need.
 #include <vector>
 
 #include "dist/exchange_runs.h"
@@ -30,7 +30,7 @@ class AllGatherRun final : public StateExchange::Run {
       own = first_;
       apply_maps(setting_.context, {args.log_decay, args.boundary, args.state, own});
     }
-    if (own.device().is_cpu()) {
+    if (setting_.group.has_free_messages()) {
       send_to_those_behind(own);
     } else {
       under_way_.push_back(setting_.group.start_all_gather(args.log_decay, log_decays_));

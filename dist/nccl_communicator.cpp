@@ -98,6 +98,7 @@ class NcclCommunicator final : public Communicator {
 
   int rank() const override { return host_->rank(); }
   int size() const override { return host_->size(); }
+  bool has_free_messages() const override { return false; }
 
   std::unique_ptr<Pending> start_broadcast(TensorView view, int root) override {
     if (is_on_host(view)) return on_host("broadcast", view, host_->start_broadcast(view, root));

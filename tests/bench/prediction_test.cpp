@@ -26,32 +26,41 @@ const Network kNetwork{.ranks_per_node = 2,
                        .links_per_node = 2};
 const Device kDevice{.flops_per_second = 1e11, .bytes_per_second = 1e10};
 
-StepQuestion question_of(dist::MeshShape mesh, ExchangeAlgorithm algorithm) {
+StepQuestion question_of(dist::MeshShape mesh, ExchangeAlgorithm algorithm,
+                         const Device& device = kDevice) {
   return {.model = kModel,
           .network = kNetwork,
-          .device = kDevice,
+          .device = device,
           .mesh = mesh,
           .batch = {.length = 256, .sequences = 8},
           .algorithm = algorithm};
 }
 
 TEST(PredictedMemory, IsTheTrainersPlan) {
+  Device cpu = kDevice;
+  cpu.processors = 2;
   for (const auto algorithm :
        {ExchangeAlgorithm::kAllGather, ExchangeAlgorithm::kChain, ExchangeAlgorithm::kLogStep}) {
     for (const dist::MeshShape mesh :
          {dist::MeshShape{1, 1}, {2, 1}, {1, 2}, {2, 3}, {1, 4}, {1, 7}, {1, 13}, {2, 16}}) {
-      StepQuestion question = question_of(mesh, algorithm);
-      for (const bool recompute : {false, true}) {
-        question.batch.recompute = recompute;
-        trainer::TrainerConfig settings;
-        settings.initial_state.source = trainer::SourceKind::kStatePassing;
-        settings.batch = question.batch;
-        settings.exchange = algorithm;
-        settings.shard_optimizer = true;
-        const auto plan = trainer::plan_memory(
-            {.model = kModel, .dtype = core::DType::kF32, .trainer = settings, .mesh = mesh});
-        EXPECT_EQ(memory_of(question), static_cast<double>(plan.peak))
-            << mesh.data << " x " << mesh.sequence;
+      for (const bool is_gpu : {false, true}) {
+        StepQuestion question = question_of(mesh, algorithm, is_gpu ? kDevice : cpu);
+        for (const bool recompute : {false, true}) {
+          question.batch.recompute = recompute;
+          trainer::TrainerConfig settings;
+          settings.initial_state.source = trainer::SourceKind::kStatePassing;
+          settings.batch = question.batch;
+          settings.exchange = algorithm;
+          settings.shard_optimizer = true;
+          const auto plan = trainer::plan_memory(
+              {.model = kModel,
+               .device = is_gpu ? core::DeviceKind::kCuda : core::DeviceKind::kCpu,
+               .dtype = core::DType::kF32,
+               .trainer = settings,
+               .mesh = mesh});
+          EXPECT_EQ(memory_of(question), static_cast<double>(plan.peak))
+              << mesh.data << " x " << mesh.sequence;
+        }
       }
     }
   }
@@ -142,7 +151,8 @@ TEST(Predicted, MeshesThatDoNotSuitAreRefused) {
 
 TEST(Search, IsTheBestOfAllThatFit) {
   Device device = kDevice;
-  device.memory_bytes = 0.6 * memory_of(question_of({1, 4}, ExchangeAlgorithm::kChain));
+  device.processors = 4;
+  device.memory_bytes = 0.6 * memory_of(question_of({1, 4}, ExchangeAlgorithm::kChain, device));
   const SearchQuestion search{.model = kModel,
                               .network = kNetwork,
                               .device = device,

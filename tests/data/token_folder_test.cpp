@@ -277,7 +277,7 @@ TEST(DamagedTokenFolder, MissingFilesAreNamed) {
     EXPECT_THAT(problem_of([&] { TokenFolder folder(scratch / "out"); }), HasSubstr(file));
     std::filesystem::create_directory(scratch / ("out/" + file));
     EXPECT_THAT(problem_of([&] { TokenFolder folder(scratch / "out"); }),
-                AllOf(HasSubstr(file), HasSubstr("not a regular file")));
+                AllOf(HasSubstr(file), HasSubstr("it is a folder, expected a file")));
   }
 }
 

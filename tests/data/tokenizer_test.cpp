@@ -45,7 +45,7 @@ TEST(ByteTokenizer, BringsRandomBytesBack) {
 TEST(MakeTokenizer, SaysWhatIsSupported) {
   const testing::Scratch scratch;
   EXPECT_THAT(testing::problem_of([] { make_tokenizer("x/tokenizer.json"); }),
-              HasSubstr("x/tokenizer.json: No such file"));
+              HasSubstr("x/tokenizer.json: cannot be read: No such file"));
   EXPECT_THAT(testing::problem_of([&] { make_tokenizer(scratch.path().string()); }),
               HasSubstr("has no tokenizer.json and no tokenizer.model"));
   EXPECT_THAT(testing::problem_of([] { make_tokenizer("Byte"); }),

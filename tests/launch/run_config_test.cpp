@@ -260,6 +260,7 @@ RunConfig changed_config() {
   config.initial_state.source = trainer::SourceKind::kTbtt;
   config.run.dtype = DTypeChoice::kF64;
   config.run.device = DeviceChoice::kCpu;
+  config.parallel.cuda_graphs = false;  // not on the cpu
   return config;
 }
 

@@ -124,7 +124,10 @@ trainer::Ending TinyRun::train(const std::filesystem::path& folder) const {
          .batches = *batches,
          .run_folder = folder,
          .evaluate = evaluate,
-         .interrupted = [&] { return step == interrupt_at && world.rank() + 1 == world.size(); },
+         .interrupted =
+             [&] {
+               return interrupt_at > 0 && step == interrupt_at && world.rank() + 1 == world.size();
+             },
          .activity =
              [&](const std::string& activity) {
                step = std::stoll(activity.substr(std::string("step ").size()));

@@ -18,6 +18,7 @@ class DeviceViewCommunicator final : public dist::Communicator {
 
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
+  bool has_free_messages() const override { return false; }  // as NCCL
   std::unique_ptr<dist::Pending> start_broadcast(core::TensorView view, int root) override {
     return inner_.start_broadcast(on_host(view), root);
   }
