@@ -13,6 +13,7 @@ void fill(const StoredModel& stored, LanguageModel& model) {
   for (size_t i = 0; i < stored.tensors.size(); ++i) {
     read_whole(stored.tensors[i], parameters.value(parameters.list()[i]));
   }
+  parameters.update_rounded();
 }
 
 }  // namespace

@@ -71,6 +71,7 @@ class StagingCommunicator final : public Communicator {
 
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
+  bool has_free_messages() const override { return inner_.has_free_messages(); }
   std::unique_ptr<Pending> start_broadcast(TensorView view, int root) override {
     return in_place(view, [&](const TensorView& v) { return inner_.start_broadcast(v, root); });
   }
