@@ -26,7 +26,7 @@ bool goes_in_shares(int64_t ranks, int64_t bytes) {
 }
 
 Stages reduce_by_doubling(const DoublingReduction& reduction) {
-  const auto [rank, ranks] = reduction.me;
+  const int rank = reduction.me.rank, ranks = reduction.me.ranks;
   const int in_tree = static_cast<int>(std::bit_floor(static_cast<unsigned>(ranks)));
   const int joined = ranks - in_tree;  // rank r of these joins rank r − in_tree
   const core::DType accumulator = accumulator_of(reduction.dtype);
@@ -65,7 +65,7 @@ Stages reduce_by_doubling(const DoublingReduction& reduction) {
 }
 
 Stages gather_by_doubling(RankOf me, const void* own, int64_t bytes, char* gathered) {
-  const auto [rank, ranks] = me;
+  const int rank = me.rank, ranks = me.ranks;
   Stages stages;
   stages.push_back([=](StagedOperation& op) {  // in scratch: this rank's, the next one's, …
     std::memcpy(op.scratch(ranks * bytes), own, static_cast<size_t>(bytes));
@@ -86,7 +86,7 @@ Stages gather_by_doubling(RankOf me, const void* own, int64_t bytes, char* gathe
 }
 
 Stages barrier_by_doubling(RankOf me) {
-  const auto [rank, ranks] = me;
+  const int rank = me.rank, ranks = me.ranks;
   Stages stages;
   for (int distance = 1; distance < ranks; distance *= 2) {
     stages.push_back([=](StagedOperation& op) {
