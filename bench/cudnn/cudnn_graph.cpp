@@ -1,9 +1,8 @@
 #include "bench/cudnn/cudnn_graph.h"
 
-#include <dlfcn.h>
-
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
+#include "kernels/core/shared_library.h"
 
 namespace longhaul::bench {
 
@@ -11,38 +10,21 @@ namespace {
 
 constexpr int64_t kMostEngines = 16;
 
-/// Where the dynamic linker looks (LD_LIBRARY_PATH, a bundle beside the program), else where the
-/// build found it.
-void* open_library() {
-  const std::string name = "libcudnn.so." + std::to_string(CUDNN_MAJOR);
-  const std::string in_build = std::string(LONGHAUL_CUDNN_FOLDER) + "/" + name;
-  for (const std::string& path : {name, in_build}) {
-    if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
-  }
-  throw core::Error(core::message("cuDNN: ", name, " was not found (LD_LIBRARY_PATH, ",
-                                  LONGHAUL_CUDNN_FOLDER, "): ", dlerror()));
-}
-
-template <class Function>
-void find(void* library, const char* name, Function& function) {
-  function = reinterpret_cast<Function>(dlsym(library, name));
-  if (function == nullptr) throw core::Error(core::message("cuDNN: no function ", name));
-}
-
 CudnnLibrary load() {
-  void* library = open_library();
+  const core::SharedLibrary library("cuDNN", "libcudnn.so." + std::to_string(CUDNN_MAJOR),
+                                    LONGHAUL_CUDNN_FOLDER);
   CudnnLibrary f{};
-  find(library, "cudnnCreate", f.create);
-  find(library, "cudnnDestroy", f.destroy);
-  find(library, "cudnnSetStream", f.set_stream);
-  find(library, "cudnnGetErrorString", f.error_string);
-  find(library, "cudnnGetLastErrorString", f.last_error_string);
-  find(library, "cudnnBackendCreateDescriptor", f.create_descriptor);
-  find(library, "cudnnBackendDestroyDescriptor", f.destroy_descriptor);
-  find(library, "cudnnBackendSetAttribute", f.set_attribute);
-  find(library, "cudnnBackendGetAttribute", f.get_attribute);
-  find(library, "cudnnBackendFinalize", f.finalize);
-  find(library, "cudnnBackendExecute", f.execute);
+  library.find("cudnnCreate", f.create);
+  library.find("cudnnDestroy", f.destroy);
+  library.find("cudnnSetStream", f.set_stream);
+  library.find("cudnnGetErrorString", f.error_string);
+  library.find("cudnnGetLastErrorString", f.last_error_string);
+  library.find("cudnnBackendCreateDescriptor", f.create_descriptor);
+  library.find("cudnnBackendDestroyDescriptor", f.destroy_descriptor);
+  library.find("cudnnBackendSetAttribute", f.set_attribute);
+  library.find("cudnnBackendGetAttribute", f.get_attribute);
+  library.find("cudnnBackendFinalize", f.finalize);
+  library.find("cudnnBackendExecute", f.execute);
   return f;
 }
 
