@@ -6,18 +6,6 @@
 
 namespace longhaul::model {
 
-namespace {
-
-void fill(const StoredModel& stored, LanguageModel& model) {
-  const ParameterSet& parameters = model.parameters();
-  for (size_t i = 0; i < stored.tensors.size(); ++i) {
-    read_whole(stored.tensors[i], parameters.value(parameters.list()[i]));
-  }
-  parameters.update_rounded();
-}
-
-}  // namespace
-
 void load_parameters(const std::filesystem::path& folder, LanguageModel& model) {
   load_weights(folder, model.config().tied, model.parameters());
 }
@@ -26,7 +14,7 @@ std::unique_ptr<LanguageModel> load_model(core::Context& context, const std::fil
                                           core::DType dtype) {
   const StoredModel stored = open_stored_model(path);
   auto model = std::make_unique<LanguageModel>(context, stored.config, dtype);
-  fill(stored, *model);
+  fill_parameters(stored.tensors, model->parameters());
   return model;
 }
 

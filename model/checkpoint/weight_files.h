@@ -28,6 +28,9 @@ struct StoredWeights {
 /// elements are refused, but for the head of a `tied` model.
 StoredWeights open_weights(const std::filesystem::path& folder, bool tied);
 
+/// From one tensor for each parameter, in the order of the list; their rounded copy follows.
+void fill_parameters(const std::vector<TensorStream>& tensors, const ParameterSet& parameters);
+
 /// Fills `parameters` from the folder's files, or throws InputError naming every missing,
 /// unexpected, mis-shaped and mis-typed tensor, nothing filled. Floating types convert. `tied`: a
 /// stored lm_head is welcome if it equals the embedding.
