@@ -90,6 +90,10 @@ core::Device choose_device(DeviceChoice choice, const RankSession& session) {
           .index = session.local_rank() % core::cuda_device_count()};
 }
 
+std::string why_auto_is_cpu() {
+  return core::cuda_available() ? dist::nccl_unavailable_reason() : core::cuda_unavailable_reason();
+}
+
 core::DType element_type(DTypeChoice choice) {
   switch (choice) {
     case DTypeChoice::kF64:
@@ -115,9 +119,7 @@ core::Context make_context(const ComputeOptions& options, const RankSession& ses
     throw core::InputError("--dtype: fp64 is there for the cpu only");
   }
   if (device.is_cpu() && options.dtype == "bf16") {
-    const std::string why = choice == DeviceChoice::kCpu ? "--device is cpu"
-                            : core::cuda_available()     ? dist::nccl_unavailable_reason()
-                                                         : core::cuda_unavailable_reason();
+    const std::string why = choice == DeviceChoice::kCpu ? "--device is cpu" : why_auto_is_cpu();
     throw core::InputError(core::message("--dtype: bf16 is there for cuda only; ", why));
   }
   return core::Context(device, choose_threads(options.threads, session));

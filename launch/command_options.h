@@ -34,6 +34,8 @@ struct ComputeOptions {
 void describe_token_files(CLI::App& command, data::TokenDataOptions& options);
 
 core::Device choose_device(DeviceChoice choice, const RankSession& session);
+/// Where choose_device took the CPU though it was free to take cuda.
+std::string why_auto_is_cpu();
 core::DType element_type(DTypeChoice choice);
 /// Threads of this rank's CPU ops; 0: its share of the processors.
 int choose_threads(int64_t wanted, const RankSession& session);

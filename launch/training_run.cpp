@@ -94,7 +94,7 @@ int run_training(RankSession& session, const TrainingRun& run) {
                         choose_threads(config.parallel.threads, session));
   if (context.device().is_cpu() && config.run.dtype == DTypeChoice::kBF16) {
     throw core::InputError(core::message("run.dtype: bf16 is there for cuda only, and run.device ",
-                                         "cannot be cuda: ", core::cuda_unavailable_reason()));
+                                         "cannot be cuda: ", why_auto_is_cpu()));
   }
   DeviceWorld world(session, context, config.parallel.time_limit_s);
   const dist::Mesh mesh(world.get(), run.plan.mesh);
