@@ -137,6 +137,14 @@ srun --nodes=1 --ntasks=2 --cpus-per-task=1 --mpi=pmix "$program" train tiny.yam
   { cat srun.log; fail "srun --mpi=pmix"; }
 same_run whole by_srun
 
+# Two ranks of one node, each bound to a processor of its own.
+ranks 2 train tiny.yaml run.folder=unbound schedule.steps=20 schedule.warmup=5 >/dev/null 2>&1 || fail "the short run outside of Slurm"
+LONGHAUL=$program CPUS_PER_RANK=1 RANKS_PER_NODE=2 "$tree/launch/slurm/train.sbatch" tiny.yaml run.folder=bound \
+  schedule.steps=20 schedule.warmup=5 >submitted
+wait_for run_is_over
+same_run unbound bound
+grep -qE ' 1/1 ' "slurm-$(grep -o '[0-9]*$' submitted).txt" || { cat slurm-*.txt; fail "the ranks are not bound to a processor each"; }
+
 # A sweep as an array.
 cat >sweep.yaml <<'YAML'
 base: tiny.yaml
