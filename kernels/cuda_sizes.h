@@ -17,9 +17,9 @@ inline int64_t conv_tiles(int64_t length) {
   return std::max<int64_t>(1, (length + kConvRows - 1) / kConvRows);
 }
 
-/// Rows whose logits are held at once: 256 MiB of them.
+/// Rows whose logits are held at once: 256 MiB of them, in whole tiles of the matrix products.
 inline int64_t cross_entropy_block_rows(int64_t rows, int64_t vocabulary) {
-  const int64_t fitting = (int64_t{256} << 20) / (vocabulary * 4);
+  const int64_t fitting = (int64_t{256} << 20) / (vocabulary * 4) / 128 * 128;
   return std::clamp<int64_t>(fitting, std::min<int64_t>(rows, 128), std::max<int64_t>(rows, 1));
 }
 

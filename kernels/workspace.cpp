@@ -22,7 +22,10 @@ struct DeviceSsd {
     const int64_t chunks = e.batch * ssd_chunks(e.length, e.chunk), heads = chunks * e.heads;
     const int64_t padded = cuda::ssd::padded_chunk(e.length, e.chunk);
     decays = heads * padded * 2 * kSingle;
-    tokens = 4 * heads * padded * kSingle;
+    const int64_t tiles = padded / cuda::ssd::kTile;
+    const int64_t pairs = tiles * (tiles + 1) / 2 * cuda::ssd::kTile;
+    const int64_t state_halves = 2 * ((e.state + cuda::ssd::kTile - 1) / cuda::ssd::kTile);
+    tokens = heads * (3 * pairs + (1 + 2 * state_halves) * padded) * kSingle;
     through = heads * kSingle;
     sums = 2 * heads * kDouble;
     gram = chunks * e.groups * padded * padded * kSingle;

@@ -8,7 +8,7 @@ program=$bundle/libexec/$name
 
 if [[ -z ${LONGHAUL_BUNDLE_PATH:-} ]]; then
   folders=$bundle/lib
-  for folder in "${CUDA_HOME:-/usr/local/cuda}"/{lib64,lib,compat}; do
+  for folder in "${CUDA_HOME:-/usr/local/cuda}"/{lib64,lib}; do
     if [[ -d $folder ]]; then folders+=:$folder; fi
   done
   # What pip installs beside PyTorch: nvidia/*/lib. Asking Python takes a moment: only if NCCL is nowhere else.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "kernels/core/dispatch.h"
+#include "kernels/core/parallel.h"
 #include "kernels/core/random.h"
 
 namespace longhaul::model {
@@ -68,7 +69,13 @@ void initialize(LanguageModel& model, uint64_t seed) {
     const core::TensorView view = model.parameters().value(parameter);
     core::dispatch_float("initialize", view.dtype(), [&]<class T>(T) {
       std::vector<T> values(static_cast<size_t>(view.elements()));
-      for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>(element(key, i));
+      core::parallel_ranges(model.context(), view.elements(), 4096,
+                            [&](int64_t begin, int64_t end) {
+                              for (int64_t i = begin; i < end; ++i) {
+                                values[static_cast<size_t>(i)] =
+                                    static_cast<T>(element(key, static_cast<uint64_t>(i)));
+                              }
+                            });
       core::copy(model.context(), core::TensorView(values.data(), view.dtype(), view.shape()),
                  view);
     });

@@ -1,5 +1,6 @@
 #include "kernels/conv1d/causal_conv1d.h"
 #include "kernels/conv1d/conv_window.cuh"
+#include "kernels/core/row_sums.cuh"
 
 namespace longhaul::kernels::cuda {
 namespace {
@@ -19,11 +20,21 @@ __global__ void forward_rows(Forward<T> f) {
   const int64_t b = blockIdx.z, begin = blockIdx.y * kConvRows;
   const int64_t end = min(f.in.length, begin + kConvRows);
   ConvWindow<T, N, K> window(f.in, b, begin, channel);
-  for (int64_t t = begin; t < end; ++t) {
-    window.push(f.in.template row<N>(b, t, channel));
-    T* y = f.y + b * f.y_batch + t * f.y_row + channel;
-    for (int k = 0; k < N; ++k) {
-      y[k] = core::device::from_float<T>(core::device::silu(window.before_activation(k)));
+  T* y = f.y + b * f.y_batch + begin * f.y_row + channel;
+  for (int64_t first = begin; first < end; first += kConvBatch) {
+    core::device::Pack<T, N> rows[kConvBatch];
+#pragma unroll
+    for (int u = 0; u < kConvBatch; ++u) rows[u] = f.in.template row<N>(b, first + u, channel);
+#pragma unroll
+    for (int u = 0; u < kConvBatch; ++u) {
+      if (first + u >= end) return;
+      window.push(rows[u]);
+      core::device::Pack<T, N> out;
+      for (int k = 0; k < N; ++k) {
+        out.value[k] = core::device::silu(window.before_activation(k));
+      }
+      out.store(y);
+      y += f.y_row;
     }
   }
 }
@@ -56,16 +67,20 @@ struct Backward {
   float* parts;  ///< [sequences · tiles, taps + 1, channels]: dweight, dbias
   int64_t tiles;
 
-  /// Gradient of row s, whose sum over the taps is `value`; state rows are negative.
-  __device__ void store(int64_t b, int64_t s, int64_t channel, float value) const {
+  /// Gradient of row s, whose sum over the taps is `row`; state rows are negative.
+  template <int N>
+  __device__ void store(int64_t b, int64_t s, int64_t channel, core::device::Pack<T, N> row) const {
     const int64_t kept = s - (in.length - (in.taps - 1));
     if (dfinal != nullptr && kept >= 0) {
-      value += dfinal[b * dfinal_batch + kept * dfinal_row + channel];
+      for (int k = 0; k < N; ++k) {
+        row.value[k] += dfinal[b * dfinal_batch + kept * dfinal_row + channel + k];
+      }
     }
     if (s >= 0) {
-      dx[b * dx_batch + s * dx_row + channel] = core::device::from_float<T>(value);
+      row.store(dx + b * dx_batch + s * dx_row + channel);
     } else if (dinitial != nullptr && s + in.taps - 1 >= 0) {
-      dinitial[b * dinitial_batch + (s + in.taps - 1) * dinitial_row + channel] = value;
+      float* to = dinitial + b * dinitial_batch + (s + in.taps - 1) * dinitial_row + channel;
+      for (int k = 0; k < N; ++k) to[k] = row.value[k];
     }
   }
 };
@@ -81,34 +96,42 @@ __global__ void backward_rows(Backward<T> f) {
   const int64_t first = begin == 0 ? -(K - 1) : begin;
   ConvWindow<T, N, K> window(f.in, b, begin, channel);
   float p[K][N] = {}, dweight[K][N] = {}, dbias[N] = {};
-  for (int64_t t = begin; t < end + K - 1; ++t) {
-    window.push(f.in.template row<N>(b, t, channel));
+  for (int64_t from = begin; from < end + K - 1; from += kConvBatch) {
+    core::device::Pack<T, N> x[kConvBatch], dy[kConvBatch];
 #pragma unroll
-    for (int j = 0; j + 1 < K; ++j) {
-      for (int k = 0; k < N; ++k) p[j][k] = p[j + 1][k];
-    }
-    for (int k = 0; k < N; ++k) {
-      float gradient = 0;
-      if (t < f.in.length) {
-        const float pre = window.before_activation(k), s = core::device::sigmoid(pre);
-        gradient = core::device::to_float(f.dy[b * f.dy_batch + t * f.dy_row + channel + k]) *
-                   core::device::silu_derivative(pre, s);
-      }
-      p[K - 1][k] = gradient;
-      if (t < end) {
-        dbias[k] += gradient;
-#pragma unroll
-        for (int j = 0; j < K; ++j)
-          dweight[j][k] = fmaf(gradient, window.rows[j][k], dweight[j][k]);
+    for (int u = 0; u < kConvBatch; ++u) {
+      const int64_t t = from + u;
+      x[u] = f.in.template row<N>(b, t, channel);
+      dy[u] = {};
+      if (t < f.in.length && t < end + K - 1) {
+        dy[u] = core::device::Pack<T, N>::load(f.dy + b * f.dy_batch + t * f.dy_row + channel);
       }
     }
-    const int64_t s = t - (K - 1);
-    if (s < first) continue;
-    for (int k = 0; k < N; ++k) {
-      float sum = 0;
 #pragma unroll
-      for (int j = 0; j < K; ++j) sum = fmaf(window.weight[j][k], p[K - 1 - j][k], sum);
-      f.store(b, s, channel + k, sum);
+    for (int u = 0; u < kConvBatch; ++u) {
+      const int64_t t = from + u, s = t - (K - 1);
+      if (t >= end + K - 1) break;
+      window.push(x[u]);
+      core::device::Pack<T, N> dx;
+      for (int k = 0; k < N; ++k) {
+#pragma unroll
+        for (int j = 0; j + 1 < K; ++j) p[j][k] = p[j + 1][k];
+        const float pre = window.before_activation(k), sigmoid = core::device::sigmoid(pre);
+        const float gradient =
+            t < f.in.length ? dy[u].value[k] * core::device::silu_derivative(pre, sigmoid) : 0.0f;
+        p[K - 1][k] = gradient;
+        if (t < end) {
+          dbias[k] += gradient;
+#pragma unroll
+          for (int j = 0; j < K; ++j)
+            dweight[j][k] = fmaf(gradient, window.rows[j][k], dweight[j][k]);
+        }
+        float sum = 0;
+#pragma unroll
+        for (int j = 0; j < K; ++j) sum = fmaf(window.weight[j][k], p[K - 1 - j][k], sum);
+        dx.value[k] = sum;
+      }
+      if (s >= first) f.template store<N>(b, s, channel, dx);
     }
   }
   float* part = f.parts + (b * f.tiles + blockIdx.y) * (f.in.taps + 1) * f.in.channels + channel;
@@ -122,18 +145,14 @@ __global__ void backward_rows(Backward<T> f) {
   }
 }
 
-/// dweight [channels, taps] and dbias [channels] += the parts, in order.
-struct AddTaps {
-  const float* parts;
+/// Where column i of the parts belongs: dweight [channels, taps], then dbias [channels] or nowhere.
+struct TapOf {
   float *dweight, *dbias;
-  int64_t count, taps, channels;
-  __device__ void operator()(int64_t i) const {
+  int64_t taps, channels;
+  __device__ float* operator()(int64_t i) const {
     const int64_t tap = i / channels, channel = i % channels;
-    float* target = tap < taps ? dweight + channel * taps + tap : dbias + channel;
-    if (tap == taps && dbias == nullptr) return;
-    float sum = *target;
-    for (int64_t part = 0; part < count; ++part) sum += parts[part * (taps + 1) * channels + i];
-    *target = sum;
+    if (tap < taps) return dweight + channel * taps + tap;
+    return dbias == nullptr ? nullptr : dbias + channel;
   }
 };
 
@@ -176,12 +195,13 @@ void causal_conv1d_forward(core::Context& context, const CausalConv1dForward& ar
                        .y = args.y.data<T>(),
                        .y_batch = args.y.stride(0),
                        .y_row = args.y.stride(1)};
-    with_window(channels, taps,
-                [&]<int N, int K>(std::integral_constant<int, N>, std::integral_constant<int, K>) {
-                  core::launch(context,
-                               shape_of(channels, N, core::ceil_div(length, kConvRows), batch),
-                               forward_rows<T, N, K>, f);
-                });
+    with_window<T, core::device::kFull<T>>(
+        taps,
+        [&]<int N, int K>(std::integral_constant<int, N>, std::integral_constant<int, K>) {
+          core::launch(context, shape_of(channels, N, core::ceil_div(length, kConvRows), batch),
+                       forward_rows<T, N, K>, f);
+        },
+        args.x, args.y);
     if (!args.final_state || taps == 1) return;
     core::for_each(context, batch * (taps - 1) * channels,
                    KeepRows<T>{.in = f.in,
@@ -200,19 +220,18 @@ void causal_conv1d_backward(core::Context& context, const CausalConv1dBackward& 
     Backward<T> f = backward_of<T>(args);
     f.parts = parts.data<float>();
     f.tiles = tiles;
-    with_window(channels, taps,
-                [&]<int N, int K>(std::integral_constant<int, N>, std::integral_constant<int, K>) {
-                  core::launch(context, shape_of(channels, N, tiles, batch), backward_rows<T, N, K>,
-                               f);
-                });
+    with_window<T, 4>(  // as many as leave the registers to the windows
+        taps,
+        [&]<int N, int K>(std::integral_constant<int, N>, std::integral_constant<int, K>) {
+          core::launch(context, shape_of(channels, N, tiles, batch), backward_rows<T, N, K>, f);
+        },
+        args.x, args.dy, args.dx);
   });
-  core::for_each(context, (taps + 1) * channels,
-                 AddTaps{.parts = parts.data<float>(),
-                         .dweight = args.dweight.data<float>(),
-                         .dbias = core::optional_pointer<float>(args.dbias),
-                         .count = batch * tiles,
-                         .taps = taps,
-                         .channels = channels});
+  core::add_parts_to(context, parts,
+                     TapOf{.dweight = args.dweight.data<float>(),
+                           .dbias = core::optional_pointer<float>(args.dbias),
+                           .taps = taps,
+                           .channels = channels});
 }
 
 }  // namespace longhaul::kernels::cuda

@@ -8,10 +8,10 @@
 
 namespace longhaul::kernels::cuda {
 
-/// Channels that one thread has: as many as leave the registers to the window.
-constexpr int kConvPack = 4;
 /// Threads along the channels; kConvRows along the sequence.
 constexpr int kConvThreads = 128;
+/// Rows that a thread reads before it works on the first of them.
+constexpr int kConvBatch = 4;
 
 template <class T>
 struct ConvInput {
@@ -27,12 +27,7 @@ struct ConvInput {
   __device__ core::device::Pack<T, N> row(int64_t b, int64_t t, int64_t channel) const {
     core::device::Pack<T, N> pack = {};
     if (t >= length) return pack;
-    if (t >= 0) {
-      for (int k = 0; k < N; ++k) {
-        pack.value[k] = core::device::to_float(x[b * x_batch + t * x_row + channel + k]);
-      }
-      return pack;
-    }
+    if (t >= 0) return core::device::Pack<T, N>::load(x + b * x_batch + t * x_row + channel);
     const int64_t kept = t + taps - 1;
     if (state == nullptr || kept < 0) return pack;
     for (int k = 0; k < N; ++k) {
@@ -93,14 +88,15 @@ ConvInput<T> conv_input(const Args& args) {
           .state_row = state ? args.initial_state.stride(1) : 0};
 }
 
-/// body(N, K) as constants: channels of a thread, rows of its window. Models have four taps.
-template <class Body>
-void with_window(int64_t channels, int64_t taps, const Body& body) {
+/// body(N, K) as constants: channels of a thread, kPack of them where all views allow that, and
+/// rows of its window. Models have four taps.
+template <class T, int kPack, class Body, class... Views>
+void with_window(int64_t taps, const Body& body, const Views&... views) {
   const auto with_taps = [&]<int N>(std::integral_constant<int, N> pack) {
     if (taps <= 4) return body(pack, std::integral_constant<int, 4>{});
     body(pack, std::integral_constant<int, 8>{});
   };
-  if (channels % kConvPack == 0) return with_taps(std::integral_constant<int, kConvPack>{});
+  if (core::all_aligned(views...)) return with_taps(std::integral_constant<int, kPack>{});
   with_taps(std::integral_constant<int, 1>{});
 }
 

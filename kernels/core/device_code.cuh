@@ -51,6 +51,12 @@ __device__ inline BFloat16 from_float<BFloat16>(float x) {
   asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(result.bits) : "f"(x));
   return result;
 }
+/// Two of them in one word, `low` first in memory.
+__device__ inline uint32_t pack_bf16(float low, float high) {
+  uint32_t word;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+  return word;
+}
 /// Rounds to the 10 bits of mantissa that the matrix units read, ties away from zero.
 __device__ inline float round_to_tf32(float x) {
   uint32_t bits;
@@ -62,7 +68,10 @@ __device__ inline float round_to_tf32(float x) {
 struct alignas(16) Words {
   uint32_t word[4];
 };
-/// From and to global memory, aligned to 16 bytes.
+struct alignas(8) HalfWords {
+  uint32_t word[2];
+};
+/// From and to global memory, aligned to their size.
 template <class T>
 __device__ Words load_words(const T* from) {
   return *reinterpret_cast<const Words*>(from);
@@ -70,6 +79,14 @@ __device__ Words load_words(const T* from) {
 template <class T>
 __device__ void store_words(T* to, const Words& words) {
   *reinterpret_cast<Words*>(to) = words;
+}
+template <class T>
+__device__ HalfWords load_half_words(const T* from) {
+  return *reinterpret_cast<const HalfWords*>(from);
+}
+template <class T>
+__device__ void store_words(T* to, const HalfWords& words) {
+  *reinterpret_cast<HalfWords*>(to) = words;
 }
 /// From and to shared memory.
 template <class T>
@@ -79,6 +96,11 @@ __device__ Words read_words(Shared<T> from) {
 template <class T>
 __device__ void write_words(Shared<T> to, const Words& words) {
   *reinterpret_cast<Words*>(to) = words;
+}
+
+template <class T>
+__device__ void write_words(Shared<T> to, const HalfWords& words) {
+  *reinterpret_cast<HalfWords*>(to) = words;
 }
 
 /// Four 8 × 8 matrices: lane i gives the address of a row (lanes 8m to 8m + 7: matrix m); words[m]

@@ -1,5 +1,5 @@
-// Several adjacent elements of global memory, moved 16 bytes at a time where alignment allows, and
-// worked on in fp32.
+// Several adjacent elements of global memory, moved 16 or 8 bytes at a time where alignment allows,
+// and worked on in fp32.
 #pragma once
 
 #include <cstdint>
@@ -19,43 +19,49 @@ inline constexpr int kFull = 16 / static_cast<int>(sizeof(T));
 
 template <class T, int N>
 struct Pack {
+  static constexpr int64_t kBytes = N * static_cast<int64_t>(sizeof(T));
   float value[N];
 
   __device__ static Pack load(const T* from) {
-    Pack pack;
-    if constexpr (N * sizeof(T) == 16) {
-      const Words words = load_words(from);
-      if constexpr (sizeof(T) == 4) {
-        for (int i = 0; i < N; ++i) pack.value[i] = __uint_as_float(words.word[i]);
-      } else {
-        for (int i = 0; i < N; i += 2) {
-          pack.value[i] = __uint_as_float(words.word[i / 2] << 16);
-          pack.value[i + 1] = __uint_as_float(words.word[i / 2] & 0xffff0000u);
-        }
-      }
+    if constexpr (kBytes == 16) {
+      return Pack::from(load_words(from));
+    } else if constexpr (kBytes == 8) {
+      return Pack::from(load_half_words(from));
     } else {
+      Pack pack;
       for (int i = 0; i < N; ++i) pack.value[i] = to_float(from[i]);
+      return pack;
+    }
+  }
+  /// Of Words or HalfWords, as they lie in memory.
+  template <class W>
+  __device__ static Pack from(const W& words) {
+    static_assert(kBytes == sizeof(W));
+    Pack pack;
+    if constexpr (sizeof(T) == 4) {
+      for (int i = 0; i < N; ++i) pack.value[i] = __uint_as_float(words.word[i]);
+    } else {
+      for (int i = 0; i < N; i += 2) {
+        pack.value[i] = __uint_as_float(words.word[i / 2] << 16);
+        pack.value[i + 1] = __uint_as_float(words.word[i / 2] & 0xffff0000u);
+      }
     }
     return pack;
   }
 
-  /// As they lie in memory; of packs of 16 bytes.
-  __device__ Words words() const {
-    static_assert(N * sizeof(T) == 16);
-    Words words;
+  __device__ auto words() const {
+    static_assert(kBytes == 16 || kBytes == 8);
+    std::conditional_t<kBytes == 16, Words, HalfWords> words;
     if constexpr (sizeof(T) == 4) {
       for (int i = 0; i < N; ++i) words.word[i] = __float_as_uint(value[i]);
     } else {
-      for (int i = 0; i < N; i += 2) {
-        words.word[i / 2] = from_float<T>(value[i]).bits |
-                            static_cast<uint32_t>(from_float<T>(value[i + 1]).bits) << 16;
-      }
+      for (int i = 0; i < N; i += 2) words.word[i / 2] = pack_bf16(value[i], value[i + 1]);
     }
     return words;
   }
 
   __device__ void store(T* to) const {
-    if constexpr (N * sizeof(T) == 16) {
+    if constexpr (kBytes == 16 || kBytes == 8) {
       store_words(to, words());
     } else {
       for (int i = 0; i < N; ++i) to[i] = from_float<T>(value[i]);

@@ -47,29 +47,47 @@ __device__ int64_t first_place(const float* row, int64_t count, float largest,
   return min(static_cast<int64_t>(place), count - 1);  // behind the end if all are NaN
 }
 
-/// One block a row.
-template <class T>
+/// Largest value so far, and Σ e^{value − largest}; where all values are −∞ the sum is 0.
+struct Softmax {
+  float largest = -std::numeric_limits<float>::infinity(), sum = 0;
+
+  template <int N>
+  __device__ void add(const core::device::Pack<float, N>& pack) {
+    float most = largest;
+    for (int k = 0; k < N; ++k) most = fmaxf(most, pack.value[k]);
+    sum *= scale_to(most);
+    for (int k = 0; k < N; ++k) sum += expf(pack.value[k] - most);
+    largest = most;
+  }
+  /// What e^{· − largest} is to be multiplied by for another reference.
+  __device__ float scale_to(float reference) const {
+    return largest == reference ? 1.0f : expf(largest - reference);
+  }
+};
+
+/// One block a row, which is read twice: for the sum, and for the gradient.
+template <class T, int N>
 __global__ void finish_rows(Rows<T> args) {
+  using Elements = core::device::Pack<float, N>;
   SharedMemory memory;
   const Shared<float> scratch = memory.take<float>(32);
   const Shared<double> sums = memory.take<double>(32);
   const Shared<int32_t> places = memory.take<int32_t>(32);
   const int64_t row = blockIdx.x, count = args.vocabulary;
+  const int64_t first = static_cast<int64_t>(threadIdx.x) * N;
+  const int64_t step = static_cast<int64_t>(blockDim.x) * N;
   const float* logits = args.logits + row * count;
   const int32_t label = args.labels[row];
-  float largest = -std::numeric_limits<float>::infinity();
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) largest = fmaxf(largest, logits[i]);
-  largest = core::device::block_max(largest, scratch);
+  Softmax own;
+  for (int64_t i = first; i < count; i += step) own.add(Elements::load(logits + i));
+  const float largest = core::device::block_max(own.largest, scratch);
+  const double sum =
+      core::device::block_sum(static_cast<double>(own.sum * own.scale_to(largest)), sums);
   if (args.predicted != nullptr) {
     const int64_t place = first_place(logits, count, largest, places);
     if (threadIdx.x == 0) args.predicted[row] = static_cast<int32_t>(place);
   }
   const float label_logit = label >= 0 ? logits[label] : 0.0f;
-  double sum = 0;
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
-    sum += static_cast<double>(expf(logits[i] - largest));
-  }
-  sum = core::device::block_sum(sum, sums);
   if (threadIdx.x == 0) {
     const double below = static_cast<double>(label_logit) - static_cast<double>(largest);
     const double loss = label >= 0 ? log(sum) - below : 0.0;
@@ -77,16 +95,25 @@ __global__ void finish_rows(Rows<T> args) {
     if (args.loss != nullptr) args.loss[row] = static_cast<float>(loss);
   }
   if (args.gradient == nullptr) return;
+  __syncthreads();  // fp32 gradients take the logits' place, also that of the label's
   const double given = args.deferred_scale == nullptr ? args.scale : *args.deferred_scale;
   const auto factor = static_cast<float>(given / sum);
   const auto scale = static_cast<float>(given);
   T* gradient = args.gradient + row * count;
-  for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
-    float value = label >= 0 ? expf(logits[i] - largest) * factor : 0.0f;
-    if (i == label) value -= scale;
-    gradient[i] = core::device::from_float<T>(value);
+  for (int64_t i = first; i < count; i += step) {
+    const Elements values = Elements::load(logits + i);
+    core::device::Pack<T, N> result;
+    for (int k = 0; k < N; ++k) {
+      float value = label >= 0 ? expf(values.value[k] - largest) * factor : 0.0f;
+      if (i + k == label) value -= scale;
+      result.value[k] = value;
+    }
+    result.store(gradient + i);
   }
 }
+
+/// Few blocks at a time, so that a row is still in the cache when it is read again.
+int row_threads(int64_t vocabulary) { return vocabulary >= 8192 ? 1024 : 256; }
 
 /// Labels come from files: one that the vocabulary does not hold would read foreign memory.
 std::vector<int32_t> checked_labels(core::Context& context, const core::TensorView& labels,
@@ -115,19 +142,21 @@ void run_block(core::Context& context, const LinearCrossEntropy& args,
   const core::TensorView gradient = rounded ? rounded.view().slice(0, 0, end - begin) : scores;
   const core::TensorView hidden = rows_of(args.hidden);
   gemm(context, {.transpose_b = true, .a = hidden, .b = args.weight, .c = scores});
-  core::launch(
-      context, {.blocks = end - begin, .shared_bytes = 32 * (sizeof(float) + sizeof(double) + 4)},
-      finish_rows<T>,
-      Rows<T>{.logits = scores.data<float>(),
-              .gradient = backward ? gradient.data<T>() : nullptr,
-              .labels = args.labels.data<int32_t>() + begin,
-              .losses = losses.data<double>() + begin,
-              .loss = args.loss ? args.loss.data<float>() + begin : nullptr,
-              .predicted = args.predicted ? args.predicted.data<int32_t>() + begin : nullptr,
-              .vocabulary = args.weight.extent(0),
-              .scale = args.scale,
-              .deferred_scale =
-                  args.deferred == nullptr ? nullptr : args.deferred->scale.data<double>()});
+  const Rows<T> of_rows{
+      .logits = scores.data<float>(),
+      .gradient = backward ? gradient.data<T>() : nullptr,
+      .labels = args.labels.data<int32_t>() + begin,
+      .losses = losses.data<double>() + begin,
+      .loss = args.loss ? args.loss.data<float>() + begin : nullptr,
+      .predicted = args.predicted ? args.predicted.data<int32_t>() + begin : nullptr,
+      .vocabulary = args.weight.extent(0),
+      .scale = args.scale,
+      .deferred_scale = args.deferred == nullptr ? nullptr : args.deferred->scale.data<double>()};
+  core::launch(context,
+               {.blocks = end - begin,
+                .threads = row_threads(of_rows.vocabulary),
+                .shared_bytes = 32 * (sizeof(float) + sizeof(double) + 4)},
+               core::all_aligned(scores) ? finish_rows<T, 4> : finish_rows<T, 1>, of_rows);
   if (args.dhidden) gemm(context, {.a = gradient, .b = args.weight, .c = rows_of(args.dhidden)});
   if (args.dweight) {
     gemm(context, {.transpose_a = true, .a = gradient, .b = hidden, .c = args.dweight, .beta = 1});

@@ -74,9 +74,11 @@ __global__ void backward_groups(Backward<T> args) {
   SharedMemory memory;
   const Shared<float> scratch = memory.take<float>(32);
   const Shared<float> dweight = memory.take<float>(args.size);
+  // Element k of pack i lies with the elements k of the other packs: lanes in different banks.
+  const int64_t packs = args.size / N;
   const int64_t first = blockIdx.y * args.size, step = static_cast<int64_t>(blockDim.x) * N;
   for (int64_t i = threadIdx.x * N; i < args.size; i += step) {
-    for (int k = 0; k < N; ++k) dweight[i + k] = 0;
+    for (int k = 0; k < N; ++k) dweight[k * packs + i / N] = 0;
   }
   for (int64_t row = args.blocks.begin(blockIdx.x); row < args.blocks.end(blockIdx.x); ++row) {
     const int64_t at = row * args.width + first;
@@ -103,7 +105,7 @@ __global__ void backward_groups(Backward<T> args) {
         const float dn = rstd * (weight.value[k] * upstream - gated * mean);
         y.value[k] = dn * (g * s);
         gate.value[k] = dn * value * core::device::silu_derivative(g, s);
-        dweight[i + k] += upstream * (gated * rstd);
+        dweight[k * packs + i / N] += upstream * (gated * rstd);
       }
       y.store(args.dy + at + i);
       gate.store(args.dz + row * args.dz_stride + first + i);
@@ -111,7 +113,7 @@ __global__ void backward_groups(Backward<T> args) {
   }
   float* part = args.parts + static_cast<int64_t>(blockIdx.x) * args.width + first;
   for (int64_t i = threadIdx.x * N; i < args.size; i += step) {
-    for (int k = 0; k < N; ++k) part[i + k] = dweight[i + k];
+    for (int k = 0; k < N; ++k) part[i + k] = dweight[k * packs + i / N];
   }
 }
 

@@ -74,9 +74,11 @@ __global__ void backward_rows(Backward<T> args) {
   SharedMemory memory;
   const Shared<float> scratch = memory.take<float>(32);
   const Shared<float> dweight = memory.take<float>(args.width);
+  // Element k of pack i lies with the elements k of the other packs: lanes in different banks.
+  const int64_t packs = args.width / N;
   const int64_t step = static_cast<int64_t>(blockDim.x) * N;
   for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
-    for (int k = 0; k < N; ++k) dweight[i + k] = 0;
+    for (int k = 0; k < N; ++k) dweight[k * packs + i / N] = 0;
   }
   for (int64_t row = args.blocks.begin(blockIdx.x); row < args.blocks.end(blockIdx.x); ++row) {
     const int64_t first = row * args.width;
@@ -97,14 +99,14 @@ __global__ void backward_rows(Backward<T> args) {
       auto dresidual = Pack<T, N>::load(args.dresidual + first + i);
       for (int k = 0; k < N; ++k) {
         dresidual.value[k] += rstd * (weight.value[k] * dy.value[k] - x.value[k] * mean);
-        dweight[i + k] += dy.value[k] * (x.value[k] * rstd);
+        dweight[k * packs + i / N] += dy.value[k] * (x.value[k] * rstd);
       }
       dresidual.store(args.dresidual + first + i);
     }
   }
   float* part = args.parts + static_cast<int64_t>(blockIdx.x) * args.width;
   for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
-    for (int k = 0; k < N; ++k) part[i + k] = dweight[i + k];
+    for (int k = 0; k < N; ++k) part[i + k] = dweight[k * packs + i / N];
   }
 }
 

@@ -1,4 +1,4 @@
-// Products of 64 × 64 tiles on tensor cores, by blocks of four warps. bf16 operands are multiplied
+// Products of 64 × 64 tiles on tensor cores, by blocks of eight warps. bf16 operands are multiplied
 // as they are; fp32 operands as two tf32 halves each, hi·hi + hi·lo + lo·hi, which leaves an error
 // near that of fp32. Accumulators are fp32 always.
 #pragma once
@@ -13,7 +13,10 @@ namespace longhaul::kernels::cuda::ssd {
 using core::BFloat16;
 using core::device::Shared;
 
-constexpr int kThreads = 128;
+constexpr int kThreads = 256;
+/// Blocks of threads that a multiprocessor shall have room for: what bounds the registers.
+template <class T>
+constexpr int kBlocks = sizeof(T) == 2 ? 3 : 2;
 
 /// Rows and columns of a tile that a product touches: whole steps of the matrix units.
 __device__ inline int rounded(int extent) { return (extent + 15) / 16 * 16; }
@@ -31,83 +34,265 @@ struct Tile {
   }
 };
 
+/// Two tiles, one filled while the other is multiplied.
+template <class T>
+struct TilePair {
+  static constexpr int64_t kElements = 2 * Tile<T>::kElements;
+  static constexpr int64_t kBytes = 2 * Tile<T>::kBytes;
+  Shared<T> data;
+  __device__ Tile<T> operator[](int64_t i) const {
+    return {data + static_cast<int>(i & 1) * static_cast<int>(Tile<T>::kElements)};
+  }
+};
+
 /// What of a tile is there; the rest, up to whole steps, is filled with zeros.
 struct Extent {
   int rows, columns;
 };
 
-/// tile = factor(row) · source, all threads of the block. Source is row-major in global memory;
-/// `packed`: its rows are aligned to 16 bytes.
-template <class T, class S, class Factor>
-__device__ void load_tile(const Tile<T>& tile, const S* source, int64_t stride, Extent extent,
-                          bool packed, const Factor& factor) {
-  constexpr int kPack = core::device::kFull<S>;
-  const int rows = rounded(extent.rows), columns = rounded(extent.columns);
-  if (packed && extent.columns % kPack == 0) {
-    const int packs = columns / kPack;
-    for (int i = static_cast<int>(threadIdx.x); i < rows * packs; i += kThreads) {
-      const int row = i / packs, column = i % packs * kPack;
-      core::device::Pack<S, kPack> pack = {};
-      if (row < extent.rows && column < extent.columns) {
-        pack = core::device::Pack<S, kPack>::load(source + row * stride + column);
-        const float scale = factor(row);
-        for (int k = 0; k < kPack; ++k) pack.value[k] *= scale;
-      }
-      const Shared<T> to = tile.data + (row * Tile<T>::kStride + column);
-      if constexpr (std::is_same_v<S, T>) {
-        core::device::write_words(to, pack.words());
-      } else {
-        for (int k = 0; k < kPack; ++k) to[k] = core::device::from_float<T>(pack.value[k]);
-      }
-    }
-    return;
-  }
-  for (int i = static_cast<int>(threadIdx.x); i < rows * kTile; i += kThreads) {
-    const int row = i / kTile, column = i % kTile;
-    if (column >= columns) continue;
-    float value = 0;
-    if (row < extent.rows && column < extent.columns) {
-      value = core::device::to_float(source[row * stride + column]) * factor(row);
-    }
-    tile.data[row * Tile<T>::kStride + column] = core::device::from_float<T>(value);
-  }
-}
 struct One {
   __device__ float operator()(int) const { return 1.0f; }
 };
 
-/// A [64, 64] result over the four warps of the block: warp w has rows 16w to 16w + 15.
-struct Accumulator {
-  float value[kTile / 8][4] = {};
+/// Sets one pack of a tile: the source's words times the row's factor, in the tile's type.
+template <class S, class T, class Factor>
+__device__ void put_words(const Shared<T>& to, const core::device::Words& words,
+                          const Factor& factor, int row) {
+  constexpr int kPack = core::device::kFull<S>;
+  if constexpr (std::is_same_v<S, T> && std::is_same_v<Factor, One>) {
+    core::device::write_words(to, words);
+  } else {
+    auto pack = core::device::Pack<S, kPack>::from(words);
+    const float scale = factor(row);
+    for (int k = 0; k < kPack; ++k) pack.value[k] *= scale;
+    if constexpr (std::is_same_v<S, T>) {
+      core::device::write_words(to, pack.words());
+    } else {
+      core::device::Pack<T, kPack> converted;
+      for (int k = 0; k < kPack; ++k) converted.value[k] = pack.value[k];
+      core::device::write_words(to, converted.words());
+    }
+  }
+}
 
-  __device__ static int warp_row() { return static_cast<int>(threadIdx.x) / 32 * 16; }
+/// Where the words of 16 bytes of a tile lie that one thread moves: all in one column of words,
+/// kRowStep rows apart.
+template <class S>
+struct WordsOfThread {
+  static constexpr int kPack = core::device::kFull<S>, kPacks = kTile / kPack;
+  static constexpr int kRowStep = kThreads / kPacks, kWords = kTile / kRowStep;
+  static_assert(kThreads % kPacks == 0);
+  __device__ static int row() { return static_cast<int>(threadIdx.x) / kPacks; }
+  __device__ static int column() { return static_cast<int>(threadIdx.x) % kPacks * kPack; }
+};
+
+/// A tile on its way from global memory, row-major with rows of `stride`, in registers of all
+/// threads of the block: fetched before other work, put into the tile behind it.
+template <class S>
+struct TileFetch {
+  using At = WordsOfThread<S>;
+  const S* source;
+  int64_t stride;
+  Extent extent;
+  bool whole_words;  ///< else nothing is fetched before it is put
+  core::device::Words words[At::kWords];
+
+  /// `packed`: rows of the source are aligned to 16 bytes.
+  __device__ TileFetch(const S* from, int64_t row_stride, Extent there, bool packed)
+      : source(from),
+        stride(row_stride),
+        extent(there),
+        whole_words(packed && there.columns % At::kPack == 0) {
+    if (!whole_words) return;
+    const S* at = source + At::row() * stride + At::column();
+    const int64_t step = At::kRowStep * stride;
+    const int rows = At::column() < extent.columns ? extent.rows - At::row() : 0;
+#pragma unroll
+    for (int u = 0; u < At::kWords; ++u) {
+      words[u] = {};
+      if (u * At::kRowStep < rows) words[u] = core::device::load_words(at);
+      at += step;
+    }
+  }
+  /// tile = factor(row) · source.
+  template <class T, class Factor>
+  __device__ void put(const Tile<T>& tile, const Factor& factor) const {
+    const int rows = rounded(extent.rows), columns = rounded(extent.columns);
+    if (whole_words) {
+      if (At::column() >= columns) return;
+      const auto to = tile.data + (At::row() * Tile<T>::kStride + At::column());
+#pragma unroll
+      for (int u = 0; u < At::kWords; ++u) {
+        const int row = At::row() + u * At::kRowStep;
+        if (row >= rows) continue;
+        const auto place = to + u * At::kRowStep * Tile<T>::kStride;
+        if (row < extent.rows) {
+          put_words<S, T>(place, words[u], factor, row);
+        } else {
+          put_words<S, T>(place, words[u], One{}, row);
+        }
+      }
+      return;
+    }
+    for (int i = static_cast<int>(threadIdx.x); i < rows * kTile; i += kThreads) {
+      const int row = i / kTile, column = i % kTile;
+      if (column >= columns) continue;
+      float value = 0;
+      if (row < extent.rows && column < extent.columns) {
+        value = core::device::to_float(source[row * stride + column]) * factor(row);
+      }
+      tile.data[row * Tile<T>::kStride + column] = core::device::from_float<T>(value);
+    }
+  }
+};
+
+/// tile = factor(row) · source.
+template <class T, class S, class Factor>
+__device__ void load_tile(const Tile<T>& tile, const S* source, int64_t stride, Extent extent,
+                          bool packed, const Factor& factor) {
+  TileFetch<S>(source, stride, extent, packed).put(tile, factor);
+}
+
+/// The same without a factor, begun only: there after copy_async_wait and a barrier.
+template <class T>
+__device__ void begin_tile(const Tile<T>& tile, const T* source, int64_t stride, Extent extent,
+                           bool packed) {
+  using At = WordsOfThread<T>;
+  if (!packed || extent.columns % At::kPack != 0) {
+    load_tile(tile, source, stride, extent, packed, One{});
+    return;
+  }
+  if (At::column() >= rounded(extent.columns)) return;
+  const T* at = source + At::row() * stride + At::column();
+  const int64_t step = At::kRowStep * stride;
+  const auto to = tile.data + (At::row() * Tile<T>::kStride + At::column());
+  const int rows = At::column() < extent.columns ? extent.rows - At::row() : 0;
+  const int padded = rounded(extent.rows) - At::row();
+#pragma unroll
+  for (int u = 0; u < At::kWords; ++u) {
+    const auto place = to + u * At::kRowStep * Tile<T>::kStride;
+    if (u * At::kRowStep < rows) {
+      core::device::copy_async(place, at);
+    } else if (u * At::kRowStep < padded) {
+      core::device::write_words(place, core::device::Words{});
+    }
+    at += step;
+  }
+}
+
+/// The tile to rows of `stride` in global memory, all threads of the block.
+template <class T>
+__device__ void store_tile(const Tile<T>& tile, T* to, int64_t stride, Extent extent, bool packed) {
+  using At = WordsOfThread<T>;
+  if (packed && extent.columns % At::kPack == 0) {
+    if (At::column() >= extent.columns) return;
+    T* at = to + At::row() * stride + At::column();
+    const auto from = tile.data + (At::row() * Tile<T>::kStride + At::column());
+#pragma unroll
+    for (int u = 0; u < At::kWords; ++u) {
+      if (At::row() + u * At::kRowStep < extent.rows) {
+        core::device::store_words(
+            at, core::device::read_words(from + u * At::kRowStep * Tile<T>::kStride));
+      }
+      at += At::kRowStep * stride;
+    }
+    return;
+  }
+  for (int i = static_cast<int>(threadIdx.x); i < extent.rows * kTile; i += kThreads) {
+    const int row = i / kTile, column = i % kTile;
+    if (column < extent.columns)
+      to[row * stride + column] = tile.data[row * Tile<T>::kStride + column];
+  }
+}
+
+/// A [64, 64] result over the eight warps of the block: warp w has rows 16 (w mod 4) to 16 (w mod
+/// 4)
+/// + 15 and half w/4 of the columns.
+struct Accumulator {
+  static constexpr int kHalf = kTile / 2;
+  static constexpr int kSteps = kHalf / 8;  ///< of 8 columns
+  float value[kSteps][4] = {};
+
+  __device__ static int warp() { return static_cast<int>(threadIdx.x) / 32; }
+  __device__ static int warp_row() { return warp() % 4 * 16; }
+  __device__ static int warp_half() { return warp() / 4; }
   __device__ static int lane() { return static_cast<int>(threadIdx.x) % 32; }
+  /// First row and column of this thread's: it also has row + 8, and column + 1, + 8, + 9, …
+  __device__ static int row() { return warp_row() + lane() / 4; }
+  __device__ static int column() { return warp_half() * kHalf + lane() % 4 * 2; }
 
   /// visit(row, column, value&) for the elements of this thread.
   template <class Visit>
   __device__ void each(const Visit& visit) {
-    const int row = warp_row() + lane() / 4, column = lane() % 4 * 2;
 #pragma unroll
-    for (int n = 0; n < kTile / 8; ++n) {
+    for (int n = 0; n < kSteps; ++n) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        visit(row + i / 2 * 8, n * 8 + column + i % 2, value[n][i]);
+      for (int i = 0; i < 4; ++i) visit(row() + i / 2 * 8, column() + n * 8 + i % 2, value[n][i]);
+    }
+  }
+
+  /// Row i times scale(i), which is asked once a row of this thread.
+  template <class Scale>
+  __device__ void scale_rows(const Scale& scale) {
+    const float low = scale(row()), high = scale(row() + 8);
+#pragma unroll
+    for (int n = 0; n < kSteps; ++n) {
+      value[n][0] *= low;
+      value[n][1] *= low;
+      value[n][2] *= high;
+      value[n][3] *= high;
+    }
+  }
+
+  /// tile = change(row, column, value) within the extent.
+  template <class T, class Change>
+  __device__ void to_tile(const Tile<T>& tile, Extent extent, const Change& change) {
+    each([&](int row, int column, float& v) {
+      if (row >= extent.rows || column >= extent.columns) return;
+      tile.data[row * Tile<T>::kStride + column] =
+          core::device::from_float<T>(change(row, column, v));
+    });
+  }
+
+  /// To rows of `stride` in global memory; pairs of columns at once where those are aligned.
+  __device__ void store(float* to, int64_t stride, Extent extent, bool packed) {
+#pragma unroll
+    for (int n = 0; n < kSteps; ++n) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int i = row() + half * 8, j = column() + n * 8;
+        if (i >= extent.rows || j >= extent.columns) continue;
+        float* at = to + i * stride + j;
+        const float low = value[n][half * 2], high = value[n][half * 2 + 1];
+        if (packed) {
+          core::device::store_words(
+              at, core::device::HalfWords{__float_as_uint(low), __float_as_uint(high)});
+        } else {
+          at[0] = low;
+          if (j + 1 < extent.columns) at[1] = high;
+        }
       }
     }
   }
 
-  /// take(row, Σ_column term(row, column, value)) in one thread for each row.
+  /// take(row, Σ term(row, column, value) over this warp's half of the columns) in one thread for
+  /// each row.
   template <class Term, class Take>
   __device__ void sum_rows(const Term& term, const Take& take) {
     float sums[2] = {0, 0};
-    each([&](int row, int column, float& v) {
-      sums[(row - warp_row()) / 8] += term(row, column, v);
-    });
+#pragma unroll
+    for (int n = 0; n < kSteps; ++n) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        sums[i / 2] += term(row() + i / 2 * 8, column() + n * 8 + i % 2, value[n][i]);
+      }
+    }
+#pragma unroll
     for (int half = 0; half < 2; ++half) {
       float sum = sums[half];
       sum += __shfl_xor_sync(0xffffffffu, sum, 1);
       sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-      if (lane() % 4 == 0) take(warp_row() + half * 8 + lane() / 4, sum);
+      if (lane() % 4 == 0) take(row() + half * 8, sum);
     }
   }
 };
@@ -136,6 +321,7 @@ __device__ void multiply(Accumulator& result, const Tile<float>& a, const Tile<f
                          ProductExtent extent) {
   const int first = Accumulator::warp_row(), g = Accumulator::lane() / 4,
             t = Accumulator::lane() % 4;
+  const int across = Accumulator::warp_half() * Accumulator::kHalf;
   if (first >= extent.rows) return;
   for (int k = 0; k < rounded(extent.depth); k += 8) {
     float a_high[4], a_low[4];
@@ -146,12 +332,12 @@ __device__ void multiply(Accumulator& result, const Tile<float>& a, const Tile<f
       a_low[i] = split.low;
     }
 #pragma unroll
-    for (int n = 0; n < kTile / 8; ++n) {
-      if (n * 8 >= rounded(extent.columns)) break;
+    for (int n = 0; n < Accumulator::kSteps; ++n) {
+      if (across + n * 8 >= rounded(extent.columns)) break;
       float b_high[2], b_low[2];
 #pragma unroll
       for (int i = 0; i < 2; ++i) {
-        const Split split(element<kTransposeB>(b, k + t + i * 4, n * 8 + g));
+        const Split split(element<kTransposeB>(b, k + t + i * 4, across + n * 8 + g));
         b_high[i] = split.high;
         b_low[i] = split.low;
       }
@@ -177,7 +363,8 @@ template <bool kTransposeA, bool kTransposeB>
 __device__ void multiply(Accumulator& result, const Tile<BFloat16>& a, const Tile<BFloat16>& b,
                          ProductExtent extent) {
   const int first = Accumulator::warp_row();
-  if (first >= extent.rows) return;
+  const int across = Accumulator::warp_half() * Accumulator::kHalf;
+  if (first >= extent.rows || across >= extent.columns) return;
   // Lane 8m + r gives row r of matrix m; matrices go (low, high) along one side, then the other.
   const int r = Accumulator::lane() % 8, inner = Accumulator::lane() / 8 % 2 * 8,
             outer = Accumulator::lane() / 16 * 8;
@@ -189,13 +376,13 @@ __device__ void multiply(Accumulator& result, const Tile<BFloat16>& a, const Til
       load_fragments<false>(a, first + r + inner, k + outer, a_words);
     }
 #pragma unroll
-    for (int n = 0; n < kTile; n += 16) {
-      if (n >= extent.columns) break;
+    for (int n = 0; n < Accumulator::kHalf; n += 16) {
+      if (across + n >= extent.columns) break;
       uint32_t b_words[4];
       if constexpr (kTransposeB) {
-        load_fragments<false>(b, n + r + outer, k + inner, b_words);
+        load_fragments<false>(b, across + n + r + outer, k + inner, b_words);
       } else {
-        load_fragments<true>(b, k + r + inner, n + outer, b_words);
+        load_fragments<true>(b, k + r + inner, across + n + outer, b_words);
       }
       const uint32_t low[2] = {b_words[0], b_words[1]}, high[2] = {b_words[2], b_words[3]};
       core::device::multiply_add_bf16(result.value[n / 8], a_words, low);

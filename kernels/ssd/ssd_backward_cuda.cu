@@ -1,4 +1,5 @@
 // Backward: its stages put together, and the gradients to dt, A_log and D.
+#include "kernels/core/block_sum.cuh"
 #include "kernels/ssd/ssd.h"
 #include "kernels/ssd/ssd_gradient.cuh"
 
@@ -19,63 +20,128 @@ __global__ void through_terms(Through args) {
   for (int64_t i = threadIdx.x; i < args.g.state_size(); i += 32) {
     sum += args.entering[first + i] * args.leaving[first + i];
   }
-  for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, lanes);
+  sum = core::device::warp_sum(sum);
   if (threadIdx.x == 0) args.through[item] = sum * args.decays.over_chunk(item);
 }
 
-/// Item: one head of one chunk. dℓ_m = straddling pairs + Σ_{i ≥ m} to_output + Σ_{i < m} dt
-/// to_leaving + through; ddt = pair_sums + to_leaving + A dℓ.
-template <class T>
-struct FinishDecays {
-  Gradient<T> args;
-  __device__ void operator()(int64_t item) const {
-    const Geometry& g = args.g;
-    const int64_t h = item % g.heads, c = item / g.heads % g.chunks, b = item / g.heads / g.chunks;
-    const int64_t tokens = g.tokens(c), offset = item * g.padded_chunk();
-    const float A = decay_rate(args.A_log[h]);
-    const TokenTerms& t = args.tokens;
-    double after = 0, before = args.inter ? static_cast<double>(args.sums.through[item]) : 0.0;
-    double total = 0;
-    if (args.intra) {  // straddling becomes what ℓ gets of the intra terms
-      for (int64_t i = tokens - 1; i >= 0; --i) {
-        after += static_cast<double>(t.to_output[offset + i]);
-        t.straddling[offset + i] += static_cast<float>(after);
-      }
-    }
-    for (int64_t i = 0; i < tokens; ++i) {
-      const float dt = args.dt.at(b, c * g.chunk + i)[h];
-      float* ddt = args.ddt.at(b, c * g.chunk + i) + h;
-      float dlog_decay = args.intra ? t.straddling[offset + i] : 0.0f;
-      float sum = args.intra ? t.pair_sums[offset + i] : *ddt;
-      if (args.inter) {
-        const float leaving = t.to_leaving[offset + i];
-        dlog_decay += static_cast<float>(before);
-        before += static_cast<double>(dt * leaving);
-        sum += leaving;
-      }
-      *ddt = sum + A * dlog_decay;
-      total += static_cast<double>(dt * dlog_decay);
-    }
-    args.sums.decay[item] = total;
+/// Of one token of one head: what its dℓ and ddt are made of.
+struct TokenSum {
+  float dt, rows, columns, diagonal, output, leaving;
+
+  /// What a step from this token to the next changes of dℓ: pairs that end here are behind it,
+  /// pairs that begin here are not. The differences are taken of sums in double, so nothing
+  /// cancels.
+  __device__ double step() const {
+    return static_cast<double>(dt * columns) - static_cast<double>(rows) -
+           static_cast<double>(output) + static_cast<double>(dt * leaving);
   }
 };
 
-/// Item: one head. Sums over sequences and chunks, in order.
+template <class T>
+__device__ TokenSum token_sum(const Gradient<T>& args, const ScanPlace& at, int64_t t) {
+  const Geometry& g = args.g;
+  const TokenTerms& terms = args.tokens;
+  const int64_t tile = t / kTile, within = t % kTile, offset = at.item * g.padded_chunk() + t;
+  const int64_t part = g.batch * g.chunks * g.heads * g.padded_chunk();
+  TokenSum sum{.dt = args.dt.at(at.b, at.c * g.chunk + t)[at.h]};
+  if (args.intra) {
+    const auto pair = [&](int64_t I, int64_t J) {
+      return at.item * g.tile_pairs() + I * (I + 1) / 2 + J;
+    };
+    for (int64_t J = 0; J <= tile; ++J) {
+      const float* rows = terms.rows + pair(tile, J) * 2 * kTile + within;
+      sum.rows += rows[0] + rows[kTile];
+    }
+    for (int64_t I = tile; I * kTile < at.tokens; ++I) {
+      sum.columns += terms.columns[pair(I, tile) * kTile + within];
+    }
+    const int64_t side = g.padded_chunk();
+    const float* gram = args.gram + g.group_at(at.b, at.c, g.group_of(at.h)) * side * side;
+    sum.diagonal = terms.dots[offset] * gram[t * side + t];
+    for (int64_t n = 0; n < g.state_halves(); ++n) sum.output += terms.to_output[n * part + offset];
+  }
+  if (args.inter) {
+    for (int64_t n = 0; n < g.state_halves(); ++n)
+      sum.leaving += terms.to_leaving[n * part + offset];
+  }
+  return sum;
+}
+
+/// Block (chunk of a sequence, kScanHeads heads). dℓ_m = Σ_{j < m ≤ i} P_ij dt_j + Σ_{i ≥ m}
+/// to_output_i + Σ_{j < m} dt_j to_leaving_j + through; ddt = Σ_{i ≥ j} P_ij + to_leaving + A dℓ.
+template <class T>
+__global__ void __launch_bounds__(kScanThreads) finish_decays(Gradient<T> args) {
+  core::device::SharedMemory memory;
+  const Shared<double> steps = memory.take<double>(kScanThreads),
+                       outputs = memory.take<double>(kScanThreads),
+                       dots = memory.take<double>(kScanThreads);
+  const Geometry& g = args.g;
+  const ScanPlace at(g);
+  const int64_t end = min(at.end, at.tokens);
+  double step_sum = 0, output_sum = 0, dot_sum = 0;
+  for (int64_t t = at.begin; t < end; ++t) {
+    const TokenSum sum = token_sum(args, at, t);
+    step_sum += sum.step();
+    output_sum += static_cast<double>(sum.output);
+    if (args.intra) {
+      dot_sum += static_cast<double>(args.tokens.dots[at.item * g.padded_chunk() + t]);
+    }
+  }
+  steps[threadIdx.x] = step_sum;
+  outputs[threadIdx.x] = output_sum;
+  dots[threadIdx.x] = dot_sum;
+  __syncthreads();
+  double before = 0, total = 0;
+  if (at.is_head) {
+    double all_dots = 0;
+    if (args.inter) before = static_cast<double>(args.sums.through[at.item]);
+    for (int slice = 0; slice < kScanSlices; ++slice) {
+      const int other = slice * kScanHeads + at.lane;
+      before += outputs[other];
+      if (slice < at.slice) before += steps[other];
+      all_dots += dots[other];
+    }
+    if (at.slice == 0 && args.intra) args.sums.dy_x[at.item] = all_dots;
+  }
+  const float A = at.is_head ? decay_rate(args.A_log[at.h]) : 0.0f;
+  for (int64_t t = at.begin; t < end; ++t) {
+    const TokenSum sum = token_sum(args, at, t);
+    const auto dlog_decay = static_cast<float>(before);
+    before += sum.step();
+    float* ddt = args.ddt.at(at.b, at.c * g.chunk + t) + at.h;
+    const float direct = sum.columns + sum.diagonal + sum.leaving;
+    *ddt = (args.intra ? direct : *ddt + direct) + A * dlog_decay;
+    total += static_cast<double>(sum.dt * dlog_decay);
+  }
+  __syncthreads();
+  steps[threadIdx.x] = total;
+  __syncthreads();
+  if (!at.is_head || at.slice != 0) return;
+  total = 0;
+  for (int slice = 0; slice < kScanSlices; ++slice) total += steps[slice * kScanHeads + at.lane];
+  args.sums.decay[at.item] = total;
+}
+
+/// Block (head): one warp, whose lanes take turns in the chunks of all sequences.
 struct FinishHeads {
   Geometry g;
   const double *decay, *dy_x;
   const float* A_log;
   float *dA_log, *dD;  ///< dD or null
-  __device__ void operator()(int64_t h) const {
-    double decay_sum = 0, dy_x_sum = 0;
-    for (int64_t i = 0; i < g.batch * g.chunks; ++i) {
-      decay_sum += decay[i * g.heads + h];
-      if (dD != nullptr) dy_x_sum += dy_x[i * g.heads + h];
-    }
-    dA_log[h] += static_cast<float>(static_cast<double>(decay_rate(A_log[h])) * decay_sum);
-    if (dD != nullptr) dD[h] += static_cast<float>(dy_x_sum);
-  }
 };
+__global__ void finish_heads(FinishHeads args) {
+  const int64_t h = blockIdx.x, count = args.g.batch * args.g.chunks;
+  double decay = 0, dy_x = 0;
+  for (int64_t i = threadIdx.x; i < count; i += 32) {
+    decay += args.decay[i * args.g.heads + h];
+    if (args.dD != nullptr) dy_x += args.dy_x[i * args.g.heads + h];
+  }
+  decay = core::device::warp_sum(decay);
+  dy_x = core::device::warp_sum(dy_x);
+  if (threadIdx.x != 0) return;
+  args.dA_log[h] += static_cast<float>(static_cast<double>(decay_rate(args.A_log[h])) * decay);
+  if (args.dD != nullptr) args.dD[h] += static_cast<float>(dy_x);
+}
 
 /// Owns what the stages hand on.
 struct Terms {
@@ -85,17 +151,22 @@ struct Terms {
 
   Terms(core::Context& context, const Geometry& g) {
     const int64_t heads = g.batch * g.chunks * g.heads, all = heads * g.padded_chunk();
-    tokens = core::Tensor(context, core::DType::kF32, {4, all});
+    const int64_t pairs = heads * g.tile_pairs() * kTile, parts = g.state_halves() * all;
+    tokens = core::Tensor(context, core::DType::kF32, {3 * pairs + all + 2 * parts});
     through = core::Tensor(context, core::DType::kF32, {heads});
     sums = core::Tensor(context, core::DType::kF64, {2, heads});
     float* first = tokens.data<float>();
-    token_terms = {first, first + all, first + 2 * all, first + 3 * all};
+    token_terms = {.rows = first,
+                   .columns = first + 2 * pairs,
+                   .dots = first + 3 * pairs,
+                   .to_output = first + 3 * pairs + all,
+                   .to_leaving = first + 3 * pairs + all + parts};
     head_terms = {through.data<float>(), sums.data<double>(), sums.data<double>() + heads};
   }
 };
 
 Geometry geometry_for(const SsdBackward& args) {
-  return geometry_of(args.x, args.B, args.chunk, args.C, args.dy);
+  return geometry_of(args.x, args.B, args.chunk, args.C, args.dy, args.dx, args.dB, args.dC);
 }
 
 struct Part {
@@ -106,8 +177,11 @@ template <class T>
 void run(core::Context& context, const Geometry& g, const SsdBackward& args, const Decays& decays,
          const core::TensorView& leaving, Part part) {
   const Terms terms(context, g);
-  core::Tensor gram;
-  if (part.intra) gram = make_gram<T>(context, g, args.B, args.C);
+  core::Tensor gram, dgram;
+  if (part.intra) {
+    gram = make_gram<T>(context, g, args.B, args.C);
+    dgram = core::Tensor(context, core::DType::kF32, gram.view().shape());
+  }
   const Gradient<T> gradient{.g = g,
                              .x = Tokens<const T>(args.x),
                              .B = Tokens<const T>(args.B),
@@ -128,9 +202,9 @@ void run(core::Context& context, const Geometry& g, const SsdBackward& args, con
                              .sums = terms.head_terms,
                              .intra = part.intra,
                              .inter = part.inter};
-  run_pairs(context, gradient);
+  if (part.intra) run_pairs(context, gradient, dgram);
   run_inputs(context, gradient);
-  run_groups(context, gradient);
+  run_groups(context, gradient, dgram);
   run_decays(context, gradient, args.dA_log, part.intra ? args.dD : core::TensorView{});
 }
 
@@ -153,14 +227,14 @@ void run_decays(core::Context& context, const Gradient<T>& args, const core::Ten
     core::launch(context, {.blocks = items, .threads = 32}, through_terms,
                  Through{g, args.decays, args.entering, args.leaving, args.sums.through});
   }
-  core::for_each(context, items, FinishDecays<T>{args});
-  core::for_each(context, g.heads,
-                 FinishHeads{.g = g,
-                             .decay = args.sums.decay,
-                             .dy_x = args.sums.dy_x,
-                             .A_log = args.A_log,
-                             .dA_log = dA_log.data<float>(),
-                             .dD = core::optional_pointer<float>(dD)});
+  core::launch(context, scan_shape(g, 3), finish_decays<T>, args);
+  core::launch(context, {.blocks = g.heads, .threads = 32}, finish_heads,
+               FinishHeads{.g = g,
+                           .decay = args.sums.decay,
+                           .dy_x = args.sums.dy_x,
+                           .A_log = args.A_log,
+                           .dA_log = dA_log.data<float>(),
+                           .dD = core::optional_pointer<float>(dD)});
 }
 
 }  // namespace ssd

@@ -21,6 +21,11 @@ struct Geometry {
     return chunk < length - c * chunk ? chunk : length - c * chunk;
   }
   __host__ __device__ int64_t padded_chunk() const { return tiles * kTile; }
+  /// Pairs of tiles (I, J) of a chunk with J ≤ I; pair I (I + 1)/2 + J.
+  __host__ __device__ int64_t tile_pairs() const { return tiles * (tiles + 1) / 2; }
+  __host__ __device__ int64_t state_tiles() const { return (state + kTile - 1) / kTile; }
+  /// Halves of state tiles: what one warp sums along a row.
+  __host__ __device__ int64_t state_halves() const { return 2 * state_tiles(); }
   __host__ __device__ int64_t group_of(int64_t h) const { return h * groups / heads; }
   /// Heads of group g begin here and end where the next group's begin.
   __host__ __device__ int64_t first_head(int64_t g) const {
@@ -92,6 +97,37 @@ __device__ inline float decay_to(LogSum to) { return expf(fminf(to.x + to.y, 0.0
 
 /// A = −exp(A_log), finite for any A_log so that dt = 0 means "no decay" even then.
 __device__ inline float decay_rate(float A_log) { return -fminf(expf(A_log), 3.402823466e38f); }
+
+/// Sums along the tokens of a chunk: a lane has one head, a warp one slice of the tokens.
+constexpr int kScanHeads = 32, kScanSlices = 8, kScanThreads = kScanHeads * kScanSlices;
+
+/// What one thread of such a scan has: tokens [begin, end) of the padded chunk of one head.
+struct ScanPlace {
+  int lane, slice;
+  int64_t h, c, b, item, tokens, begin, end;
+  bool is_head;
+
+  __device__ explicit ScanPlace(const Geometry& g)
+      : lane(static_cast<int>(threadIdx.x) % kScanHeads),
+        slice(static_cast<int>(threadIdx.x) / kScanHeads),
+        h(blockIdx.y * int64_t{kScanHeads} + lane),
+        c(blockIdx.x % g.chunks),
+        b(blockIdx.x / g.chunks),
+        item(g.head_at(b, c, h)),
+        tokens(g.tokens(c)),
+        begin(slice * g.padded_chunk() / kScanSlices),
+        end((slice + 1) * g.padded_chunk() / kScanSlices),
+        is_head(h < g.heads) {
+    if (!is_head) begin = end = 0;
+  }
+};
+/// `arrays` of doubles, one number a thread.
+inline core::LaunchShape scan_shape(const Geometry& g, int arrays) {
+  return {.blocks = g.batch * g.chunks,
+          .blocks_y = core::ceil_div(g.heads, kScanHeads),
+          .threads = kScanThreads,
+          .shared_bytes = arrays * kScanThreads * static_cast<int64_t>(sizeof(double))};
+}
 
 /// Decays of one call: sums [batch, chunks, heads, padded chunk]; behind the last token of a chunk
 /// they stay what they were there.

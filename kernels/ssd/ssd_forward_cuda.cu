@@ -2,6 +2,7 @@
 // the tokens of the chunk up to itself.
 #include "kernels/ssd/ssd.h"
 #include "kernels/ssd/ssd_device.cuh"
+#include "kernels/ssd/ssd_weights.cuh"
 
 namespace longhaul::kernels::cuda {
 namespace ssd {
@@ -18,87 +19,127 @@ struct Output {
   bool intra;  ///< false: only what comes from the entering states, added to y
 };
 
+/// Working space in shared memory.
 template <class T>
-constexpr int64_t kOutputShared = 2 * Tile<T>::kBytes;
+struct OutputSpace {
+  Tile<T> left, right;
+  Shared<float> rows;     ///< [padded chunk]: tile J has the row factors of the pair (own tile, J)
+  Shared<float> columns;  ///< [padded chunk]: dt_j, below the diagonal times the column factor
+
+  __device__ OutputSpace(core::device::SharedMemory& memory, const Geometry& g)
+      : left{memory.take<T>(Tile<T>::kElements)},
+        right{memory.take<T>(Tile<T>::kElements)},
+        rows(memory.take<float>(g.padded_chunk())),
+        columns(memory.take<float>(g.padded_chunk())) {}
+  static int64_t bytes(const Geometry& g) { return 2 * Tile<T>::kBytes + 8 * g.padded_chunk(); }
+};
+
+/// What one block of threads computes: 64 tokens of a head of a chunk, 64 channels.
+struct OutputPlace {
+  int64_t item, I, p, h, c, b, token;
+  Extent extent;
+
+  __device__ explicit OutputPlace(const Geometry& g)
+      : item(blockIdx.x),
+        I(blockIdx.y),
+        p(blockIdx.z * int64_t{kTile}),
+        h(item % g.heads),
+        c(item / g.heads % g.chunks),
+        b(item / g.heads / g.chunks),
+        token(c * g.chunk + I * kTile),
+        extent{Geometry::tile_rows(g.tokens(c), I),
+               static_cast<int>(min(g.head_dim - p, int64_t{kTile}))} {}
+};
 
 /// result += e^{c_i} S C_i.
 template <class T>
-__device__ void add_inter(const Output<T>& args, Accumulator& result, const Tile<T>& left,
-                          const Tile<T>& right, int64_t item, int64_t I, int64_t p) {
+__device__ void add_inter(const Output<T>& args, Accumulator& result, const OutputSpace<T>& s,
+                          const OutputPlace& at) {
   const Geometry& g = args.g;
-  const int64_t h = item % g.heads, c = item / g.heads % g.chunks, b = item / g.heads / g.chunks;
-  const int rows = Geometry::tile_rows(g.tokens(c), I);
-  const int columns = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
   for (int64_t n = 0; n < g.state; n += kTile) {
     const int depth = static_cast<int>(min(g.state - n, int64_t{kTile}));
-    load_tile(left, args.C.at(b, c * g.chunk + I * kTile) + g.group_of(h) * g.state + n,
-              args.C.token_stride, {rows, depth}, g.packed, One{});
-    load_tile(right, args.chunk_states + item * g.state_size() + p * g.state + n, g.state,
-              {columns, depth}, g.state_packed, One{});
+    begin_tile(s.left, args.C.at(at.b, at.token) + g.group_of(at.h) * g.state + n,
+               args.C.token_stride, {at.extent.rows, depth}, g.packed);
+    core::device::copy_async_commit();
+    load_tile(s.right, args.chunk_states + at.item * g.state_size() + at.p * g.state + n, g.state,
+              {at.extent.columns, depth}, g.state_packed, One{});
+    core::device::copy_async_wait<0>();
     __syncthreads();
-    multiply<false, true>(result, left, right, {rows, columns, depth});
+    multiply<false, true>(result, s.left, s.right, {at.extent.rows, at.extent.columns, depth});
     __syncthreads();
   }
-  const LogSum* sums = args.decays.of(item) + I * kTile;
-  result.each([&](int row, int, float& value) { value *= decay_to(sums[row]); });
+  const LogSum* sums = args.decays.of(at.item) + at.I * kTile;
+  result.scale_rows([&](int row) { return decay_to(sums[row]); });
+}
+
+template <class T>
+__device__ void make_factors(const Output<T>& args, const OutputSpace<T>& s,
+                             const OutputPlace& at) {
+  const Geometry& g = args.g;
+  const LogSum* sums = args.decays.of(at.item);
+  for (int k = static_cast<int>(threadIdx.x); k < (at.I + 1) * kTile; k += kThreads) {
+    const int64_t J = k / kTile;
+    const LogSum end = sums[J * kTile + kTile - 1];
+    const float dt = k < g.tokens(at.c) ? args.dt.at(at.b, at.c * g.chunk + k)[at.h] : 0.0f;
+    s.columns[k] = J < at.I ? dt * decay_between(end, sums[k]) : dt;
+    s.rows[k] = J < at.I ? decay_between(sums[at.I * kTile + k % kTile], end) : 0.0f;
+  }
+  __syncthreads();
 }
 
 /// result += Σ_j Γ_ij e^{c_i − c_j} dt_j x_j over tile J.
 template <class T>
-__device__ void add_intra(const Output<T>& args, Accumulator& result, const Tile<T>& left,
-                          const Tile<T>& right, int64_t item, int64_t I, int64_t J, int64_t p) {
+__device__ void add_intra(const Output<T>& args, Accumulator& result, const OutputSpace<T>& s,
+                          const OutputPlace& at, int64_t J) {
   const Geometry& g = args.g;
-  const int64_t h = item % g.heads, c = item / g.heads % g.chunks, b = item / g.heads / g.chunks;
-  const int rows = Geometry::tile_rows(g.tokens(c), I), depth = Geometry::tile_rows(g.tokens(c), J);
-  const int columns = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
-  const int64_t side = g.padded_chunk(), first = c * g.chunk + J * kTile;
-  const float* gram =
-      args.gram + g.group_at(b, c, g.group_of(h)) * side * side + I * kTile * side + J * kTile;
-  const LogSum* sums = args.decays.of(item);
-  for (int k = static_cast<int>(threadIdx.x); k < rounded(rows) * kTile; k += kThreads) {
-    const int i = k / kTile, j = k % kTile;
-    if (j >= rounded(depth)) continue;
-    float weight = 0;
-    if (i < rows && j < depth && J * kTile + j <= I * kTile + i) {
-      weight = gram[i * side + j] * args.dt.at(b, first + j)[h] *
-               decay_between(sums[I * kTile + i], sums[J * kTile + j]);
-    }
-    left.data[i * Tile<T>::kStride + j] = core::device::from_float<T>(weight);
-  }
-  load_tile(right, args.x.at(b, first) + h * g.head_dim + p, args.x.token_stride, {depth, columns},
-            g.packed, One{});
+  const int depth = Geometry::tile_rows(g.tokens(at.c), J);
+  const int64_t side = g.padded_chunk();
+  begin_tile(s.right, args.x.at(at.b, at.c * g.chunk + J * kTile) + at.h * g.head_dim + at.p,
+             args.x.token_stride, {depth, at.extent.columns}, g.packed);
+  core::device::copy_async_commit();
+  const WeightTile weights{.gram = args.gram +
+                                   g.group_at(at.b, at.c, g.group_of(at.h)) * side * side +
+                                   at.I * kTile * side + J * kTile,
+                           .gram_stride = side,
+                           .sums = args.decays.of(at.item),
+                           .I = at.I,
+                           .J = J,
+                           .extent = {at.extent.rows, depth}};
+  const Shared<float> columns = s.columns + J * kTile;
+  const bool is_diagonal = weights.is_diagonal();
+  load_weights(s.left, weights, {s.rows + J * kTile, columns},
+               [&](int j) { return is_diagonal ? static_cast<float>(columns[j]) : 1.0f; });
+  core::device::copy_async_wait<0>();
   __syncthreads();
-  multiply<false, false>(result, left, right, {rows, columns, depth});
+  multiply<false, false>(result, s.left, s.right, {at.extent.rows, at.extent.columns, depth});
   __syncthreads();
 }
 
 /// Block (head of a chunk of a sequence, tile of tokens, tile of head_dim).
 template <class T>
-__global__ void __launch_bounds__(kThreads) output_tiles(Output<T> args) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) output_tiles(Output<T> args) {
   const Geometry& g = args.g;
   core::device::SharedMemory memory;
-  const Tile<T> left{memory.take<T>(Tile<T>::kElements)}, right{memory.take<T>(Tile<T>::kElements)};
-  const int64_t item = blockIdx.x, I = blockIdx.y, p = blockIdx.z * int64_t{kTile};
-  const int64_t h = item % g.heads, c = item / g.heads % g.chunks, b = item / g.heads / g.chunks;
-  if (I * kTile >= g.tokens(c)) return;
+  const OutputSpace<T> s(memory, g);
+  const OutputPlace at(g);
+  if (at.I * kTile >= g.tokens(at.c)) return;
   Accumulator result;
-  if (args.chunk_states != nullptr) add_inter(args, result, left, right, item, I, p);
+  if (args.intra) make_factors(args, s, at);
+  if (args.chunk_states != nullptr) add_inter(args, result, s, at);
+  T* y = args.y.at(at.b, at.token) + at.h * g.head_dim + at.p;
+  float other = 1;  // times what lies in the tile `right`
   if (args.intra) {
-    for (int64_t J = 0; J <= I; ++J) add_intra(args, result, left, right, item, I, J, p);
+    for (int64_t J = 0; J <= at.I; ++J) add_intra(args, result, s, at, J);
+    other = args.D == nullptr ? 0.0f : args.D[at.h];  // the last tile was x of these tokens
+  } else {
+    load_tile(s.right, static_cast<const T*>(y), args.y.token_stride, at.extent, g.packed, One{});
+    __syncthreads();
   }
-  const int rows = Geometry::tile_rows(g.tokens(c), I);
-  const int columns = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
-  const int64_t token = c * g.chunk + I * kTile;
-  const float D = args.D == nullptr ? 0.0f : args.D[h];
-  result.each([&](int row, int column, float& value) {
-    if (row >= rows || column >= columns) return;
-    T* y = args.y.at(b, token + row) + h * g.head_dim + p + column;
-    const float other =
-        args.intra
-            ? D * core::device::to_float(args.x.at(b, token + row)[h * g.head_dim + p + column])
-            : core::device::to_float(*y);
-    *y = core::device::from_float<T>(value + other);
+  result.to_tile(s.left, at.extent, [&](int row, int column, float value) {
+    return value + other * core::device::to_float(s.right.get(row, column));
   });
+  __syncthreads();
+  store_tile(s.left, y, args.y.token_stride, at.extent, g.packed);
 }
 
 template <class T>
@@ -111,7 +152,7 @@ void run_output(core::Context& context, const Geometry& g, const SsdForward& arg
                 .blocks_y = g.tiles,
                 .blocks_z = core::ceil_div(g.head_dim, kTile),
                 .threads = kThreads,
-                .shared_bytes = kOutputShared<T>},
+                .shared_bytes = OutputSpace<T>::bytes(g)},
                output_tiles<T>,
                Output<T>{.g = g,
                          .x = Tokens<const T>(args.x),
@@ -126,7 +167,7 @@ void run_output(core::Context& context, const Geometry& g, const SsdForward& arg
 }
 
 Geometry geometry_for(const SsdForward& args) {
-  return geometry_of(args.x, args.B, args.chunk, args.C);
+  return geometry_of(args.x, args.B, args.chunk, args.C, args.y);
 }
 
 }  // namespace

@@ -11,17 +11,19 @@
 
 namespace longhaul::kernels::cuda::ssd {
 
-/// Per token of each head of each chunk, [batch, chunks, heads, padded chunk].
+/// Per token of each head of each chunk; P_ij = ⟨dy_i, x_j⟩ Γ_ij M_ij. Sums along rows are there in
+/// parts, one for each half tile of the columns, to be added.
 struct TokenTerms {
-  float* pair_sums;   ///< Σ_{i ≥ j} ⟨dy_i, x_j⟩ Γ_ij M_ij: to dt_j
-  float* straddling;  ///< Σ_{i ≥ m > j} of the same times dt_j: to ℓ_m
-  float* to_output;   ///< ⟨dy_i, e^{c_i} S C_i⟩
-  float* to_leaving;  ///< ⟨e^{c_Q − c_j} G B_j, x_j⟩
+  float* rows;       ///< [.., tile pairs, 2, 64]: Σ_{j < i} P_ij dt_j over tile J, for i of tile I
+  float* columns;    ///< [.., tile pairs, 64]: Σ_{i > j} P_ij over tile I, for j of tile J
+  float* dots;       ///< [.., padded chunk]: ⟨dy_i, x_i⟩
+  float* to_output;  ///< [state halves, .., padded chunk]: ⟨dy_i, e^{c_i} S C_i⟩
+  float* to_leaving;  ///< [state halves, .., padded chunk]: ⟨e^{c_Q − c_j} G B_j, x_j⟩
 };
 /// Per head of each chunk, [batch, chunks, heads].
 struct HeadTerms {
   float* through;  ///< e^{c_Q} ⟨S, G⟩
-  double* dy_x;    ///< Σ ⟨dy_i, x_i⟩
+  double* dy_x;    ///< Σ ⟨dy_i, x_i⟩; with intra only
   double* decay;   ///< Σ dt dℓ
 };
 
@@ -41,13 +43,14 @@ struct Gradient {
   bool intra, inter;
 };
 
-/// The stages, in the order in which they are run.
+/// The stages, in the order in which they are run. dgram [batch, chunks, groups, padded, padded] is
+/// absent without intra.
 template <class T>
-void run_pairs(core::Context& context, const Gradient<T>& args);
+void run_pairs(core::Context& context, const Gradient<T>& args, const core::TensorView& dgram);
 template <class T>
 void run_inputs(core::Context& context, const Gradient<T>& args);
 template <class T>
-void run_groups(core::Context& context, const Gradient<T>& args);
+void run_groups(core::Context& context, const Gradient<T>& args, const core::TensorView& dgram);
 template <class T>
 void run_decays(core::Context& context, const Gradient<T>& args, const core::TensorView& dA_log,
                 const core::TensorView& dD);

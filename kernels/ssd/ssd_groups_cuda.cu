@@ -7,71 +7,42 @@ namespace {
 
 /// One group of one chunk.
 struct Place {
-  int64_t group, c, b, tokens, first_head, end_head;
+  int group, c, b, tokens, first_head, end_head;
   __device__ Place(const Geometry& g, int64_t chunk, int64_t at)
-      : group(at % g.groups),
-        c(chunk),
-        b(at / g.groups),
-        tokens(g.tokens(chunk)),
-        first_head(g.first_head(group)),
-        end_head(g.first_head(group + 1)) {}
+      : group(static_cast<int>(at % g.groups)),
+        c(static_cast<int>(chunk)),
+        b(static_cast<int>(at / g.groups)),
+        tokens(static_cast<int>(g.tokens(chunk))),
+        first_head(static_cast<int>(g.first_head(group))),
+        end_head(static_cast<int>(g.first_head(group + 1))) {}
 };
-
-/// Block (tile pair of a chunk, group of a sequence): dΓ of one tile.
-template <class T>
-__global__ void __launch_bounds__(kThreads) gram_gradient(Gradient<T> args, float* dgram) {
-  const Geometry& g = args.g;
-  const int64_t pair = blockIdx.x % (g.tiles * g.tiles);
-  const int64_t I = pair / g.tiles, J = pair % g.tiles;
-  const Place at(g, blockIdx.x / (g.tiles * g.tiles), blockIdx.y);
-  if (J > I || I * kTile >= at.tokens) return;
-  core::device::SharedMemory memory;
-  const Tile<T> left{memory.take<T>(Tile<T>::kElements)}, right{memory.take<T>(Tile<T>::kElements)};
-  const int rows = Geometry::tile_rows(at.tokens, I), columns = Geometry::tile_rows(at.tokens, J);
-  const int64_t i_token = at.c * g.chunk + I * kTile, j_token = at.c * g.chunk + J * kTile;
-  Accumulator sum;
-  for (int64_t h = at.first_head; h < at.end_head; ++h) {
-    Accumulator one;
-    for (int64_t p = 0; p < g.head_dim; p += kTile) {
-      const int depth = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
-      load_tile(left, args.dy.at(at.b, i_token) + h * g.head_dim + p, args.dy.token_stride,
-                {rows, depth}, g.packed, One{});
-      load_tile(right, args.x.at(at.b, j_token) + h * g.head_dim + p, args.x.token_stride,
-                {columns, depth}, g.packed, One{});
-      __syncthreads();
-      multiply<false, true>(one, left, right, {rows, columns, depth});
-      __syncthreads();
-    }
-    const LogSum* sums = args.decays.of(g.head_at(at.b, at.c, h));
-    for (int n = 0; n < kTile / 8; ++n) {
-      for (int k = 0; k < 4; ++k) {
-        const int i = Accumulator::warp_row() + Accumulator::lane() / 4 + k / 2 * 8;
-        const int j = n * 8 + Accumulator::lane() % 4 * 2 + k % 2;
-        if (i >= rows || j >= columns || J * kTile + j > I * kTile + i) continue;
-        sum.value[n][k] += one.value[n][k] * args.dt.at(at.b, j_token + j)[h] *
-                           decay_between(sums[I * kTile + i], sums[J * kTile + j]);
-      }
-    }
-  }
-  const int64_t side = g.padded_chunk();
-  float* to = dgram + g.group_at(at.b, at.c, at.group) * side * side + I * kTile * side + J * kTile;
-  sum.each([&](int row, int column, float& value) {
-    if (row < rows && column < columns) to[row * side + column] = value;
-  });
-}
 
 /// What one block of threads computes of dB or dC: 64 tokens of a chunk, 64 columns of the state.
 template <class T>
 struct GroupTile {
   const Gradient<T>& args;
   const Place at;
-  const int64_t own;  ///< tile of tokens
-  const int64_t n;
-  const Tile<T> left, right;
+  const int own;  ///< tile of tokens
+  const int n;
+  const Extent extent;
+  const TilePair<T> left, right;
+  const Tile<T> partner;  ///< C where this is dC, B where it is dB
   Accumulator result = {};
 
-  __device__ int rows() const { return Geometry::tile_rows(at.tokens, own); }
-  __device__ int columns() const { return static_cast<int>(min(args.g.state - n, int64_t{kTile})); }
+  __device__ GroupTile(const Gradient<T>& all, core::device::SharedMemory& memory)
+      : args(all),
+        at(all.g, blockIdx.x / all.g.tiles, blockIdx.y),
+        own(static_cast<int>(blockIdx.x % all.g.tiles)),
+        n(static_cast<int>(blockIdx.z) * kTile),
+        extent{Geometry::tile_rows(at.tokens, own),
+               static_cast<int>(min(all.g.state - n, int64_t{kTile}))},
+        left{memory.take<T>(TilePair<T>::kElements)},
+        right{memory.take<T>(TilePair<T>::kElements)},
+        partner{memory.take<T>(Tile<T>::kElements)} {}
+  static constexpr int64_t kBytes = 5 * Tile<T>::kBytes;
+
+  __device__ bool is_empty() const { return own * kTile >= at.tokens; }
+  __device__ int64_t token() const { return at.c * args.g.chunk + own * kTile; }
 
   /// result += dΓ (or its transpose) times the rows of `other` in tile `tile`.
   template <bool kTransposed>
@@ -80,90 +51,162 @@ struct GroupTile {
     const int64_t side = g.padded_chunk();
     const int64_t I = kTransposed ? tile : own, J = kTransposed ? own : tile;
     const int depth = Geometry::tile_rows(at.tokens, tile);
-    const Extent extent{kTransposed ? depth : rows(), kTransposed ? rows() : depth};
-    load_tile(left,
+    const Extent pairs{kTransposed ? depth : extent.rows, kTransposed ? extent.rows : depth};
+    begin_tile(right[0], other.at(at.b, at.c * g.chunk + tile * kTile) + at.group * g.state + n,
+               other.token_stride, {depth, extent.columns}, g.packed);
+    core::device::copy_async_commit();
+    load_tile(left[0],
               dgram + g.group_at(at.b, at.c, at.group) * side * side + I * kTile * side + J * kTile,
-              side, extent, false, One{});
-    load_tile(right, other.at(at.b, at.c * g.chunk + tile * kTile) + at.group * g.state + n,
-              other.token_stride, {depth, columns()}, g.packed, One{});
+              side, pairs, true, One{});
+    core::device::copy_async_wait<0>();
     __syncthreads();
-    multiply<kTransposed, false>(result, left, right, {rows(), columns(), depth});
+    multiply<kTransposed, false>(result, left[0], right[0], {extent.rows, extent.columns, depth});
     __syncthreads();
   }
 
-  /// result += Σ_heads factor(h, row) rows_h · states_h.
-  template <class Factor>
+  /// With V_h = rows_h · states_h: result += Σ_heads weight(h, row) V_h, and decay(h, row) ⟨V_h,
+  /// partner⟩ of each row to `terms` [state halves, .., padded chunk]. Heads one after the other,
+  /// the next one's tiles on their way meanwhile.
+  template <class Factors>
   __device__ void add_states(const Tokens<const T>& tokens, const float* states,
-                             const Factor& factor) {
+                             const Tokens<const T>& partners, float* terms,
+                             const Factors& factors) {
     const Geometry& g = args.g;
-    const int64_t token = at.c * g.chunk + own * kTile;
-    for (int64_t h = at.first_head; h < at.end_head; ++h) {
-      const int64_t item = g.head_at(at.b, at.c, h);
-      for (int64_t p = 0; p < g.head_dim; p += kTile) {
-        const int depth = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
-        load_tile(left, tokens.at(at.b, token) + h * g.head_dim + p, tokens.token_stride,
-                  {rows(), depth}, g.packed, [&](int row) { return factor(h, item, row); });
-        load_tile(right, states + item * g.state_size() + p * g.state + n, g.state,
-                  {depth, columns()}, g.state_packed, One{});
-        __syncthreads();
-        multiply<false, false>(result, left, right, {rows(), columns(), depth});
-        __syncthreads();
+    const int64_t half = 2 * n / kTile + Accumulator::warp_half();
+    terms += half * g.batch * g.chunks * g.heads * g.padded_chunk() + own * kTile;
+    load_tile(partner, partners.at(at.b, token()) + at.group * g.state + n, partners.token_stride,
+              extent, g.packed, One{});
+    const int head_dim = static_cast<int>(g.head_dim);
+    const int depths = (head_dim + kTile - 1) / kTile;
+    const int steps = (at.end_head - at.first_head) * depths;
+    const auto fetch = [&](int step) {
+      const int h = at.first_head + step / depths, p = step % depths * kTile;
+      const int depth = min(head_dim - p, kTile);
+      begin_tile(left[step], tokens.at(at.b, token()) + h * g.head_dim + p, tokens.token_stride,
+                 {extent.rows, depth}, g.packed);
+      core::device::copy_async_commit();
+      return TileFetch<float>(states + g.head_at(at.b, at.c, h) * g.state_size() + p * g.state + n,
+                              g.state, {depth, extent.columns}, g.state_packed);
+    };
+    Accumulator one;
+    const auto multiply_step = [&](int step) {
+      const int depth = min(head_dim - step % depths * kTile, kTile);
+      multiply<false, false>(one, left[step], right[step], {extent.rows, extent.columns, depth});
+    };
+    if (steps > 0) fetch(0).put(right[0], One{});
+    for (int step = 0; step < steps; ++step) {
+      core::device::copy_async_wait<0>();
+      __syncthreads();
+      if (step + 1 < steps) {
+        const TileFetch<float> next = fetch(step + 1);
+        multiply_step(step);
+        next.put(right[step + 1], One{});
+      } else {
+        multiply_step(step);
+      }
+      if (step % depths + 1 == depths) {
+        add_head(one, terms, at.first_head + step / depths, factors);
+        one = {};
       }
     }
   }
 
   __device__ void store(const Tokens<T>& target, bool add) {
-    const int64_t token = at.c * args.g.chunk + own * kTile;
-    const int height = rows(), width = columns();
-    result.each([&](int row, int column, float& value) {
-      if (row >= height || column >= width) return;
-      T* to = target.at(at.b, token + row) + at.group * args.g.state + n + column;
-      *to = core::device::from_float<T>(add ? value + core::device::to_float(*to) : value);
+    T* to = target.at(at.b, token()) + at.group * args.g.state + n;
+    __syncthreads();
+    if (add) {
+      load_tile(right[0], static_cast<const T*>(to), target.token_stride, extent, args.g.packed,
+                One{});
+      __syncthreads();
+    }
+    result.to_tile(left[0], extent, [&](int row, int column, float value) {
+      return add ? value + core::device::to_float(right[0].get(row, column)) : value;
     });
+    __syncthreads();
+    store_tile(left[0], to, target.token_stride, extent, args.g.packed);
+  }
+
+ private:
+  /// factors.decay(item, row), factors.weight(decay, h, row).
+  template <class Factors>
+  __device__ void add_head(Accumulator& one, float* terms, int h, const Factors& factors) {
+    const int64_t item = args.g.head_at(at.b, at.c, h);
+    float decays[2], weights[2];
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int i = Accumulator::row() + half * 8;
+      decays[half] = i < extent.rows ? factors.decay(item, i) : 0.0f;
+      weights[half] = i < extent.rows ? factors.weight(decays[half], h, i) : 0.0f;
+    }
+    one.sum_rows(
+        [&](int i, int j, float value) {
+          if (i >= extent.rows || j >= extent.columns) return 0.0f;
+          return value * core::device::to_float(partner.get(i, j));
+        },
+        [&](int i, float sum) {
+          const float decay = decays[i == Accumulator::row() ? 0 : 1];
+          if (i < extent.rows) terms[item * args.g.padded_chunk() + i] = sum * decay;
+        });
+#pragma unroll
+    for (int k = 0; k < Accumulator::kSteps; ++k) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        result.value[k][e] = fmaf(weights[e / 2], one.value[k][e], result.value[k][e]);
+      }
+    }
+  }
+};
+
+/// What is left of the state that entered, at each token.
+template <class T>
+struct FromStart {
+  const Gradient<T>& args;
+  int64_t own;
+  __device__ float decay(int64_t item, int row) const {
+    return decay_to(args.decays.of(item)[own * kTile + row]);
+  }
+  __device__ float weight(float decay, int64_t, int) const { return decay; }
+};
+
+/// What is left of each token at the end of the chunk, and how much of it there was.
+template <class T>
+struct ToEnd {
+  const Gradient<T>& args;
+  int64_t own, b, token;
+  __device__ float decay(int64_t item, int row) const {
+    const LogSum* sums = args.decays.of(item);
+    return decay_between(sums[args.decays.padded - 1], sums[own * kTile + row]);
+  }
+  __device__ float weight(float decay, int64_t h, int row) const {
+    return decay * args.dt.at(b, token + row)[h];
   }
 };
 
 /// Block (tile of tokens of a chunk, group of a sequence, tile of the state).
 template <class T>
-__device__ GroupTile<T> group_tile(const Gradient<T>& args, core::device::SharedMemory& memory) {
-  const Tile<T> left{memory.take<T>(Tile<T>::kElements)}, right{memory.take<T>(Tile<T>::kElements)};
-  return {.args = args,
-          .at = Place(args.g, blockIdx.x / args.g.tiles, blockIdx.y),
-          .own = blockIdx.x % args.g.tiles,
-          .n = blockIdx.z * int64_t{kTile},
-          .left = left,
-          .right = right};
-}
-
-template <class T>
-__global__ void __launch_bounds__(kThreads) C_gradient(Gradient<T> args, const float* dgram) {
+__global__ void __launch_bounds__(kThreads, 2) C_gradient(Gradient<T> args, const float* dgram) {
   core::device::SharedMemory memory;
-  GroupTile<T> tile = group_tile(args, memory);
-  if (tile.own * kTile >= tile.at.tokens) return;
+  GroupTile<T> tile(args, memory);
+  if (tile.is_empty()) return;
   for (int64_t J = 0; J <= tile.own; ++J) tile.template add_gram<false>(dgram, args.B, J);
-  tile.add_states(args.dy, args.entering, [&](int64_t, int64_t item, int row) {
-    return decay_to(args.decays.of(item)[tile.own * kTile + row]);
-  });
+  tile.add_states(args.dy, args.entering, args.C, args.tokens.to_output,
+                  FromStart<T>{args, tile.own});
   tile.store(args.dC, false);
 }
 
 template <class T>
-__global__ void __launch_bounds__(kThreads) B_gradient(Gradient<T> args, const float* dgram) {
+__global__ void __launch_bounds__(kThreads, 2) B_gradient(Gradient<T> args, const float* dgram) {
   core::device::SharedMemory memory;
-  GroupTile<T> tile = group_tile(args, memory);
-  if (tile.own * kTile >= tile.at.tokens) return;
+  GroupTile<T> tile(args, memory);
+  if (tile.is_empty()) return;
   if (args.intra) {
     for (int64_t I = tile.own; I * kTile < tile.at.tokens; ++I) {
       tile.template add_gram<true>(dgram, args.C, I);
     }
   }
   if (args.inter) {
-    const int64_t token = tile.at.c * args.g.chunk + tile.own * kTile;
-    tile.add_states(args.x, args.leaving, [&](int64_t h, int64_t item, int row) {
-      const LogSum* sums = args.decays.of(item);
-      return decay_between(sums[args.decays.padded - 1], sums[tile.own * kTile + row]) *
-             args.dt.at(tile.at.b, token + row)[h];
-    });
+    tile.add_states(args.x, args.leaving, args.B, args.tokens.to_leaving,
+                    ToEnd<T>{args, tile.own, tile.at.b, tile.token()});
   }
   tile.store(args.dB, !args.intra);
 }
@@ -171,28 +214,19 @@ __global__ void __launch_bounds__(kThreads) B_gradient(Gradient<T> args, const f
 }  // namespace
 
 template <class T>
-void run_groups(core::Context& context, const Gradient<T>& args) {
+void run_groups(core::Context& context, const Gradient<T>& args, const core::TensorView& dgram) {
   const Geometry& g = args.g;
-  const int64_t side = g.padded_chunk();
-  core::Tensor dgram;
   const core::LaunchShape tiles{.blocks = g.chunks * g.tiles,
                                 .blocks_y = g.batch * g.groups,
-                                .blocks_z = core::ceil_div(g.state, kTile),
+                                .blocks_z = g.state_tiles(),
                                 .threads = kThreads,
-                                .shared_bytes = 2 * Tile<T>::kBytes};
-  if (args.intra) {
-    dgram = core::Tensor(context, core::DType::kF32, {g.batch * g.chunks * g.groups, side, side});
-    core::launch(context,
-                 {.blocks = g.chunks * g.tiles * g.tiles,
-                  .blocks_y = g.batch * g.groups,
-                  .threads = kThreads,
-                  .shared_bytes = 2 * Tile<T>::kBytes},
-                 gram_gradient<T>, args, dgram.data<float>());
-    core::launch(context, tiles, C_gradient<T>, args, dgram.data<float>());
-  }
-  core::launch(context, tiles, B_gradient<T>, args, core::optional_pointer<float>(dgram));
+                                .shared_bytes = GroupTile<T>::kBytes};
+  const float* pairs = core::optional_pointer<float>(dgram);
+  if (args.intra) core::launch(context, tiles, C_gradient<T>, args, pairs);
+  core::launch(context, tiles, B_gradient<T>, args, pairs);
 }
-template void run_groups<float>(core::Context&, const Gradient<float>&);
-template void run_groups<BFloat16>(core::Context&, const Gradient<BFloat16>&);
+template void run_groups<float>(core::Context&, const Gradient<float>&, const core::TensorView&);
+template void run_groups<BFloat16>(core::Context&, const Gradient<BFloat16>&,
+                                   const core::TensorView&);
 
 }  // namespace longhaul::kernels::cuda::ssd

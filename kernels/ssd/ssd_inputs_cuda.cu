@@ -1,106 +1,134 @@
-// The gradient to x, and what dt gains through it.
+// The gradient to x.
 #include "kernels/ssd/ssd_gradient.cuh"
+#include "kernels/ssd/ssd_weights.cuh"
 
 namespace longhaul::kernels::cuda::ssd {
 namespace {
 
-/// result = e^{c_Q − c_j} G B_j of tile J; ⟨result_j, x_j⟩ to to_leaving; then times dt_j.
+/// Working space in shared memory.
 template <class T>
-__device__ void add_inter(const Gradient<T>& args, Accumulator& result, const Tile<T>& left,
-                          const Tile<T>& right, int64_t item, int64_t J, int64_t p) {
+struct Space {
+  Tile<T> left, right;
+  Shared<float> rows;     ///< [padded chunk]: row factors of the tiles behind the own
+  Shared<float> columns;  ///< [64]: column factors of the own tile
+  Shared<float> dt;       ///< [64]
+
+  __device__ Space(core::device::SharedMemory& memory, const Geometry& g)
+      : left{memory.take<T>(Tile<T>::kElements)},
+        right{memory.take<T>(Tile<T>::kElements)},
+        rows(memory.take<float>(g.padded_chunk())),
+        columns(memory.take<float>(kTile)),
+        dt(memory.take<float>(kTile)) {}
+  static int64_t bytes(const Geometry& g) {
+    return 2 * Tile<T>::kBytes + 4 * g.padded_chunk() + 8 * kTile;
+  }
+};
+
+/// What one block of threads computes: 64 tokens of a head of a chunk, 64 channels.
+struct Place {
+  int64_t item, J, p, h, c, b, tokens, token;
+  Extent extent;
+
+  __device__ explicit Place(const Geometry& g)
+      : item(blockIdx.x),
+        J(blockIdx.y),
+        p(blockIdx.z * int64_t{kTile}),
+        h(item % g.heads),
+        c(item / g.heads % g.chunks),
+        b(item / g.heads / g.chunks),
+        tokens(g.tokens(c)),
+        token(c * g.chunk + J * kTile),
+        extent{Geometry::tile_rows(tokens, J),
+               static_cast<int>(min(g.head_dim - p, int64_t{kTile}))} {}
+};
+
+template <class T>
+__device__ void make_factors(const Gradient<T>& args, const Space<T>& s, const Place& at) {
+  const LogSum* sums = args.decays.of(at.item);
+  const LogSum end = sums[at.J * kTile + kTile - 1];
+  for (int64_t k = at.J * kTile + threadIdx.x; k < args.g.padded_chunk(); k += kThreads) {
+    s.rows[k] = decay_between(sums[k], end);
+  }
+  for (int j = static_cast<int>(threadIdx.x); j < kTile; j += kThreads) {
+    s.columns[j] = decay_between(end, sums[at.J * kTile + j]);
+    s.dt[j] = j < at.extent.rows ? args.dt.at(at.b, at.token + j)[at.h] : 0.0f;
+  }
+}
+
+/// result = e^{c_Q − c_j} G B_j.
+template <class T>
+__device__ void add_inter(const Gradient<T>& args, Accumulator& result, const Space<T>& s,
+                          const Place& at) {
   const Geometry& g = args.g;
-  const int64_t h = item % g.heads, c = item / g.heads % g.chunks, b = item / g.heads / g.chunks;
-  const int rows = Geometry::tile_rows(g.tokens(c), J);
-  const int columns = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
-  const int64_t token = c * g.chunk + J * kTile;
   for (int64_t n = 0; n < g.state; n += kTile) {
     const int depth = static_cast<int>(min(g.state - n, int64_t{kTile}));
-    load_tile(left, args.B.at(b, token) + g.group_of(h) * g.state + n, args.B.token_stride,
-              {rows, depth}, g.packed, One{});
-    load_tile(right, args.leaving + item * g.state_size() + p * g.state + n, g.state,
-              {columns, depth}, g.state_packed, One{});
+    begin_tile(s.left, args.B.at(at.b, at.token) + g.group_of(at.h) * g.state + n,
+               args.B.token_stride, {at.extent.rows, depth}, g.packed);
+    core::device::copy_async_commit();
+    load_tile(s.right, args.leaving + at.item * g.state_size() + at.p * g.state + n, g.state,
+              {at.extent.columns, depth}, g.state_packed, One{});
+    core::device::copy_async_wait<0>();
     __syncthreads();
-    multiply<false, true>(result, left, right, {rows, columns, depth});
+    multiply<false, true>(result, s.left, s.right, {at.extent.rows, at.extent.columns, depth});
     __syncthreads();
   }
-  const LogSum* sums = args.decays.of(item);
+  const LogSum* sums = args.decays.of(at.item);
   const LogSum end = sums[args.decays.padded - 1];
-  result.each(
-      [&](int row, int, float& value) { value *= decay_between(end, sums[J * kTile + row]); });
-  float* to = args.tokens.to_leaving + item * g.padded_chunk() + J * kTile;
-  result.sum_rows(
-      [&](int row, int column, float value) {
-        if (row >= rows || column >= columns) return 0.0f;
-        return value *
-               core::device::to_float(args.x.at(b, token + row)[h * g.head_dim + p + column]);
-      },
-      [&](int row, float sum) {
-        if (row < rows) to[row] = (p == 0 ? 0.0f : to[row]) + sum;
-      });
-  result.each([&](int row, int, float& value) {
-    if (row < rows) value *= args.dt.at(b, token + row)[h];
-  });
+  result.scale_rows([&](int row) { return decay_between(end, sums[at.J * kTile + row]); });
 }
 
-/// result += dt_j Σ_i Γ_ij M_ij dy_i over tile I.
+/// result += Σ_i Γ_ij M_ij dy_i over tile I.
 template <class T>
-__device__ void add_intra(const Gradient<T>& args, Accumulator& result, const Tile<T>& left,
-                          const Tile<T>& right, int64_t item, int64_t I, int64_t J, int64_t p) {
+__device__ void add_intra(const Gradient<T>& args, Accumulator& result, const Space<T>& s,
+                          const Place& at, int64_t I) {
   const Geometry& g = args.g;
-  const int64_t h = item % g.heads, c = item / g.heads % g.chunks, b = item / g.heads / g.chunks;
-  const int depth = Geometry::tile_rows(g.tokens(c), I), rows = Geometry::tile_rows(g.tokens(c), J);
-  const int columns = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
-  const int64_t side = g.padded_chunk(), first = c * g.chunk;
-  const float* gram =
-      args.gram + g.group_at(b, c, g.group_of(h)) * side * side + I * kTile * side + J * kTile;
-  const LogSum* sums = args.decays.of(item);
-  for (int k = static_cast<int>(threadIdx.x); k < rounded(depth) * kTile; k += kThreads) {
-    const int i = k / kTile, j = k % kTile;
-    if (j >= rounded(rows)) continue;
-    float weight = 0;
-    if (i < depth && j < rows && J * kTile + j <= I * kTile + i) {
-      weight = gram[i * side + j] * args.dt.at(b, first + J * kTile + j)[h] *
-               decay_between(sums[I * kTile + i], sums[J * kTile + j]);
-    }
-    left.data[i * Tile<T>::kStride + j] = core::device::from_float<T>(weight);
-  }
-  load_tile(right, args.dy.at(b, first + I * kTile) + h * g.head_dim + p, args.dy.token_stride,
-            {depth, columns}, g.packed, One{});
+  const int depth = Geometry::tile_rows(at.tokens, I);
+  const int64_t side = g.padded_chunk();
+  begin_tile(s.right, args.dy.at(at.b, at.c * g.chunk + I * kTile) + at.h * g.head_dim + at.p,
+             args.dy.token_stride, {depth, at.extent.columns}, g.packed);
+  core::device::copy_async_commit();
+  const WeightTile weights{.gram = args.gram +
+                                   g.group_at(at.b, at.c, g.group_of(at.h)) * side * side +
+                                   I * kTile * side + at.J * kTile,
+                           .gram_stride = side,
+                           .sums = args.decays.of(at.item),
+                           .I = I,
+                           .J = at.J,
+                           .extent = {depth, at.extent.rows}};
+  load_weights(s.left, weights, {s.rows + I * kTile, s.columns}, [](int) { return 1.0f; });
+  core::device::copy_async_wait<0>();
   __syncthreads();
-  multiply<true, false>(result, left, right, {rows, columns, depth});
+  multiply<true, false>(result, s.left, s.right, {at.extent.rows, at.extent.columns, depth});
   __syncthreads();
 }
 
-/// Block (head of a chunk of a sequence, tile of tokens).
+/// Block (head of a chunk of a sequence, tile of tokens, tile of head_dim).
 template <class T>
-__global__ void __launch_bounds__(kThreads) input_gradient(Gradient<T> args) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) input_gradient(Gradient<T> args) {
   const Geometry& g = args.g;
+  const Place at(g);
+  if (at.J * kTile >= at.tokens) return;
   core::device::SharedMemory memory;
-  const Tile<T> left{memory.take<T>(Tile<T>::kElements)}, right{memory.take<T>(Tile<T>::kElements)};
-  const int64_t item = blockIdx.x, J = blockIdx.y;
-  const int64_t h = item % g.heads, c = item / g.heads % g.chunks, b = item / g.heads / g.chunks;
-  if (J * kTile >= g.tokens(c)) return;
-  const int rows = Geometry::tile_rows(g.tokens(c), J);
-  const int64_t token = c * g.chunk + J * kTile;
-  const float D = args.D == nullptr ? 0.0f : args.D[h];
-  for (int64_t p = 0; p < g.head_dim; p += kTile) {
-    const int columns = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
-    Accumulator result;
-    if (args.inter) add_inter(args, result, left, right, item, J, p);
-    if (args.intra) {
-      for (int64_t I = J; I * kTile < g.tokens(c); ++I) {
-        add_intra(args, result, left, right, item, I, J, p);
-      }
-    }
-    result.each([&](int row, int column, float& value) {
-      if (row >= rows || column >= columns) return;
-      const int64_t at = h * g.head_dim + p + column;
-      T* dx = args.dx.at(b, token + row) + at;
-      const float other = args.intra ? D * core::device::to_float(args.dy.at(b, token + row)[at])
-                                     : core::device::to_float(*dx);
-      *dx = core::device::from_float<T>(value + other);
-    });
+  const Space<T> s(memory, g);
+  make_factors(args, s, at);
+  __syncthreads();
+  Accumulator result;
+  if (args.inter) add_inter(args, result, s, at);
+  T* dx = args.dx.at(at.b, at.token) + at.h * g.head_dim + at.p;
+  float other = 1;  // times what lies in the tile `right`
+  if (args.intra) {
+    // The own tile last: what then lies there is dy of these tokens.
+    for (int64_t I = (at.tokens - 1) / kTile; I >= at.J; --I) add_intra(args, result, s, at, I);
+    other = args.D == nullptr ? 0.0f : args.D[at.h];
+  } else {
+    load_tile(s.right, static_cast<const T*>(dx), args.dx.token_stride, at.extent, g.packed, One{});
+    __syncthreads();
   }
+  result.to_tile(s.left, at.extent, [&](int row, int column, float value) {
+    return value * s.dt[row] + other * core::device::to_float(s.right.get(row, column));
+  });
+  __syncthreads();
+  store_tile(s.left, dx, args.dx.token_stride, at.extent, g.packed);
 }
 
 }  // namespace
@@ -110,8 +138,9 @@ void run_inputs(core::Context& context, const Gradient<T>& args) {
   core::launch(context,
                {.blocks = args.g.batch * args.g.chunks * args.g.heads,
                 .blocks_y = args.g.tiles,
+                .blocks_z = core::ceil_div(args.g.head_dim, kTile),
                 .threads = kThreads,
-                .shared_bytes = 2 * Tile<T>::kBytes},
+                .shared_bytes = Space<T>::bytes(args.g)},
                input_gradient<T>, args);
 }
 template void run_inputs<float>(core::Context&, const Gradient<float>&);

@@ -1,235 +1,210 @@
-// The gradient to the log-decays, one block of threads for each head of each chunk. ℓ_m sees every
-// pair of an input j and an output i with j < m ≤ i. Sums over such pairs are put together from
-// sums over tiles, whole rows, whole columns and the corner of a diagonal tile, all of the same
-// direction: differences of cumulative sums would cancel.
+// What the pairs of an input j and an output i of a chunk give, j ≤ i, one tile of 64 × 64 pairs at
+// a time: the gradient dΓ, summed over the heads of a group in their order, and each head's sums of
+// P_ij = ⟨dy_i, x_j⟩ Γ_ij M_ij along rows and columns, of which the gradients to dt and the
+// log-decays are made (ssd_backward_cuda.cu). Γ of the tile stays in registers over the heads.
 #include "kernels/ssd/ssd_gradient.cuh"
+#include "kernels/ssd/ssd_weights.cuh"
 
 namespace longhaul::kernels::cuda::ssd {
 namespace {
 
-constexpr int kStride = kTile + 1;
-
-/// Working space in shared memory.
+/// Working space in shared memory; what there is twice is of a head and of the next.
 template <class T>
 struct Space {
-  Tile<T> left, right;
-  Shared<float> pairs;          ///< [64, 65]
-  Shared<float> columns, rows;  ///< [padded chunk]: sums below, and left of, the diagonal tiles
-  Shared<float> corners;        ///< [padded chunk]: straddling pairs within the diagonal tile
-  Shared<float> own_columns;    ///< [padded chunk]: column sums of the diagonal tile
-  Shared<float> tiles;          ///< [tiles, tiles]: sums over the tiles below the diagonal
-  Shared<float> dots;           ///< [64]
+  TilePair<T> left, right;
+  Shared<float> rows, columns, dt;  ///< [2, 64]: factors of a head, as in WeightFactors
+  Shared<float> sums;               ///< [4, 64]: the warps' sums of columns
 
-  __device__ Space(core::device::SharedMemory& memory, const Geometry& g) {
-    left.data = memory.take<T>(Tile<T>::kElements);
-    right.data = memory.take<T>(Tile<T>::kElements);
-    pairs = memory.take<float>(kTile * kStride);
-    columns = memory.take<float>(g.padded_chunk());
-    rows = memory.take<float>(g.padded_chunk());
-    corners = memory.take<float>(g.padded_chunk());
-    own_columns = memory.take<float>(g.padded_chunk());
-    tiles = memory.take<float>(g.tiles * g.tiles);
-    dots = memory.take<float>(kTile);
-  }
-  static int64_t bytes(const Geometry& g) {
-    const int64_t floats = kTile * kStride + 4 * g.padded_chunk() + g.tiles * g.tiles + kTile;
-    return 2 * Tile<T>::kBytes + floats * 4 + 32;
-  }
+  __device__ explicit Space(core::device::SharedMemory& memory)
+      : left{memory.take<T>(TilePair<T>::kElements)},
+        right{memory.take<T>(TilePair<T>::kElements)},
+        rows(memory.take<float>(2 * kTile)),
+        columns(memory.take<float>(2 * kTile)),
+        dt(memory.take<float>(2 * kTile)),
+        sums(memory.take<float>(4 * kTile)) {}
+  static constexpr int64_t kBytes = 2 * TilePair<T>::kBytes + (6 + 4) * kTile * 4;
 };
 
-/// One head of one chunk.
+/// Block (tile pair of a chunk, group of a sequence); pairs above the diagonal have none.
 struct Place {
-  int64_t item, h, c, b, tokens;
-  __device__ Place(const Geometry& g, int64_t at)
-      : item(at),
-        h(at % g.heads),
-        c(at / g.heads % g.chunks),
-        b(at / g.heads / g.chunks),
-        tokens(g.tokens(c)) {}
+  int I, J, c, b, group, tokens, i_token, j_token, pair, rows, columns;
+
+  __device__ explicit Place(const Geometry& g)
+      : I(0),
+        c(static_cast<int>(blockIdx.x / g.tile_pairs())),
+        b(static_cast<int>(blockIdx.y / g.groups)),
+        group(static_cast<int>(blockIdx.y % g.groups)),
+        tokens(static_cast<int>(g.tokens(c))),
+        pair(static_cast<int>(blockIdx.x % g.tile_pairs())) {
+    while ((I + 1) * (I + 2) / 2 <= pair) ++I;
+    J = pair - I * (I + 1) / 2;
+    i_token = static_cast<int>(c * g.chunk) + I * kTile;
+    j_token = static_cast<int>(c * g.chunk) + J * kTile;
+    rows = Geometry::tile_rows(tokens, I);
+    columns = Geometry::tile_rows(tokens, J);
+  }
 };
 
-/// pairs = ⟨dy_i, x_j⟩ Γ_ij M_ij of a tile, 0 above the diagonal and outside; ⟨dy_i, x_i⟩ to dots.
+/// Factors of one head, a token a thread.
 template <class T>
-__device__ void load_pairs(const Gradient<T>& args, const Space<T>& s, const Place& at, int64_t I,
-                           int64_t J) {
-  const Geometry& g = args.g;
-  const int rows = Geometry::tile_rows(at.tokens, I), columns = Geometry::tile_rows(at.tokens, J);
-  const int64_t first = at.c * g.chunk;
-  Accumulator result;
-  for (int64_t p = 0; p < g.head_dim; p += kTile) {
-    const int depth = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
-    load_tile(s.left, args.dy.at(at.b, first + I * kTile) + at.h * g.head_dim + p,
-              args.dy.token_stride, {rows, depth}, g.packed, One{});
-    load_tile(s.right, args.x.at(at.b, first + J * kTile) + at.h * g.head_dim + p,
-              args.x.token_stride, {columns, depth}, g.packed, One{});
-    __syncthreads();
-    multiply<false, true>(result, s.left, s.right, {rows, columns, depth});
-    __syncthreads();
-  }
-  const int64_t side = g.padded_chunk();
-  const float* gram = args.gram + g.group_at(at.b, at.c, g.group_of(at.h)) * side * side +
-                      I * kTile * side + J * kTile;
-  const LogSum* sums = args.decays.of(at.item);
-  result.each([&](int i, int j, float& value) {
-    float pair = 0;
-    if (i < rows && j < columns && J * kTile + j <= I * kTile + i) {
-      pair = value * gram[i * side + j] * decay_between(sums[I * kTile + i], sums[J * kTile + j]);
-    }
-    s.pairs[i * kStride + j] = pair;
-    if (I == J && i == j) s.dots[i] = i < rows ? value : 0.0f;
-  });
-  __syncthreads();
-}
-
-/// Adds a tile below the diagonal to the sums over columns, rows and tiles.
-template <class T>
-__device__ void add_tile(const Gradient<T>& args, const Space<T>& s, const Place& at, int64_t I,
-                         int64_t J) {
+__device__ void make_factors(const Gradient<T>& args, const Space<T>& s, const Place& at, int h,
+                             int buffer) {
+  const LogSum* sums = args.decays.of(args.g.head_at(at.b, at.c, h));
+  const LogSum end = sums[at.J * kTile + kTile - 1];
   const int thread = static_cast<int>(threadIdx.x);
-  const int columns = Geometry::tile_rows(at.tokens, J);
   if (thread < kTile) {
-    float sum = 0;
-    for (int i = 0; i < kTile; ++i) sum += s.pairs[i * kStride + thread];
-    s.columns[J * kTile + thread] += sum;
-  } else {
+    s.columns[buffer * kTile + thread] = decay_between(end, sums[at.J * kTile + thread]);
+    s.dt[buffer * kTile + thread] =
+        thread < at.columns ? args.dt.at(at.b, at.j_token + thread)[h] : 0.0f;
+  } else if (thread < 2 * kTile) {
     const int i = thread - kTile;
-    float sum = 0;
-    for (int j = 0; j < columns; ++j) {
-      sum += s.pairs[i * kStride + j] * args.dt.at(at.b, at.c * args.g.chunk + J * kTile + j)[at.h];
-    }
-    s.rows[I * kTile + i] += sum;
-    s.dots[i] = sum;
+    s.rows[buffer * kTile + i] = at.I > at.J ? decay_between(sums[at.I * kTile + i], end) : 0.0f;
   }
-  __syncthreads();
-  if (thread == 0) {
-    float sum = 0;
-    for (int i = 0; i < kTile; ++i) sum += s.dots[i];
-    s.tiles[I * args.g.tiles + J] = sum;
-  }
-  __syncthreads();
 }
 
-/// A diagonal tile: its column sums, and the pairs i ≥ m > j within it.
-template <class T>
-__device__ void add_diagonal_tile(const Gradient<T>& args, const Space<T>& s, const Place& at,
-                                  int64_t I) {
-  const int thread = static_cast<int>(threadIdx.x);
-  const int64_t first = at.c * args.g.chunk + I * kTile;
-  const int rows = Geometry::tile_rows(at.tokens, I);
-  if (thread < kTile) {
-    // From the last output up: what is left in row i is the sum over outputs from i on.
-    float sum = 0;
-    for (int i = kTile - 1; i >= 0; --i) {
-      sum += s.pairs[i * kStride + thread];
-      s.pairs[i * kStride + thread] = sum;
+/// Sums over the warp's rows of two columns in each of its steps. Lanes exchange halves of what
+/// they have, so that afterwards every lane holds the columns of step column_step alone.
+__device__ inline int column_step() {
+  return (Accumulator::lane() & 16) / 8 + (Accumulator::lane() & 8) / 8;
+}
+__device__ inline void sum_columns(float (&value)[Accumulator::kSteps][2], float (&sum)[2]) {
+  static_assert(Accumulator::kSteps == 4);
+  const int lane = Accumulator::lane();
+#pragma unroll
+  for (int half = 2; half > 0; half /= 2) {
+    const bool upper = (lane & half * 8) != 0;
+#pragma unroll
+    for (int n = 0; n < half; ++n) {
+#pragma unroll
+      for (int k = 0; k < 2; ++k) {
+        const float give = upper ? value[n][k] : value[n + half][k];
+        const float keep = upper ? value[n + half][k] : value[n][k];
+        value[n][k] = keep + __shfl_xor_sync(0xffffffffu, give, half * 8);
+      }
     }
-    s.own_columns[I * kTile + thread] = sum;
   }
-  __syncthreads();
-  if (thread < kTile) {
-    float sum = 0;
-    for (int j = 0; j < thread && j < rows; ++j) {
-      sum += s.pairs[thread * kStride + j] * args.dt.at(at.b, first + j)[at.h];
-    }
-    s.corners[I * kTile + thread] = sum;
+#pragma unroll
+  for (int k = 0; k < 2; ++k) {
+    sum[k] = value[0][k] + __shfl_xor_sync(0xffffffffu, value[0][k], 4);
   }
-  __syncthreads();
 }
 
-/// ⟨dy_i, e^{c_i} S C_i⟩ of tile I.
+/// From X_ij = ⟨dy_i, x_j⟩ of one head: its share of dΓ, and its sums of pairs.
 template <class T>
-__device__ void load_output_terms(const Gradient<T>& args, const Space<T>& s, const Place& at,
-                                  int64_t I) {
+__device__ void add_head(const Gradient<T>& args, const Space<T>& s, const Place& at, int h,
+                         int buffer, Accumulator& one, const Accumulator& gram, Accumulator& sum) {
+  const int64_t item = args.g.head_at(at.b, at.c, h);
+  const WeightTile weights{.gram = nullptr,
+                           .gram_stride = 0,
+                           .sums = args.decays.of(item),
+                           .I = at.I,
+                           .J = at.J,
+                           .extent = {at.rows, at.columns}};
+  const WeightFactors factors{s.rows + buffer * kTile, s.columns + buffer * kTile};
+  const bool is_diagonal = weights.is_diagonal();
+  float* dots = args.tokens.dots + item * args.g.padded_chunk() + at.I * kTile;
+  float columns[Accumulator::kSteps][2], rows[2] = {0, 0};
+#pragma unroll
+  for (int n = 0; n < Accumulator::kSteps; ++n) {
+    columns[n][0] = columns[n][1] = 0;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const int i = Accumulator::row() + k / 2 * 8, j = Accumulator::column() + n * 8 + k % 2;
+      const float x = one.value[n][k], pair = x * weights.decay(factors, i, j);
+      const float dt = s.dt[buffer * kTile + j];
+      sum.value[n][k] += pair * dt;
+      if (is_diagonal && i == j) {
+        if (i < at.rows) dots[i] = x;
+      } else {
+        const float straddling = pair * gram.value[n][k];
+        columns[n][k % 2] += straddling;
+        rows[k / 2] += straddling * dt;
+      }
+    }
+  }
+  float* to = args.tokens.rows +
+              ((item * args.g.tile_pairs() + at.pair) * 2 + Accumulator::warp_half()) * kTile;
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    float row = rows[half];
+    row += __shfl_xor_sync(0xffffffffu, row, 1);
+    row += __shfl_xor_sync(0xffffffffu, row, 2);
+    if (Accumulator::lane() % 4 == 0) to[Accumulator::row() + half * 8] = row;
+  }
+  float own[2];
+  sum_columns(columns, own);
+  if ((Accumulator::lane() & 4) != 0) return;
+  const int column = Accumulator::column() + column_step() * 8;
+  s.sums[Accumulator::warp_row() / 16 * kTile + column] = own[0];
+  s.sums[Accumulator::warp_row() / 16 * kTile + column + 1] = own[1];
+}
+
+template <class T>
+__global__ void __launch_bounds__(kThreads, 2) pair_tiles(Gradient<T> args, float* dgram) {
   const Geometry& g = args.g;
-  const int rows = Geometry::tile_rows(at.tokens, I);
-  const int64_t token = at.c * g.chunk + I * kTile;
-  const LogSum* sums = args.decays.of(at.item) + I * kTile;
-  float* to = args.tokens.to_output + at.item * g.padded_chunk() + I * kTile;
-  for (int64_t p = 0; p < g.head_dim; p += kTile) {
-    const int columns = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
-    Accumulator result;
-    for (int64_t n = 0; n < g.state; n += kTile) {
-      const int depth = static_cast<int>(min(g.state - n, int64_t{kTile}));
-      load_tile(s.left, args.C.at(at.b, token) + g.group_of(at.h) * g.state + n,
-                args.C.token_stride, {rows, depth}, g.packed, One{});
-      load_tile(s.right, args.entering + at.item * g.state_size() + p * g.state + n, g.state,
-                {columns, depth}, g.state_packed, One{});
-      __syncthreads();
-      multiply<false, true>(result, s.left, s.right, {rows, columns, depth});
-      __syncthreads();
-    }
-    result.sum_rows(
-        [&](int row, int column, float value) {
-          if (row >= rows || column >= columns) return 0.0f;
-          return value * core::device::to_float(
-                             args.dy.at(at.b, token + row)[at.h * g.head_dim + p + column]);
-        },
-        [&](int row, float sum) {
-          if (row < rows) to[row] = (p == 0 ? 0.0f : to[row]) + sum * decay_to(sums[row]);
-        });
-  }
-}
-
-/// straddling_m from the sums, and pair_sums.
-template <class T>
-__device__ void store_pairs(const Gradient<T>& args, const Space<T>& s, const Place& at) {
-  const Geometry& g = args.g;
-  const int64_t offset = at.item * g.padded_chunk();
-  for (int64_t m = threadIdx.x; m < at.tokens; m += kThreads) {
-    const int64_t tile = m / kTile, first = tile * kTile;
-    float sum = s.corners[m];
-    for (int64_t i = min(at.tokens, first + kTile) - 1; i >= m; --i) sum += s.rows[i];
-    for (int64_t j = first; j < m; ++j) {
-      sum += s.columns[j] * args.dt.at(at.b, at.c * g.chunk + j)[at.h];
-    }
-    for (int64_t I = tile + 1; I * kTile < at.tokens; ++I) {
-      for (int64_t J = 0; J < tile; ++J) sum += s.tiles[I * g.tiles + J];
-    }
-    args.tokens.straddling[offset + m] = sum;
-    args.tokens.pair_sums[offset + m] = s.columns[m] + s.own_columns[m];
-  }
-}
-
-template <class T>
-__global__ void __launch_bounds__(kThreads) pair_terms(Gradient<T> args) {
-  const Geometry& g = args.g;
+  const Place at(g);
+  if (at.I * kTile >= at.tokens) return;
   core::device::SharedMemory memory;
-  const Space<T> s(memory, g);
-  const Place at(g, blockIdx.x);
-  for (int64_t i = threadIdx.x; i < g.padded_chunk(); i += kThreads) {
-    s.columns[i] = 0;
-    s.rows[i] = 0;
-  }
-  __syncthreads();
-  double dy_x = 0;
-  for (int64_t J = 0; J * kTile < at.tokens; ++J) {
-    load_pairs(args, s, at, J, J);
-    if (threadIdx.x == 0) {
-      for (int i = 0; i < kTile; ++i) dy_x += static_cast<double>(s.dots[i]);
+  const Space<T> s(memory);
+  const int64_t side = g.padded_chunk();
+  const int64_t tile =
+      g.group_at(at.b, at.c, at.group) * side * side + at.I * kTile * side + at.J * kTile;
+  Accumulator gram, sum, one;
+  gram.each([&](int i, int j, float& value) {
+    const bool is_pair = i < at.rows && j < at.columns && at.J * kTile + j <= at.I * kTile + i;
+    value = is_pair ? args.gram[tile + i * side + j] : 0.0f;
+  });
+  const int first = static_cast<int>(g.first_head(at.group));
+  const int heads = static_cast<int>(g.first_head(at.group + 1)) - first;
+  const int head_dim = static_cast<int>(g.head_dim);
+  const int depths = (head_dim + kTile - 1) / kTile, steps = heads * depths;
+  const auto begin = [&](int step) {
+    const int h = first + step / depths, p = step % depths * kTile;
+    const int depth = min(head_dim - p, kTile), buffer = step % 2;
+    begin_tile(s.left[buffer], args.dy.at(at.b, at.i_token) + h * g.head_dim + p,
+               args.dy.token_stride, {at.rows, depth}, g.packed);
+    begin_tile(s.right[buffer], args.x.at(at.b, at.j_token) + h * g.head_dim + p,
+               args.x.token_stride, {at.columns, depth}, g.packed);
+    core::device::copy_async_commit();
+    make_factors(args, s, at, h, buffer);
+  };
+  if (steps > 0) begin(0);
+  for (int step = 0; step < steps; ++step) {
+    core::device::copy_async_wait<0>();
+    __syncthreads();
+    if (step + 1 < steps) begin(step + 1);
+    const int h = first + step / depths, p = step % depths, buffer = step % 2;
+    const int depth = min(head_dim - p * kTile, kTile);
+    multiply<false, true>(one, s.left[buffer], s.right[buffer], {at.rows, at.columns, depth});
+    if (p + 1 < depths) continue;
+    add_head(args, s, at, h, buffer, one, gram, sum);
+    one = {};
+    __syncthreads();
+    const int j = static_cast<int>(threadIdx.x);
+    if (j < kTile) {
+      float column = 0;
+      for (int warp = 0; warp < 4; ++warp) column += s.sums[warp * kTile + j];
+      args.tokens.columns[(g.head_at(at.b, at.c, h) * g.tile_pairs() + at.pair) * kTile + j] =
+          column;
     }
-    add_diagonal_tile(args, s, at, J);
-    for (int64_t I = J + 1; I * kTile < at.tokens; ++I) {
-      load_pairs(args, s, at, I, J);
-      add_tile(args, s, at, I, J);
-    }
-    load_output_terms(args, s, at, J);
   }
-  if (threadIdx.x == 0) args.sums.dy_x[at.item] = dy_x;
-  store_pairs(args, s, at);
+  sum.store(dgram + tile, side, {kTile, kTile}, true);
 }
 
 }  // namespace
 
 template <class T>
-void run_pairs(core::Context& context, const Gradient<T>& args) {
-  if (!args.intra) return;
+void run_pairs(core::Context& context, const Gradient<T>& args, const core::TensorView& dgram) {
+  const Geometry& g = args.g;
   core::launch(context,
-               {.blocks = args.g.batch * args.g.chunks * args.g.heads,
+               {.blocks = g.chunks * g.tile_pairs(),
+                .blocks_y = g.batch * g.groups,
                 .threads = kThreads,
-                .shared_bytes = Space<T>::bytes(args.g)},
-               pair_terms<T>, args);
+                .shared_bytes = Space<T>::kBytes},
+               pair_tiles<T>, args, dgram.data<float>());
 }
-template void run_pairs<float>(core::Context&, const Gradient<float>&);
-template void run_pairs<BFloat16>(core::Context&, const Gradient<BFloat16>&);
+template void run_pairs<float>(core::Context&, const Gradient<float>&, const core::TensorView&);
+template void run_pairs<BFloat16>(core::Context&, const Gradient<BFloat16>&,
+                                  const core::TensorView&);
 
 }  // namespace longhaul::kernels::cuda::ssd

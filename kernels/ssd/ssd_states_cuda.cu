@@ -5,31 +5,38 @@
 namespace longhaul::kernels::cuda::ssd {
 namespace {
 
-/// Item: one head of one chunk.
-struct SumLogDecays {
-  Geometry g;
-  Tokens<float> dt;
-  const float* A_log;
-  LogSum* sums;
-  __device__ void operator()(int64_t i) const {
-    const int64_t h = i % g.heads, c = i / g.heads % g.chunks, b = i / g.heads / g.chunks;
-    const float A = decay_rate(A_log[h]);
-    const int64_t tokens = g.tokens(c);
-    LogSum* to = sums + i * g.padded_chunk();
-    double sum = 0;
-    LogSum split{0, 0};
-    for (int64_t t = 0; t < g.padded_chunk(); ++t) {
-      if (t < tokens) {
-        // A bound far beyond where e^ℓ is 0 keeps the sums finite.
-        sum +=
-            fmax(static_cast<double>(dt.at(b, c * g.chunk + t)[h]) * static_cast<double>(A), -1e30);
-        split.x = static_cast<float>(sum);
-        split.y = static_cast<float>(sum - static_cast<double>(split.x));
-      }
-      to[t] = split;
+/// Block (chunk of a sequence, kScanHeads heads). A lane has one head and a warp one slice of its
+/// tokens: dt is read along the heads, and no thread walks over more than a slice.
+__global__ void __launch_bounds__(kScanThreads)
+    sum_log_decays(Geometry g, Tokens<const float> dt, const float* A_log, LogSum* sums) {
+  core::device::SharedMemory memory;
+  const Shared<double> slices = memory.take<double>(kScanThreads);
+  const ScanPlace at(g);
+  // A bound far beyond where e^ℓ is 0 keeps the sums finite.
+  const float A = at.is_head ? decay_rate(A_log[at.h]) : 0.0f;
+  const auto log_decay = [&](int64_t t) {
+    return fmax(static_cast<double>(dt.at(at.b, at.c * g.chunk + t)[at.h]) * static_cast<double>(A),
+                -1e30);
+  };
+  double sum = 0;
+  for (int64_t t = at.begin; t < min(at.end, at.tokens); ++t) sum += log_decay(t);
+  slices[threadIdx.x] = sum;
+  __syncthreads();
+  if (!at.is_head) return;
+  sum = 0;
+  for (int slice = 0; slice < at.slice; ++slice) sum += slices[slice * kScanHeads + at.lane];
+  LogSum* to = sums + at.item * g.padded_chunk();
+  LogSum split{static_cast<float>(sum), 0};
+  split.y = static_cast<float>(sum - static_cast<double>(split.x));
+  for (int64_t t = at.begin; t < at.end; ++t) {
+    if (t < at.tokens) {
+      sum += log_decay(t);
+      split.x = static_cast<float>(sum);
+      split.y = static_cast<float>(sum - static_cast<double>(split.x));
     }
+    to[t] = split;
   }
-};
+}
 
 /// Item: one head of one sequence.
 struct SumChunks {
@@ -57,64 +64,118 @@ struct Contribution {
   float* own;
 };
 
+/// Working space in shared memory.
+template <class T>
+struct ContributionSpace {
+  TilePair<T> left, right;
+  Shared<float> factors;  ///< [padded chunk]: what a token's share counts
+
+  __device__ ContributionSpace(core::device::SharedMemory& memory, const Geometry& g)
+      : left{memory.take<T>(TilePair<T>::kElements)},
+        right{memory.take<T>(TilePair<T>::kElements)},
+        factors(memory.take<float>(g.padded_chunk())) {}
+  static int64_t bytes(const Geometry& g) { return 2 * TilePair<T>::kBytes + 4 * g.padded_chunk(); }
+};
+
 /// Block (head of a chunk of a sequence, tile of head_dim × state).
 template <class T>
-__global__ void __launch_bounds__(kThreads) contribute(Contribution<T> args) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) contribute(Contribution<T> args) {
   const Geometry& g = args.g;
   core::device::SharedMemory memory;
-  const Tile<T> left{memory.take<T>(Tile<T>::kElements)}, right{memory.take<T>(Tile<T>::kElements)};
+  const ContributionSpace<T> s(memory, g);
   const int64_t item = blockIdx.x;
   const int64_t h = item % g.heads, c = item / g.heads % g.chunks, b = item / g.heads / g.chunks;
   const int64_t across = (g.state + kTile - 1) / kTile;
   const int64_t p = blockIdx.y / across * kTile, n = blockIdx.y % across * kTile;
   const int rows = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
   const int columns = static_cast<int>(min(g.state - n, int64_t{kTile}));
+  const int64_t tokens = g.tokens(c);
   const LogSum* sums = args.decays.of(item);
   const LogSum end = sums[args.decays.padded - 1];
-  Accumulator result;
-  for (int64_t tile = 0; tile * kTile < g.tokens(c); ++tile) {
-    const int64_t first = tile * kTile, token = c * g.chunk + first;
-    const int depth = Geometry::tile_rows(g.tokens(c), tile);
-    const auto factor = [&](int row) {
-      const LogSum at = sums[first + row];
-      return args.weight == Weight::kFromStart
-                 ? decay_to(at)
-                 : decay_between(end, at) * args.dt.at(b, token + row)[h];
-    };
-    load_tile(left, args.left.at(b, token) + h * g.head_dim + p, args.left.token_stride,
-              {depth, rows}, g.packed, factor);
-    load_tile(right, args.right.at(b, token) + g.group_of(h) * g.state + n, args.right.token_stride,
-              {depth, columns}, g.packed, One{});
-    __syncthreads();
-    multiply<true, false>(result, left, right, {rows, columns, depth});
-    __syncthreads();
+  for (int64_t k = threadIdx.x; k < tokens; k += kThreads) {
+    s.factors[k] = args.weight == Weight::kFromStart
+                       ? decay_to(sums[k])
+                       : decay_between(end, sums[k]) * args.dt.at(b, c * g.chunk + k)[h];
   }
-  float* own = args.own + item * g.state_size() + p * g.state + n;
-  result.each([&](int row, int column, float& value) {
-    if (row < rows && column < columns) own[row * g.state + column] = value;
-  });
+  const auto fetch = [&](int64_t tile) {
+    const int64_t token = c * g.chunk + tile * kTile;
+    const int depth = Geometry::tile_rows(tokens, tile);
+    begin_tile(s.right[tile], args.right.at(b, token) + g.group_of(h) * g.state + n,
+               args.right.token_stride, {depth, columns}, g.packed);
+    core::device::copy_async_commit();
+    return TileFetch<T>(args.left.at(b, token) + h * g.head_dim + p, args.left.token_stride,
+                        {depth, rows}, g.packed);
+  };
+  const auto put = [&](const TileFetch<T>& fetched, int64_t tile) {
+    fetched.put(s.left[tile],
+                [&](int row) { return static_cast<float>(s.factors[tile * kTile + row]); });
+  };
+  Accumulator result;
+  const auto multiply_tile = [&](int64_t tile) {
+    multiply<true, false>(result, s.left[tile], s.right[tile],
+                          {rows, columns, Geometry::tile_rows(tokens, tile)});
+  };
+  const int64_t tiles = (tokens + kTile - 1) / kTile;
+  {
+    const TileFetch<T> first = fetch(0);
+    __syncthreads();  // factors
+    put(first, 0);
+  }
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    core::device::copy_async_wait<0>();
+    __syncthreads();
+    if (tile + 1 < tiles) {
+      const TileFetch<T> next = fetch(tile + 1);
+      multiply_tile(tile);
+      put(next, tile + 1);
+    } else {
+      multiply_tile(tile);
+    }
+  }
+  result.store(args.own + item * g.state_size() + p * g.state + n, g.state, {rows, columns},
+               g.state_packed);
 }
 
-/// Item: one element of the state of one head of one sequence.
+/// Item: N adjacent elements of the state of one head of one sequence.
+template <int N>
 struct Pass {
+  using Elements = core::device::Pack<float, N>;
+  static constexpr int kBatch = 4;  ///< chunks read before the first is written
   Geometry g;
   Decays decays;
   float* own;
   const float* initial;
   float* last;
   bool replace, backward;
+
   __device__ void operator()(int64_t i) const {
-    const int64_t element = i % g.state_size(), head = i / g.state_size();
+    const int64_t element = i * N % g.state_size(), head = i * N / g.state_size();
     const int64_t h = head % g.heads, b = head / g.heads;
-    float value = initial == nullptr ? 0.0f : initial[i];
-    for (int64_t step = 0; step < g.chunks; ++step) {
-      const int64_t at = g.head_at(b, backward ? g.chunks - 1 - step : step, h);
-      float* kept = own + at * g.state_size() + element;
-      const float contribution = *kept;
-      if (replace) *kept = value;
-      value = decays.over_chunk(at) * value + contribution;
+    Elements value = {};
+    if (initial != nullptr) value = Elements::load(initial + i * N);
+    for (int64_t begin = 0; begin < g.chunks; begin += kBatch) {
+      Elements contributions[kBatch];
+      float decay[kBatch];
+#pragma unroll
+      for (int u = 0; u < kBatch; ++u) {
+        if (begin + u >= g.chunks) continue;
+        const int64_t at = head_at(b, begin + u, h);
+        contributions[u] = Elements::load(own + at * g.state_size() + element);
+        decay[u] = decays.over_chunk(at);
+      }
+#pragma unroll
+      for (int u = 0; u < kBatch; ++u) {
+        if (begin + u >= g.chunks) continue;
+        if (replace) value.store(own + head_at(b, begin + u, h) * g.state_size() + element);
+        for (int k = 0; k < N; ++k) {
+          value.value[k] = decay[u] * value.value[k] + contributions[u].value[k];
+        }
+      }
     }
-    if (last != nullptr) last[i] = value;
+    if (last != nullptr) value.store(last + i * N);
+  }
+  __device__ int64_t head_at(int64_t b, int64_t step, int64_t h) const {
+    return g.head_at(b, backward ? g.chunks - 1 - step : step, h);
   }
 };
 
@@ -127,7 +188,7 @@ struct Gram {
 
 /// Block (tile pair of a chunk, group of a sequence).
 template <class T>
-__global__ void __launch_bounds__(kThreads) gram_tiles(Gram<T> args) {
+__global__ void __launch_bounds__(kThreads, kBlocks<T>) gram_tiles(Gram<T> args) {
   const Geometry& g = args.g;
   const int64_t pair = blockIdx.x % (g.tiles * g.tiles), c = blockIdx.x / (g.tiles * g.tiles);
   const int64_t I = pair / g.tiles, J = pair % g.tiles;
@@ -162,7 +223,8 @@ DecayStorage make_decays(core::Context& context, const Geometry& g, const core::
   const int64_t heads = g.batch * g.chunks * g.heads;
   core::Tensor memory(context, core::DType::kF32, {heads, g.padded_chunk(), 2});
   auto* sums = static_cast<LogSum*>(memory.view().raw());
-  core::for_each(context, heads, SumLogDecays{g, Tokens<float>(dt), A_log.data<float>(), sums});
+  core::launch(context, scan_shape(g, 1), sum_log_decays, g, Tokens<const float>(dt),
+               A_log.data<float>(), sums);
   return {.memory = std::move(memory), .decays = {.sums = sums, .padded = g.padded_chunk()}};
 }
 
@@ -179,7 +241,7 @@ void chunk_contributions(core::Context& context, const Geometry& g, const core::
                {.blocks = g.batch * g.chunks * g.heads,
                 .blocks_y = core::ceil_div(g.head_dim, kTile) * core::ceil_div(g.state, kTile),
                 .threads = kThreads,
-                .shared_bytes = 2 * Tile<T>::kBytes},
+                .shared_bytes = ContributionSpace<T>::bytes(g)},
                contribute<T>,
                Contribution<T>{.g = g,
                                .left = Tokens<const T>(left),
@@ -199,14 +261,18 @@ template void chunk_contributions<BFloat16>(core::Context&, const Geometry&,
 
 void pass_states(core::Context& context, const Geometry& g, const Decays& decays,
                  const Passing& passing) {
-  core::for_each(context, g.batch * g.heads * g.state_size(),
-                 Pass{.g = g,
-                      .decays = decays,
-                      .own = passing.own.data<float>(),
-                      .initial = core::optional_pointer<float>(passing.initial),
-                      .last = core::optional_pointer<float>(passing.last),
-                      .replace = passing.replace,
-                      .backward = passing.backward});
+  core::with_pack<float>(
+      [&]<int N>(std::integral_constant<int, N>) {
+        core::for_each(context, g.batch * g.heads * g.state_size() / N,
+                       Pass<N>{.g = g,
+                               .decays = decays,
+                               .own = passing.own.data<float>(),
+                               .initial = core::optional_pointer<float>(passing.initial),
+                               .last = core::optional_pointer<float>(passing.last),
+                               .replace = passing.replace,
+                               .backward = passing.backward});
+      },
+      passing.own, passing.initial, passing.last);
 }
 
 template <class T>

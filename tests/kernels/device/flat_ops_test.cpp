@@ -147,18 +147,25 @@ TEST_F(FlatOps, Linear) {
   }
 }
 
-Values run_loss(core::Device device, DType dtype, const Values& in, int64_t rows) {
+struct LossCase {
+  int64_t rows, vocabulary;
+};
+
+Values run_loss(core::Device device, DType dtype, const Values& in, const LossCase& c) {
   Context context(device);
-  constexpr int64_t kWidth = 12, kVocabulary = 37;
+  constexpr int64_t kWidth = 12;
+  const int64_t rows = c.rows, vocabulary = c.vocabulary;
   const DType state = core::state_dtype(dtype);
   std::vector<int32_t> label(static_cast<size_t>(rows));
-  for (size_t r = 0; r < label.size(); ++r) label[r] = static_cast<int32_t>(r * 11 % 38) - 1;
+  for (size_t r = 0; r < label.size(); ++r) {
+    label[r] = static_cast<int32_t>(r * 11 % static_cast<size_t>(vocabulary + 1)) - 1;
+  }
   const Tensor labels = Tensor::from(context, label, {rows});
   const Tensor hidden = tensor_of(context, dtype, {rows, kWidth}, in.at("hidden")),
-               weight = tensor_of(context, dtype, {kVocabulary, kWidth}, in.at("weight")),
+               weight = tensor_of(context, dtype, {vocabulary, kWidth}, in.at("weight")),
                loss(context, state, {rows}), predicted(context, DType::kI32, {rows}),
                dhidden(context, dtype, {rows, kWidth}),
-               dweight = tensor_of(context, state, {kVocabulary, kWidth}, in.at("weight"));
+               dweight = tensor_of(context, state, {vocabulary, kWidth}, in.at("weight"));
   const kernels::LossSum sum = kernels::linear_cross_entropy(context, {.hidden = hidden,
                                                                        .weight = weight,
                                                                        .labels = labels,
@@ -175,12 +182,15 @@ Values run_loss(core::Device device, DType dtype, const Values& in, int64_t rows
 }
 
 TEST_F(FlatOps, LinearCrossEntropy) {
+  // More than one block of rows; rows in whole words of 16 bytes; rows of more threads.
+  const LossCase cases[] = {{0, 37}, {1, 37}, {150, 37}, {3, 40}, {2, 8196}};
   for (const Precision& precision : {kSingle, kHalf}) {
-    for (const int64_t rows : {0, 1, 150}) {  // more than one block of rows
-      const Values in =
-          rounded({{"hidden", random_values(rows * 12, 1)}, {"weight", random_values(37 * 12, 2)}},
-                  precision.dtype);
-      expect_close(run_loss(kCuda, precision.dtype, in, rows), run_loss({}, DType::kF64, in, rows),
+    for (const LossCase& c : cases) {
+      SCOPED_TRACE(::testing::Message() << c.rows << " rows of " << c.vocabulary);
+      const Values in = rounded({{"hidden", random_values(c.rows * 12, 1)},
+                                 {"weight", random_values(c.vocabulary * 12, 2)}},
+                                precision.dtype);
+      expect_close(run_loss(kCuda, precision.dtype, in, c), run_loss({}, DType::kF64, in, c),
                    precision.tolerance);
     }
   }

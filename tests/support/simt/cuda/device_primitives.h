@@ -33,6 +33,10 @@ template <class T>
 T from_float(float x) {
   return T(x);
 }
+inline uint32_t pack_bf16(float low, float high) {
+  return from_float<BFloat16>(low).bits | static_cast<uint32_t>(from_float<BFloat16>(high).bits)
+                                              << 16;
+}
 /// Rounds to the 10 bits of mantissa that the matrix units read, ties away from zero.
 inline float round_to_tf32(float x) {
   return __uint_as_float((__float_as_uint(x) + 0x1000u) & 0xffffe000u);
@@ -41,9 +45,12 @@ inline float round_to_tf32(float x) {
 struct alignas(16) Words {
   uint32_t word[4];
 };
-inline void check_alignment(const void* at) {
-  if (reinterpret_cast<uintptr_t>(at) % 16 != 0) {
-    simt::current_thread()->block->report("access of 16 bytes that is not aligned to them");
+struct alignas(8) HalfWords {
+  uint32_t word[2];
+};
+inline void check_alignment(const void* at, uintptr_t bytes = 16) {
+  if (reinterpret_cast<uintptr_t>(at) % bytes != 0) {
+    simt::current_thread()->block->report("access of 8 or 16 bytes that is not aligned to them");
   }
 }
 template <class T>
@@ -71,6 +78,25 @@ void write_words(Shared<T> to, const Words& words) {
   check_alignment(to.raw());
   simt::shared_write(to.raw(), 16);
   std::memcpy(to.raw(), &words, 16);
+}
+
+template <class T>
+HalfWords load_half_words(const T* from) {
+  check_alignment(from, 8);
+  HalfWords words;
+  std::memcpy(&words, from, 8);
+  return words;
+}
+template <class T>
+void store_words(T* to, const HalfWords& words) {
+  check_alignment(to, 8);
+  std::memcpy(static_cast<void*>(to), &words, 8);
+}
+template <class T>
+void write_words(Shared<T> to, const HalfWords& words) {
+  check_alignment(to.raw(), 8);
+  simt::shared_write(to.raw(), 8);
+  std::memcpy(to.raw(), &words, 8);
 }
 
 inline void load_matrices(Shared<BFloat16> row, uint32_t (&words)[4]) {
