@@ -24,6 +24,10 @@ struct Geometry {
   /// Pairs of tiles (I, J) of a chunk with J ≤ I; pair I (I + 1)/2 + J.
   __host__ __device__ int64_t tile_pairs() const { return tiles * (tiles + 1) / 2; }
   __host__ __device__ int64_t state_tiles() const { return (state + kTile - 1) / kTile; }
+  /// Tiles of head_dim × state.
+  __host__ __device__ int64_t state_parts() const {
+    return (head_dim + kTile - 1) / kTile * state_tiles();
+  }
   /// Halves of state tiles: what one warp sums along a row.
   __host__ __device__ int64_t state_halves() const { return 2 * state_tiles(); }
   __host__ __device__ int64_t group_of(int64_t h) const { return h * groups / heads; }

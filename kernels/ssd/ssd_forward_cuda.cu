@@ -34,15 +34,16 @@ struct OutputSpace {
   static int64_t bytes(const Geometry& g) { return 2 * Tile<T>::kBytes + 8 * g.padded_chunk(); }
 };
 
-/// What one block of threads computes: 64 tokens of a head of a chunk, 64 channels.
+/// What one block of threads computes: 64 tokens of a head of a chunk, 64 channels. Blocks that
+/// read the same state and tokens follow each other, while those are in the cache.
 struct OutputPlace {
   int64_t item, I, p, h, c, b, token;
   Extent extent;
 
   __device__ explicit OutputPlace(const Geometry& g)
-      : item(blockIdx.x),
-        I(blockIdx.y),
-        p(blockIdx.z * int64_t{kTile}),
+      : item(blockIdx.x / g.tiles),
+        I(blockIdx.x % g.tiles),
+        p(blockIdx.y * int64_t{kTile}),
         h(item % g.heads),
         c(item / g.heads % g.chunks),
         b(item / g.heads / g.chunks),
@@ -115,7 +116,7 @@ __device__ void add_intra(const Output<T>& args, Accumulator& result, const Outp
   __syncthreads();
 }
 
-/// Block (head of a chunk of a sequence, tile of tokens, tile of head_dim).
+/// Block (tile of tokens of a head of a chunk of a sequence, tile of head_dim).
 template <class T>
 __global__ void __launch_bounds__(kThreads, kBlocks<T>) output_tiles(Output<T> args) {
   const Geometry& g = args.g;
@@ -148,9 +149,8 @@ void run_output(core::Context& context, const Geometry& g, const SsdForward& arg
   core::Tensor gram;
   if (intra) gram = make_gram<T>(context, g, args.B, args.C);
   core::launch(context,
-               {.blocks = g.batch * g.chunks * g.heads,
-                .blocks_y = g.tiles,
-                .blocks_z = core::ceil_div(g.head_dim, kTile),
+               {.blocks = g.batch * g.chunks * g.heads * g.tiles,
+                .blocks_y = core::ceil_div(g.head_dim, kTile),
                 .threads = kThreads,
                 .shared_bytes = OutputSpace<T>::bytes(g)},
                output_tiles<T>,

@@ -31,9 +31,9 @@ struct GroupTile {
 
   __device__ GroupTile(const Gradient<T>& all, core::device::SharedMemory& memory)
       : args(all),
-        at(all.g, blockIdx.x / all.g.tiles, blockIdx.y),
-        own(static_cast<int>(blockIdx.x % all.g.tiles)),
-        n(static_cast<int>(blockIdx.z) * kTile),
+        at(all.g, blockIdx.x / all.g.state_tiles() / all.g.tiles, blockIdx.y),
+        own(static_cast<int>(blockIdx.x / all.g.state_tiles() % all.g.tiles)),
+        n(static_cast<int>(blockIdx.x % all.g.state_tiles()) * kTile),
         extent{Geometry::tile_rows(at.tokens, own),
                static_cast<int>(min(all.g.state - n, int64_t{kTile}))},
         left{memory.take<T>(TilePair<T>::kElements)},
@@ -182,7 +182,7 @@ struct ToEnd {
   }
 };
 
-/// Block (tile of tokens of a chunk, group of a sequence, tile of the state).
+/// Block (tile of the state and of the tokens of a chunk, group of a sequence).
 template <class T>
 __global__ void __launch_bounds__(kThreads, 2) C_gradient(Gradient<T> args, const float* dgram) {
   core::device::SharedMemory memory;
@@ -216,9 +216,8 @@ __global__ void __launch_bounds__(kThreads, 2) B_gradient(Gradient<T> args, cons
 template <class T>
 void run_groups(core::Context& context, const Gradient<T>& args, const core::TensorView& dgram) {
   const Geometry& g = args.g;
-  const core::LaunchShape tiles{.blocks = g.chunks * g.tiles,
+  const core::LaunchShape tiles{.blocks = g.chunks * g.tiles * g.state_tiles(),
                                 .blocks_y = g.batch * g.groups,
-                                .blocks_z = g.state_tiles(),
                                 .threads = kThreads,
                                 .shared_bytes = GroupTile<T>::kBytes};
   const float* pairs = core::optional_pointer<float>(dgram);

@@ -30,9 +30,9 @@ struct Place {
   Extent extent;
 
   __device__ explicit Place(const Geometry& g)
-      : item(blockIdx.x),
-        J(blockIdx.y),
-        p(blockIdx.z * int64_t{kTile}),
+      : item(blockIdx.x / g.tiles),
+        J(blockIdx.x % g.tiles),
+        p(blockIdx.y * int64_t{kTile}),
         h(item % g.heads),
         c(item / g.heads % g.chunks),
         b(item / g.heads / g.chunks),
@@ -102,7 +102,7 @@ __device__ void add_intra(const Gradient<T>& args, Accumulator& result, const Sp
   __syncthreads();
 }
 
-/// Block (head of a chunk of a sequence, tile of tokens, tile of head_dim).
+/// Block (tile of tokens of a head of a chunk of a sequence, tile of head_dim).
 template <class T>
 __global__ void __launch_bounds__(kThreads, kBlocks<T>) input_gradient(Gradient<T> args) {
   const Geometry& g = args.g;
@@ -136,9 +136,8 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) input_gradient(Gradient<
 template <class T>
 void run_inputs(core::Context& context, const Gradient<T>& args) {
   core::launch(context,
-               {.blocks = args.g.batch * args.g.chunks * args.g.heads,
-                .blocks_y = args.g.tiles,
-                .blocks_z = core::ceil_div(args.g.head_dim, kTile),
+               {.blocks = args.g.batch * args.g.chunks * args.g.heads * args.g.tiles,
+                .blocks_y = core::ceil_div(args.g.head_dim, kTile),
                 .threads = kThreads,
                 .shared_bytes = Space<T>::bytes(args.g)},
                input_gradient<T>, args);

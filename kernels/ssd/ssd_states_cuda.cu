@@ -77,16 +77,15 @@ struct ContributionSpace {
   static int64_t bytes(const Geometry& g) { return 2 * TilePair<T>::kBytes + 4 * g.padded_chunk(); }
 };
 
-/// Block (head of a chunk of a sequence, tile of head_dim × state).
+/// Block (tile of head_dim × state of a head of a chunk of a sequence).
 template <class T>
 __global__ void __launch_bounds__(kThreads, kBlocks<T>) contribute(Contribution<T> args) {
   const Geometry& g = args.g;
   core::device::SharedMemory memory;
   const ContributionSpace<T> s(memory, g);
-  const int64_t item = blockIdx.x;
+  const int64_t item = blockIdx.x / g.state_parts(), part = blockIdx.x % g.state_parts();
   const int64_t h = item % g.heads, c = item / g.heads % g.chunks, b = item / g.heads / g.chunks;
-  const int64_t across = (g.state + kTile - 1) / kTile;
-  const int64_t p = blockIdx.y / across * kTile, n = blockIdx.y % across * kTile;
+  const int64_t p = part / g.state_tiles() * kTile, n = part % g.state_tiles() * kTile;
   const int rows = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
   const int columns = static_cast<int>(min(g.state - n, int64_t{kTile}));
   const int64_t tokens = g.tokens(c);
@@ -238,8 +237,7 @@ void chunk_contributions(core::Context& context, const Geometry& g, const core::
                          const core::TensorView& right, const core::TensorView& dt,
                          const Decays& decays, Weight weight, const core::TensorView& own) {
   core::launch(context,
-               {.blocks = g.batch * g.chunks * g.heads,
-                .blocks_y = core::ceil_div(g.head_dim, kTile) * core::ceil_div(g.state, kTile),
+               {.blocks = g.batch * g.chunks * g.heads * g.state_parts(),
                 .threads = kThreads,
                 .shared_bytes = ContributionSpace<T>::bytes(g)},
                contribute<T>,
