@@ -26,7 +26,7 @@ struct DeviceSsd {
     const int64_t pairs = tiles * (tiles + 1) / 2 * cuda::ssd::kTile;
     const int64_t state_halves = 2 * ((e.state + cuda::ssd::kTile - 1) / cuda::ssd::kTile);
     tokens = heads * (3 * pairs + (1 + 2 * state_halves) * padded) * kSingle;
-    through = heads * kSingle;
+    through = heads * cuda::ssd::through_parts(e.head_dim * e.state) * kSingle;
     sums = 2 * heads * kDouble;
     gram = chunks * e.groups * padded * padded * kSingle;
     states = heads * e.head_dim * e.state * kSingle;

@@ -88,7 +88,7 @@ struct Backward {
 /// Rows [begin, end) of one sequence; takes p of the rows behind them too, and the rows of the
 /// state if these are the first. p_t = dy_t ⊙ silu'(pre_t); dx_s = Σ_j weight_j ⊙ p_{s + taps−1−j}.
 template <class T, int N, int K>
-__global__ void backward_rows(Backward<T> f) {
+__global__ void __launch_bounds__(kConvThreads, K == 4 ? 5 : 2) backward_rows(Backward<T> f) {
   const int64_t channel = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * N;
   if (channel >= f.in.channels) return;
   const int64_t b = blockIdx.z, begin = blockIdx.y * kConvRows;
@@ -96,10 +96,10 @@ __global__ void backward_rows(Backward<T> f) {
   const int64_t first = begin == 0 ? -(K - 1) : begin;
   ConvWindow<T, N, K> window(f.in, b, begin, channel);
   float p[K][N] = {}, dweight[K][N] = {}, dbias[N] = {};
-  for (int64_t from = begin; from < end + K - 1; from += kConvBatch) {
-    core::device::Pack<T, N> x[kConvBatch], dy[kConvBatch];
+  for (int64_t from = begin; from < end + K - 1; from += kConvBackwardBatch) {
+    core::device::Pack<T, N> x[kConvBackwardBatch], dy[kConvBackwardBatch];
 #pragma unroll
-    for (int u = 0; u < kConvBatch; ++u) {
+    for (int u = 0; u < kConvBackwardBatch; ++u) {
       const int64_t t = from + u;
       x[u] = f.in.template row<N>(b, t, channel);
       dy[u] = {};
@@ -108,7 +108,7 @@ __global__ void backward_rows(Backward<T> f) {
       }
     }
 #pragma unroll
-    for (int u = 0; u < kConvBatch; ++u) {
+    for (int u = 0; u < kConvBackwardBatch; ++u) {
       const int64_t t = from + u, s = t - (K - 1);
       if (t >= end + K - 1) break;
       window.push(x[u]);

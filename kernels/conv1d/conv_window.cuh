@@ -10,8 +10,8 @@ namespace longhaul::kernels::cuda {
 
 /// Threads along the channels; kConvRows along the sequence.
 constexpr int kConvThreads = 128;
-/// Rows that a thread reads before it works on the first of them.
-constexpr int kConvBatch = 4;
+/// Rows that a thread reads before it works on the first of them, forward and backward.
+constexpr int kConvBatch = 4, kConvBackwardBatch = 2;
 
 template <class T>
 struct ConvInput {

@@ -103,6 +103,21 @@ __device__ void write_words(Shared<T> to, const HalfWords& words) {
   *reinterpret_cast<HalfWords*>(to) = words;
 }
 
+/// Two adjacent elements of global or shared memory, aligned to both.
+__device__ inline void store_pair(float* to, float low, float high) {
+  *reinterpret_cast<float2*>(to) = make_float2(low, high);
+}
+__device__ inline void store_pair(BFloat16* to, float low, float high) {
+  *reinterpret_cast<uint32_t*>(to) = pack_bf16(low, high);
+}
+__device__ inline float2 read_pair(Shared<float> from) {
+  return *reinterpret_cast<const float2*>(from);
+}
+__device__ inline float2 read_pair(Shared<BFloat16> from) {
+  const uint32_t word = *reinterpret_cast<const uint32_t*>(from);
+  return make_float2(__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u));
+}
+
 /// Four 8 × 8 matrices: lane i gives the address of a row (lanes 8m to 8m + 7: matrix m); words[m]
 /// is row lane/4, columns 2(lane mod 4) and the next, of matrix m or of its transpose.
 __device__ inline void load_matrices(Shared<BFloat16> row, uint32_t (&words)[4]) {

@@ -34,14 +34,14 @@ struct Tile {
   }
 };
 
-/// Two tiles, one filled while the other is multiplied.
-template <class T>
-struct TilePair {
-  static constexpr int64_t kElements = 2 * Tile<T>::kElements;
-  static constexpr int64_t kBytes = 2 * Tile<T>::kBytes;
+/// Several tiles behind each other.
+template <class T, int kTiles>
+struct TileRow {
+  static constexpr int64_t kElements = kTiles * Tile<T>::kElements;
+  static constexpr int64_t kBytes = kTiles * Tile<T>::kBytes;
   Shared<T> data;
-  __device__ Tile<T> operator[](int64_t i) const {
-    return {data + static_cast<int>(i & 1) * static_cast<int>(Tile<T>::kElements)};
+  __device__ Tile<T> operator[](int i) const {
+    return {data + i * static_cast<int>(Tile<T>::kElements)};
   }
 };
 
@@ -180,6 +180,49 @@ __device__ void begin_tile(const Tile<T>& tile, const T* source, int64_t stride,
   }
 }
 
+/// A tile on its way from global memory through shared memory, for sources whose elements are to be
+/// converted: begun with copy_async, put into the tile by the threads that waited for it.
+template <class S>
+struct TileRelay {
+  using At = WordsOfThread<S>;
+  static constexpr int64_t kElements = kTile * kTile;
+  static constexpr int64_t kBytes = kElements * static_cast<int64_t>(sizeof(S));
+  Shared<S> data;
+
+  static __device__ bool whole_words(Extent extent, bool packed) {
+    return packed && extent.columns % At::kPack == 0;
+  }
+  __device__ void begin(const S* source, int64_t stride, Extent extent, bool packed) const {
+    if (!whole_words(extent, packed) || At::column() >= extent.columns) return;
+    const S* at = source + At::row() * stride + At::column();
+#pragma unroll
+    for (int u = 0; u < At::kWords; ++u) {
+      const int row = At::row() + u * At::kRowStep;
+      if (row < extent.rows) core::device::copy_async(data + (row * kTile + At::column()), at);
+      at += At::kRowStep * stride;
+    }
+  }
+  template <class T>
+  __device__ void put(const Tile<T>& tile, const S* source, int64_t stride, Extent extent,
+                      bool packed) const {
+    if (!whole_words(extent, packed)) {
+      load_tile(tile, source, stride, extent, packed, One{});
+      return;
+    }
+    if (At::column() >= rounded(extent.columns)) return;
+#pragma unroll
+    for (int u = 0; u < At::kWords; ++u) {
+      const int row = At::row() + u * At::kRowStep;
+      if (row >= rounded(extent.rows)) continue;
+      core::device::Words words = {};
+      if (row < extent.rows && At::column() < extent.columns) {
+        words = core::device::read_words(data + (row * kTile + At::column()));
+      }
+      put_words<S, T>(tile.data + (row * Tile<T>::kStride + At::column()), words, One{}, row);
+    }
+  }
+};
+
 /// The tile to rows of `stride` in global memory, all threads of the block.
 template <class T>
 __device__ void store_tile(const Tile<T>& tile, T* to, int64_t stride, Extent extent, bool packed) {
@@ -228,6 +271,18 @@ struct Accumulator {
     for (int n = 0; n < kSteps; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) visit(row() + i / 2 * 8, column() + n * 8 + i % 2, value[n][i]);
+    }
+  }
+
+  /// visit(row, column, value, next value) for pairs of adjacent columns.
+  template <class Visit>
+  __device__ void each_pair(const Visit& visit) const {
+#pragma unroll
+    for (int n = 0; n < kSteps; ++n) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        visit(row() + half * 8, column() + n * 8, value[n][half * 2], value[n][half * 2 + 1]);
+      }
     }
   }
 

@@ -26,7 +26,7 @@ __global__ void through_terms(Through args) {
 
 /// Of one token of one head: what its dℓ and ddt are made of.
 struct TokenSum {
-  float dt, rows, columns, diagonal, output, leaving;
+  float dt = 0, rows = 0, columns = 0, diagonal = 0, output = 0, leaving = 0;
 
   /// What a step from this token to the next changes of dℓ: pairs that end here are behind it,
   /// pairs that begin here are not. The differences are taken of sums in double, so nothing
@@ -37,89 +37,128 @@ struct TokenSum {
   }
 };
 
+/// One head of one chunk of one sequence.
+struct HeadPlace {
+  int h, c, b, tokens;
+  int64_t item;
+  __device__ explicit HeadPlace(const Geometry& g) : item(blockIdx.x) {
+    const unsigned heads = static_cast<unsigned>(g.heads), chunks = static_cast<unsigned>(g.chunks);
+    h = static_cast<int>(blockIdx.x % heads);
+    c = static_cast<int>(blockIdx.x / heads % chunks);
+    b = static_cast<int>(blockIdx.x / heads / chunks);
+    tokens = static_cast<int>(g.tokens(c));
+  }
+};
+
+/// ⟨dy_t, e^{c_t} S C_t⟩.
 template <class T>
-__device__ TokenSum token_sum(const Gradient<T>& args, const ScanPlace& at, int64_t t) {
+__device__ float output_term(const Gradient<T>& args, int64_t offset) {
+  const Geometry& g = args.g;
+  const int64_t part = g.batch * g.chunks * g.heads * g.padded_chunk();
+  float sum = 0;
+  for (int n = 0; n < g.state_halves(); ++n) sum += args.tokens.to_output[n * part + offset];
+  return sum;
+}
+
+template <class T>
+__device__ TokenSum token_sum(const Gradient<T>& args, const HeadPlace& at, int t) {
   const Geometry& g = args.g;
   const TokenTerms& terms = args.tokens;
-  const int64_t tile = t / kTile, within = t % kTile, offset = at.item * g.padded_chunk() + t;
+  const int tile = t / kTile, within = t % kTile;
+  const int64_t offset = at.item * g.padded_chunk() + t;
   const int64_t part = g.batch * g.chunks * g.heads * g.padded_chunk();
-  TokenSum sum{.dt = args.dt.at(at.b, at.c * g.chunk + t)[at.h]};
+  TokenSum sum;
+  if (t >= at.tokens) return sum;
+  sum.dt = args.dt.at(at.b, at.c * g.chunk + t)[at.h];
   if (args.intra) {
-    const auto pair = [&](int64_t I, int64_t J) {
-      return at.item * g.tile_pairs() + I * (I + 1) / 2 + J;
-    };
-    for (int64_t J = 0; J <= tile; ++J) {
+    const auto pair = [&](int I, int J) { return at.item * g.tile_pairs() + I * (I + 1) / 2 + J; };
+    for (int J = 0; J <= tile; ++J) {
       const float* rows = terms.rows + pair(tile, J) * 2 * kTile + within;
       sum.rows += rows[0] + rows[kTile];
     }
-    for (int64_t I = tile; I * kTile < at.tokens; ++I) {
+    for (int I = tile; I * kTile < at.tokens; ++I) {
       sum.columns += terms.columns[pair(I, tile) * kTile + within];
     }
     const int64_t side = g.padded_chunk();
     const float* gram = args.gram + g.group_at(at.b, at.c, g.group_of(at.h)) * side * side;
     sum.diagonal = terms.dots[offset] * gram[t * side + t];
-    for (int64_t n = 0; n < g.state_halves(); ++n) sum.output += terms.to_output[n * part + offset];
+    sum.output = output_term(args, offset);
   }
   if (args.inter) {
-    for (int64_t n = 0; n < g.state_halves(); ++n)
-      sum.leaving += terms.to_leaving[n * part + offset];
+    for (int n = 0; n < g.state_halves(); ++n) sum.leaving += terms.to_leaving[n * part + offset];
   }
   return sum;
 }
 
-/// Block (chunk of a sequence, kScanHeads heads). dℓ_m = Σ_{j < m ≤ i} P_ij dt_j + Σ_{i ≥ m}
-/// to_output_i + Σ_{j < m} dt_j to_leaving_j + through; ddt = Σ_{i ≥ j} P_ij + to_leaving + A dℓ.
+constexpr int kFinishThreads = 256, kFinishWarps = kFinishThreads / 32;
+
+/// The sum over the threads before this one, and over all.
+struct Scan {
+  double before, all;
+  __device__ Scan(double value, Shared<double> warps) {
+    const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
+    double sum = value;
+    for (int lanes = 1; lanes < 32; lanes *= 2) {
+      const double other = __shfl_up_sync(core::device::kAllLanes, sum, lanes);
+      if (lane >= lanes) sum += other;
+    }
+    if (lane == 31) warps[warp] = sum;
+    __syncthreads();
+    before = sum - value;
+    all = 0;
+    for (int w = 0; w < kFinishWarps; ++w) {
+      if (w == warp) before += all;
+      all += warps[w];
+    }
+    __syncthreads();
+  }
+};
+
+/// Block (head of a chunk of a sequence), a token a thread. dℓ_m = Σ_{j < m ≤ i} P_ij dt_j + Σ_{i ≥
+/// m} to_output_i + Σ_{j < m} dt_j to_leaving_j + through; ddt = Σ_{i ≥ j} P_ij + to_leaving + A
+/// dℓ.
 template <class T>
-__global__ void __launch_bounds__(kScanThreads) finish_decays(Gradient<T> args) {
+__global__ void __launch_bounds__(kFinishThreads) finish_decays(Gradient<T> args) {
   core::device::SharedMemory memory;
-  const Shared<double> steps = memory.take<double>(kScanThreads),
-                       outputs = memory.take<double>(kScanThreads),
-                       dots = memory.take<double>(kScanThreads);
+  const Shared<double> warps = memory.take<double>(32);
   const Geometry& g = args.g;
-  const ScanPlace at(g);
-  const int64_t end = min(at.end, at.tokens);
-  double step_sum = 0, output_sum = 0, dot_sum = 0;
-  for (int64_t t = at.begin; t < end; ++t) {
-    const TokenSum sum = token_sum(args, at, t);
-    step_sum += sum.step();
-    output_sum += static_cast<double>(sum.output);
-    if (args.intra) {
-      dot_sum += static_cast<double>(args.tokens.dots[at.item * g.padded_chunk() + t]);
+  const HeadPlace at(g);
+  const int thread = static_cast<int>(threadIdx.x);
+  double outputs = 0, dots = 0;
+  if (args.intra) {
+    for (int t = thread; t < at.tokens; t += kFinishThreads) {
+      const int64_t offset = at.item * g.padded_chunk() + t;
+      outputs += static_cast<double>(output_term(args, offset));
+      dots += static_cast<double>(args.tokens.dots[offset]);
     }
+    outputs = core::device::block_sum(outputs, warps);
+    dots = core::device::block_sum(dots, warps);
+    if (thread == 0) args.sums.dy_x[at.item] = dots;
   }
-  steps[threadIdx.x] = step_sum;
-  outputs[threadIdx.x] = output_sum;
-  dots[threadIdx.x] = dot_sum;
-  __syncthreads();
-  double before = 0, total = 0;
-  if (at.is_head) {
-    double all_dots = 0;
-    if (args.inter) before = static_cast<double>(args.sums.through[at.item]);
-    for (int slice = 0; slice < kScanSlices; ++slice) {
-      const int other = slice * kScanHeads + at.lane;
-      before += outputs[other];
-      if (slice < at.slice) before += steps[other];
-      all_dots += dots[other];
+  const float A = decay_rate(args.A_log[at.h]);
+  double before = outputs, total = 0;
+  if (args.inter) {
+    double through = 0;
+    const int64_t parts = args.sums.through_parts;
+    for (int64_t part = thread; part < parts; part += kFinishThreads) {
+      through += static_cast<double>(args.sums.through[at.item * parts + part]);
     }
-    if (at.slice == 0 && args.intra) args.sums.dy_x[at.item] = all_dots;
+    before += core::device::block_sum(through, warps);
   }
-  const float A = at.is_head ? decay_rate(args.A_log[at.h]) : 0.0f;
-  for (int64_t t = at.begin; t < end; ++t) {
+  for (int first = 0; first < at.tokens; first += kFinishThreads) {
+    const int t = first + thread;
     const TokenSum sum = token_sum(args, at, t);
-    const auto dlog_decay = static_cast<float>(before);
-    before += sum.step();
+    const Scan scan(sum.step(), warps);
+    const auto dlog_decay = static_cast<float>(before + scan.before);
+    before += scan.all;
+    if (t >= at.tokens) continue;
     float* ddt = args.ddt.at(at.b, at.c * g.chunk + t) + at.h;
     const float direct = sum.columns + sum.diagonal + sum.leaving;
     *ddt = (args.intra ? direct : *ddt + direct) + A * dlog_decay;
     total += static_cast<double>(sum.dt * dlog_decay);
   }
-  __syncthreads();
-  steps[threadIdx.x] = total;
-  __syncthreads();
-  if (!at.is_head || at.slice != 0) return;
-  total = 0;
-  for (int slice = 0; slice < kScanSlices; ++slice) total += steps[slice * kScanHeads + at.lane];
-  args.sums.decay[at.item] = total;
+  total = core::device::block_sum(total, warps);
+  if (thread == 0) args.sums.decay[at.item] = total;
 }
 
 /// Block (head): one warp, whose lanes take turns in the chunks of all sequences.
@@ -153,7 +192,8 @@ struct Terms {
     const int64_t heads = g.batch * g.chunks * g.heads, all = heads * g.padded_chunk();
     const int64_t pairs = heads * g.tile_pairs() * kTile, parts = g.state_halves() * all;
     tokens = core::Tensor(context, core::DType::kF32, {3 * pairs + all + 2 * parts});
-    through = core::Tensor(context, core::DType::kF32, {heads});
+    const int64_t through_parts = ssd::through_parts(g.state_size());
+    through = core::Tensor(context, core::DType::kF32, {heads, through_parts});
     sums = core::Tensor(context, core::DType::kF64, {2, heads});
     float* first = tokens.data<float>();
     token_terms = {.rows = first,
@@ -161,7 +201,10 @@ struct Terms {
                    .dots = first + 3 * pairs,
                    .to_output = first + 3 * pairs + all,
                    .to_leaving = first + 3 * pairs + all + parts};
-    head_terms = {through.data<float>(), sums.data<double>(), sums.data<double>() + heads};
+    head_terms = {.through = through.data<float>(),
+                  .through_parts = through_parts,
+                  .dy_x = sums.data<double>(),
+                  .decay = sums.data<double>() + heads};
   }
 };
 
@@ -173,10 +216,32 @@ struct Part {
   bool intra, inter;
 };
 
+/// leaving: of each chunk, what it gives itself; it becomes G in `part.inter`. Absent without.
 template <class T>
 void run(core::Context& context, const Geometry& g, const SsdBackward& args, const Decays& decays,
          const core::TensorView& leaving, Part part) {
-  const Terms terms(context, g);
+  Terms terms(context, g);
+  if (part.inter) {
+    Passing passing{.own = leaving,
+                    .initial = args.dfinal_state,
+                    .last = args.dinitial_state,
+                    .backward = true};
+    if (passes_through(g, passing)) {
+      passing.entering = args.chunk_states.data<float>();
+      passing.through = terms.head_terms.through;
+    } else {
+      terms.head_terms.through_parts = 1;
+    }
+    pass_states(context, g, decays, passing);
+    if (passing.through == nullptr) {
+      core::launch(context, {.blocks = g.batch * g.chunks * g.heads, .threads = 32}, through_terms,
+                   Through{.g = g,
+                           .decays = decays,
+                           .entering = args.chunk_states.data<float>(),
+                           .leaving = leaving.data<float>(),
+                           .through = terms.head_terms.through});
+    }
+  }
   core::Tensor gram, dgram;
   if (part.intra) {
     gram = make_gram<T>(context, g, args.B, args.C);
@@ -208,14 +273,6 @@ void run(core::Context& context, const Geometry& g, const SsdBackward& args, con
   run_decays(context, gradient, args.dA_log, part.intra ? args.dD : core::TensorView{});
 }
 
-/// G of each chunk in place of the chunks' own parts; dinitial_state.
-void pass_gradients(core::Context& context, const Geometry& g, const SsdBackward& args,
-                    const Decays& decays, const core::TensorView& own) {
-  pass_states(
-      context, g, decays,
-      {.own = own, .initial = args.dfinal_state, .last = args.dinitial_state, .backward = true});
-}
-
 }  // namespace
 
 template <class T>
@@ -223,11 +280,11 @@ void run_decays(core::Context& context, const Gradient<T>& args, const core::Ten
                 const core::TensorView& dD) {
   const Geometry& g = args.g;
   const int64_t items = g.batch * g.chunks * g.heads;
-  if (args.inter) {
-    core::launch(context, {.blocks = items, .threads = 32}, through_terms,
-                 Through{g, args.decays, args.entering, args.leaving, args.sums.through});
-  }
-  core::launch(context, scan_shape(g, 3), finish_decays<T>, args);
+  core::launch(context,
+               {.blocks = items,
+                .threads = kFinishThreads,
+                .shared_bytes = 32 * static_cast<int64_t>(sizeof(double))},
+               finish_decays<T>, args);
   core::launch(context, {.blocks = g.heads, .threads = 32}, finish_heads,
                FinishHeads{.g = g,
                            .decay = args.sums.decay,
@@ -246,7 +303,6 @@ void ssd_backward(core::Context& context, const SsdBackward& args) {
     const core::Tensor leaving(context, core::DType::kF32, args.chunk_states.shape());
     ssd::chunk_contributions<T>(context, g, args.dy, args.C, args.dt, d.decays,
                                 ssd::Weight::kFromStart, leaving);
-    ssd::pass_gradients(context, g, args, d.decays, leaving);
     ssd::run<T>(context, g, args, d.decays, leaving, {.intra = true, .inter = true});
   });
 }
@@ -279,7 +335,6 @@ void ssd_backward_inter(core::Context& context, const SsdBackward& args) {
   core::dispatch_device("ssd_backward_inter", args.x.dtype(), [&]<class T>(T) {
     const ssd::Geometry g = ssd::geometry_for(args);
     const ssd::DecayStorage d = ssd::make_decays(context, g, args.dt, args.A_log);
-    ssd::pass_gradients(context, g, args, d.decays, args.dchunk_states);
     ssd::run<T>(context, g, args, d.decays, args.dchunk_states, {.intra = false, .inter = true});
   });
 }

@@ -24,10 +24,6 @@ struct Geometry {
   /// Pairs of tiles (I, J) of a chunk with J ≤ I; pair I (I + 1)/2 + J.
   __host__ __device__ int64_t tile_pairs() const { return tiles * (tiles + 1) / 2; }
   __host__ __device__ int64_t state_tiles() const { return (state + kTile - 1) / kTile; }
-  /// Tiles of head_dim × state.
-  __host__ __device__ int64_t state_parts() const {
-    return (head_dim + kTile - 1) / kTile * state_tiles();
-  }
   /// Halves of state tiles: what one warp sums along a row.
   __host__ __device__ int64_t state_halves() const { return 2 * state_tiles(); }
   __host__ __device__ int64_t group_of(int64_t h) const { return h * groups / heads; }
@@ -47,6 +43,15 @@ struct Geometry {
   __device__ static int tile_rows(int64_t tokens, int64_t tile) {
     const int64_t rest = tokens - tile * kTile;
     return static_cast<int>(rest < kTile ? rest : kTile);
+  }
+};
+
+/// Tiles (I, J) of a pair, I (I + 1)/2 + J.
+struct TileOfPair {
+  int I = 0, J = 0;
+  __device__ explicit TileOfPair(int pair) {
+    while ((I + 1) * (I + 2) / 2 <= pair) ++I;
+    J = pair - I * (I + 1) / 2;
   }
 };
 
@@ -103,7 +108,7 @@ __device__ inline float decay_to(LogSum to) { return expf(fminf(to.x + to.y, 0.0
 __device__ inline float decay_rate(float A_log) { return -fminf(expf(A_log), 3.402823466e38f); }
 
 /// Sums along the tokens of a chunk: a lane has one head, a warp one slice of the tokens.
-constexpr int kScanHeads = 32, kScanSlices = 8, kScanThreads = kScanHeads * kScanSlices;
+constexpr int kScanHeads = 32, kScanSlices = 32, kScanThreads = kScanHeads * kScanSlices;
 
 /// What one thread of such a scan has: tokens [begin, end) of the padded chunk of one head.
 struct ScanPlace {
@@ -168,13 +173,21 @@ struct Passing {
   core::TensorView own;      ///< in; replaced by the states that enter each chunk if `replace`
   core::TensorView initial;  ///< or absent (0)
   core::TensorView last;     ///< what leaves the last chunk; or absent
+  const float* entering = nullptr;  ///< states S that enter the chunks, for `through`; or null
+  float* through = nullptr;         ///< e^{c_Q} ⟨S, value⟩ in parts of kThroughPart elements
   bool replace = true;
   bool backward = false;  ///< from the last chunk to the first
 };
 void pass_states(core::Context& context, const Geometry& g, const Decays& decays,
                  const Passing& passing);
+/// Whether pass_states can compute `through`: whole warps for each head, whole words.
+inline bool passes_through(const Geometry& g, const Passing& passing) {
+  return g.state_size() % kThroughPart == 0 &&
+         core::all_aligned(passing.own, passing.initial, passing.last);
+}
 
-/// gram [batch, chunks, groups, padded, padded] = C_i·B_j of each chunk, tiles with j ≤ i only.
+/// gram [batch, chunks, groups, padded, padded] = C_i·B_j of each chunk, 0 where no token is; whole
+/// tiles, those with j ≤ i somewhere.
 template <class T>
 core::Tensor make_gram(core::Context& context, const Geometry& g, const core::TensorView& B,
                        const core::TensorView& C);

@@ -22,9 +22,10 @@ struct TokenTerms {
 };
 /// Per head of each chunk, [batch, chunks, heads].
 struct HeadTerms {
-  float* through;  ///< e^{c_Q} ⟨S, G⟩
-  double* dy_x;    ///< Σ ⟨dy_i, x_i⟩; with intra only
-  double* decay;   ///< Σ dt dℓ
+  float* through;         ///< e^{c_Q} ⟨S, G⟩, [.., through_parts]
+  int64_t through_parts;  ///< to be added
+  double* dy_x;           ///< Σ ⟨dy_i, x_i⟩; with intra only
+  double* decay;          ///< Σ dt dℓ
 };
 
 template <class T>

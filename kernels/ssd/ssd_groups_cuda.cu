@@ -25,8 +25,10 @@ struct GroupTile {
   const int own;  ///< tile of tokens
   const int n;
   const Extent extent;
-  const TilePair<T> left, right;
-  const Tile<T> partner;  ///< C where this is dC, B where it is dB
+  const TileRow<T, 3> tokens;
+  const TileRow<T, 2> states;
+  const Tile<T> partner;       ///< C where this is dC, B where it is dB
+  const Shared<float> relays;  ///< [3]: states on their way
   Accumulator result = {};
 
   __device__ GroupTile(const Gradient<T>& all, core::device::SharedMemory& memory)
@@ -36,10 +38,11 @@ struct GroupTile {
         n(static_cast<int>(blockIdx.x % all.g.state_tiles()) * kTile),
         extent{Geometry::tile_rows(at.tokens, own),
                static_cast<int>(min(all.g.state - n, int64_t{kTile}))},
-        left{memory.take<T>(TilePair<T>::kElements)},
-        right{memory.take<T>(TilePair<T>::kElements)},
-        partner{memory.take<T>(Tile<T>::kElements)} {}
-  static constexpr int64_t kBytes = 5 * Tile<T>::kBytes;
+        tokens{memory.take<T>(TileRow<T, 3>::kElements)},
+        states{memory.take<T>(TileRow<T, 2>::kElements)},
+        partner{memory.take<T>(Tile<T>::kElements)},
+        relays(memory.take<float>(3 * TileRelay<float>::kElements)) {}
+  static constexpr int64_t kBytes = 6 * Tile<T>::kBytes + 3 * TileRelay<float>::kBytes;
 
   __device__ bool is_empty() const { return own * kTile >= at.tokens; }
   __device__ int64_t token() const { return at.c * args.g.chunk + own * kTile; }
@@ -52,23 +55,24 @@ struct GroupTile {
     const int64_t I = kTransposed ? tile : own, J = kTransposed ? own : tile;
     const int depth = Geometry::tile_rows(at.tokens, tile);
     const Extent pairs{kTransposed ? depth : extent.rows, kTransposed ? extent.rows : depth};
-    begin_tile(right[0], other.at(at.b, at.c * g.chunk + tile * kTile) + at.group * g.state + n,
+    begin_tile(states[0], other.at(at.b, at.c * g.chunk + tile * kTile) + at.group * g.state + n,
                other.token_stride, {depth, extent.columns}, g.packed);
     core::device::copy_async_commit();
-    load_tile(left[0],
+    load_tile(tokens[0],
               dgram + g.group_at(at.b, at.c, at.group) * side * side + I * kTile * side + J * kTile,
               side, pairs, true, One{});
     core::device::copy_async_wait<0>();
     __syncthreads();
-    multiply<kTransposed, false>(result, left[0], right[0], {extent.rows, extent.columns, depth});
+    multiply<kTransposed, false>(result, tokens[0], states[0],
+                                 {extent.rows, extent.columns, depth});
     __syncthreads();
   }
 
   /// With V_h = rows_h · states_h: result += Σ_heads weight(h, row) V_h, and decay(h, row) ⟨V_h,
   /// partner⟩ of each row to `terms` [state halves, .., padded chunk]. Heads one after the other,
-  /// the next one's tiles on their way meanwhile.
+  /// the tiles of the next two on their way meanwhile.
   template <class Factors>
-  __device__ void add_states(const Tokens<const T>& tokens, const float* states,
+  __device__ void add_states(const Tokens<const T>& of_tokens, const float* of_states,
                              const Tokens<const T>& partners, float* terms,
                              const Factors& factors) {
     const Geometry& g = args.g;
@@ -76,34 +80,44 @@ struct GroupTile {
     terms += half * g.batch * g.chunks * g.heads * g.padded_chunk() + own * kTile;
     load_tile(partner, partners.at(at.b, token()) + at.group * g.state + n, partners.token_stride,
               extent, g.packed, One{});
-    const int head_dim = static_cast<int>(g.head_dim);
+    const int head_dim = static_cast<int>(g.head_dim), state = static_cast<int>(g.state);
     const int depths = (head_dim + kTile - 1) / kTile;
     const int steps = (at.end_head - at.first_head) * depths;
-    const auto fetch = [&](int step) {
-      const int h = at.first_head + step / depths, p = step % depths * kTile;
-      const int depth = min(head_dim - p, kTile);
-      begin_tile(left[step], tokens.at(at.b, token()) + h * g.head_dim + p, tokens.token_stride,
-                 {extent.rows, depth}, g.packed);
-      core::device::copy_async_commit();
-      return TileFetch<float>(states + g.head_at(at.b, at.c, h) * g.state_size() + p * g.state + n,
-                              g.state, {depth, extent.columns}, g.state_packed);
+    const T* token_rows = of_tokens.at(at.b, token()) + at.first_head * head_dim;
+    const float* state_rows = of_states + g.head_at(at.b, at.c, at.first_head) * g.state_size() + n;
+    const auto depth_of = [&](int step) { return min(head_dim - step % depths * kTile, kTile); };
+    // Row p of head h is row h · head_dim + p of either.
+    const auto row_of = [&](int step) { return step / depths * head_dim + step % depths * kTile; };
+    const auto relay = [&](int step) {
+      return TileRelay<float>{relays + step % 3 * static_cast<int>(TileRelay<float>::kElements)};
     };
-    Accumulator one;
-    const auto multiply_step = [&](int step) {
-      const int depth = min(head_dim - step % depths * kTile, kTile);
-      multiply<false, false>(one, left[step], right[step], {extent.rows, extent.columns, depth});
-    };
-    if (steps > 0) fetch(0).put(right[0], One{});
-    for (int step = 0; step < steps; ++step) {
-      core::device::copy_async_wait<0>();
-      __syncthreads();
-      if (step + 1 < steps) {
-        const TileFetch<float> next = fetch(step + 1);
-        multiply_step(step);
-        next.put(right[step + 1], One{});
-      } else {
-        multiply_step(step);
+    const auto begin = [&](int step) {
+      if (step < steps) {
+        begin_tile(tokens[step % 3], token_rows + row_of(step), of_tokens.token_stride,
+                   {extent.rows, depth_of(step)}, g.packed);
+        relay(step).begin(state_rows + static_cast<int64_t>(row_of(step)) * state, state,
+                          {depth_of(step), extent.columns}, g.state_packed);
       }
+      core::device::copy_async_commit();
+    };
+    const auto put = [&](int step) {
+      relay(step).put(states[step % 2], state_rows + static_cast<int64_t>(row_of(step)) * state,
+                      state, {depth_of(step), extent.columns}, g.state_packed);
+    };
+    __syncthreads();  // what add_gram read
+    begin(0);
+    begin(1);
+    core::device::copy_async_wait<1>();
+    if (steps > 0) put(0);
+    Accumulator one;
+    for (int step = 0; step < steps; ++step) {
+      core::device::copy_async_wait<1>();
+      __syncthreads();
+      begin(step + 2);
+      multiply<false, false>(one, tokens[step % 3], states[step % 2],
+                             {extent.rows, extent.columns, depth_of(step)});
+      core::device::copy_async_wait<1>();
+      if (step + 1 < steps) put(step + 1);
       if (step % depths + 1 == depths) {
         add_head(one, terms, at.first_head + step / depths, factors);
         one = {};
@@ -115,15 +129,15 @@ struct GroupTile {
     T* to = target.at(at.b, token()) + at.group * args.g.state + n;
     __syncthreads();
     if (add) {
-      load_tile(right[0], static_cast<const T*>(to), target.token_stride, extent, args.g.packed,
+      load_tile(states[0], static_cast<const T*>(to), target.token_stride, extent, args.g.packed,
                 One{});
       __syncthreads();
     }
-    result.to_tile(left[0], extent, [&](int row, int column, float value) {
-      return add ? value + core::device::to_float(right[0].get(row, column)) : value;
+    result.to_tile(tokens[0], extent, [&](int row, int column, float value) {
+      return add ? value + core::device::to_float(states[0].get(row, column)) : value;
     });
     __syncthreads();
-    store_tile(left[0], to, target.token_stride, extent, args.g.packed);
+    store_tile(tokens[0], to, target.token_stride, extent, args.g.packed);
   }
 
  private:

@@ -3,7 +3,6 @@
 // P_ij = ⟨dy_i, x_j⟩ Γ_ij M_ij along rows and columns, of which the gradients to dt and the
 // log-decays are made (ssd_backward_cuda.cu). Γ of the tile stays in registers over the heads.
 #include "kernels/ssd/ssd_gradient.cuh"
-#include "kernels/ssd/ssd_weights.cuh"
 
 namespace longhaul::kernels::cuda::ssd {
 namespace {
@@ -11,18 +10,23 @@ namespace {
 /// Working space in shared memory; what there is twice is of a head and of the next.
 template <class T>
 struct Space {
-  TilePair<T> left, right;
-  Shared<float> rows, columns, dt;  ///< [2, 64]: factors of a head, as in WeightFactors
-  Shared<float> sums;               ///< [4, 64]: the warps' sums of columns
+  TileRow<T, 2> left, right;
+  /// [2, 64] each. Below the diagonal tiles e^{c_i − c_j} is the product of two factors, each at
+  /// most 1, through the end of tile J; on them it is taken from the sums themselves. 0 where no
+  /// token is.
+  Shared<float> rows, columns, dt;
+  Shared<LogSum> sums;
+  Shared<float> column_sums;  ///< [2, 4, 64]: the warps' sums of columns
 
   __device__ explicit Space(core::device::SharedMemory& memory)
-      : left{memory.take<T>(TilePair<T>::kElements)},
-        right{memory.take<T>(TilePair<T>::kElements)},
+      : left{memory.take<T>(TileRow<T, 2>::kElements)},
+        right{memory.take<T>(TileRow<T, 2>::kElements)},
         rows(memory.take<float>(2 * kTile)),
         columns(memory.take<float>(2 * kTile)),
         dt(memory.take<float>(2 * kTile)),
-        sums(memory.take<float>(4 * kTile)) {}
-  static constexpr int64_t kBytes = 2 * TilePair<T>::kBytes + (6 + 4) * kTile * 4;
+        sums(memory.take<LogSum>(2 * kTile)),
+        column_sums(memory.take<float>(8 * kTile)) {}
+  static constexpr int64_t kBytes = 2 * TileRow<T, 2>::kBytes + (3 * 2 + 2 * 2 + 8) * kTile * 4;
 };
 
 /// Block (tile pair of a chunk, group of a sequence); pairs above the diagonal have none.
@@ -30,14 +34,14 @@ struct Place {
   int I, J, c, b, group, tokens, i_token, j_token, pair, rows, columns;
 
   __device__ explicit Place(const Geometry& g)
-      : I(0),
-        c(static_cast<int>(blockIdx.x / g.tile_pairs())),
-        b(static_cast<int>(blockIdx.y / g.groups)),
-        group(static_cast<int>(blockIdx.y % g.groups)),
+      : c(static_cast<int>(blockIdx.x / static_cast<unsigned>(g.tile_pairs()))),
+        b(static_cast<int>(blockIdx.y / static_cast<unsigned>(g.groups))),
+        group(static_cast<int>(blockIdx.y % static_cast<unsigned>(g.groups))),
         tokens(static_cast<int>(g.tokens(c))),
-        pair(static_cast<int>(blockIdx.x % g.tile_pairs())) {
-    while ((I + 1) * (I + 2) / 2 <= pair) ++I;
-    J = pair - I * (I + 1) / 2;
+        pair(static_cast<int>(blockIdx.x % static_cast<unsigned>(g.tile_pairs()))) {
+    const TileOfPair tile(pair);
+    I = tile.I;
+    J = tile.J;
     i_token = static_cast<int>(c * g.chunk) + I * kTile;
     j_token = static_cast<int>(c * g.chunk) + J * kTile;
     rows = Geometry::tile_rows(tokens, I);
@@ -51,14 +55,16 @@ __device__ void make_factors(const Gradient<T>& args, const Space<T>& s, const P
                              int buffer) {
   const LogSum* sums = args.decays.of(args.g.head_at(at.b, at.c, h));
   const LogSum end = sums[at.J * kTile + kTile - 1];
-  const int thread = static_cast<int>(threadIdx.x);
+  const int thread = static_cast<int>(threadIdx.x), to = buffer * kTile + thread % kTile;
   if (thread < kTile) {
-    s.columns[buffer * kTile + thread] = decay_between(end, sums[at.J * kTile + thread]);
-    s.dt[buffer * kTile + thread] =
-        thread < at.columns ? args.dt.at(at.b, at.j_token + thread)[h] : 0.0f;
-  } else if (thread < 2 * kTile) {
+    const LogSum own = sums[at.J * kTile + thread];
+    const bool there = thread < at.columns;
+    s.columns[to] = there ? decay_between(end, own) : 0.0f;
+    s.dt[to] = there ? args.dt.at(at.b, at.j_token + thread)[h] : 0.0f;
+    s.sums[to] = own;
+  } else if (thread < 2 * kTile && at.I > at.J) {
     const int i = thread - kTile;
-    s.rows[buffer * kTile + i] = at.I > at.J ? decay_between(sums[at.I * kTile + i], end) : 0.0f;
+    s.rows[to] = i < at.rows ? decay_between(sums[at.I * kTile + i], end) : 0.0f;
   }
 }
 
@@ -90,35 +96,56 @@ __device__ inline void sum_columns(float (&value)[Accumulator::kSteps][2], float
 }
 
 /// From X_ij = ⟨dy_i, x_j⟩ of one head: its share of dΓ, and its sums of pairs.
-template <class T>
-__device__ void add_head(const Gradient<T>& args, const Space<T>& s, const Place& at, int h,
-                         int buffer, Accumulator& one, const Accumulator& gram, Accumulator& sum) {
-  const int64_t item = args.g.head_at(at.b, at.c, h);
-  const WeightTile weights{.gram = nullptr,
-                           .gram_stride = 0,
-                           .sums = args.decays.of(item),
-                           .I = at.I,
-                           .J = at.J,
-                           .extent = {at.rows, at.columns}};
-  const WeightFactors factors{s.rows + buffer * kTile, s.columns + buffer * kTile};
-  const bool is_diagonal = weights.is_diagonal();
-  float* dots = args.tokens.dots + item * args.g.padded_chunk() + at.I * kTile;
+template <bool kDiagonal, class T>
+__device__ void add_head(const Gradient<T>& args, const Space<T>& s, const Place& at, int64_t item,
+                         int buffer, const Accumulator& one, const Accumulator& gram,
+                         Accumulator& sum) {
+  const int row = Accumulator::row(), first = buffer * kTile + Accumulator::column();
   float columns[Accumulator::kSteps][2], rows[2] = {0, 0};
+  LogSum row_sums[2];
+  float row_factors[2];
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    if constexpr (kDiagonal) {
+      row_sums[half] = s.sums[buffer * kTile + row + half * 8];
+    } else {
+      row_factors[half] = s.rows[buffer * kTile + row + half * 8];
+    }
+  }
 #pragma unroll
   for (int n = 0; n < Accumulator::kSteps; ++n) {
-    columns[n][0] = columns[n][1] = 0;
 #pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      const int i = Accumulator::row() + k / 2 * 8, j = Accumulator::column() + n * 8 + k % 2;
-      const float x = one.value[n][k], pair = x * weights.decay(factors, i, j);
-      const float dt = s.dt[buffer * kTile + j];
-      sum.value[n][k] += pair * dt;
-      if (is_diagonal && i == j) {
-        if (i < at.rows) dots[i] = x;
+    for (int k = 0; k < 2; ++k) {
+      const float dt = s.dt[first + n * 8 + k];
+      const int j = Accumulator::column() + n * 8 + k;
+      LogSum column_sum = {};
+      float column_factor = 0;
+      if constexpr (kDiagonal) {
+        column_sum = s.sums[first + n * 8 + k];
       } else {
-        const float straddling = pair * gram.value[n][k];
-        columns[n][k % 2] += straddling;
-        rows[k / 2] += straddling * dt;
+        column_factor = s.columns[first + n * 8 + k];
+      }
+      columns[n][k] = 0;
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int i = row + half * 8;
+        float decay;
+        if constexpr (kDiagonal) {
+          decay = j <= i && i < at.rows ? decay_between(row_sums[half], column_sum) : 0.0f;
+        } else {
+          decay = row_factors[half] * column_factor;
+        }
+        const float x = one.value[n][half * 2 + k], pair = x * decay;
+        sum.value[n][half * 2 + k] += pair * dt;
+        if (kDiagonal && i == j) {
+          if (i < at.rows) {
+            args.tokens.dots[item * args.g.padded_chunk() + at.I * kTile + i] = x;
+          }
+        } else {
+          const float straddling = pair * gram.value[n][half * 2 + k];
+          columns[n][k] += straddling;
+          rows[half] += straddling * dt;
+        }
       }
     }
   }
@@ -126,17 +153,29 @@ __device__ void add_head(const Gradient<T>& args, const Space<T>& s, const Place
               ((item * args.g.tile_pairs() + at.pair) * 2 + Accumulator::warp_half()) * kTile;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    float row = rows[half];
-    row += __shfl_xor_sync(0xffffffffu, row, 1);
-    row += __shfl_xor_sync(0xffffffffu, row, 2);
-    if (Accumulator::lane() % 4 == 0) to[Accumulator::row() + half * 8] = row;
+    rows[half] += __shfl_xor_sync(0xffffffffu, rows[half], 1);
+    rows[half] += __shfl_xor_sync(0xffffffffu, rows[half], 2);
+    if (Accumulator::lane() % 4 == 0) to[row + half * 8] = rows[half];
   }
   float own[2];
   sum_columns(columns, own);
   if ((Accumulator::lane() & 4) != 0) return;
-  const int column = Accumulator::column() + column_step() * 8;
-  s.sums[Accumulator::warp_row() / 16 * kTile + column] = own[0];
-  s.sums[Accumulator::warp_row() / 16 * kTile + column + 1] = own[1];
+  const int place = (buffer * 4 + Accumulator::warp_row() / 16) * kTile + Accumulator::column() +
+                    column_step() * 8;
+  s.column_sums[place] = own[0];
+  s.column_sums[place + 1] = own[1];
+}
+
+/// The columns of a head, once all warps have theirs.
+template <class T>
+__device__ void store_columns(const Gradient<T>& args, const Space<T>& s, const Place& at,
+                              int64_t item, int buffer) {
+  const int j = static_cast<int>(threadIdx.x);
+  if (j >= kTile) return;
+  float column = 0;
+#pragma unroll
+  for (int warp = 0; warp < 4; ++warp) column += s.column_sums[(buffer * 4 + warp) * kTile + j];
+  args.tokens.columns[(item * args.g.tile_pairs() + at.pair) * kTile + j] = column;
 }
 
 template <class T>
@@ -173,20 +212,22 @@ __global__ void __launch_bounds__(kThreads, 2) pair_tiles(Gradient<T> args, floa
     core::device::copy_async_wait<0>();
     __syncthreads();
     if (step + 1 < steps) begin(step + 1);
-    const int h = first + step / depths, p = step % depths, buffer = step % 2;
-    const int depth = min(head_dim - p * kTile, kTile);
-    multiply<false, true>(one, s.left[buffer], s.right[buffer], {at.rows, at.columns, depth});
+    const int p = step % depths, buffer = step % 2;
+    const int64_t item = g.head_at(at.b, at.c, first + step / depths);
+    if (p == 0 && step > 0) store_columns(args, s, at, item - 1, (step - 1) % 2);
+    multiply<false, true>(one, s.left[buffer], s.right[buffer],
+                          {at.rows, at.columns, min(head_dim - p * kTile, kTile)});
     if (p + 1 < depths) continue;
-    add_head(args, s, at, h, buffer, one, gram, sum);
-    one = {};
-    __syncthreads();
-    const int j = static_cast<int>(threadIdx.x);
-    if (j < kTile) {
-      float column = 0;
-      for (int warp = 0; warp < 4; ++warp) column += s.sums[warp * kTile + j];
-      args.tokens.columns[(g.head_at(at.b, at.c, h) * g.tile_pairs() + at.pair) * kTile + j] =
-          column;
+    if (at.I == at.J) {
+      add_head<true>(args, s, at, item, buffer, one, gram, sum);
+    } else {
+      add_head<false>(args, s, at, item, buffer, one, gram, sum);
     }
+    one = {};
+  }
+  __syncthreads();
+  if (steps > 0) {
+    store_columns(args, s, at, g.head_at(at.b, at.c, first + heads - 1), (steps - 1) % 2);
   }
   sum.store(dgram + tile, side, {kTile, kTile}, true);
 }

@@ -1,5 +1,6 @@
 // Decays, what each chunk adds to the state, and the states from chunk to chunk: the part of the
 // recurrence that is ready before any work within chunks.
+#include "kernels/core/block_sum.cuh"
 #include "kernels/ssd/ssd_device.cuh"
 
 namespace longhaul::kernels::cuda::ssd {
@@ -23,18 +24,17 @@ __global__ void __launch_bounds__(kScanThreads)
   slices[threadIdx.x] = sum;
   __syncthreads();
   if (!at.is_head) return;
-  sum = 0;
-  for (int slice = 0; slice < at.slice; ++slice) sum += slices[slice * kScanHeads + at.lane];
+  // Tokens that forget nothing must have the very sum of the one before, also across slices: every
+  // sum is that of the slices before, plus that within the slice.
+  double before = 0;
+  for (int slice = 0; slice < at.slice; ++slice) before += slices[slice * kScanHeads + at.lane];
   LogSum* to = sums + at.item * g.padded_chunk();
-  LogSum split{static_cast<float>(sum), 0};
-  split.y = static_cast<float>(sum - static_cast<double>(split.x));
+  sum = 0;
   for (int64_t t = at.begin; t < at.end; ++t) {
-    if (t < at.tokens) {
-      sum += log_decay(t);
-      split.x = static_cast<float>(sum);
-      split.y = static_cast<float>(sum - static_cast<double>(split.x));
-    }
-    to[t] = split;
+    if (t < at.tokens) sum += log_decay(t);
+    const double all = before + sum;
+    const auto high = static_cast<float>(all);
+    to[t] = {high, static_cast<float>(all - static_cast<double>(high))};
   }
 }
 
@@ -64,63 +64,87 @@ struct Contribution {
   float* own;
 };
 
-/// Working space in shared memory.
+/// Working space in shared memory; what there is twice is of a tile of tokens and of the next.
 template <class T>
 struct ContributionSpace {
-  TilePair<T> left, right;
+  static constexpr int kAcross = 2;  ///< tiles of the state that one block has
+  TileRow<T, 2> left;
+  TileRow<T, 2 * kAcross> right;
   Shared<float> factors;  ///< [padded chunk]: what a token's share counts
 
   __device__ ContributionSpace(core::device::SharedMemory& memory, const Geometry& g)
-      : left{memory.take<T>(TilePair<T>::kElements)},
-        right{memory.take<T>(TilePair<T>::kElements)},
+      : left{memory.take<T>(TileRow<T, 2>::kElements)},
+        right{memory.take<T>(TileRow<T, 2 * kAcross>::kElements)},
         factors(memory.take<float>(g.padded_chunk())) {}
-  static int64_t bytes(const Geometry& g) { return 2 * TilePair<T>::kBytes + 4 * g.padded_chunk(); }
+  static int64_t bytes(const Geometry& g) {
+    return TileRow<T, 2>::kBytes + TileRow<T, 2 * kAcross>::kBytes + 4 * g.padded_chunk();
+  }
+  /// Blocks for one head.
+  static __host__ __device__ int64_t blocks(const Geometry& g) {
+    return (g.head_dim + kTile - 1) / kTile * ((g.state_tiles() + kAcross - 1) / kAcross);
+  }
 };
 
-/// Block (tile of head_dim × state of a head of a chunk of a sequence).
+/// Block (tile of head_dim, two of the state, of a head of a chunk of a sequence).
 template <class T>
-__global__ void __launch_bounds__(kThreads, kBlocks<T>) contribute(Contribution<T> args) {
+__global__ void __launch_bounds__(kThreads, 2) contribute(Contribution<T> args) {
+  constexpr int kAcross = ContributionSpace<T>::kAcross;
   const Geometry& g = args.g;
   core::device::SharedMemory memory;
   const ContributionSpace<T> s(memory, g);
-  const int64_t item = blockIdx.x / g.state_parts(), part = blockIdx.x % g.state_parts();
-  const int64_t h = item % g.heads, c = item / g.heads % g.chunks, b = item / g.heads / g.chunks;
-  const int64_t p = part / g.state_tiles() * kTile, n = part % g.state_tiles() * kTile;
-  const int rows = static_cast<int>(min(g.head_dim - p, int64_t{kTile}));
-  const int columns = static_cast<int>(min(g.state - n, int64_t{kTile}));
-  const int64_t tokens = g.tokens(c);
+  const auto blocks = static_cast<unsigned>(ContributionSpace<T>::blocks(g));
+  const auto pairs = static_cast<unsigned>((g.state_tiles() + kAcross - 1) / kAcross);
+  const auto heads = static_cast<unsigned>(g.heads), chunks = static_cast<unsigned>(g.chunks);
+  const unsigned item = blockIdx.x / blocks, part = blockIdx.x % blocks;
+  const int h = static_cast<int>(item % heads), c = static_cast<int>(item / heads % chunks),
+            b = static_cast<int>(item / heads / chunks);
+  const int p = static_cast<int>(part / pairs) * kTile;
+  const int n = static_cast<int>(part % pairs) * kTile * kAcross;
+  const int rows = min(static_cast<int>(g.head_dim) - p, kTile);
+  const int state = static_cast<int>(g.state), tokens = static_cast<int>(g.tokens(c));
   const LogSum* sums = args.decays.of(item);
   const LogSum end = sums[args.decays.padded - 1];
-  for (int64_t k = threadIdx.x; k < tokens; k += kThreads) {
+  for (int k = static_cast<int>(threadIdx.x); k < tokens; k += kThreads) {
     s.factors[k] = args.weight == Weight::kFromStart
                        ? decay_to(sums[k])
                        : decay_between(end, sums[k]) * args.dt.at(b, c * g.chunk + k)[h];
   }
-  const auto fetch = [&](int64_t tile) {
-    const int64_t token = c * g.chunk + tile * kTile;
-    const int depth = Geometry::tile_rows(tokens, tile);
-    begin_tile(s.right[tile], args.right.at(b, token) + g.group_of(h) * g.state + n,
-               args.right.token_stride, {depth, columns}, g.packed);
+  const T* left = args.left.at(b, c * g.chunk) + h * g.head_dim + p;
+  const T* right = args.right.at(b, c * g.chunk) + g.group_of(h) * g.state + n;
+  const auto width = [&](int k) { return min(state - n - k * kTile, kTile); };
+  const auto fetch = [&](int tile) {
+    const int depth = min(tokens - tile * kTile, kTile);
+#pragma unroll
+    for (int k = 0; k < kAcross; ++k) {
+      if (width(k) <= 0) break;
+      begin_tile(s.right[tile % 2 * kAcross + k],
+                 right + tile * kTile * args.right.token_stride + k * kTile,
+                 args.right.token_stride, {depth, width(k)}, g.packed);
+    }
     core::device::copy_async_commit();
-    return TileFetch<T>(args.left.at(b, token) + h * g.head_dim + p, args.left.token_stride,
+    return TileFetch<T>(left + tile * kTile * args.left.token_stride, args.left.token_stride,
                         {depth, rows}, g.packed);
   };
-  const auto put = [&](const TileFetch<T>& fetched, int64_t tile) {
-    fetched.put(s.left[tile],
+  const auto put = [&](const TileFetch<T>& fetched, int tile) {
+    fetched.put(s.left[tile % 2],
                 [&](int row) { return static_cast<float>(s.factors[tile * kTile + row]); });
   };
-  Accumulator result;
-  const auto multiply_tile = [&](int64_t tile) {
-    multiply<true, false>(result, s.left[tile], s.right[tile],
-                          {rows, columns, Geometry::tile_rows(tokens, tile)});
+  Accumulator result[kAcross];
+  const auto multiply_tile = [&](int tile) {
+#pragma unroll
+    for (int k = 0; k < kAcross; ++k) {
+      if (width(k) <= 0) break;
+      multiply<true, false>(result[k], s.left[tile % 2], s.right[tile % 2 * kAcross + k],
+                            {rows, width(k), min(tokens - tile * kTile, kTile)});
+    }
   };
-  const int64_t tiles = (tokens + kTile - 1) / kTile;
+  const int tiles = (tokens + kTile - 1) / kTile;
   {
     const TileFetch<T> first = fetch(0);
     __syncthreads();  // factors
     put(first, 0);
   }
-  for (int64_t tile = 0; tile < tiles; ++tile) {
+  for (int tile = 0; tile < tiles; ++tile) {
     core::device::copy_async_wait<0>();
     __syncthreads();
     if (tile + 1 < tiles) {
@@ -131,8 +155,12 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T>) contribute(Contribution<
       multiply_tile(tile);
     }
   }
-  result.store(args.own + item * g.state_size() + p * g.state + n, g.state, {rows, columns},
-               g.state_packed);
+  float* own = args.own + item * g.state_size() + p * g.state + n;
+#pragma unroll
+  for (int k = 0; k < kAcross; ++k) {
+    if (width(k) <= 0) break;
+    result[k].store(own + k * kTile, state, {rows, width(k)}, g.state_packed);
+  }
 }
 
 /// Item: N adjacent elements of the state of one head of one sequence.
@@ -145,6 +173,8 @@ struct Pass {
   float* own;
   const float* initial;
   float* last;
+  const float* entering;  ///< or null
+  float* through;         ///< [batch, chunks, heads, state_size / kThroughPart] with entering
   bool replace, backward;
 
   __device__ void operator()(int64_t i) const {
@@ -165,13 +195,25 @@ struct Pass {
 #pragma unroll
       for (int u = 0; u < kBatch; ++u) {
         if (begin + u >= g.chunks) continue;
-        if (replace) value.store(own + head_at(b, begin + u, h) * g.state_size() + element);
+        const int64_t at = head_at(b, begin + u, h) * g.state_size() + element;
+        if (replace) value.store(own + at);
+        if constexpr (N * 32 == kThroughPart) {
+          if (entering != nullptr) add_through(value, at, decay[u]);
+        }
         for (int k = 0; k < N; ++k) {
           value.value[k] = decay[u] * value.value[k] + contributions[u].value[k];
         }
       }
     }
     if (last != nullptr) value.store(last + i * N);
+  }
+  /// The share of this warp's elements.
+  __device__ void add_through(const Elements& value, int64_t at, float decay) const {
+    const auto state = Elements::load(entering + at);
+    float sum = 0;
+    for (int k = 0; k < N; ++k) sum += state.value[k] * value.value[k];
+    sum = core::device::warp_sum(sum);
+    if (threadIdx.x % 32 == 0) through[at / kThroughPart] = sum * decay;
   }
   __device__ int64_t head_at(int64_t b, int64_t step, int64_t h) const {
     return g.head_at(b, backward ? g.chunks - 1 - step : step, h);
@@ -187,32 +229,43 @@ struct Gram {
 
 /// Block (tile pair of a chunk, group of a sequence).
 template <class T>
-__global__ void __launch_bounds__(kThreads, kBlocks<T>) gram_tiles(Gram<T> args) {
+__global__ void __launch_bounds__(kThreads, 3) gram_tiles(Gram<T> args) {
+  constexpr int kAcross = 2;  // tiles of the state at once
   const Geometry& g = args.g;
-  const int64_t pair = blockIdx.x % (g.tiles * g.tiles), c = blockIdx.x / (g.tiles * g.tiles);
-  const int64_t I = pair / g.tiles, J = pair % g.tiles;
-  if (J > I || I * kTile >= g.tokens(c)) return;
   core::device::SharedMemory memory;
-  const Tile<T> left{memory.take<T>(Tile<T>::kElements)}, right{memory.take<T>(Tile<T>::kElements)};
-  const int64_t group = blockIdx.y % g.groups, b = blockIdx.y / g.groups;
-  const int rows = Geometry::tile_rows(g.tokens(c), I),
-            columns = Geometry::tile_rows(g.tokens(c), J);
+  const TileRow<T, kAcross> left{memory.take<T>(TileRow<T, kAcross>::kElements)},
+      right{memory.take<T>(TileRow<T, kAcross>::kElements)};
+  const auto pairs = static_cast<unsigned>(g.tile_pairs()),
+             groups = static_cast<unsigned>(g.groups);
+  const TileOfPair tile(static_cast<int>(blockIdx.x % pairs));
+  const int c = static_cast<int>(blockIdx.x / pairs), tokens = static_cast<int>(g.tokens(c));
+  if (tile.I * kTile >= tokens) return;
+  const int group = static_cast<int>(blockIdx.y % groups),
+            b = static_cast<int>(blockIdx.y / groups);
+  const int state = static_cast<int>(g.state);
+  const int rows = min(tokens - tile.I * kTile, kTile);
+  const int columns = min(tokens - tile.J * kTile, kTile);
+  const T* C = args.C.at(b, c * g.chunk + tile.I * kTile) + group * state;
+  const T* B = args.B.at(b, c * g.chunk + tile.J * kTile) + group * state;
   Accumulator result;
-  for (int64_t n = 0; n < g.state; n += kTile) {
-    const int depth = static_cast<int>(min(g.state - n, int64_t{kTile}));
-    load_tile(left, args.C.at(b, c * g.chunk + I * kTile) + group * g.state + n,
-              args.C.token_stride, {rows, depth}, g.packed, One{});
-    load_tile(right, args.B.at(b, c * g.chunk + J * kTile) + group * g.state + n,
-              args.B.token_stride, {columns, depth}, g.packed, One{});
+  for (int n = 0; n < state; n += kAcross * kTile) {
+    const auto width = [&](int k) { return min(state - n - k * kTile, kTile); };
+    for (int k = 0; k < kAcross && width(k) > 0; ++k) {
+      begin_tile(left[k], C + n + k * kTile, args.C.token_stride, {rows, width(k)}, g.packed);
+      begin_tile(right[k], B + n + k * kTile, args.B.token_stride, {columns, width(k)}, g.packed);
+    }
+    core::device::copy_async_commit();
+    core::device::copy_async_wait<0>();
     __syncthreads();
-    multiply<false, true>(result, left, right, {rows, columns, depth});
+    for (int k = 0; k < kAcross && width(k) > 0; ++k) {
+      multiply<false, true>(result, left[k], right[k], {rows, columns, width(k)});
+    }
     __syncthreads();
   }
   const int64_t side = g.padded_chunk();
-  float* gram = args.gram + g.group_at(b, c, group) * side * side + I * kTile * side + J * kTile;
-  result.each([&](int row, int column, float& value) {
-    if (row < rows && column < columns) gram[row * side + column] = value;
-  });
+  result.store(
+      args.gram + g.group_at(b, c, group) * side * side + tile.I * kTile * side + tile.J * kTile,
+      side, {kTile, kTile}, true);
 }
 
 }  // namespace
@@ -237,7 +290,7 @@ void chunk_contributions(core::Context& context, const Geometry& g, const core::
                          const core::TensorView& right, const core::TensorView& dt,
                          const Decays& decays, Weight weight, const core::TensorView& own) {
   core::launch(context,
-               {.blocks = g.batch * g.chunks * g.heads * g.state_parts(),
+               {.blocks = g.batch * g.chunks * g.heads * ContributionSpace<T>::blocks(g),
                 .threads = kThreads,
                 .shared_bytes = ContributionSpace<T>::bytes(g)},
                contribute<T>,
@@ -267,6 +320,8 @@ void pass_states(core::Context& context, const Geometry& g, const Decays& decays
                                .own = passing.own.data<float>(),
                                .initial = core::optional_pointer<float>(passing.initial),
                                .last = core::optional_pointer<float>(passing.last),
+                               .entering = passing.entering,
+                               .through = passing.through,
                                .replace = passing.replace,
                                .backward = passing.backward});
       },
@@ -280,10 +335,10 @@ core::Tensor make_gram(core::Context& context, const Geometry& g, const core::Te
   core::Tensor gram(context, core::DType::kF32, {g.batch * g.chunks * g.groups, side, side});
   core::launch(
       context,
-      {.blocks = g.chunks * g.tiles * g.tiles,
+      {.blocks = g.chunks * g.tile_pairs(),
        .blocks_y = g.batch * g.groups,
        .threads = kThreads,
-       .shared_bytes = 2 * Tile<T>::kBytes},
+       .shared_bytes = 4 * Tile<T>::kBytes},
       gram_tiles<T>,
       Gram<T>{
           .g = g, .B = Tokens<const T>(B), .C = Tokens<const T>(C), .gram = gram.data<float>()});

@@ -34,14 +34,26 @@ struct Backward {
   /// Item: one head in one block of rows.
   __device__ void operator()(int64_t i) const {
     const int64_t block = i / heads, h = i % heads;
+    constexpr int kBatch = 8;  // rows read before the first is written
     float dbias = 0;
-    for (int64_t row = blocks.begin(block); row < blocks.end(block); ++row) {
-      const float sum = to_float(raw[row * raw_stride + h]) + bias[h];
-      const float step = core::device::softplus(sum);
-      const bool clamped = step < low || step > high;
-      const float gradient = clamped ? 0.0f : ddt[row * heads + h] * core::device::sigmoid(sum);
-      draw[row * draw_stride + h] = core::device::from_float<T>(gradient);
-      dbias += gradient;
+    const int64_t end = blocks.end(block);
+    for (int64_t first = blocks.begin(block); first < end; first += kBatch) {
+      float sums[kBatch], gradients[kBatch];
+#pragma unroll
+      for (int u = 0; u < kBatch; ++u) {
+        const int64_t row = first + u;
+        sums[u] = row < end ? to_float(raw[row * raw_stride + h]) + bias[h] : 0.0f;
+        gradients[u] = row < end ? ddt[row * heads + h] : 0.0f;
+      }
+#pragma unroll
+      for (int u = 0; u < kBatch; ++u) {
+        if (first + u >= end) break;
+        const float step = core::device::softplus(sums[u]);
+        const bool clamped = step < low || step > high;
+        const float gradient = clamped ? 0.0f : gradients[u] * core::device::sigmoid(sums[u]);
+        draw[(first + u) * draw_stride + h] = core::device::from_float<T>(gradient);
+        dbias += gradient;
+      }
     }
     parts[i] = dbias;
   }

@@ -50,7 +50,7 @@ struct alignas(8) HalfWords {
 };
 inline void check_alignment(const void* at, uintptr_t bytes = 16) {
   if (reinterpret_cast<uintptr_t>(at) % bytes != 0) {
-    simt::current_thread()->block->report("access of 8 or 16 bytes that is not aligned to them");
+    simt::current_thread()->block->report("access of several elements that is not aligned to them");
   }
 }
 template <class T>
@@ -97,6 +97,22 @@ void write_words(Shared<T> to, const HalfWords& words) {
   check_alignment(to.raw(), 8);
   simt::shared_write(to.raw(), 8);
   std::memcpy(to.raw(), &words, 8);
+}
+
+inline void store_pair(float* to, float low, float high) {
+  check_alignment(to, 8);
+  to[0] = low;
+  to[1] = high;
+}
+inline void store_pair(BFloat16* to, float low, float high) {
+  check_alignment(to, 4);
+  to[0] = from_float<BFloat16>(low);
+  to[1] = from_float<BFloat16>(high);
+}
+template <class T>
+float2 read_pair(Shared<T> from) {
+  check_alignment(from.raw(), 2 * sizeof(T));
+  return {to_float(from[0]), to_float(from[1])};
 }
 
 inline void load_matrices(Shared<BFloat16> row, uint32_t (&words)[4]) {

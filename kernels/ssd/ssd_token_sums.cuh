@@ -1,0 +1,287 @@
+// y and dx: the same sum over the tokens of a chunk and a state, forwards and backwards in time.
+//   forward:  y_i  = e^{c_i} S C_i + Σ_{j ≤ i} Γ_ij M_ij dt_j x_j + D x_i
+//   backward: dx_j = dt_j (e^{c_Q − c_j} G B_j + Σ_{i ≥ j} Γ_ij M_ij dy_i) + D dy_j
+// One block of threads has a head of a chunk. What all of its outputs read (state, x or dy) stays
+// in shared memory as long as a chunk has at most kStrip tiles of tokens and the state two.
+#pragma once
+
+#include "kernels/ssd/ssd_device.cuh"
+
+namespace longhaul::kernels::cuda::ssd {
+
+enum class Direction { kForward, kBackward };
+
+template <class T>
+struct TokenSums {
+  Geometry g;
+  Tokens<const T> values;  ///< x; backward: dy
+  Tokens<const T> keys;    ///< C; backward: B
+  const float* states;     ///< S; backward: G; null: without that part
+  const float* gram;       ///< null: without that part, what is there of the rest is added to out
+  Tokens<const float> dt;
+  const float* D;  ///< or null
+  Decays decays;
+  Tokens<T> out;
+};
+
+constexpr int kStrip = 4;       ///< tiles of tokens at once
+constexpr int kStateTiles = 2;  ///< tiles of the state at once
+
+/// Working space in shared memory.
+template <class T>
+struct TokenSumSpace {
+  TileRow<T, kStrip> values, weights;
+  TileRow<T, kStateTiles> keys, states;
+  /// [padded chunk] each. From a token to the end of its tile, forward times dt; and dt itself.
+  Shared<float> to_end, dt;
+
+  __device__ TokenSumSpace(core::device::SharedMemory& memory, const Geometry& g)
+      : values{memory.take<T>(TileRow<T, kStrip>::kElements)},
+        weights{memory.take<T>(TileRow<T, kStrip>::kElements)},
+        keys{memory.take<T>(TileRow<T, kStateTiles>::kElements)},
+        states{memory.take<T>(TileRow<T, kStateTiles>::kElements)},
+        to_end(memory.take<float>(g.padded_chunk())),
+        dt(memory.take<float>(g.padded_chunk())) {}
+  static int64_t bytes(const Geometry& g) {
+    return 2 * TileRow<T, kStrip>::kBytes + 2 * TileRow<T, kStateTiles>::kBytes +
+           8 * g.padded_chunk();
+  }
+};
+
+/// Block (head of a chunk of a sequence, tile of head_dim).
+template <class T, Direction kDirection>
+struct TokenSumBlock {
+  static constexpr bool kForward = kDirection == Direction::kForward;
+  const TokenSums<T>& args;
+  const TokenSumSpace<T> s;
+  int h, c, b, p, tokens, tiles, width;  ///< width: channels of this block
+  int64_t item;
+  const T *values, *keys;  ///< of the first token of the chunk
+  T* out;
+  const float* gram;
+  const LogSum* sums;
+
+  __device__ TokenSumBlock(const TokenSums<T>& all, core::device::SharedMemory& memory)
+      : args(all), s(memory, all.g), p(static_cast<int>(blockIdx.y) * kTile), item(blockIdx.x) {
+    const Geometry& g = args.g;
+    const auto heads = static_cast<unsigned>(g.heads), chunks = static_cast<unsigned>(g.chunks);
+    h = static_cast<int>(blockIdx.x % heads);
+    c = static_cast<int>(blockIdx.x / heads % chunks);
+    b = static_cast<int>(blockIdx.x / heads / chunks);
+    tokens = static_cast<int>(g.tokens(c));
+    tiles = (tokens + kTile - 1) / kTile;
+    width = min(static_cast<int>(g.head_dim) - p, kTile);
+    const auto group = static_cast<unsigned>(h) * static_cast<unsigned>(g.groups) / heads;
+    const int64_t first = c * g.chunk, channel = h * g.head_dim + p, side = g.padded_chunk();
+    values = args.values.at(b, first) + channel;
+    keys = args.keys.at(b, first) + group * g.state;
+    out = args.out.at(b, first) + channel;
+    gram = args.gram == nullptr ? nullptr : args.gram + g.group_at(b, c, group) * side * side;
+    sums = args.decays.of(item);
+  }
+
+  __device__ int rows(int tile) const { return min(tokens - tile * kTile, kTile); }
+  __device__ bool is_resident() const { return tiles <= kStrip; }
+
+  __device__ void begin_values(int first, int last) const {
+    for (int tile = first; tile <= last; ++tile) {
+      begin_tile(s.values[tile % kStrip], values + tile * kTile * args.values.token_stride,
+                 args.values.token_stride, {rows(tile), width}, args.g.packed);
+    }
+  }
+  /// Tiles of the state from column n on.
+  __device__ void load_states(int n) const {
+    const float* from = args.states + item * args.g.state_size() + p * args.g.state;
+    const int state = static_cast<int>(args.g.state);
+    for (int k = 0; k < kStateTiles && n + k * kTile < state; ++k) {
+      load_tile(s.states[k], from + n + k * kTile, state,
+                {width, min(state - n - k * kTile, kTile)}, args.g.state_packed, One{});
+    }
+  }
+  __device__ void begin_keys(int own, int n) const {
+    const int state = static_cast<int>(args.g.state);
+    for (int k = 0; k < kStateTiles && n + k * kTile < state; ++k) {
+      begin_tile(s.keys[k], keys + own * kTile * args.keys.token_stride + n + k * kTile,
+                 args.keys.token_stride, {rows(own), min(state - n - k * kTile, kTile)},
+                 args.g.packed);
+    }
+  }
+  __device__ void make_factors() const {
+    for (int k = static_cast<int>(threadIdx.x); k < tiles * kTile; k += kThreads) {
+      const float dt = k < tokens ? args.dt.at(b, c * args.g.chunk + k)[h] : 0.0f;
+      const float decay = decay_between(sums[k / kTile * kTile + kTile - 1], sums[k]);
+      s.to_end[k] = kForward ? decay * dt : decay;
+      s.dt[k] = dt;
+    }
+  }
+
+  /// W_ij of tile (I, J), i along the rows: forward with dt_j.
+  __device__ void make_weights(int I, int J) const {
+    using At = WordsOfThread<float>;
+    const Tile<T> tile = s.weights[(kForward ? J : I) % kStrip];
+    const int side = static_cast<int>(args.g.padded_chunk());
+    const float* at = gram + (I * kTile + At::row()) * side + J * kTile + At::column();
+    core::device::Words words[At::kWords];
+#pragma unroll
+    for (int u = 0; u < At::kWords; ++u) {
+      words[u] = core::device::load_words(at + u * At::kRowStep * side);
+    }
+    const auto to = tile.data + (At::row() * Tile<T>::kStride + At::column());
+    const LogSum* own = sums + I * kTile + At::row();
+    if (I > J) {
+      const LogSum end = sums[J * kTile + kTile - 1];
+      float columns[At::kPack];
+#pragma unroll
+      for (int k = 0; k < At::kPack; ++k) columns[k] = s.to_end[J * kTile + At::column() + k];
+#pragma unroll
+      for (int u = 0; u < At::kWords; ++u) {
+        const float row = decay_between(own[u * At::kRowStep], end);
+        core::device::Pack<T, At::kPack> pack;
+#pragma unroll
+        for (int k = 0; k < At::kPack; ++k) {
+          pack.value[k] = __uint_as_float(words[u].word[k]) * (row * columns[k]);
+        }
+        core::device::write_words(to + u * At::kRowStep * Tile<T>::kStride, pack.words());
+      }
+      return;
+    }
+    LogSum other[At::kPack];
+    float dt[At::kPack];
+#pragma unroll
+    for (int k = 0; k < At::kPack; ++k) {
+      other[k] = sums[J * kTile + At::column() + k];
+      dt[k] = kForward ? static_cast<float>(s.dt[J * kTile + At::column() + k]) : 1.0f;
+    }
+    const int below = At::row() - At::column();  // the diagonal
+#pragma unroll
+    for (int u = 0; u < At::kWords; ++u) {
+      const LogSum sum = own[u * At::kRowStep];
+      core::device::Pack<T, At::kPack> pack;
+#pragma unroll
+      for (int k = 0; k < At::kPack; ++k) {
+        pack.value[k] = k <= below + u * At::kRowStep ? __uint_as_float(words[u].word[k]) *
+                                                            (decay_between(sum, other[k]) * dt[k])
+                                                      : 0.0f;
+      }
+      core::device::write_words(to + u * At::kRowStep * Tile<T>::kStride, pack.words());
+    }
+  }
+
+  /// result = decay · state · key of tile `own`, whose first tiles of keys and states are there.
+  __device__ void add_states(Accumulator& result, int own) const {
+    const int state = static_cast<int>(args.g.state);
+    for (int n = 0; n < state; n += kStateTiles * kTile) {
+      if (n > 0) {
+        __syncthreads();
+        load_states(n);
+        begin_keys(own, n);
+        core::device::copy_async_commit();
+        core::device::copy_async_wait<0>();
+        __syncthreads();
+      }
+      for (int k = 0; k < kStateTiles && n + k * kTile < state; ++k) {
+        multiply<false, true>(result, s.keys[k], s.states[k],
+                              {rows(own), width, min(state - n - k * kTile, kTile)});
+      }
+    }
+    const LogSum end = sums[args.decays.padded - 1];
+    result.scale_rows([&](int row) {
+      const LogSum at = sums[own * kTile + row];
+      return kForward ? decay_to(at) : decay_between(end, at);
+    });
+  }
+
+  /// With the tile of values of the own tokens in shared memory.
+  __device__ void store(Accumulator& result, int own) const {
+    const float D = args.D == nullptr ? 0.0f : args.D[h];
+    const Tile<T> tile = s.values[own % kStrip];
+    T* to = out + own * kTile * args.out.token_stride;
+    result.each_pair([&](int row, int column, float low, float high) {
+      if (row >= rows(own) || column >= width) return;
+      T* at = to + row * args.out.token_stride + column;
+      const bool both = column + 1 < width;
+      if (!kForward) {
+        low *= s.dt[own * kTile + row];
+        high *= s.dt[own * kTile + row];
+      }
+      if (args.gram != nullptr) {
+        const float2 value = core::device::read_pair(tile.data + (row * Tile<T>::kStride + column));
+        low += D * value.x;
+        high += D * value.y;
+      } else {
+        low += core::device::to_float(at[0]);
+        if (both) high += core::device::to_float(at[1]);
+      }
+      if (args.g.packed) {
+        core::device::store_pair(at, low, high);
+      } else {
+        at[0] = core::device::from_float<T>(low);
+        if (both) at[1] = core::device::from_float<T>(high);
+      }
+    });
+  }
+
+  __device__ void run() const {
+    if (args.gram != nullptr && is_resident()) begin_values(0, tiles - 1);
+    make_factors();
+    __syncthreads();
+    const bool keeps_states = args.states != nullptr && args.g.state <= kStateTiles * kTile;
+    for (int own = 0; own < tiles; ++own) {
+      if (args.states != nullptr) {
+        begin_keys(own, 0);
+        if (!keeps_states || own == 0) load_states(0);
+      }
+      core::device::copy_async_commit();
+      Accumulator result;
+      const int begin = kForward ? 0 : own, end = kForward ? own : tiles - 1;
+      if (args.gram == nullptr) {
+        core::device::copy_async_wait<0>();
+        __syncthreads();
+        add_states(result, own);
+        __syncthreads();
+        store(result, own);
+        continue;
+      }
+      // Strips in such an order that the own tile is in the last one.
+      for (int left = end - begin; left >= 0; left -= kStrip) {
+        const int first = kForward ? end - left : max(begin, begin + left - kStrip + 1);
+        const int last = kForward ? min(end, first + kStrip - 1) : begin + left;
+        if (!is_resident()) {
+          begin_values(first, last);
+          core::device::copy_async_commit();
+        }
+        for (int tile = first; tile <= last; ++tile) {
+          make_weights(kForward ? own : tile, kForward ? tile : own);
+        }
+        core::device::copy_async_wait<0>();
+        __syncthreads();
+        if (args.states != nullptr && left == end - begin) add_states(result, own);
+        for (int tile = first; tile <= last; ++tile) {
+          multiply<!kForward, false>(result, s.weights[tile % kStrip], s.values[tile % kStrip],
+                                     {rows(own), width, rows(tile)});
+        }
+        __syncthreads();
+      }
+      store(result, own);
+      if (!is_resident()) __syncthreads();
+    }
+  }
+};
+
+template <class T, Direction kDirection>
+__global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 1) sum_tokens(TokenSums<T> args) {
+  core::device::SharedMemory memory;
+  TokenSumBlock<T, kDirection>(args, memory).run();
+}
+
+template <class T, Direction kDirection>
+void run_token_sums(core::Context& context, const TokenSums<T>& args) {
+  core::launch(context,
+               {.blocks = args.g.batch * args.g.chunks * args.g.heads,
+                .blocks_y = core::ceil_div(args.g.head_dim, kTile),
+                .threads = kThreads,
+                .shared_bytes = TokenSumSpace<T>::bytes(args.g)},
+               sum_tokens<T, kDirection>, args);
+}
+
+}  // namespace longhaul::kernels::cuda::ssd
