@@ -4,6 +4,8 @@ The result is one JSON file, rewritten after every part, so that a run that is c
 """
 
 import argparse
+import concurrent.futures
+import functools
 import importlib.util
 import json
 import os
@@ -12,6 +14,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 import time
 
 SOURCES = pathlib.Path(__file__).resolve().parent
@@ -26,20 +29,25 @@ class Run:
         self.end = time.monotonic() + 60 * options.minutes
         self.device, self.seconds = options.device, options.op_seconds
         self.result = {"machine": machine(), "parts": [], "left_out": []}
+        self.lock = threading.RLock()
 
     def left(self):
         return self.end - time.monotonic()
 
-    def part(self, name, command, needs, parse=None, environment=None):
-        """Runs one command if `needs` seconds are left; its lines of JSON become the part's rows."""
+    def part(self, name, command, needs, parse=None, environment=None, limit=None):
+        """Runs one command if `needs` seconds are left; its lines of JSON become the part's rows.
+
+        It is ended after `limit` seconds, four times what it needs if not given.
+        """
         if self.left() < needs:
-            self.result["left_out"].append(f"{name}: {needs} s needed, {self.left():.0f} s left")
-            return self.save()
+            with self.lock:
+                self.result["left_out"].append(f"{name}: {needs} s needed, {self.left():.0f} s left")
+                return self.save()
         print(f"== {name}", flush=True)
         start = time.monotonic()
         try:
             done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
-                                  timeout=max(self.left(), 1), check=False,
+                                  timeout=max(min(self.left(), limit or 4 * needs), 1), check=False,
                                   env=os.environ | (environment or {}))
             code, out, err = done.returncode, done.stdout, done.stderr
         except subprocess.TimeoutExpired as late:
@@ -50,9 +58,16 @@ class Run:
         part |= (parse or rows)(out)
         if code != 0:
             part["tail"] = (out[-2000:] + err[-2000:]).splitlines()[-30:]
-        self.result["parts"].append(part)
-        print(json.dumps({key: part[key] for key in part if key not in ("rows", "tail")}), flush=True)
-        self.save()
+        with self.lock:
+            self.result["parts"].append(part)
+            print(json.dumps({key: part[key] for key in part if key not in ("rows", "tail")}), flush=True)
+            self.save()
+
+    def beside_each_other(self, *parts):
+        """Parts that measure nothing. Each is a function that runs one."""
+        with concurrent.futures.ThreadPoolExecutor(len(parts)) as pool:
+            for done in [pool.submit(part) for part in parts]:
+                done.result()
 
     def save(self):
         beside = self.file.with_suffix(".part")
@@ -100,16 +115,23 @@ def test_counts(out):
 
 
 def tests(run):
+    """What needs no quiet machine: the tests, and the losses of the CPU and the device."""
     required = {"LONGHAUL_REQUIRE_GPU": "1"}
-    for folder in ("kernels", "dist", "model", "trainer"):
-        run.part(f"tests of {folder}", [run.program(f"{folder}_gpu_tests"), "--gtest_brief=1"], 5,
+
+    def programs(folder):
+        run.part(f"tests of {folder}", [run.program(f"{folder}_gpu_tests"), "--gtest_brief=1"], 20,
                  test_counts, required)
-    # Several ranks on one device: NCCL takes them for several hosts.
-    script = 'NCCL_HOSTID=rank$OMPI_COMM_WORLD_RANK NCCL_SOCKET_IFNAME=lo exec "$0" --gtest_brief=1'
-    for ranks in (2, 4):
+
+    def nccl(ranks):
+        # Several ranks on one device: the program lets NCCL take them for several hosts.
         run.part(f"NCCL on {ranks} ranks",
-                 [run.program("mpirun"), "--allow-run-as-root", "--oversubscribe", "-n", ranks, "bash",
-                  "-c", script, run.program("nccl_gpu_tests")], 20, test_counts, required)
+                 [run.program("mpirun"), "--allow-run-as-root", "--oversubscribe", "-n", ranks,
+                  run.program("nccl_gpu_tests"), "--gtest_brief=1"], 30, test_counts, required)
+
+    folders = [functools.partial(programs, folder) for folder in ("kernels", "dist", "model", "trainer")]
+    run.beside_each_other(*folders, functools.partial(agreement, run))
+    for ranks in (2, 4):
+        nccl(ranks)
 
 
 def sanitizer(run):
@@ -124,25 +146,28 @@ def sanitizer(run):
 
 
 def measures(run):
+    on_gpu = run.device == "cuda"
     device = ["--device", run.device]
-    dtype = ["--dtype", "bf16" if run.device == "cuda" else "fp32"]
-    shape = "mamba2-1.3b" if run.device == "cuda" else "recall"
-    for batch, length in ((8, 2048), (1, 65536)) if run.device == "cuda" else ((2, 128),):
-        run.part(f"ops at {shape}, {batch} x {length}",
+    dtype = ["--dtype", "bf16" if on_gpu else "fp32"]
+    shape = "mamba2-1.3b" if on_gpu else "recall"
+    # The peer's own chunk is 256 tokens.
+    for batch, length, chunk in ((8, 2048, 256), (8, 2048, 128), (1, 65536, 256)) if on_gpu else ((2, 128, 64),):
+        run.part(f"ops at {shape}, {batch} x {length}, chunks of {chunk}",
                  [run.program("bench_ops"), "--shape", shape, "--batch", batch, "--length", length,
-                  "--seconds", run.seconds, *device, *dtype], 30)
-    sizes = SIZES if run.device == "cuda" else ["recall"]
+                  "--chunk", chunk, "--seconds", run.seconds, *device, *dtype,
+                  *(["--only", "ssd"] if chunk == 128 else [])], 15)
+    sizes = SIZES if on_gpu else ["recall"]
     for size in sizes:
         sequences = {"mamba2-130m": 32, "mamba2-370m": 16, "recall": 8}.get(size, 8)
         run.part(f"training step of {size}",
                  [run.program("bench_train_step"), "--shape", size, "--sequences", sequences,
-                  "--steps", 4, *device, *dtype,
-                  *(["--recompute"] if size in ("mamba2-1.3b", "mamba2-2.7b") else [])], 30)
+                  "--steps", 4, *device, *dtype, *(["--chunk", 256] if on_gpu else []),
+                  *(["--recompute"] if size == "mamba2-2.7b" else [])], 20)
     # Where starting kernels is what takes the time: few tokens. With and without a recording.
-    for graphs in ([], ["--cuda-graphs"]) if run.device == "cuda" else ():
+    for graphs in ([], ["--cuda-graphs"]) if on_gpu else ():
         run.part(f"training step of mamba2-130m, 1 x 2048{', recorded' if graphs else ''}",
                  [run.program("bench_train_step"), "--shape", "mamba2-130m", "--sequences", 1, "--steps", 8,
-                  *device, *dtype, *graphs], 20)
+                  "--chunk", 256, *device, *dtype, *graphs], 15)
 
 
 def agreement(run):
@@ -176,7 +201,8 @@ def main():
         sys.exit(f"gpu_run.py: {run.bundle} is no bundle of launch/bundle.sh")
     if run.device == "cuda":
         tests(run)
-    agreement(run)
+    else:
+        agreement(run)
     measures(run)
     peer(run)
     if run.device == "cuda":

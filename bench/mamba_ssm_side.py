@@ -1,8 +1,8 @@
 """mamba_ssm on a GPU: its SSD forward and backward, and a training step of its blocks, as JSON.
 
 Only modules that are Python and Triton are imported, so that an unpacked source is enough: of the
-compiled extensions causal_conv1d is used where it is (with it the block's fused path), else
-PyTorch's convolution.
+compiled extensions causal_conv1d is used where it is there and compiled (with it the block's fused
+path), else PyTorch's convolution. An unpacked but uncompiled source of it must not be in the path.
 """
 
 import argparse
@@ -111,7 +111,7 @@ def make_model(width, layers, fused):
 
 
 def step(options):
-    fused = importlib.util.find_spec("causal_conv1d") is not None
+    fused = importlib.util.find_spec("causal_conv1d_cuda") is not None
     width, layers = SIZES[options.shape]
     model = make_model(width, layers, fused)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)

@@ -36,8 +36,14 @@ void launch(Context& context, const LaunchShape& shape, void (*kernel)(Parameter
   if (shape.blocks == 0 || shape.blocks_y == 0 || shape.blocks_z == 0) return;
   constexpr int64_t kWithoutAsking = 48 << 10;
   if (shape.shared_bytes > kWithoutAsking) {
-    MUST(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              static_cast<int>(shape.shared_bytes)));
+    const cudaError_t status = cudaFuncSetAttribute(
+        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared_bytes));
+    if (status == cudaErrorInvalidValue) {
+      throw Error(message("CUDA: ", shape.shared_bytes, " bytes of shared memory for a block of ",
+                          "threads are needed, more than this device has; devices of compute ",
+                          "capability 8.0, 9.0 and 10.0 have that"));
+    }
+    require_success(status, "cudaFuncSetAttribute", __FILE__, __LINE__);
   }
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(static_cast<unsigned>(shape.blocks), static_cast<unsigned>(shape.blocks_y),

@@ -43,6 +43,7 @@ struct GroupTile {
         partner{memory.take<T>(Tile<T>::kElements)},
         relays(memory.take<float>(3 * TileRelay<float>::kElements)) {}
   static constexpr int64_t kBytes = 6 * Tile<T>::kBytes + 3 * TileRelay<float>::kBytes;
+  static_assert(kBytes <= kMostShared);
 
   __device__ bool is_empty() const { return own * kTile >= at.tokens; }
   __device__ int64_t token() const { return at.c * args.g.chunk + own * kTile; }

@@ -24,28 +24,33 @@ struct TokenSums {
   Tokens<T> out;
 };
 
-constexpr int kStrip = 4;       ///< tiles of tokens at once
+/// Tiles of tokens at once: as many as leave two blocks their shared memory, or one in fp32.
+template <class T>
+constexpr int kStrip = sizeof(T) == 2 ? 4 : 2;
 constexpr int kStateTiles = 2;  ///< tiles of the state at once
 
 /// Working space in shared memory.
 template <class T>
 struct TokenSumSpace {
-  TileRow<T, kStrip> values, weights;
+  TileRow<T, kStrip<T>> values, weights;
   TileRow<T, kStateTiles> keys, states;
   /// [padded chunk] each. From a token to the end of its tile, forward times dt; and dt itself.
   Shared<float> to_end, dt;
 
   __device__ TokenSumSpace(core::device::SharedMemory& memory, const Geometry& g)
-      : values{memory.take<T>(TileRow<T, kStrip>::kElements)},
-        weights{memory.take<T>(TileRow<T, kStrip>::kElements)},
+      : values{memory.take<T>(TileRow<T, kStrip<T>>::kElements)},
+        weights{memory.take<T>(TileRow<T, kStrip<T>>::kElements)},
         keys{memory.take<T>(TileRow<T, kStateTiles>::kElements)},
         states{memory.take<T>(TileRow<T, kStateTiles>::kElements)},
         to_end(memory.take<float>(g.padded_chunk())),
         dt(memory.take<float>(g.padded_chunk())) {}
   static int64_t bytes(const Geometry& g) {
-    return 2 * TileRow<T, kStrip>::kBytes + 2 * TileRow<T, kStateTiles>::kBytes +
+    return 2 * TileRow<T, kStrip<T>>::kBytes + 2 * TileRow<T, kStateTiles>::kBytes +
            8 * g.padded_chunk();
   }
+  static_assert(2 * TileRow<T, kStrip<T>>::kBytes + 2 * TileRow<T, kStateTiles>::kBytes +
+                    8 * kMostChunk <=
+                kMostShared);
 };
 
 /// Block (head of a chunk of a sequence, tile of head_dim).
@@ -81,11 +86,11 @@ struct TokenSumBlock {
   }
 
   __device__ int rows(int tile) const { return min(tokens - tile * kTile, kTile); }
-  __device__ bool is_resident() const { return tiles <= kStrip; }
+  __device__ bool is_resident() const { return tiles <= kStrip<T>; }
 
   __device__ void begin_values(int first, int last) const {
     for (int tile = first; tile <= last; ++tile) {
-      begin_tile(s.values[tile % kStrip], values + tile * kTile * args.values.token_stride,
+      begin_tile(s.values[tile % kStrip<T>], values + tile * kTile * args.values.token_stride,
                  args.values.token_stride, {rows(tile), width}, args.g.packed);
     }
   }
@@ -118,7 +123,7 @@ struct TokenSumBlock {
   /// W_ij of tile (I, J), i along the rows: forward with dt_j.
   __device__ void make_weights(int I, int J) const {
     using At = WordsOfThread<float>;
-    const Tile<T> tile = s.weights[(kForward ? J : I) % kStrip];
+    const Tile<T> tile = s.weights[(kForward ? J : I) % kStrip<T>];
     const int side = static_cast<int>(args.g.padded_chunk());
     const float* at = gram + (I * kTile + At::row()) * side + J * kTile + At::column();
     core::device::Words words[At::kWords];
@@ -194,7 +199,7 @@ struct TokenSumBlock {
   /// With the tile of values of the own tokens in shared memory.
   __device__ void store(Accumulator& result, int own) const {
     const float D = args.D == nullptr ? 0.0f : args.D[h];
-    const Tile<T> tile = s.values[own % kStrip];
+    const Tile<T> tile = s.values[own % kStrip<T>];
     T* to = out + own * kTile * args.out.token_stride;
     result.each_pair([&](int row, int column, float low, float high) {
       if (row >= rows(own) || column >= width) return;
@@ -243,9 +248,9 @@ struct TokenSumBlock {
         continue;
       }
       // Strips in such an order that the own tile is in the last one.
-      for (int left = end - begin; left >= 0; left -= kStrip) {
-        const int first = kForward ? end - left : max(begin, begin + left - kStrip + 1);
-        const int last = kForward ? min(end, first + kStrip - 1) : begin + left;
+      for (int left = end - begin; left >= 0; left -= kStrip<T>) {
+        const int first = kForward ? end - left : max(begin, begin + left - kStrip<T> + 1);
+        const int last = kForward ? min(end, first + kStrip<T> - 1) : begin + left;
         if (!is_resident()) {
           begin_values(first, last);
           core::device::copy_async_commit();
@@ -257,8 +262,8 @@ struct TokenSumBlock {
         __syncthreads();
         if (args.states != nullptr && left == end - begin) add_states(result, own);
         for (int tile = first; tile <= last; ++tile) {
-          multiply<!kForward, false>(result, s.weights[tile % kStrip], s.values[tile % kStrip],
-                                     {rows(own), width, rows(tile)});
+          multiply<!kForward, false>(result, s.weights[tile % kStrip<T>],
+                                     s.values[tile % kStrip<T>], {rows(own), width, rows(tile)});
         }
         __syncthreads();
       }

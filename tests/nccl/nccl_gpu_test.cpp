@@ -1,9 +1,11 @@
 // The contract suites on NCCL itself, under mpiexec: each rank with a GPU, or several with one.
 // Without a GPU the program says so and exits with 77, which CTest shows as skipped.
 #include <cuda_runtime_api.h>
+#include <gtest/gtest.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
 
 #include "dist/mpi_communicator.h"
@@ -29,24 +31,41 @@ void* allocate(int64_t bytes) {
   return block;
 }
 
-/// The case on device memory, in a session of its own.
-RankCase on_gpu(const RankCase& rank_case, int devices) {
-  return {rank_case.name, [body = rank_case.body, devices](Communicator& bootstrap) {
-            const core::Device device{.kind = core::DeviceKind::kCuda,
-                                      .index = bootstrap.rank() % devices};
-            const auto runtime = dist::cuda_device_runtime(device);
-            const auto stream = runtime->make_stream();
-            {
-              dist::NcclSession session(
-                  bootstrap, {.device = device, .compute_stream = stream, .time_limit_s = 25});
-              StagingDevice staging{*runtime, stream, device, allocate,
-                                    [](void* block) { cudaFree(block); }};
-              body(*staging_communicator(staging, session.world()));
-              runtime->synchronize(stream);
-            }
-            runtime->destroy(stream);
-          }};
-}
+/// One session for all cases: on a device that several ranks share, NCCL takes half a second to
+/// begin one. It ends before MPI does.
+class GpuSession final : public ::testing::Environment {
+ public:
+  explicit GpuSession(int devices) : devices_(devices) {}
+
+  void run(const RankCase& rank_case, Communicator& bootstrap) {
+    if (session_ == nullptr) begin(bootstrap);
+    StagingDevice staging{*runtime_, stream_, device_, allocate,
+                          [](void* block) { cudaFree(block); }};
+    rank_case.body(*staging_communicator(staging, session_->world()));
+    runtime_->synchronize(stream_);
+  }
+  void TearDown() override {
+    session_.reset();
+    if (runtime_ != nullptr) runtime_->destroy(stream_);
+    runtime_.reset();
+  }
+
+ private:
+  void begin(Communicator& bootstrap) {
+    device_ = {.kind = core::DeviceKind::kCuda, .index = bootstrap.rank() % devices_};
+    runtime_ = dist::cuda_device_runtime(device_);
+    stream_ = runtime_->make_stream();
+    session_ = std::make_unique<dist::NcclSession>(
+        bootstrap,
+        dist::NcclOptions{.device = device_, .compute_stream = stream_, .time_limit_s = 25});
+  }
+
+  int devices_;
+  core::Device device_;
+  std::unique_ptr<dist::DeviceRuntime> runtime_;
+  dist::DeviceRuntime::Stream stream_ = nullptr;
+  std::unique_ptr<dist::NcclSession> session_;
+};
 
 /// NCCL refuses two ranks on one device of one host, unless it takes them for ranks of several.
 void let_ranks_share_a_device() {
@@ -66,12 +85,18 @@ int main(int argc, char** argv) {
     return kSkipped;
   }
   let_ranks_share_a_device();
+  auto* session = new GpuSession(devices);  // GoogleTest's own from here on
+  ::testing::AddGlobalTestEnvironment(session);
   std::vector<RankCase> cases;
   for (const auto& suite :
        {communicator_contract(), exchange_contract(), halo_contract(), reducer_contract()}) {
     for (const RankCase& each : suite) {
       // It looks at results on the host before wait() has brought them there.
-      if (each.name != "reduction_runs_before_finish") cases.push_back(on_gpu(each, devices));
+      if (each.name != "reduction_runs_before_finish") {
+        cases.push_back({each.name, [session, each](Communicator& bootstrap) {
+                           session->run(each, bootstrap);
+                         }});
+      }
     }
   }
   return run_mpi_tests(argc, argv, "Nccl", cases);

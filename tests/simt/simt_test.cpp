@@ -109,6 +109,13 @@ TEST(Simt, SharedMemoryEndsWhereTheLaunchSaid) {
   expect_fault("takes 32 bytes", {.shared_bytes = 16}, too_much);
 }
 
+TEST(Simt, MoreSharedMemoryThanADeviceHasIsSaid) {
+  core::Context context({core::DeviceKind::kCuda, 0});
+  EXPECT_THAT(
+      [&] { core::launch(context, {.shared_bytes = 200 << 10}, too_much); },
+      ::testing::ThrowsMessage<core::Error>(::testing::HasSubstr("204800 bytes of shared memory")));
+}
+
 void load_four(const float* values, float* sum) {
   const auto pack = core::device::Pack<float, 4>::load(values);
   *sum = pack.value[0] + pack.value[3];
@@ -195,8 +202,9 @@ void expect_products(double tolerance) {
     b[i] = static_cast<float>(static_cast<T>(static_cast<float>(core::normal({.seed = 2}, i))));
   }
   for (int kind = 0; kind < 4; ++kind) {
-    run({.threads = 128, .shared_bytes = 2 * kernels::cuda::ssd::Tile<T>::kBytes}, product<T>,
-        a.data(), b.data(), c.data(), kind);
+    run({.threads = kernels::cuda::ssd::kThreads,
+         .shared_bytes = 2 * kernels::cuda::ssd::Tile<T>::kBytes},
+        product<T>, a.data(), b.data(), c.data(), kind);
     for (int i = 0; i < 64; ++i) {
       for (int j = 0; j < 64; ++j) {
         double expected = 0;

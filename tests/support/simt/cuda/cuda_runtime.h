@@ -153,6 +153,7 @@ inline double cospi(double x) { return std::cos(3.14159265358979323846 * x); }
 // --- runtime -----------------------------------------------------------------------------------
 enum cudaError_t {
   cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorNoDevice = 100,
   cudaErrorStreamCaptureUnsupported = 900
@@ -232,9 +233,10 @@ inline cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaSt
   longhaul::simt::run_or_record(stream, [=] { std::memset(target, value, bytes); });
   return cudaSuccess;
 }
+/// A block has what it can have on sm_80.
 template <class Kernel>
-cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int) {
-  return cudaSuccess;
+cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
+  return bytes <= 163 << 10 ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 struct cudaLaunchConfig_t {
