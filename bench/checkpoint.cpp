@@ -59,6 +59,7 @@ Measured measure(dist::Communicator& world, trainer::CheckpointWriter& writer,
 }  // namespace
 
 int main(int argc, char** argv) {
+  longhaul::bench::end_on_errors("bench_checkpoint");
   dist::MpiSession session(&argc, &argv);
   dist::Communicator& world = session.world();
   CLI::App app{"What a training checkpoint costs"};

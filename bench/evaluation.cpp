@@ -59,6 +59,7 @@ double forward_rate(model::LanguageModel& model, const eval::CurveOptions& optio
 }  // namespace
 
 int main(int argc, char** argv) {
+  longhaul::bench::end_on_errors("bench_evaluation");
   CLI::App app{
       "Speed of the measures of longhaul eval over that of the forward pass.\n"
       "  bench_evaluation --shape text --length 16384"};

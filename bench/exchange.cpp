@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "bench/support/machine.h"
 #include "dist/state_exchange.h"
 #include "launch/rank_session.h"
 
@@ -110,6 +111,7 @@ class Bench {
 }  // namespace
 
 int main(int argc, char** argv) {
+  longhaul::bench::end_on_errors("bench_exchange");
   CLI::App app{"Exchanges of states and collectives by themselves; under mpirun"};
   Timing timing;
   std::vector<int64_t> elements{1 << 18};

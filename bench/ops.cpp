@@ -319,6 +319,7 @@ void report(const Op& op, double seconds, const bench::Ceilings& ceilings,
 }  // namespace
 
 int main(int argc, char** argv) {
+  longhaul::bench::end_on_errors("bench_ops");
   CLI::App app{"Every op of a Mamba-2 training step by itself; one JSON object a line"};
   std::string shape = "mamba2-130m", only;
   launch::ComputeOptions compute;

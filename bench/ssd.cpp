@@ -165,6 +165,7 @@ void report(const Problem& p, int64_t chunk, const Options& options, const Times
 }  // namespace
 
 int main(int argc, char** argv) {
+  longhaul::bench::end_on_errors("bench_ssd");
   Options options;
   CLI::App app(
       "Forward and backward of the CPU recurrence beside dnnl_sgemm; one JSON object a line");

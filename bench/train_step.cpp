@@ -91,6 +91,7 @@ double matrix_rate(core::Context& context, core::DType dtype, bool cpu_time) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  longhaul::bench::end_on_errors("bench_train_step");
   CLI::App app{
       "Speed of full training steps against the matrix rate of the same device.\n"
       "  bench_train_step --shape recall --steps 50\n"

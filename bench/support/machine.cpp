@@ -5,12 +5,34 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <ctime>
+#include <exception>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>
 
 namespace longhaul::bench {
+
+namespace {
+const char* program_name = "";
+}
+
+void end_on_errors(const char* program) {
+  program_name = program;
+  std::set_terminate([] {
+    try {
+      if (const std::exception_ptr current = std::current_exception()) {
+        std::rethrow_exception(current);
+      }
+    } catch (const std::exception& error) {
+      std::fprintf(stderr, "%s: %s\n", program_name, error.what());
+      std::_Exit(2);
+    }
+    std::abort();
+  });
+}
 
 double seconds(bool cpu_time) {
   timespec now{};

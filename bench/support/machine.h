@@ -7,6 +7,10 @@
 
 namespace longhaul::bench {
 
+/// An exception that nobody catches ends the program with its message, after the program's name,
+/// and exit code 2; under mpirun that ends all ranks.
+void end_on_errors(const char* program);
+
 /// A clock: the wall's, or the processor time of this process (all threads), which on a machine
 /// that others use too is the better measure of one thread's work.
 double seconds(bool cpu_time);
