@@ -69,24 +69,17 @@ struct Accumulator {
   }
 
   /// To rows of `stride` in global memory; pairs of columns at once where those are aligned.
-  __device__ void store(float* to, int64_t stride, Extent extent, bool packed) {
-#pragma unroll
-    for (int n = 0; n < kSteps; ++n) {
-#pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        const int i = row() + half * 8, j = column() + n * 8;
-        if (i >= extent.rows || j >= extent.columns) continue;
-        float* at = to + i * stride + j;
-        const float low = value[n][half * 2], high = value[n][half * 2 + 1];
-        if (packed) {
-          core::device::store_words(
-              at, core::device::HalfWords{__float_as_uint(low), __float_as_uint(high)});
-        } else {
-          at[0] = low;
-          if (j + 1 < extent.columns) at[1] = high;
-        }
+  __device__ void store(float* to, int64_t stride, Extent extent, bool packed) const {
+    each_pair([&](int i, int j, float low, float high) {
+      if (i >= extent.rows || j >= extent.columns) return;
+      float* at = to + i * stride + j;
+      if (packed) {
+        core::device::store_pair(at, low, high);
+      } else {
+        at[0] = low;
+        if (j + 1 < extent.columns) at[1] = high;
       }
-    }
+    });
   }
 
   /// take(row, Σ term(row, column, value) over this warp's half of the columns) in one thread for

@@ -37,26 +37,11 @@ struct TokenSum {
   }
 };
 
-/// One head of one chunk of one sequence.
-struct HeadPlace {
-  int h, c, b, tokens;
-  int64_t item;
-  __device__ explicit HeadPlace(const Geometry& g) : item(blockIdx.x) {
-    const unsigned heads = static_cast<unsigned>(g.heads), chunks = static_cast<unsigned>(g.chunks);
-    h = static_cast<int>(blockIdx.x % heads);
-    c = static_cast<int>(blockIdx.x / heads % chunks);
-    b = static_cast<int>(blockIdx.x / heads / chunks);
-    tokens = static_cast<int>(g.tokens(c));
-  }
-};
-
-/// ⟨dy_t, e^{c_t} S C_t⟩.
-template <class T>
-__device__ float output_term(const Gradient<T>& args, int64_t offset) {
-  const Geometry& g = args.g;
+/// Of to_output or to_leaving: the parts of one token added.
+__device__ inline float sum_halves(const Geometry& g, const float* terms, int64_t offset) {
   const int64_t part = g.batch * g.chunks * g.heads * g.padded_chunk();
   float sum = 0;
-  for (int n = 0; n < g.state_halves(); ++n) sum += args.tokens.to_output[n * part + offset];
+  for (int n = 0; n < g.state_halves(); ++n) sum += terms[n * part + offset];
   return sum;
 }
 
@@ -66,7 +51,6 @@ __device__ TokenSum token_sum(const Gradient<T>& args, const HeadPlace& at, int 
   const TokenTerms& terms = args.tokens;
   const int tile = t / kTile, within = t % kTile;
   const int64_t offset = at.item * g.padded_chunk() + t;
-  const int64_t part = g.batch * g.chunks * g.heads * g.padded_chunk();
   TokenSum sum;
   if (t >= at.tokens) return sum;
   sum.dt = args.dt.at(at.b, at.c * g.chunk + t)[at.h];
@@ -82,11 +66,9 @@ __device__ TokenSum token_sum(const Gradient<T>& args, const HeadPlace& at, int 
     const int64_t side = g.padded_chunk();
     const float* gram = args.gram + g.group_at(at.b, at.c, g.group_of(at.h)) * side * side;
     sum.diagonal = terms.dots[offset] * gram[t * side + t];
-    sum.output = output_term(args, offset);
+    sum.output = sum_halves(g, terms.to_output, offset);
   }
-  if (args.inter) {
-    for (int n = 0; n < g.state_halves(); ++n) sum.leaving += terms.to_leaving[n * part + offset];
-  }
+  if (args.inter) sum.leaving = sum_halves(g, terms.to_leaving, offset);
   return sum;
 }
 
@@ -122,13 +104,13 @@ __global__ void __launch_bounds__(kFinishThreads) finish_decays(Gradient<T> args
   core::device::SharedMemory memory;
   const Shared<double> warps = memory.take<double>(32);
   const Geometry& g = args.g;
-  const HeadPlace at(g);
+  const HeadPlace at(g, blockIdx.x);
   const int thread = static_cast<int>(threadIdx.x);
   double outputs = 0, dots = 0;
   if (args.intra) {
     for (int t = thread; t < at.tokens; t += kFinishThreads) {
       const int64_t offset = at.item * g.padded_chunk() + t;
-      outputs += static_cast<double>(output_term(args, offset));
+      outputs += static_cast<double>(sum_halves(g, args.tokens.to_output, offset));
       dots += static_cast<double>(args.tokens.dots[offset]);
     }
     outputs = core::device::block_sum(outputs, warps);

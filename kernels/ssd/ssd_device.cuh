@@ -26,7 +26,10 @@ struct Geometry {
   __host__ __device__ int64_t state_tiles() const { return (state + kTile - 1) / kTile; }
   /// Halves of state tiles: what one warp sums along a row.
   __host__ __device__ int64_t state_halves() const { return 2 * state_tiles(); }
-  __host__ __device__ int64_t group_of(int64_t h) const { return h * groups / heads; }
+  /// 32 bits: a division of 64 is a hundred instructions of every thread.
+  __host__ __device__ int64_t group_of(int64_t h) const {
+    return static_cast<uint32_t>(h * groups) / static_cast<uint32_t>(heads);
+  }
   /// Heads of group g begin here and end where the next group's begin.
   __host__ __device__ int64_t first_head(int64_t g) const {
     return (g * heads + groups - 1) / groups;
@@ -43,6 +46,19 @@ struct Geometry {
   __device__ static int tile_rows(int64_t tokens, int64_t tile) {
     const int64_t rest = tokens - tile * kTile;
     return static_cast<int>(rest < kTile ? rest : kTile);
+  }
+};
+
+/// One head of one chunk of one sequence, from its place in [batch, chunks, heads].
+struct HeadPlace {
+  int h, c, b, tokens;
+  int64_t item;
+  __device__ HeadPlace(const Geometry& g, unsigned at) : item(at) {
+    const auto heads = static_cast<unsigned>(g.heads), chunks = static_cast<unsigned>(g.chunks);
+    h = static_cast<int>(at % heads);
+    c = static_cast<int>(at / heads % chunks);
+    b = static_cast<int>(at / heads / chunks);
+    tokens = static_cast<int>(g.tokens(c));
   }
 };
 

@@ -94,15 +94,14 @@ __global__ void __launch_bounds__(kThreads, 2) contribute(Contribution<T> args) 
   const ContributionSpace<T> s(memory, g);
   const auto blocks = static_cast<unsigned>(ContributionSpace<T>::blocks(g));
   const auto pairs = static_cast<unsigned>((g.state_tiles() + kAcross - 1) / kAcross);
-  const auto heads = static_cast<unsigned>(g.heads), chunks = static_cast<unsigned>(g.chunks);
-  const unsigned item = blockIdx.x / blocks, part = blockIdx.x % blocks;
-  const int h = static_cast<int>(item % heads), c = static_cast<int>(item / heads % chunks),
-            b = static_cast<int>(item / heads / chunks);
+  const unsigned part = blockIdx.x % blocks;
+  const HeadPlace at(g, blockIdx.x / blocks);
+  const int h = at.h, c = at.c, b = at.b, tokens = at.tokens;
   const int p = static_cast<int>(part / pairs) * kTile;
   const int n = static_cast<int>(part % pairs) * kTile * kAcross;
   const int rows = min(static_cast<int>(g.head_dim) - p, kTile);
-  const int state = static_cast<int>(g.state), tokens = static_cast<int>(g.tokens(c));
-  const LogSum* sums = args.decays.of(item);
+  const int state = static_cast<int>(g.state);
+  const LogSum* sums = args.decays.of(at.item);
   const LogSum end = sums[args.decays.padded - 1];
   for (int k = static_cast<int>(threadIdx.x); k < tokens; k += kThreads) {
     s.factors[k] = args.weight == Weight::kFromStart
@@ -155,7 +154,7 @@ __global__ void __launch_bounds__(kThreads, 2) contribute(Contribution<T> args) 
       multiply_tile(tile);
     }
   }
-  float* own = args.own + item * g.state_size() + p * g.state + n;
+  float* own = args.own + at.item * g.state_size() + p * g.state + n;
 #pragma unroll
   for (int k = 0; k < kAcross; ++k) {
     if (width(k) <= 0) break;

@@ -55,28 +55,25 @@ struct TokenSumSpace {
 
 /// Block (head of a chunk of a sequence, tile of head_dim).
 template <class T, Direction kDirection>
-struct TokenSumBlock {
+struct TokenSumBlock : HeadPlace {
   static constexpr bool kForward = kDirection == Direction::kForward;
   const TokenSums<T>& args;
   const TokenSumSpace<T> s;
-  int h, c, b, p, tokens, tiles, width;  ///< width: channels of this block
-  int64_t item;
+  int p, tiles, width;     ///< width: channels of this block
   const T *values, *keys;  ///< of the first token of the chunk
   T* out;
   const float* gram;
   const LogSum* sums;
 
   __device__ TokenSumBlock(const TokenSums<T>& all, core::device::SharedMemory& memory)
-      : args(all), s(memory, all.g), p(static_cast<int>(blockIdx.y) * kTile), item(blockIdx.x) {
+      : HeadPlace(all.g, blockIdx.x),
+        args(all),
+        s(memory, all.g),
+        p(static_cast<int>(blockIdx.y) * kTile),
+        tiles((tokens + kTile - 1) / kTile),
+        width(min(static_cast<int>(all.g.head_dim) - p, kTile)) {
     const Geometry& g = args.g;
-    const auto heads = static_cast<unsigned>(g.heads), chunks = static_cast<unsigned>(g.chunks);
-    h = static_cast<int>(blockIdx.x % heads);
-    c = static_cast<int>(blockIdx.x / heads % chunks);
-    b = static_cast<int>(blockIdx.x / heads / chunks);
-    tokens = static_cast<int>(g.tokens(c));
-    tiles = (tokens + kTile - 1) / kTile;
-    width = min(static_cast<int>(g.head_dim) - p, kTile);
-    const auto group = static_cast<unsigned>(h) * static_cast<unsigned>(g.groups) / heads;
+    const int64_t group = g.group_of(h);
     const int64_t first = c * g.chunk, channel = h * g.head_dim + p, side = g.padded_chunk();
     values = args.values.at(b, first) + channel;
     keys = args.keys.at(b, first) + group * g.state;
