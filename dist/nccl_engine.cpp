@@ -163,6 +163,7 @@ void NcclEngine::forget(NcclOperation& operation) {
 
 bool NcclEngine::is_done(NcclOperation& operation) {
   const std::lock_guard lock(mutex_);
+  if (failed_) throw_failure();  // an aborted operation has ended too, with anything in its memory
   return operation.stage == Stage::kLaunched && runtime_->is_complete(operation.done);
 }
 

@@ -100,6 +100,7 @@ class NcclEngine {
   void advance();
   /// Until `is_met`; fails when that takes longer than the limit.
   void wait_until(const std::function<bool()>& is_met, const std::string& description);
+  /// Throws the failure, if there is one.
   bool is_done(NcclOperation& operation);
 
   /// Thread-safe. The first failure counts: aborts every communicator, so that no kernel and no

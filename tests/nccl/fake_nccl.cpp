@@ -56,12 +56,13 @@ struct Meeting {
 
 /// All ranks of one communicator. Lives until the process ends: nobody knows who looks last.
 struct World {
-  explicit World(int ranks) : size(ranks) {}
+  explicit World(int ranks) : size(ranks), left(static_cast<size_t>(ranks)) {}
   const int size;
   std::mutex mutex;
   std::condition_variable changed;
   int joined = 0;
   bool aborted = false, mismatched = false;
+  std::vector<bool> left;  // by rank: aborted here, which ends what runs on this rank's device only
   std::map<int64_t, Meeting> meetings;
 
   void meet(int64_t number, int rank, const Call& call);
@@ -118,7 +119,7 @@ void World::meet(int64_t number, int rank, const Call& call) {
     meeting.done = true;
     changed.notify_all();
   }
-  changed.wait(lock, [&] { return meeting.done || aborted; });
+  changed.wait(lock, [&] { return meeting.done || left[static_cast<size_t>(rank)]; });
 }
 
 struct Registry {
@@ -158,6 +159,7 @@ ncclResult_t leave(ncclComm_t comm, bool aborts) {
   if (aborts) {
     const std::lock_guard lock(comm->world->mutex);
     comm->world->aborted = true;
+    comm->world->left[static_cast<size_t>(comm->rank)] = true;
     comm->world->changed.notify_all();
   }
   --registry().communicators;
