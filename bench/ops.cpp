@@ -181,7 +181,7 @@ class Ops {
     forward.chunk = c_.chunk;
     forward.y = model(per_head);
     forward.final_state = state(states);
-    forward.chunk_states = state(
+    forward.chunk_states = model(
         {batch_, kernels::ssd_chunks(length_, c_.chunk), c_.heads, c_.head_dim, c_.state_dim});
     const kernels::SsdBackward backward{.x = forward.x,
                                         .dt = forward.dt,

@@ -29,12 +29,21 @@ constexpr int64_t kSquaresBlock = 32768;
 namespace ssd {
 constexpr int kTile = 64;
 
-/// Elements of a state that one warp passes on.
-constexpr int64_t kThroughPart = 128;
+/// Tiles of the state that one block of threads passes from chunk to chunk, and its warps.
+constexpr int kStateTiles = 2, kWarps = 8;
 
-/// Parts of a sum over a state, where warps make it.
-inline int64_t through_parts(int64_t state_size) {
-  return std::max<int64_t>(1, state_size / kThroughPart);
+/// Blocks that pass on the state of one head.
+constexpr int64_t state_parts(int64_t head_dim, int64_t state) {
+  constexpr int64_t kAcross = int64_t{kStateTiles} * kTile;
+  return (head_dim + kTile - 1) / kTile * ((state + kAcross - 1) / kAcross);
+}
+
+/// Runs of chunks that a sequence is cut into, so that `blocks`, those of all sequences, are enough
+/// for a device: what each run adds is then computed first, and its chunks are read twice.
+inline int64_t chunk_runs(int64_t blocks, int64_t chunks) {
+  constexpr int64_t kEnough = 256;
+  return std::clamp<int64_t>(kEnough / std::max<int64_t>(blocks, 1), 1,
+                             std::max<int64_t>(chunks, 1));
 }
 
 /// Tokens of the longest chunk, in whole tiles.

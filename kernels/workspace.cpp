@@ -16,7 +16,7 @@ constexpr int64_t kSingle = 4, kDouble = 8;
 
 /// Arrays of the recurrence on a device (ssd_device.cuh, ssd_backward_cuda.cu).
 struct DeviceSsd {
-  int64_t decays, tokens, through, sums, gram, states;
+  int64_t decays, tokens, through, sums, gram, states, run_states = 0, run_decays = 0;
 
   explicit DeviceSsd(const SsdExtents& e) {
     const int64_t chunks = e.batch * ssd_chunks(e.length, e.chunk), heads = chunks * e.heads;
@@ -26,10 +26,17 @@ struct DeviceSsd {
     const int64_t pairs = tiles * (tiles + 1) / 2 * cuda::ssd::kTile;
     const int64_t state_halves = 2 * ((e.state + cuda::ssd::kTile - 1) / cuda::ssd::kTile);
     tokens = heads * (3 * pairs + (1 + 2 * state_halves) * padded) * kSingle;
-    through = heads * cuda::ssd::through_parts(e.head_dim * e.state) * kSingle;
+    const int64_t parts = cuda::ssd::state_parts(e.head_dim, e.state);
+    through = heads * parts * cuda::ssd::kWarps * kSingle;
     sums = 2 * heads * kDouble;
     gram = chunks * e.groups * padded * padded * kSingle;
-    states = heads * e.head_dim * e.state * kSingle;
+    states = heads * e.head_dim * e.state * core::size_of(e.dtype);
+    const int64_t every = e.batch * e.heads;
+    const int64_t runs = cuda::ssd::chunk_runs(every * parts, ssd_chunks(e.length, e.chunk));
+    if (runs > 1) {
+      run_states = every * runs * e.head_dim * e.state * kSingle;
+      run_decays = every * runs * kSingle;
+    }
   }
 };
 
@@ -85,7 +92,7 @@ int64_t gemm_workspace(DeviceKind device) {
 Workspace ssd_forward_workspace(const SsdExtents& extents) {
   if (extents.device == DeviceKind::kCpu) return cpu::ssd_forward_workspace(extents);
   const DeviceSsd size(extents);
-  Workspace workspace{size.decays, size.gram};
+  Workspace workspace{size.decays, size.gram, size.run_states, size.run_decays};
   if (!extents.scratch_given) workspace.push_back(size.states);
   return workspace;
 }
@@ -93,7 +100,8 @@ Workspace ssd_forward_workspace(const SsdExtents& extents) {
 Workspace ssd_backward_workspace(const SsdExtents& extents) {
   if (extents.device == DeviceKind::kCpu) return cpu::ssd_backward_workspace(extents);
   const DeviceSsd size(extents);
-  Workspace workspace{size.decays, size.tokens, size.through, size.sums, size.gram, size.gram};
+  Workspace workspace{size.decays, size.tokens, size.through,    size.sums,
+                      size.gram,   size.gram,   size.run_states, size.run_decays};
   if (!extents.scratch_given) workspace.push_back(size.states);
   return workspace;
 }

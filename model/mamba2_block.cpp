@@ -186,7 +186,7 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
   const bool staged = args.keep_map || args.parallel != nullptr || args.log_decay;
   const bool wanted = args.keep || staged;
   const int64_t chunks = kernels::ssd_chunks(args.length, config_.chunk);
-  if (wanted) act.chunk_states = Tensor(context, state_dtype_, {args.batch, chunks, H, P, N});
+  if (wanted) act.chunk_states = Tensor(context, dtype_, {args.batch, chunks, H, P, N});
   act.initial_ssm = view_or_absent(args.initial, kSsm);
   kernels::SsdForward ssd{.x = in.x,
                           .dt = act.dt.view().reshape({args.batch, args.length, H}),

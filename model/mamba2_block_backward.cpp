@@ -150,7 +150,7 @@ void Mamba2Block::scan_backward(Context& context, const BlockBackward& args, Mam
   } else {
     const Shape state{args.batch, H, P, N};
     Tensor from_zero(context, state_dtype_, state), arriving(context, state_dtype_, state);
-    Tensor scratch(context, state_dtype_, act.chunk_states.shape());
+    Tensor scratch(context, dtype_, act.chunk_states.shape());
     ssd.dchunk_states = scratch;
     kernels::SsdBackward zero_end = ssd;
     zero_end.dfinal_state = {};

@@ -93,7 +93,7 @@ void Mamba2Memory::scan(Kept& act, bool keep, bool exchanges) {
   if (extents_.length == 1 && !keep && !exchanges) return;  // the plain step
   if (keep || exchanges) {
     const int64_t chunks = kernels::ssd_chunks(extents_.length, config_.chunk);
-    act.chunk_states = tally_.tensor(state_dtype(), {extents_.batch, chunks, config_.heads,
+    act.chunk_states = tally_.tensor(extents_.dtype, {extents_.batch, chunks, config_.heads,
                                                      config_.head_dim, config_.state_dim});
   }
   Block from_zero;
@@ -170,7 +170,7 @@ void Mamba2Memory::scan_backward(Block& dxBC, Block& ddt) {
     staged.push_back(tally_.tensor(state_dtype(), state_shape()));  // from zero
     staged.push_back(tally_.tensor(state_dtype(), state_shape()));  // arriving
     const int64_t chunks = kernels::ssd_chunks(extents_.length, config_.chunk);
-    staged.push_back(tally_.tensor(state_dtype(), {extents_.batch, chunks, config_.heads,
+    staged.push_back(tally_.tensor(extents_.dtype, {extents_.batch, chunks, config_.heads,
                                                    config_.head_dim, config_.state_dim}));
     for (Block& block : hold(tally_, exchange(false))) staged.push_back(std::move(block));
   }

@@ -45,6 +45,39 @@ struct Accumulator {
     }
   }
 
+  /// Where the words of eight bytes lie that each_word gives.
+  template <class T>
+  static constexpr int kWords = kSteps * 4 * static_cast<int>(sizeof(T)) / 8;
+  template <class T>
+  __device__ static int word_row(int u) {
+    return row() + u % 2 * 8;
+  }
+  template <class T>
+  __device__ static int word_column(int u) {
+    if constexpr (sizeof(T) == 4) return column() + u / 2 * 8;
+    return warp_half() * kHalf + (u / 2 * 2 + lane() % 2) * 8 + lane() % 4 / 2 * 4;
+  }
+
+  /// visit(u, words) for eight bytes of adjacent columns as T each. Of bf16, two threads exchange
+  /// halves of what they have, so that rows are whole sectors of memory.
+  template <class T, class Visit>
+  __device__ void each_word(const Visit& visit) const {
+#pragma unroll
+    for (int u = 0; u < kWords<T>; ++u) {
+      if constexpr (sizeof(T) == 4) {
+        const float* two = &value[u / 2][u % 2 * 2];
+        visit(u, core::device::HalfWords{{__float_as_uint(two[0]), __float_as_uint(two[1])}});
+      } else {
+        const float *two = &value[u / 2 * 2][u % 2 * 2], *next = &value[u / 2 * 2 + 1][u % 2 * 2];
+        const uint32_t low = core::device::pack_bf16(two[0], two[1]),
+                       high = core::device::pack_bf16(next[0], next[1]);
+        const bool odd = lane() % 2 != 0;
+        const uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? low : high, 1);
+        visit(u, core::device::HalfWords{{odd ? other : low, odd ? high : other}});
+      }
+    }
+  }
+
   /// Row i times scale(i), which is asked once a row of this thread.
   template <class Scale>
   __device__ void scale_rows(const Scale& scale) {
@@ -116,16 +149,19 @@ __device__ float element(const Tile<float>& tile, int i, int j) {
                      : tile.data[i * Tile<float>::kStride + j];
 }
 
+/// No factors along the depth of a product.
+struct Unscaled {};
+
 struct Split {
   float high, low;
   __device__ explicit Split(float x)
       : high(core::device::round_to_tf32(x)), low(core::device::round_to_tf32(x - high)) {}
 };
 
-/// result += op(a) op(b).
-template <bool kTransposeA, bool kTransposeB>
+/// result += op(a) op(b), or op(a) diag(factors) op(b).
+template <bool kTransposeA, bool kTransposeB, class Factors = Unscaled>
 __device__ void multiply(Accumulator& result, const Tile<float>& a, const Tile<float>& b,
-                         ProductExtent extent) {
+                         ProductExtent extent, const Factors& factors = {}) {
   const int first = Accumulator::warp_row(), g = Accumulator::lane() / 4,
             t = Accumulator::lane() % 4;
   const int across = Accumulator::warp_half() * Accumulator::kHalf;
@@ -134,7 +170,9 @@ __device__ void multiply(Accumulator& result, const Tile<float>& a, const Tile<f
     float a_high[4], a_low[4];
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const Split split(element<kTransposeA>(a, first + g + i % 2 * 8, k + t + i / 2 * 4));
+      float value = element<kTransposeA>(a, first + g + i % 2 * 8, k + t + i / 2 * 4);
+      if constexpr (!std::is_same_v<Factors, Unscaled>) value *= factors[k + t + i / 2 * 4];
+      const Split split(value);
       a_high[i] = split.high;
       a_low[i] = split.low;
     }
@@ -166,9 +204,15 @@ __device__ void load_fragments(const Tile<BFloat16>& tile, int row, int column,
   }
 }
 
-template <bool kTransposeA, bool kTransposeB>
+/// Two bf16 times two factors, rounded once.
+__device__ inline uint32_t scaled(uint32_t word, float2 factors) {
+  return core::device::pack_bf16(__uint_as_float(word << 16) * factors.x,
+                                 __uint_as_float(word & 0xffff0000u) * factors.y);
+}
+
+template <bool kTransposeA, bool kTransposeB, class Factors = Unscaled>
 __device__ void multiply(Accumulator& result, const Tile<BFloat16>& a, const Tile<BFloat16>& b,
-                         ProductExtent extent) {
+                         ProductExtent extent, const Factors& factors = {}) {
   const int first = Accumulator::warp_row();
   const int across = Accumulator::warp_half() * Accumulator::kHalf;
   if (first >= extent.rows || across >= extent.columns) return;
@@ -181,6 +225,13 @@ __device__ void multiply(Accumulator& result, const Tile<BFloat16>& a, const Til
       load_fragments<true>(a, k + r + outer, first + inner, a_words);
     } else {
       load_fragments<false>(a, first + r + inner, k + outer, a_words);
+    }
+    if constexpr (!std::is_same_v<Factors, Unscaled>) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {  // rows r and r + 8 of one half of the depth, then of the other
+        const int at = k + i / 2 * 8 + Accumulator::lane() % 4 * 2;
+        a_words[i] = scaled(a_words[i], {factors[at], factors[at + 1]});
+      }
     }
 #pragma unroll
     for (int n = 0; n < Accumulator::kHalf; n += 16) {

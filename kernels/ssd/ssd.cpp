@@ -59,7 +59,7 @@ Shapes check_forward_inputs(const core::Context& context, const SsdForward& args
   check_optional(context, "D", args.D, s.state_dtype, s.heads);
   check_optional(context, "initial_state", args.initial_state, s.state_dtype, s.states);
   check_optional(context, "final_state", args.final_state, s.state_dtype, s.states);
-  check_optional(context, "chunk_states", args.chunk_states, s.state_dtype, s.chunk_states);
+  check_optional(context, "chunk_states", args.chunk_states, s.dtype, s.chunk_states);
   return s;
 }
 
@@ -77,9 +77,9 @@ Shapes check_backward_inputs(const core::Context& context, const SsdBackward& ar
   core::check_rows(context, "dt", args.dt, s.state_dtype, s.per_head_token);
   core::check_contiguous(context, "A_log", args.A_log, s.state_dtype, s.heads);
   check_optional(context, "D", args.D, s.state_dtype, s.heads);
-  core::check_contiguous(context, "chunk_states", args.chunk_states, s.state_dtype, s.chunk_states);
+  core::check_contiguous(context, "chunk_states", args.chunk_states, s.dtype, s.chunk_states);
   check_optional(context, "dfinal_state", args.dfinal_state, s.state_dtype, s.states);
-  check_optional(context, "dchunk_states", args.dchunk_states, s.state_dtype, s.chunk_states);
+  check_optional(context, "dchunk_states", args.dchunk_states, s.dtype, s.chunk_states);
   return s;
 }
 

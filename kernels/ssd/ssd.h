@@ -9,8 +9,8 @@
 // groups, state]; A_log, D [heads]; states [batch, heads, head_dim, state]; chunk states [batch,
 // chunks, heads, head_dim, state], chunks = ⌈length/chunk⌉. Head h reads group ⌊h·groups/heads⌋. x,
 // y, B, C (and dx, dy, dB, dC) may have free batch and token strides with the last two dimensions
-// packed. dt, A_log, D and all states have the state dtype (fp32, fp64 in fp64 models). Any length
-// ≥ 0.
+// packed. dt, A_log, D and states have the state dtype (fp32, fp64 in fp64 models); chunk states,
+// which products alone read again, the dtype of x. Any length ≥ 0.
 #pragma once
 
 #include "kernels/core/context.h"
@@ -34,9 +34,8 @@ struct SsdForward {
 void ssd_forward(core::Context& context, const SsdForward& args);
 
 /// The same in three stages, for a segment whose initial state comes from another rank meanwhile.
-/// 1. The segment map: log_decay [batch, heads] = Σℓ, state_from_zero = S_ext. Fills chunk_states
-/// (required)
-///    with each chunk's own contribution. Ready before any intra-chunk work.
+/// 1. The segment map: log_decay [batch, heads] = Σℓ, state_from_zero = S_ext. Ready before any
+///    intra-chunk work. chunk_states (required) hold what the stages hand on.
 struct SsdMap {
   core::TensorView log_decay, state_from_zero;
 };

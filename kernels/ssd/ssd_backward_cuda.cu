@@ -7,23 +7,6 @@ namespace longhaul::kernels::cuda {
 namespace ssd {
 namespace {
 
-/// Block: one head of one chunk. e^{c_Q} ⟨S, G⟩.
-struct Through {
-  Geometry g;
-  Decays decays;
-  const float *entering, *leaving;
-  float* through;
-};
-__global__ void through_terms(Through args) {
-  const int64_t item = blockIdx.x, first = item * args.g.state_size();
-  float sum = 0;
-  for (int64_t i = threadIdx.x; i < args.g.state_size(); i += 32) {
-    sum += args.entering[first + i] * args.leaving[first + i];
-  }
-  sum = core::device::warp_sum(sum);
-  if (threadIdx.x == 0) args.through[item] = sum * args.decays.over_chunk(item);
-}
-
 /// Of one token of one head: what its dℓ and ddt are made of.
 struct TokenSum {
   float dt = 0, rows = 0, columns = 0, diagonal = 0, output = 0, leaving = 0;
@@ -174,7 +157,7 @@ struct Terms {
     const int64_t heads = g.batch * g.chunks * g.heads, all = heads * g.padded_chunk();
     const int64_t pairs = heads * g.tile_pairs() * kTile, parts = g.state_halves() * all;
     tokens = core::Tensor(context, core::DType::kF32, {3 * pairs + all + 2 * parts});
-    const int64_t through_parts = ssd::through_parts(g.state_size());
+    const int64_t through_parts = kWarps * state_parts(g.head_dim, g.state);
     through = core::Tensor(context, core::DType::kF32, {heads, through_parts});
     sums = core::Tensor(context, core::DType::kF64, {2, heads});
     float* first = tokens.data<float>();
@@ -198,31 +181,28 @@ struct Part {
   bool intra, inter;
 };
 
-/// leaving: of each chunk, what it gives itself; it becomes G in `part.inter`. Absent without.
+/// From dfinal_state, what leaves each chunk (with `leaving`) and what leaves the first towards the
+/// initial state.
+template <class T>
+StateScan<T> scan_of(const SsdBackward& args, const core::TensorView& leaving) {
+  return {.direction = Direction::kBackward,
+          .left = Tokens<const T>(args.dy),
+          .right = Tokens<const T>(args.C),
+          .initial = args.dfinal_state,
+          .last = args.dinitial_state,
+          .entering = core::optional_pointer<T>(leaving)};
+}
+
+/// leaving: where G of each chunk goes in `part.inter`; absent without.
 template <class T>
 void run(core::Context& context, const Geometry& g, const SsdBackward& args, const Decays& decays,
          const core::TensorView& leaving, Part part) {
   Terms terms(context, g);
   if (part.inter) {
-    Passing passing{.own = leaving,
-                    .initial = args.dfinal_state,
-                    .last = args.dinitial_state,
-                    .backward = true};
-    if (passes_through(g, passing)) {
-      passing.entering = args.chunk_states.data<float>();
-      passing.through = terms.head_terms.through;
-    } else {
-      terms.head_terms.through_parts = 1;
-    }
-    pass_states(context, g, decays, passing);
-    if (passing.through == nullptr) {
-      core::launch(context, {.blocks = g.batch * g.chunks * g.heads, .threads = 32}, through_terms,
-                   Through{.g = g,
-                           .decays = decays,
-                           .entering = args.chunk_states.data<float>(),
-                           .leaving = leaving.data<float>(),
-                           .through = terms.head_terms.through});
-    }
+    StateScan<T> scan = scan_of<T>(args, leaving);
+    scan.partner = args.chunk_states.data<T>();
+    scan.through = terms.head_terms.through;
+    scan_states(context, g, decays, scan);
   }
   core::Tensor gram, dgram;
   if (part.intra) {
@@ -237,8 +217,8 @@ void run(core::Context& context, const Geometry& g, const SsdBackward& args, con
                              .dt = Tokens<const float>(args.dt),
                              .A_log = args.A_log.data<float>(),
                              .D = core::optional_pointer<float>(args.D),
-                             .entering = args.chunk_states.data<float>(),
-                             .leaving = core::optional_pointer<float>(leaving),
+                             .entering = args.chunk_states.data<T>(),
+                             .leaving = core::optional_pointer<T>(leaving),
                              .gram = core::optional_pointer<float>(gram),
                              .decays = decays,
                              .dx = Tokens<T>(args.dx),
@@ -282,9 +262,7 @@ void ssd_backward(core::Context& context, const SsdBackward& args) {
   core::dispatch_device("ssd_backward", args.x.dtype(), [&]<class T>(T) {
     const ssd::Geometry g = ssd::geometry_for(args);
     const ssd::DecayStorage d = ssd::make_decays(context, g, args.dt, args.A_log);
-    const core::Tensor leaving(context, core::DType::kF32, args.chunk_states.shape());
-    ssd::chunk_contributions<T>(context, g, args.dy, args.C, args.dt, d.decays,
-                                ssd::Weight::kFromStart, leaving);
+    const core::Tensor leaving(context, args.x.dtype(), args.chunk_states.shape());
     ssd::run<T>(context, g, args, d.decays, leaving, {.intra = true, .inter = true});
   });
 }
@@ -294,14 +272,10 @@ void ssd_backward_map(core::Context& context, const SsdBackward& args,
   core::dispatch_device("ssd_backward_map", args.x.dtype(), [&]<class T>(T) {
     const ssd::Geometry g = ssd::geometry_for(args);
     const ssd::DecayStorage d = ssd::make_decays(context, g, args.dt, args.A_log);
-    ssd::chunk_contributions<T>(context, g, args.dy, args.C, args.dt, d.decays,
-                                ssd::Weight::kFromStart, args.dchunk_states);
-    ssd::pass_states(context, g, d.decays,
-                     {.own = args.dchunk_states,
-                      .initial = {},
-                      .last = dstate_from_zero,
-                      .replace = false,
-                      .backward = true});
+    ssd::StateScan<T> scan = ssd::scan_of<T>(args, {});
+    scan.initial = {};
+    scan.last = dstate_from_zero;
+    ssd::scan_states(context, g, d.decays, scan);
   });
 }
 

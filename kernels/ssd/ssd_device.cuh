@@ -15,7 +15,7 @@ struct Geometry {
   int64_t batch, length, heads, head_dim, groups, state, chunk, chunks;
   int64_t tiles;      ///< of 64 tokens in a chunk
   bool packed;        ///< rows of x, B, C and their like are aligned to 16 bytes
-  bool state_packed;  ///< rows of states are
+  bool state_packed;  ///< rows of states in the operands' type are
 
   __host__ __device__ int64_t tokens(int64_t c) const {
     return chunk < length - c * chunk ? chunk : length - c * chunk;
@@ -87,6 +87,7 @@ struct Tokens {
   }
 };
 
+static_assert(kWarps == kThreads / 32);
 constexpr int64_t kMostChunk = 1024;
 
 template <class... Views>
@@ -107,7 +108,7 @@ Geometry geometry_of(const core::TensorView& x, const core::TensorView& B, int64
   }
   g.tiles = ssd::padded_chunk(g.length, chunk) / kTile;
   g.packed = core::all_aligned(x, B, others...);
-  g.state_packed = g.state % 4 == 0;
+  g.state_packed = g.state * core::size_of(x.dtype()) % 16 == 0;
   return g;
 }
 
@@ -175,32 +176,24 @@ DecayStorage make_decays(core::Context& context, const Geometry& g, const core::
 void store_log_decay(core::Context& context, const Geometry& g, const Decays& decays,
                      const core::TensorView& log_decay);
 
-/// Whether a token's share of a state counts what is left at the end of the chunk (forward: inputs
-/// x, B; weight dt) or what was left since its start (backward: dy, C).
-enum class Weight { kToEnd, kFromStart };
+/// Forward in time: inputs x and B give S, the states that enter the chunks. Backward: dy and C
+/// give G, the gradients to the states that leave them.
+enum class Direction { kForward, kBackward };
 
-/// own [batch, chunks, heads, head_dim, state] = Σ_i weight_i left_i rightᵀ_i of each chunk.
 template <class T>
-void chunk_contributions(core::Context& context, const Geometry& g, const core::TensorView& left,
-                         const core::TensorView& right, const core::TensorView& dt,
-                         const Decays& decays, Weight weight, const core::TensorView& own);
-
-struct Passing {
-  core::TensorView own;      ///< in; replaced by the states that enter each chunk if `replace`
-  core::TensorView initial;  ///< or absent (0)
-  core::TensorView last;     ///< what leaves the last chunk; or absent
-  const float* entering = nullptr;  ///< states S that enter the chunks, for `through`; or null
-  float* through = nullptr;         ///< e^{c_Q} ⟨S, value⟩ in parts of kThroughPart elements
-  bool replace = true;
-  bool backward = false;  ///< from the last chunk to the first
+struct StateScan {
+  Direction direction = Direction::kForward;
+  Tokens<const T> left, right;  ///< x and B; backward: dy and C
+  Tokens<const float> dt;
+  core::TensorView initial;    ///< [batch, heads, head_dim, state]; or absent (0)
+  core::TensorView last;       ///< likewise: what is there after the last chunk; or absent
+  T* entering = nullptr;       ///< [batch, chunks, heads, head_dim, state]; null: only `last`
+  const T* partner = nullptr;  ///< backward: S, for `through`, as `entering`; or null
+  float* through = nullptr;    ///< e^{c_Q} ⟨partner, entering⟩, [batch, chunks, heads, parts]
 };
-void pass_states(core::Context& context, const Geometry& g, const Decays& decays,
-                 const Passing& passing);
-/// Whether pass_states can compute `through`: whole warps for each head, whole words.
-inline bool passes_through(const Geometry& g, const Passing& passing) {
-  return g.state_size() % kThroughPart == 0 &&
-         core::all_aligned(passing.own, passing.initial, passing.last);
-}
+template <class T>
+void scan_states(core::Context& context, const Geometry& g, const Decays& decays,
+                 const StateScan<T>& args);
 
 /// gram [batch, chunks, groups, padded, padded] = C_i·B_j of each chunk, 0 where no token is; whole
 /// tiles, those with j ≤ i somewhere.

@@ -15,7 +15,7 @@ void run_output(core::Context& context, const Geometry& g, const SsdForward& arg
   run_token_sums<T, Direction::kForward>(context, {.g = g,
                                                    .values = Tokens<const T>(args.x),
                                                    .keys = Tokens<const T>(args.C),
-                                                   .states = core::optional_pointer<float>(states),
+                                                   .states = core::optional_pointer<T>(states),
                                                    .gram = core::optional_pointer<float>(gram),
                                                    .dt = Tokens<const float>(args.dt),
                                                    .D = core::optional_pointer<float>(args.D),
@@ -25,6 +25,20 @@ void run_output(core::Context& context, const Geometry& g, const SsdForward& arg
 
 Geometry geometry_for(const SsdForward& args) {
   return geometry_of(args.x, args.B, args.chunk, args.C, args.y);
+}
+
+/// With the initial state, what enters each chunk and what leaves the last; without, only what does
+/// that from zero.
+template <class T>
+void run_states(core::Context& context, const Geometry& g, const SsdForward& args,
+                const Decays& decays, const core::TensorView& entering) {
+  scan_states<T>(context, g, decays,
+                 {.left = Tokens<const T>(args.x),
+                  .right = Tokens<const T>(args.B),
+                  .dt = Tokens<const float>(args.dt),
+                  .initial = args.initial_state,
+                  .last = args.final_state,
+                  .entering = core::optional_pointer<T>(entering)});
 }
 
 }  // namespace
@@ -37,14 +51,11 @@ void ssd_forward(core::Context& context, const SsdForward& args) {
     core::Tensor scratch;
     core::TensorView states = args.chunk_states;
     if (!states) {
-      scratch = core::Tensor(context, core::DType::kF32,
-                             {g.batch, g.chunks, g.heads, g.head_dim, g.state});
+      scratch =
+          core::Tensor(context, args.x.dtype(), {g.batch, g.chunks, g.heads, g.head_dim, g.state});
       states = scratch;
     }
-    ssd::chunk_contributions<T>(context, g, args.x, args.B, args.dt, d.decays, ssd::Weight::kToEnd,
-                                states);
-    ssd::pass_states(context, g, d.decays,
-                     {.own = states, .initial = args.initial_state, .last = args.final_state});
+    ssd::run_states<T>(context, g, args, d.decays, states);
     ssd::run_output<T>(context, g, args, d.decays, states, true);
   });
 }
@@ -53,11 +64,10 @@ void ssd_forward_map(core::Context& context, const SsdForward& args, const SsdMa
   core::dispatch_device("ssd_forward_map", args.x.dtype(), [&]<class T>(T) {
     const ssd::Geometry g = ssd::geometry_for(args);
     const ssd::DecayStorage d = ssd::make_decays(context, g, args.dt, args.A_log);
-    ssd::chunk_contributions<T>(context, g, args.x, args.B, args.dt, d.decays, ssd::Weight::kToEnd,
-                                args.chunk_states);
-    ssd::pass_states(
-        context, g, d.decays,
-        {.own = args.chunk_states, .initial = {}, .last = map.state_from_zero, .replace = false});
+    SsdForward from_zero = args;
+    from_zero.initial_state = {};
+    from_zero.final_state = map.state_from_zero;
+    ssd::run_states<T>(context, g, from_zero, d.decays, {});
     ssd::store_log_decay(context, g, d.decays, map.log_decay);
   });
 }
@@ -74,9 +84,7 @@ void ssd_forward_inter(core::Context& context, const SsdForward& args) {
   core::dispatch_device("ssd_forward_inter", args.x.dtype(), [&]<class T>(T) {
     const ssd::Geometry g = ssd::geometry_for(args);
     const ssd::DecayStorage d = ssd::make_decays(context, g, args.dt, args.A_log);
-    ssd::pass_states(
-        context, g, d.decays,
-        {.own = args.chunk_states, .initial = args.initial_state, .last = args.final_state});
+    ssd::run_states<T>(context, g, args, d.decays, args.chunk_states);
     ssd::run_output<T>(context, g, args, d.decays, args.chunk_states, false);
   });
 }

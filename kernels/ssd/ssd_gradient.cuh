@@ -34,8 +34,8 @@ struct Gradient {
   Tokens<const T> x, B, C, dy;
   Tokens<const float> dt;
   const float *A_log, *D;
-  const float *entering, *leaving;  ///< S and G of each chunk; leaving null without inter
-  const float* gram;                ///< null without intra
+  const T *entering, *leaving;  ///< S and G of each chunk; leaving null without inter
+  const float* gram;            ///< null without intra
   Decays decays;
   Tokens<T> dx, dB, dC;
   Tokens<float> ddt;

@@ -25,10 +25,8 @@ struct GroupTile {
   const int own;  ///< tile of tokens
   const int n;
   const Extent extent;
-  const TileRow<T, 3> tokens;
-  const TileRow<T, 2> states;
-  const Tile<T> partner;       ///< C where this is dC, B where it is dB
-  const Shared<float> relays;  ///< [3]: states on their way
+  const TileRow<T, 3> tokens, states;
+  const Tile<T> partner;  ///< C where this is dC, B where it is dB
   Accumulator result = {};
 
   __device__ GroupTile(const Gradient<T>& all, core::device::SharedMemory& memory)
@@ -39,10 +37,9 @@ struct GroupTile {
         extent{Geometry::tile_rows(at.tokens, own),
                static_cast<int>(min(all.g.state - n, int64_t{kTile}))},
         tokens{memory.take<T>(TileRow<T, 3>::kElements)},
-        states{memory.take<T>(TileRow<T, 2>::kElements)},
-        partner{memory.take<T>(Tile<T>::kElements)},
-        relays(memory.take<float>(3 * TileRelay<float>::kElements)) {}
-  static constexpr int64_t kBytes = 6 * Tile<T>::kBytes + 3 * TileRelay<float>::kBytes;
+        states{memory.take<T>(TileRow<T, 3>::kElements)},
+        partner{memory.take<T>(Tile<T>::kElements)} {}
+  static constexpr int64_t kBytes = 7 * Tile<T>::kBytes;
   static_assert(kBytes <= kMostShared);
 
   __device__ bool is_empty() const { return own * kTile >= at.tokens; }
@@ -73,7 +70,7 @@ struct GroupTile {
   /// partner⟩ of each row to `terms` [state halves, .., padded chunk]. Heads one after the other,
   /// the tiles of the next two on their way meanwhile.
   template <class Factors>
-  __device__ void add_states(const Tokens<const T>& of_tokens, const float* of_states,
+  __device__ void add_states(const Tokens<const T>& of_tokens, const T* of_states,
                              const Tokens<const T>& partners, float* terms,
                              const Factors& factors) {
     const Geometry& g = args.g;
@@ -85,40 +82,29 @@ struct GroupTile {
     const int depths = (head_dim + kTile - 1) / kTile;
     const int steps = (at.end_head - at.first_head) * depths;
     const T* token_rows = of_tokens.at(at.b, token()) + at.first_head * head_dim;
-    const float* state_rows = of_states + g.head_at(at.b, at.c, at.first_head) * g.state_size() + n;
+    const T* state_rows = of_states + g.head_at(at.b, at.c, at.first_head) * g.state_size() + n;
     const auto depth_of = [&](int step) { return min(head_dim - step % depths * kTile, kTile); };
     // Row p of head h is row h · head_dim + p of either.
     const auto row_of = [&](int step) { return step / depths * head_dim + step % depths * kTile; };
-    const auto relay = [&](int step) {
-      return TileRelay<float>{relays + step % 3 * static_cast<int>(TileRelay<float>::kElements)};
-    };
     const auto begin = [&](int step) {
       if (step < steps) {
         begin_tile(tokens[step % 3], token_rows + row_of(step), of_tokens.token_stride,
                    {extent.rows, depth_of(step)}, g.packed);
-        relay(step).begin(state_rows + static_cast<int64_t>(row_of(step)) * state, state,
-                          {depth_of(step), extent.columns}, g.state_packed);
+        begin_tile(states[step % 3], state_rows + static_cast<int64_t>(row_of(step)) * state, state,
+                   {depth_of(step), extent.columns}, g.state_packed);
       }
       core::device::copy_async_commit();
-    };
-    const auto put = [&](int step) {
-      relay(step).put(states[step % 2], state_rows + static_cast<int64_t>(row_of(step)) * state,
-                      state, {depth_of(step), extent.columns}, g.state_packed);
     };
     __syncthreads();  // what add_gram read
     begin(0);
     begin(1);
-    core::device::copy_async_wait<1>();
-    if (steps > 0) put(0);
     Accumulator one;
     for (int step = 0; step < steps; ++step) {
       core::device::copy_async_wait<1>();
       __syncthreads();
       begin(step + 2);
-      multiply<false, false>(one, tokens[step % 3], states[step % 2],
+      multiply<false, false>(one, tokens[step % 3], states[step % 3],
                              {extent.rows, extent.columns, depth_of(step)});
-      core::device::copy_async_wait<1>();
-      if (step + 1 < steps) put(step + 1);
       if (step % depths + 1 == depths) {
         add_head(one, terms, at.first_head + step / depths, factors);
         one = {};

@@ -9,14 +9,12 @@
 
 namespace longhaul::kernels::cuda::ssd {
 
-enum class Direction { kForward, kBackward };
-
 template <class T>
 struct TokenSums {
   Geometry g;
   Tokens<const T> values;  ///< x; backward: dy
   Tokens<const T> keys;    ///< C; backward: B
-  const float* states;     ///< S; backward: G; null: without that part
+  const T* states;         ///< S; backward: G; null: without that part
   const float* gram;       ///< null: without that part, what is there of the rest is added to out
   Tokens<const float> dt;
   const float* D;  ///< or null
@@ -27,7 +25,6 @@ struct TokenSums {
 /// Tiles of tokens at once: as many as leave two blocks their shared memory, or one in fp32.
 template <class T>
 constexpr int kStrip = sizeof(T) == 2 ? 4 : 2;
-constexpr int kStateTiles = 2;  ///< tiles of the state at once
 
 /// Working space in shared memory.
 template <class T>
@@ -92,12 +89,12 @@ struct TokenSumBlock : HeadPlace {
     }
   }
   /// Tiles of the state from column n on.
-  __device__ void load_states(int n) const {
-    const float* from = args.states + item * args.g.state_size() + p * args.g.state;
+  __device__ void begin_states(int n) const {
+    const T* from = args.states + item * args.g.state_size() + p * args.g.state;
     const int state = static_cast<int>(args.g.state);
     for (int k = 0; k < kStateTiles && n + k * kTile < state; ++k) {
-      load_tile(s.states[k], from + n + k * kTile, state,
-                {width, min(state - n - k * kTile, kTile)}, args.g.state_packed, One{});
+      begin_tile(s.states[k], from + n + k * kTile, state,
+                 {width, min(state - n - k * kTile, kTile)}, args.g.state_packed);
     }
   }
   __device__ void begin_keys(int own, int n) const {
@@ -175,7 +172,7 @@ struct TokenSumBlock : HeadPlace {
     for (int n = 0; n < state; n += kStateTiles * kTile) {
       if (n > 0) {
         __syncthreads();
-        load_states(n);
+        begin_states(n);
         begin_keys(own, n);
         core::device::copy_async_commit();
         core::device::copy_async_wait<0>();
@@ -231,7 +228,7 @@ struct TokenSumBlock : HeadPlace {
     for (int own = 0; own < tiles; ++own) {
       if (args.states != nullptr) {
         begin_keys(own, 0);
-        if (!keeps_states || own == 0) load_states(0);
+        if (!keeps_states || own == 0) begin_states(0);
       }
       core::device::copy_async_commit();
       Accumulator result;

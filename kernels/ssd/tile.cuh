@@ -177,49 +177,6 @@ __device__ void begin_tile(const Tile<T>& tile, const T* source, int64_t stride,
   }
 }
 
-/// A tile on its way from global memory through shared memory, for sources whose elements are to be
-/// converted: begun with copy_async, put into the tile by the threads that waited for it.
-template <class S>
-struct TileRelay {
-  using At = WordsOfThread<S>;
-  static constexpr int64_t kElements = kTile * kTile;
-  static constexpr int64_t kBytes = kElements * static_cast<int64_t>(sizeof(S));
-  Shared<S> data;
-
-  static __device__ bool whole_words(Extent extent, bool packed) {
-    return packed && extent.columns % At::kPack == 0;
-  }
-  __device__ void begin(const S* source, int64_t stride, Extent extent, bool packed) const {
-    if (!whole_words(extent, packed) || At::column() >= extent.columns) return;
-    const S* at = source + At::row() * stride + At::column();
-#pragma unroll
-    for (int u = 0; u < At::kWords; ++u) {
-      const int row = At::row() + u * At::kRowStep;
-      if (row < extent.rows) core::device::copy_async(data + (row * kTile + At::column()), at);
-      at += At::kRowStep * stride;
-    }
-  }
-  template <class T>
-  __device__ void put(const Tile<T>& tile, const S* source, int64_t stride, Extent extent,
-                      bool packed) const {
-    if (!whole_words(extent, packed)) {
-      load_tile(tile, source, stride, extent, packed, One{});
-      return;
-    }
-    if (At::column() >= rounded(extent.columns)) return;
-#pragma unroll
-    for (int u = 0; u < At::kWords; ++u) {
-      const int row = At::row() + u * At::kRowStep;
-      if (row >= rounded(extent.rows)) continue;
-      core::device::Words words = {};
-      if (row < extent.rows && At::column() < extent.columns) {
-        words = core::device::read_words(data + (row * kTile + At::column()));
-      }
-      put_words<S, T>(tile.data + (row * Tile<T>::kStride + At::column()), words, One{}, row);
-    }
-  }
-};
-
 /// The tile to rows of `stride` in global memory, all threads of the block.
 template <class T>
 __device__ void store_tile(const Tile<T>& tile, T* to, int64_t stride, Extent extent, bool packed) {

@@ -122,8 +122,8 @@ SsdCase::SsdCase(core::Context& context, DType dtype, const SsdShape& the_shape,
   for (Tensor* output : {&final_state, &dinitial_state, &state_from_zero, &dstate_from_zero}) {
     *output = filled(context, state, states, kNaN);
   }
-  chunk_states = filled(context, state, chunks, kNaN);
-  dchunk_states = filled(context, state, chunks, kNaN);
+  chunk_states = filled(context, dtype, chunks, kNaN);
+  dchunk_states = filled(context, dtype, chunks, kNaN);
   y = filled(context, dtype, of_x, kNaN);
   ddt = filled(context, state, per_token, kNaN);
   log_decay = filled(context, state, {n.batch, n.heads}, kNaN);

@@ -116,6 +116,34 @@ TEST(Simt, MoreSharedMemoryThanADeviceHasIsSaid) {
       ::testing::ThrowsMessage<core::Error>(::testing::HasSubstr("204800 bytes of shared memory")));
 }
 
+/// Two copies in groups of their own; all but the latest `kPending` are waited for, then `read`.
+template <int kPending>
+void copy_two(const float* from, float* to, int read) {
+  SharedMemory memory;
+  const Shared<float> eight = memory.take<float>(8);
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 2; ++i) {
+      core::device::copy_async(eight + i * 4, from + i * 4);
+      core::device::copy_async_commit();
+    }
+    core::device::copy_async_wait<kPending>();
+  }
+  __syncthreads();
+  to[threadIdx.x] = eight[read];
+}
+
+TEST(Simt, AnAsynchronousCopyArrivesWhenItsGroupIsWaitedFor) {
+  alignas(16) const float from[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+  std::vector<float> values(64);
+  const Shape shape{.shared_bytes = 32};
+  run(shape, copy_two<0>, from, values.data(), 7);
+  EXPECT_EQ(values[63], 8);
+  run(shape, copy_two<1>, from, values.data(), 3);
+  EXPECT_EQ(values[63], 4);
+  expect_fault("on its way", shape, copy_two<1>, from, values.data(), 7);
+  expect_fault("on its way", shape, copy_two<2>, from, values.data(), 3);
+}
+
 void load_four(const float* values, float* sum) {
   const auto pack = core::device::Pack<float, 4>::load(values);
   *sum = pack.value[0] + pack.value[3];

@@ -126,7 +126,8 @@ void Block::run(Index index, const std::function<void()>& kernel) {
   for (Thread& thread : threads_) {
     thread.done = false;
     thread.wait = Wait::kNone;
-    thread.block_epoch = thread.warp_epoch = 0;
+    thread.block_epoch = thread.warp_epoch = thread.committed = 0;
+    thread.copies.clear();
   }
   ready_.resize(static_cast<size_t>(count_));
   std::iota(ready_.begin(), ready_.end(), 0);

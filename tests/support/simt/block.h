@@ -36,6 +36,13 @@ enum class Wait : uint8_t { kNone, kBlock, kWarp, kShuffle, kVote, kMatrix };
 
 class Block;
 
+/// 16 bytes on their way to shared memory.
+struct AsyncCopy {
+  unsigned char* to;
+  const void* from;
+  uint32_t group;
+};
+
 struct Thread {
   Block* block = nullptr;
   int number = 0;  ///< in the block
@@ -44,6 +51,8 @@ struct Thread {
   bool done = false;
   uint32_t block_epoch = 0;  ///< barriers passed
   uint32_t warp_epoch = 0;   ///< __syncwarp passed
+  std::vector<AsyncCopy> copies;  ///< that this thread has not waited for, oldest first
+  uint32_t committed = 0;         ///< groups of copies
   boost::context::fiber self, scheduler;
 
   int lane() const { return number % kWarp; }

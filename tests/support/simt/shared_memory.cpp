@@ -3,6 +3,9 @@
 namespace longhaul::simt {
 namespace {
 
+constexpr int16_t kOnItsWay = -2;
+constexpr int64_t kCopied = 16;
+
 /// Was (thread, epochs) before what the current thread does now?
 bool is_ordered(const Thread& now, int thread, int warp, uint32_t block_epoch,
                 uint32_t warp_epoch) {
@@ -34,7 +37,9 @@ void shared_read(const unsigned char* at, int64_t bytes) {
   Shadow* cell = cells(block, at, bytes);
   if (cell == nullptr) stop();
   for (int64_t i = 0; i < bytes / 2; ++i, ++cell) {
-    if (cell->writer < 0) {
+    if (cell->writer == kOnItsWay) {
+      block.report("read of shared memory that a copy is on its way to" + text_of(block, at));
+    } else if (cell->writer < 0) {
       block.report("read of shared memory that nobody wrote" + text_of(block, at));
     } else if (!is_ordered(now, cell->writer, cell->writer / kWarp, cell->write_block,
                            cell->write_warp)) {
@@ -61,6 +66,9 @@ void shared_write(const unsigned char* at, int64_t bytes) {
   Shadow* cell = cells(block, at, bytes);
   if (cell == nullptr) stop();
   for (int64_t i = 0; i < bytes / 2; ++i, ++cell) {
+    if (cell->writer == kOnItsWay) {
+      block.report("write of shared memory that a copy is on its way to" + text_of(block, at));
+    }
     if (cell->writer >= 0 &&
         !is_ordered(now, cell->writer, cell->writer / kWarp, cell->write_block, cell->write_warp)) {
       block.report("write of shared memory that thread " + std::to_string(cell->writer) +
@@ -76,6 +84,30 @@ void shared_write(const unsigned char* at, int64_t bytes) {
     cell->write_block = now.block_epoch;
     cell->write_warp = now.warp_epoch;
   }
+}
+
+void begin_copy(unsigned char* to, const void* from) {
+  shared_write(to, kCopied);
+  Thread& now = *current_thread();
+  Shadow* cell = cells(*now.block, to, kCopied);
+  for (int64_t i = 0; i < kCopied / 2; ++i) cell[i].writer = kOnItsWay;
+  now.copies.push_back({to, from, now.committed});
+}
+
+void commit_copies() { ++current_thread()->committed; }
+
+void wait_for_copies(uint32_t pending) {
+  Thread& now = *current_thread();
+  size_t arrived = 0;
+  for (; arrived < now.copies.size(); ++arrived) {
+    const AsyncCopy& copy = now.copies[arrived];
+    if (copy.group + pending >= now.committed) break;
+    Shadow* cell = cells(*now.block, copy.to, kCopied);
+    for (int64_t i = 0; i < kCopied / 2; ++i) cell[i] = Shadow{};
+    shared_write(copy.to, kCopied);
+    std::memcpy(copy.to, copy.from, kCopied);
+  }
+  now.copies.erase(now.copies.begin(), now.copies.begin() + static_cast<int64_t>(arrived));
 }
 
 unsigned char* shared_memory(int64_t offset, int64_t bytes) {

@@ -1,7 +1,8 @@
 // Shared memory that knows who wrote what and when. Every access of device code goes through a
 // Shared<T>, which on a GPU is a plain pointer. A read of what nobody wrote in this block, an
 // access beyond the array, and two accesses (one of them a write) by different threads without a
-// barrier between them are faults. Fresh shared memory is filled with NaN besides.
+// barrier between them are faults, and so is touching what an asynchronous copy is on its way to: it
+// arrives when its thread waits for its group. Fresh shared memory is filled with NaN besides.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@ namespace longhaul::simt {
 
 /// State of two bytes of shared memory.
 struct Shadow {
-  int16_t writer = -1;                       ///< thread; −1: nobody
+  int16_t writer = -1;                       ///< thread; −1: nobody; −2: a copy on its way
   int16_t reader = -1;                       ///< thread; −1: nobody since the last write
   int16_t reader_warp = -1;                  ///< −2: several
   uint32_t write_block = 0, write_warp = 0;  ///< epochs of the writer
@@ -23,6 +24,11 @@ struct Shadow {
 
 void shared_read(const unsigned char* at, int64_t bytes);
 void shared_write(const unsigned char* at, int64_t bytes);
+
+/// 16 bytes; groups of copies and waiting for all but the latest `pending`, as cp.async has them.
+void begin_copy(unsigned char* to, const void* from);
+void commit_copies();
+void wait_for_copies(uint32_t pending);
 /// Memory for an array of the current block; faults if the launch asked for less.
 unsigned char* shared_memory(int64_t offset, int64_t bytes);
 

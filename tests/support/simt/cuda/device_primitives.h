@@ -132,11 +132,12 @@ template <class T>
 void copy_async(Shared<T> to, const T* from) {
   check_alignment(to.raw());
   check_alignment(from);
-  simt::shared_write(to.raw(), 16);
-  std::memcpy(to.raw(), from, 16);
+  simt::begin_copy(to.raw(), from);
 }
-inline void copy_async_commit() {}
+inline void copy_async_commit() { simt::commit_copies(); }
 template <int kPending>
-void copy_async_wait() {}
+void copy_async_wait() {
+  simt::wait_for_copies(kPending);
+}
 
 }  // namespace longhaul::core::device

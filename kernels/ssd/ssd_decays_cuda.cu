@@ -1,0 +1,141 @@
+// Decays, and the products C·B of all pairs of tokens of a chunk.
+#include "kernels/ssd/ssd_device.cuh"
+
+namespace longhaul::kernels::cuda::ssd {
+namespace {
+
+/// Block (chunk of a sequence, kScanHeads heads). A lane has one head and a warp one slice of its
+/// tokens: dt is read along the heads, and no thread walks over more than a slice.
+__global__ void __launch_bounds__(kScanThreads)
+    sum_log_decays(Geometry g, Tokens<const float> dt, const float* A_log, LogSum* sums) {
+  core::device::SharedMemory memory;
+  const Shared<double> slices = memory.take<double>(kScanThreads);
+  const ScanPlace at(g);
+  // A bound far beyond where e^ℓ is 0 keeps the sums finite.
+  const float A = at.is_head ? decay_rate(A_log[at.h]) : 0.0f;
+  const auto log_decay = [&](int64_t t) {
+    return fmax(static_cast<double>(dt.at(at.b, at.c * g.chunk + t)[at.h]) * static_cast<double>(A),
+                -1e30);
+  };
+  double sum = 0;
+  for (int64_t t = at.begin; t < min(at.end, at.tokens); ++t) sum += log_decay(t);
+  slices[threadIdx.x] = sum;
+  __syncthreads();
+  if (!at.is_head) return;
+  // Tokens that forget nothing must have the very sum of the one before, also across slices: every
+  // sum is that of the slices before, plus that within the slice.
+  double before = 0;
+  for (int slice = 0; slice < at.slice; ++slice) before += slices[slice * kScanHeads + at.lane];
+  LogSum* to = sums + at.item * g.padded_chunk();
+  sum = 0;
+  for (int64_t t = at.begin; t < at.end; ++t) {
+    if (t < at.tokens) sum += log_decay(t);
+    const double all = before + sum;
+    const auto high = static_cast<float>(all);
+    to[t] = {high, static_cast<float>(all - static_cast<double>(high))};
+  }
+}
+
+/// Item: one head of one sequence.
+struct SumChunks {
+  Geometry g;
+  Decays decays;
+  float* log_decay;
+  __device__ void operator()(int64_t i) const {
+    const int64_t h = i % g.heads, b = i / g.heads;
+    double sum = 0;
+    for (int64_t c = 0; c < g.chunks; ++c) {
+      const LogSum end = decays.of(g.head_at(b, c, h))[decays.padded - 1];
+      sum += static_cast<double>(end.x) + static_cast<double>(end.y);
+    }
+    log_decay[i] = static_cast<float>(fmax(sum, -3.402823466e38));
+  }
+};
+
+template <class T>
+struct Gram {
+  Geometry g;
+  Tokens<const T> B, C;
+  float* gram;
+};
+
+/// Block (tile pair of a chunk, group of a sequence).
+template <class T>
+__global__ void __launch_bounds__(kThreads, 3) gram_tiles(Gram<T> args) {
+  constexpr int kAcross = 2;  // tiles of the state at once
+  const Geometry& g = args.g;
+  core::device::SharedMemory memory;
+  const TileRow<T, kAcross> left{memory.take<T>(TileRow<T, kAcross>::kElements)},
+      right{memory.take<T>(TileRow<T, kAcross>::kElements)};
+  const auto pairs = static_cast<unsigned>(g.tile_pairs()),
+             groups = static_cast<unsigned>(g.groups);
+  const TileOfPair tile(static_cast<int>(blockIdx.x % pairs));
+  const int c = static_cast<int>(blockIdx.x / pairs), tokens = static_cast<int>(g.tokens(c));
+  if (tile.I * kTile >= tokens) return;
+  const int group = static_cast<int>(blockIdx.y % groups),
+            b = static_cast<int>(blockIdx.y / groups);
+  const int state = static_cast<int>(g.state);
+  const int rows = min(tokens - tile.I * kTile, kTile);
+  const int columns = min(tokens - tile.J * kTile, kTile);
+  const T* C = args.C.at(b, c * g.chunk + tile.I * kTile) + group * state;
+  const T* B = args.B.at(b, c * g.chunk + tile.J * kTile) + group * state;
+  Accumulator result;
+  for (int n = 0; n < state; n += kAcross * kTile) {
+    const auto width = [&](int k) { return min(state - n - k * kTile, kTile); };
+    for (int k = 0; k < kAcross && width(k) > 0; ++k) {
+      begin_tile(left[k], C + n + k * kTile, args.C.token_stride, {rows, width(k)}, g.packed);
+      begin_tile(right[k], B + n + k * kTile, args.B.token_stride, {columns, width(k)}, g.packed);
+    }
+    core::device::copy_async_commit();
+    core::device::copy_async_wait<0>();
+    __syncthreads();
+    for (int k = 0; k < kAcross && width(k) > 0; ++k) {
+      multiply<false, true>(result, left[k], right[k], {rows, columns, width(k)});
+    }
+    __syncthreads();
+  }
+  const int64_t side = g.padded_chunk();
+  result.store(
+      args.gram + g.group_at(b, c, group) * side * side + tile.I * kTile * side + tile.J * kTile,
+      side, {kTile, kTile}, true);
+}
+
+}  // namespace
+
+DecayStorage make_decays(core::Context& context, const Geometry& g, const core::TensorView& dt,
+                         const core::TensorView& A_log) {
+  const int64_t heads = g.batch * g.chunks * g.heads;
+  core::Tensor memory(context, core::DType::kF32, {heads, g.padded_chunk(), 2});
+  auto* sums = static_cast<LogSum*>(memory.view().raw());
+  core::launch(context, scan_shape(g, 1), sum_log_decays, g, Tokens<const float>(dt),
+               A_log.data<float>(), sums);
+  return {.memory = std::move(memory), .decays = {.sums = sums, .padded = g.padded_chunk()}};
+}
+
+void store_log_decay(core::Context& context, const Geometry& g, const Decays& decays,
+                     const core::TensorView& log_decay) {
+  core::for_each(context, g.batch * g.heads, SumChunks{g, decays, log_decay.data<float>()});
+}
+
+template <class T>
+core::Tensor make_gram(core::Context& context, const Geometry& g, const core::TensorView& B,
+                       const core::TensorView& C) {
+  const int64_t side = g.padded_chunk();
+  core::Tensor gram(context, core::DType::kF32, {g.batch * g.chunks * g.groups, side, side});
+  core::launch(
+      context,
+      {.blocks = g.chunks * g.tile_pairs(),
+       .blocks_y = g.batch * g.groups,
+       .threads = kThreads,
+       .shared_bytes = 4 * Tile<T>::kBytes},
+      gram_tiles<T>,
+      Gram<T>{
+          .g = g, .B = Tokens<const T>(B), .C = Tokens<const T>(C), .gram = gram.data<float>()});
+  return gram;
+}
+template core::Tensor make_gram<float>(core::Context&, const Geometry&, const core::TensorView&,
+                                       const core::TensorView&);
+template core::Tensor make_gram<BFloat16>(core::Context&, const Geometry&, const core::TensorView&,
+                                          const core::TensorView&);
+
+}  // namespace longhaul::kernels::cuda::ssd
