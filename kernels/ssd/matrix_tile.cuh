@@ -7,6 +7,20 @@
 
 namespace longhaul::kernels::cuda::ssd {
 
+/// The elements of a word that are there.
+template <class T>
+__device__ void store_word(T* to, const core::device::HalfWords& words, int there, bool aligned) {
+  constexpr int kElements = 8 / static_cast<int>(sizeof(T));
+  if (aligned && there >= kElements) {
+    core::device::store_words(to, words);
+    return;
+  }
+  const auto pack = core::device::Pack<T, kElements>::from(words);
+  for (int k = 0; k < kElements; ++k) {
+    if (k < there) to[k] = core::device::from_float<T>(pack.value[k]);
+  }
+}
+
 /// A [64, 64] result over the eight warps of the block: warp w has rows 16 (w mod 4) to 16 (w mod
 /// 4)
 /// + 15 and half w/4 of the columns.
@@ -33,9 +47,9 @@ struct Accumulator {
     }
   }
 
-  /// visit(row, column, value, next value) for pairs of adjacent columns.
+  /// visit(row, column, value&, next value&) for pairs of adjacent columns.
   template <class Visit>
-  __device__ void each_pair(const Visit& visit) const {
+  __device__ void each_pair(const Visit& visit) {
 #pragma unroll
     for (int n = 0; n < kSteps; ++n) {
 #pragma unroll
@@ -101,39 +115,20 @@ struct Accumulator {
     });
   }
 
-  /// To rows of `stride` in global memory; pairs of columns at once where those are aligned.
-  __device__ void store(float* to, int64_t stride, Extent extent, bool packed) const {
-    each_pair([&](int i, int j, float low, float high) {
-      if (i >= extent.rows || j >= extent.columns) return;
-      float* at = to + i * stride + j;
-      if (packed) {
-        core::device::store_pair(at, low, high);
-      } else {
-        at[0] = low;
-        if (j + 1 < extent.columns) at[1] = high;
-      }
+  /// To rows of `stride` in global memory, by words where their beginnings are `aligned`.
+  template <class T>
+  __device__ void store(T* to, int64_t stride, Extent extent, bool aligned) const {
+    each_word<T>([&](int u, const core::device::HalfWords& words) {
+      const int row = word_row<T>(u), column = word_column<T>(u);
+      if (row >= extent.rows || column >= extent.columns) return;
+      store_word(to + row * stride + column, words, extent.columns - column, aligned);
     });
   }
 
-  /// take(row, Σ term(row, column, value) over this warp's half of the columns) in one thread for
-  /// each row.
-  template <class Term, class Take>
-  __device__ void sum_rows(const Term& term, const Take& take) {
-    float sums[2] = {0, 0};
-#pragma unroll
-    for (int n = 0; n < kSteps; ++n) {
-#pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        sums[i / 2] += term(row() + i / 2 * 8, column() + n * 8 + i % 2, value[n][i]);
-      }
-    }
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      float sum = sums[half];
-      sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-      sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-      if (lane() % 4 == 0) take(row() + half * 8, sum);
-    }
+  /// Σ over the threads that have a row (of this warp's half of the columns), in all of them.
+  __device__ static float sum_row(float sum) {
+    sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+    return sum + __shfl_xor_sync(0xffffffffu, sum, 2);
   }
 };
 

@@ -4,6 +4,26 @@
 namespace longhaul::kernels::cuda::ssd {
 namespace {
 
+/// Log-decays to base 2 of kBatch tokens of a head, read before the first is used. 0 where no token
+/// is.
+struct DecayBatch {
+  static constexpr int kBatch = 4;
+  double value[kBatch];
+
+  __device__ DecayBatch(const Tokens<const float>& dt, const ScanPlace& at, int64_t first_token,
+                        int64_t t, double rate) {
+    float read[kBatch];
+#pragma unroll
+    for (int u = 0; u < kBatch; ++u) {
+      const bool is_there = t + u < at.end && t + u < at.tokens;
+      read[u] = is_there ? dt.at(at.b, first_token + t + u)[at.h] : 0.0f;
+    }
+    // A bound far beyond where e^ℓ is 0 keeps the sums finite.
+#pragma unroll
+    for (int u = 0; u < kBatch; ++u) value[u] = fmax(static_cast<double>(read[u]) * rate, -1e30);
+  }
+};
+
 /// Block (chunk of a sequence, kScanHeads heads). A lane has one head and a warp one slice of its
 /// tokens: dt is read along the heads, and no thread walks over more than a slice.
 __global__ void __launch_bounds__(kScanThreads)
@@ -11,14 +31,12 @@ __global__ void __launch_bounds__(kScanThreads)
   core::device::SharedMemory memory;
   const Shared<double> slices = memory.take<double>(kScanThreads);
   const ScanPlace at(g);
-  // A bound far beyond where e^ℓ is 0 keeps the sums finite.
-  const float A = at.is_head ? decay_rate(A_log[at.h]) : 0.0f;
-  const auto log_decay = [&](int64_t t) {
-    return fmax(static_cast<double>(dt.at(at.b, at.c * g.chunk + t)[at.h]) * static_cast<double>(A),
-                -1e30);
-  };
+  const double rate = at.is_head ? static_cast<double>(decay_rate(A_log[at.h])) * kLog2OfE : 0.0;
+  const int64_t first_token = at.c * g.chunk;
   double sum = 0;
-  for (int64_t t = at.begin; t < min(at.end, at.tokens); ++t) sum += log_decay(t);
+  for (int64_t t = at.begin; t < at.end; t += DecayBatch::kBatch) {
+    for (const double value : DecayBatch(dt, at, first_token, t, rate).value) sum += value;
+  }
   slices[threadIdx.x] = sum;
   __syncthreads();
   if (!at.is_head) return;
@@ -28,11 +46,16 @@ __global__ void __launch_bounds__(kScanThreads)
   for (int slice = 0; slice < at.slice; ++slice) before += slices[slice * kScanHeads + at.lane];
   LogSum* to = sums + at.item * g.padded_chunk();
   sum = 0;
-  for (int64_t t = at.begin; t < at.end; ++t) {
-    if (t < at.tokens) sum += log_decay(t);
-    const double all = before + sum;
-    const auto high = static_cast<float>(all);
-    to[t] = {high, static_cast<float>(all - static_cast<double>(high))};
+  for (int64_t t = at.begin; t < at.end; t += DecayBatch::kBatch) {
+    const DecayBatch batch(dt, at, first_token, t, rate);
+#pragma unroll
+    for (int u = 0; u < DecayBatch::kBatch; ++u) {
+      if (t + u >= at.end) continue;
+      sum += batch.value[u];
+      const double all = before + sum;
+      const auto high = static_cast<float>(all);
+      to[t + u] = {high, static_cast<float>(all - static_cast<double>(high))};
+    }
   }
 }
 
@@ -45,8 +68,7 @@ struct SumChunks {
     const int64_t h = i % g.heads, b = i / g.heads;
     double sum = 0;
     for (int64_t c = 0; c < g.chunks; ++c) {
-      const LogSum end = decays.of(g.head_at(b, c, h))[decays.padded - 1];
-      sum += static_cast<double>(end.x) + static_cast<double>(end.y);
+      sum += natural_log(decays.of(g.head_at(b, c, h))[decays.padded - 1]);
     }
     log_decay[i] = static_cast<float>(fmax(sum, -3.402823466e38));
   }

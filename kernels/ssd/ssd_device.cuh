@@ -1,6 +1,7 @@
 // What all stages of the recurrence on the device share: where the operands lie, and the decays.
 // Log-decays are summed up in double within a chunk and kept as two floats, so that the difference
-// of two sums is as exact as the sums are, however strong the decay.
+// of two sums is as exact as the sums are, however strong the decay. Logs are to base 2, as the
+// device has its exponential.
 #pragma once
 
 #include <algorithm>
@@ -115,11 +116,19 @@ Geometry geometry_of(const core::TensorView& x, const core::TensorView& B, int64
 /// Sum of log-decays up to and including a token, high and low part.
 using LogSum = float2;
 
+constexpr double kLog2OfE = 1.4426950408889634;
+/// Of the sum at the end of a chunk, in units of ℓ.
+__device__ inline double natural_log(LogSum end) {
+  return (static_cast<double>(end.x) + static_cast<double>(end.y)) / kLog2OfE;
+}
+
 /// The decay from after `from` to `to`, 1 ≥ it ≥ 0.
 __device__ inline float decay_between(LogSum to, LogSum from) {
-  return expf(fminf((to.x - from.x) + (to.y - from.y), 0.0f));
+  return core::device::exp2_fast(fminf((to.x - from.x) + (to.y - from.y), 0.0f));
 }
-__device__ inline float decay_to(LogSum to) { return expf(fminf(to.x + to.y, 0.0f)); }
+__device__ inline float decay_to(LogSum to) {
+  return core::device::exp2_fast(fminf(to.x + to.y, 0.0f));
+}
 
 /// A = −exp(A_log), finite for any A_log so that dt = 0 means "no decay" even then.
 __device__ inline float decay_rate(float A_log) { return -fminf(expf(A_log), 3.402823466e38f); }

@@ -17,6 +17,24 @@ struct Place {
         end_head(static_cast<int>(g.first_head(group + 1))) {}
 };
 
+/// Whether a token counts what is left of it at the end of the chunk, and how much of it there was,
+/// or what is left at it of the state that entered.
+enum class Weight { kToEnd, kFromStart };
+
+/// Of one head, at the two rows of a thread: read before they are needed.
+template <Weight kWeight>
+struct RowFactors {
+  LogSum sums[2], end;
+  float dt[2] = {0, 0};
+
+  __device__ float decay(int half) const {
+    return kWeight == Weight::kToEnd ? decay_between(end, sums[half]) : decay_to(sums[half]);
+  }
+  __device__ float weight(float decay, int half) const {
+    return kWeight == Weight::kToEnd ? decay * dt[half] : decay;
+  }
+};
+
 /// What one block of threads computes of dB or dC: 64 tokens of a chunk, 64 columns of the state.
 template <class T>
 struct GroupTile {
@@ -26,20 +44,19 @@ struct GroupTile {
   const int n;
   const Extent extent;
   const TileRow<T, 3> tokens, states;
-  const Tile<T> partner;  ///< C where this is dC, B where it is dB
   Accumulator result = {};
 
   __device__ GroupTile(const Gradient<T>& all, core::device::SharedMemory& memory)
       : args(all),
-        at(all.g, blockIdx.x / all.g.state_tiles() / all.g.tiles, blockIdx.y),
+        at(all.g, blockIdx.x / all.g.state_tiles() / all.g.tiles,
+           blockIdx.y % static_cast<unsigned>(all.g.batch * all.g.groups)),
         own(static_cast<int>(blockIdx.x / all.g.state_tiles() % all.g.tiles)),
         n(static_cast<int>(blockIdx.x % all.g.state_tiles()) * kTile),
         extent{Geometry::tile_rows(at.tokens, own),
                static_cast<int>(min(all.g.state - n, int64_t{kTile}))},
         tokens{memory.take<T>(TileRow<T, 3>::kElements)},
-        states{memory.take<T>(TileRow<T, 3>::kElements)},
-        partner{memory.take<T>(Tile<T>::kElements)} {}
-  static constexpr int64_t kBytes = 7 * Tile<T>::kBytes;
+        states{memory.take<T>(TileRow<T, 3>::kElements)} {}
+  static constexpr int64_t kBytes = 6 * Tile<T>::kBytes;
   static_assert(kBytes <= kMostShared);
 
   __device__ bool is_empty() const { return own * kTile >= at.tokens; }
@@ -68,16 +85,19 @@ struct GroupTile {
 
   /// With V_h = rows_h · states_h: result += Σ_heads weight(h, row) V_h, and decay(h, row) ⟨V_h,
   /// partner⟩ of each row to `terms` [state halves, .., padded chunk]. Heads one after the other,
-  /// the tiles of the next two on their way meanwhile.
-  template <class Factors>
+  /// the tiles of the next two on their way meanwhile. partners: C where this is dC, B where dB.
+  template <Weight kWeight>
   __device__ void add_states(const Tokens<const T>& of_tokens, const T* of_states,
-                             const Tokens<const T>& partners, float* terms,
-                             const Factors& factors) {
+                             const Tokens<const T>& partners, float* terms) {
     const Geometry& g = args.g;
     const int64_t half = 2 * n / kTile + Accumulator::warp_half();
     terms += half * g.batch * g.chunks * g.heads * g.padded_chunk() + own * kTile;
-    load_tile(partner, partners.at(at.b, token()) + at.group * g.state + n, partners.token_stride,
-              extent, g.packed, One{});
+    Accumulator partner;
+    const T* partner_rows = partners.at(at.b, token()) + at.group * g.state + n;
+    partner.each([&](int i, int j, float& value) {
+      if (i >= extent.rows || j >= extent.columns) return;
+      value = core::device::to_float(partner_rows[i * partners.token_stride + j]);
+    });
     const int head_dim = static_cast<int>(g.head_dim), state = static_cast<int>(g.state);
     const int depths = (head_dim + kTile - 1) / kTile;
     const int steps = (at.end_head - at.first_head) * depths;
@@ -99,16 +119,21 @@ struct GroupTile {
     begin(0);
     begin(1);
     Accumulator one;
+    RowFactors<kWeight> factors = read_factors<kWeight>(at.first_head);
     for (int step = 0; step < steps; ++step) {
       core::device::copy_async_wait<1>();
       __syncthreads();
       begin(step + 2);
+      const int h = at.first_head + step / depths;
+      const bool is_whole = step % depths + 1 == depths;
+      RowFactors<kWeight> next;
+      if (is_whole && h + 1 < at.end_head) next = read_factors<kWeight>(h + 1);
       multiply<false, false>(one, tokens[step % 3], states[step % 3],
                              {extent.rows, extent.columns, depth_of(step)});
-      if (step % depths + 1 == depths) {
-        add_head(one, terms, at.first_head + step / depths, factors);
-        one = {};
-      }
+      if (!is_whole) continue;
+      add_head(one, partner, terms + g.head_at(at.b, at.c, h) * g.padded_chunk(), factors);
+      one = {};
+      factors = next;
     }
   }
 
@@ -128,86 +153,67 @@ struct GroupTile {
   }
 
  private:
-  /// factors.decay(item, row), factors.weight(decay, h, row).
-  template <class Factors>
-  __device__ void add_head(Accumulator& one, float* terms, int h, const Factors& factors) {
-    const int64_t item = args.g.head_at(at.b, at.c, h);
-    float decays[2], weights[2];
+  template <Weight kWeight>
+  __device__ RowFactors<kWeight> read_factors(int h) const {
+    RowFactors<kWeight> factors;
+    const LogSum* sums = args.decays.of(args.g.head_at(at.b, at.c, h));
+    factors.end = kWeight == Weight::kToEnd ? sums[args.decays.padded - 1] : LogSum{};
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int i = Accumulator::row() + half * 8;
-      decays[half] = i < extent.rows ? factors.decay(item, i) : 0.0f;
-      weights[half] = i < extent.rows ? factors.weight(decays[half], h, i) : 0.0f;
+      factors.sums[half] = sums[own * kTile + i];
+      if (kWeight == Weight::kToEnd && i < extent.rows) {
+        factors.dt[half] = args.dt.at(at.b, token() + i)[h];
+      }
     }
-    one.sum_rows(
-        [&](int i, int j, float value) {
-          if (i >= extent.rows || j >= extent.columns) return 0.0f;
-          return value * core::device::to_float(partner.get(i, j));
-        },
-        [&](int i, float sum) {
-          const float decay = decays[i == Accumulator::row() ? 0 : 1];
-          if (i < extent.rows) terms[item * args.g.padded_chunk() + i] = sum * decay;
-        });
+    return factors;
+  }
+
+  template <Weight kWeight>
+  __device__ void add_head(Accumulator& one, const Accumulator& partner, float* terms,
+                           const RowFactors<kWeight>& factors) {
+    const float decays[2] = {factors.decay(0), factors.decay(1)};
+    const float weights[2] = {factors.weight(decays[0], 0), factors.weight(decays[1], 1)};
+    float sums[2] = {0, 0};
 #pragma unroll
     for (int k = 0; k < Accumulator::kSteps; ++k) {
 #pragma unroll
       for (int e = 0; e < 4; ++e) {
+        sums[e / 2] = fmaf(one.value[k][e], partner.value[k][e], sums[e / 2]);
         result.value[k][e] = fmaf(weights[e / 2], one.value[k][e], result.value[k][e]);
       }
+    }
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const float sum = Accumulator::sum_row(sums[half]);
+      const int i = Accumulator::row() + half * 8;
+      if (Accumulator::lane() % 4 == 0 && i < extent.rows) terms[i] = sum * decays[half];
     }
   }
 };
 
-/// What is left of the state that entered, at each token.
+/// Block (tile of the state and of the tokens of a chunk, group of a sequence; then, for dB, the
+/// same again).
 template <class T>
-struct FromStart {
-  const Gradient<T>& args;
-  int64_t own;
-  __device__ float decay(int64_t item, int row) const {
-    return decay_to(args.decays.of(item)[own * kTile + row]);
-  }
-  __device__ float weight(float decay, int64_t, int) const { return decay; }
-};
-
-/// What is left of each token at the end of the chunk, and how much of it there was.
-template <class T>
-struct ToEnd {
-  const Gradient<T>& args;
-  int64_t own, b, token;
-  __device__ float decay(int64_t item, int row) const {
-    const LogSum* sums = args.decays.of(item);
-    return decay_between(sums[args.decays.padded - 1], sums[own * kTile + row]);
-  }
-  __device__ float weight(float decay, int64_t h, int row) const {
-    return decay * args.dt.at(b, token + row)[h];
-  }
-};
-
-/// Block (tile of the state and of the tokens of a chunk, group of a sequence).
-template <class T>
-__global__ void __launch_bounds__(kThreads, 2) C_gradient(Gradient<T> args, const float* dgram) {
+__global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 1)
+    group_gradients(Gradient<T> args, const float* dgram) {
   core::device::SharedMemory memory;
   GroupTile<T> tile(args, memory);
   if (tile.is_empty()) return;
-  for (int64_t J = 0; J <= tile.own; ++J) tile.template add_gram<false>(dgram, args.B, J);
-  tile.add_states(args.dy, args.entering, args.C, args.tokens.to_output,
-                  FromStart<T>{args, tile.own});
-  tile.store(args.dC, false);
-}
-
-template <class T>
-__global__ void __launch_bounds__(kThreads, 2) B_gradient(Gradient<T> args, const float* dgram) {
-  core::device::SharedMemory memory;
-  GroupTile<T> tile(args, memory);
-  if (tile.is_empty()) return;
+  if (args.intra && blockIdx.y < static_cast<unsigned>(args.g.batch * args.g.groups)) {
+    for (int64_t J = 0; J <= tile.own; ++J) tile.template add_gram<false>(dgram, args.B, J);
+    tile.template add_states<Weight::kFromStart>(args.dy, args.entering, args.C,
+                                                 args.tokens.to_output);
+    tile.store(args.dC, false);
+    return;
+  }
   if (args.intra) {
     for (int64_t I = tile.own; I * kTile < tile.at.tokens; ++I) {
       tile.template add_gram<true>(dgram, args.C, I);
     }
   }
   if (args.inter) {
-    tile.add_states(args.x, args.leaving, args.B, args.tokens.to_leaving,
-                    ToEnd<T>{args, tile.own, tile.at.b, tile.token()});
+    tile.template add_states<Weight::kToEnd>(args.x, args.leaving, args.B, args.tokens.to_leaving);
   }
   tile.store(args.dB, !args.intra);
 }
@@ -217,13 +223,12 @@ __global__ void __launch_bounds__(kThreads, 2) B_gradient(Gradient<T> args, cons
 template <class T>
 void run_groups(core::Context& context, const Gradient<T>& args, const core::TensorView& dgram) {
   const Geometry& g = args.g;
-  const core::LaunchShape tiles{.blocks = g.chunks * g.tiles * g.state_tiles(),
-                                .blocks_y = g.batch * g.groups,
-                                .threads = kThreads,
-                                .shared_bytes = GroupTile<T>::kBytes};
-  const float* pairs = core::optional_pointer<float>(dgram);
-  if (args.intra) core::launch(context, tiles, C_gradient<T>, args, pairs);
-  core::launch(context, tiles, B_gradient<T>, args, pairs);
+  core::launch(context,
+               {.blocks = g.chunks * g.tiles * g.state_tiles(),
+                .blocks_y = g.batch * g.groups * (args.intra ? 2 : 1),
+                .threads = kThreads,
+                .shared_bytes = GroupTile<T>::kBytes},
+               group_gradients<T>, args, core::optional_pointer<float>(dgram));
 }
 template void run_groups<float>(core::Context&, const Gradient<float>&, const core::TensorView&);
 template void run_groups<BFloat16>(core::Context&, const Gradient<BFloat16>&,

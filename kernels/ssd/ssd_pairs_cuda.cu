@@ -49,22 +49,32 @@ struct Place {
   }
 };
 
-/// Factors of one head, a token a thread.
+/// What one thread knows of one token of a head: read early, put where the factors are late.
+struct PairToken {
+  LogSum own = {}, end = {};
+  float dt = 0;
+};
 template <class T>
-__device__ void make_factors(const Gradient<T>& args, const Space<T>& s, const Place& at, int h,
-                             int buffer) {
+__device__ PairToken read_token(const Gradient<T>& args, const Place& at, int h) {
+  PairToken token;
+  const int thread = static_cast<int>(threadIdx.x), i = thread - kTile;
+  if (thread >= 2 * kTile) return token;
   const LogSum* sums = args.decays.of(args.g.head_at(at.b, at.c, h));
-  const LogSum end = sums[at.J * kTile + kTile - 1];
+  token.end = sums[at.J * kTile + kTile - 1];
+  token.own = thread < kTile ? sums[at.J * kTile + thread] : sums[at.I * kTile + i];
+  if (thread < at.columns) token.dt = args.dt.at(at.b, at.j_token + thread)[h];
+  return token;
+}
+template <class T>
+__device__ void put_factors(const Space<T>& s, const Place& at, int buffer,
+                            const PairToken& token) {
   const int thread = static_cast<int>(threadIdx.x), to = buffer * kTile + thread % kTile;
   if (thread < kTile) {
-    const LogSum own = sums[at.J * kTile + thread];
-    const bool there = thread < at.columns;
-    s.columns[to] = there ? decay_between(end, own) : 0.0f;
-    s.dt[to] = there ? args.dt.at(at.b, at.j_token + thread)[h] : 0.0f;
-    s.sums[to] = own;
+    s.columns[to] = thread < at.columns ? decay_between(token.end, token.own) : 0.0f;
+    s.dt[to] = token.dt;
+    s.sums[to] = token.own;
   } else if (thread < 2 * kTile && at.I > at.J) {
-    const int i = thread - kTile;
-    s.rows[to] = i < at.rows ? decay_between(sums[at.I * kTile + i], end) : 0.0f;
+    s.rows[to] = thread - kTile < at.rows ? decay_between(token.own, token.end) : 0.0f;
   }
 }
 
@@ -153,9 +163,8 @@ __device__ void add_head(const Gradient<T>& args, const Space<T>& s, const Place
               ((item * args.g.tile_pairs() + at.pair) * 2 + Accumulator::warp_half()) * kTile;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    rows[half] += __shfl_xor_sync(0xffffffffu, rows[half], 1);
-    rows[half] += __shfl_xor_sync(0xffffffffu, rows[half], 2);
-    if (Accumulator::lane() % 4 == 0) to[row + half * 8] = rows[half];
+    const float sum = Accumulator::sum_row(rows[half]);
+    if (Accumulator::lane() % 4 == 0) to[row + half * 8] = sum;
   }
   float own[2];
   sum_columns(columns, own);
@@ -205,25 +214,28 @@ __global__ void __launch_bounds__(kThreads, 2) pair_tiles(Gradient<T> args, floa
     begin_tile(s.right[buffer], args.x.at(at.b, at.j_token) + h * g.head_dim + p,
                args.x.token_stride, {at.columns, depth}, g.packed);
     core::device::copy_async_commit();
-    make_factors(args, s, at, h, buffer);
+    return read_token(args, at, h);
   };
-  if (steps > 0) begin(0);
+  if (steps > 0) put_factors(s, at, 0, begin(0));
   for (int step = 0; step < steps; ++step) {
     core::device::copy_async_wait<0>();
     __syncthreads();
-    if (step + 1 < steps) begin(step + 1);
+    PairToken next;
+    if (step + 1 < steps) next = begin(step + 1);
     const int p = step % depths, buffer = step % 2;
     const int64_t item = g.head_at(at.b, at.c, first + step / depths);
     if (p == 0 && step > 0) store_columns(args, s, at, item - 1, (step - 1) % 2);
     multiply<false, true>(one, s.left[buffer], s.right[buffer],
                           {at.rows, at.columns, min(head_dim - p * kTile, kTile)});
-    if (p + 1 < depths) continue;
-    if (at.I == at.J) {
-      add_head<true>(args, s, at, item, buffer, one, gram, sum);
-    } else {
-      add_head<false>(args, s, at, item, buffer, one, gram, sum);
+    if (p + 1 == depths) {
+      if (at.I == at.J) {
+        add_head<true>(args, s, at, item, buffer, one, gram, sum);
+      } else {
+        add_head<false>(args, s, at, item, buffer, one, gram, sum);
+      }
+      one = {};
     }
-    one = {};
+    put_factors(s, at, (step + 1) % 2, next);
   }
   __syncthreads();
   if (steps > 0) {

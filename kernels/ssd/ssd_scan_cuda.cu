@@ -46,7 +46,8 @@ struct ScanSpace {
 template <class T, Direction kDirection>
 struct ScanBlock {
   static constexpr bool kForward = kDirection == Direction::kForward;
-  using Element = core::device::Pack<T, 8 / static_cast<int>(sizeof(T))>;
+  static constexpr int kElements = 8 / static_cast<int>(sizeof(T));  ///< of a word
+  using Element = core::device::Pack<T, kElements>;
   static constexpr int kWords = Accumulator::kWords<T>;
 
   const Scan<T>& args;
@@ -161,11 +162,6 @@ struct ScanBlock {
       }
     }
   }
-  /// Elements of a word at `column` of tile k that are there, where rows are not aligned.
-  __device__ int word_elements(int k, int u) const {
-    return min(width(k) - Accumulator::word_column<T>(u), 8 / static_cast<int>(sizeof(T)));
-  }
-
   __device__ void read_entry(int step) {
     if (step >= steps()) return;
     const int64_t item = item_of(step);
@@ -178,8 +174,9 @@ struct ScanBlock {
         return;
       }
       Element element = {};
-      for (int i = 0; i < word_elements(k, u); ++i) {
-        element.value[i] = core::device::to_float(from[offset + i]);
+      const int there = width(k) - Accumulator::word_column<T>(u);
+      for (int i = 0; i < kElements; ++i) {
+        if (i < there) element.value[i] = core::device::to_float(from[offset + i]);
       }
       partner[k][u] = element.words();
     });
@@ -202,19 +199,11 @@ struct ScanBlock {
         const int row = Accumulator::word_row<T>(u), column = Accumulator::word_column<T>(u);
         if (row >= rows || column >= width(k)) return;
         T* at = to + (p + row) * args.g.state + n + k * kTile + column;
-        const Element own = Element::from(words);
-        if (args.g.state_packed) {
-          core::device::store_words(at, words);
-        } else {
-          for (int i = 0; i < word_elements(k, u); ++i) {
-            at[i] = core::device::from_float<T>(own.value[i]);
-          }
-        }
+        store_word(at, words, width(k) - column, args.g.state_packed);
         if (kForward || args.partner == nullptr) return;
+        const Element own = Element::from(words);
         const Element other = Element::from(partner[k][u]);
-        for (const int i : {0, 1, 2, 3}) {
-          if (i < 8 / static_cast<int>(sizeof(T))) sum += own.value[i] * other.value[i];
-        }
+        for (int i = 0; i < kElements; ++i) sum += own.value[i] * other.value[i];
       });
     }
     if (kForward || args.partner == nullptr) return;
@@ -289,8 +278,7 @@ struct SumRuns {
     const int64_t h = i % g.heads, run = i / g.heads % runs, b = i / g.heads / runs;
     double sum = 0;
     for (int64_t c = run * g.chunks / runs; c < (run + 1) * g.chunks / runs; ++c) {
-      const LogSum end = decays.of(g.head_at(b, c, h))[decays.padded - 1];
-      sum += static_cast<double>(end.x) + static_cast<double>(end.y);
+      sum += natural_log(decays.of(g.head_at(b, c, h))[decays.padded - 1]);
     }
     run_decays[i] = static_cast<float>(exp(fmin(sum, 0.0)));
   }

@@ -195,29 +195,23 @@ struct TokenSumBlock : HeadPlace {
     const float D = args.D == nullptr ? 0.0f : args.D[h];
     const Tile<T> tile = s.values[own % kStrip<T>];
     T* to = out + own * kTile * args.out.token_stride;
-    result.each_pair([&](int row, int column, float low, float high) {
-      if (row >= rows(own) || column >= width) return;
-      T* at = to + row * args.out.token_stride + column;
-      const bool both = column + 1 < width;
-      if (!kForward) {
-        low *= s.dt[own * kTile + row];
-        high *= s.dt[own * kTile + row];
-      }
+    const int there = rows(own);
+    if (!kForward) {
+      result.scale_rows([&](int row) { return static_cast<float>(s.dt[own * kTile + row]); });
+    }
+    result.each_pair([&](int row, int column, float& low, float& high) {
+      if (row >= there || column >= width) return;
       if (args.gram != nullptr) {
         const float2 value = core::device::read_pair(tile.data + (row * Tile<T>::kStride + column));
         low += D * value.x;
         high += D * value.y;
       } else {
+        const T* at = to + row * args.out.token_stride + column;
         low += core::device::to_float(at[0]);
-        if (both) high += core::device::to_float(at[1]);
-      }
-      if (args.g.packed) {
-        core::device::store_pair(at, low, high);
-      } else {
-        at[0] = core::device::from_float<T>(low);
-        if (both) at[1] = core::device::from_float<T>(high);
+        if (column + 1 < width) high += core::device::to_float(at[1]);
       }
     });
+    result.store(to, args.out.token_stride, {there, width}, args.g.packed);
   }
 
   __device__ void run() const {
