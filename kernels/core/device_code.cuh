@@ -64,6 +64,19 @@ __device__ inline float round_to_tf32(float x) {
   return __uint_as_float(bits);
 }
 
+/// 2^x and 1/x as the special function units give them, off by two last bits at most; denormal
+/// numbers are zeros.
+__device__ inline float fast_exp2(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
+}
+__device__ inline float fast_reciprocal(float x) {
+  float reciprocal;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(x));
+  return reciprocal;
+}
+
 /// 16 bytes.
 struct alignas(16) Words {
   uint32_t word[4];

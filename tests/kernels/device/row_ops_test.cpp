@@ -57,6 +57,24 @@ TEST_F(RowOps, Conv) {
   }
 }
 
+/// Rows that begin at multiples of 16 bytes are moved by words.
+TEST_F(RowOps, ConvOfAlignedRows) {
+  for (const auto& [length, channels, taps] :
+       {std::tuple{0, 8, 4}, {2, 8, 4}, {33, 16, 4}, {70, 8, 3}, {67, 24, 8}, {300, 136, 4}}) {
+    for (const bool with_state : {true, false}) {
+      SCOPED_TRACE(::testing::Message() << length << " of " << channels << ", " << taps);
+      expect_op(Conv{.batch = 2,
+                     .length = length,
+                     .channels = channels,
+                     .taps = taps,
+                     .with_state = with_state,
+                     .margin = 8},
+                {{"y", random_values(2 * length * channels, 7)},
+                 {"final", random_values(2 * (taps - 1) * channels, 8)}});
+    }
+  }
+}
+
 TEST_F(RowOps, Swiglu) {
   for (const auto& [rows, width] : {std::pair{0, 8}, {1, 9}, {5, 64}, {3, 137}}) {
     expect_op(Swiglu{.rows = rows, .width = width}, {{"y", random_values(rows * width, 7)}});
