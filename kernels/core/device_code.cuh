@@ -91,7 +91,10 @@ __device__ Words load_words(const T* from) {
 }
 template <class T>
 __device__ void store_words(T* to, const Words& words) {
-  *reinterpret_cast<Words*>(to) = words;
+  // An assignment may become four stores.
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)),
+               "r"(words.word[0]), "r"(words.word[1]), "r"(words.word[2]), "r"(words.word[3])
+               : "memory");
 }
 template <class T>
 __device__ HalfWords load_half_words(const T* from) {

@@ -29,6 +29,17 @@ TEST_F(RowOps, GatedRmsNorm) {
   }
 }
 
+/// Rows of more columns than a block keeps in registers.
+TEST_F(RowOps, NormsOfLongRows) {
+  for (const int64_t width : {2051, 16448}) {
+    SCOPED_TRACE(width);
+    expect_op(Norm{.rows = 3, .width = width, .with_x = true},
+              {{"y", random_values(3 * width, 7)}, {"sum", random_values(3 * width, 8)}});
+    expect_op(GatedNorm{.rows = 3, .width = width, .groups = 1},
+              {{"out", random_values(3 * width, 7)}});
+  }
+}
+
 TEST_F(RowOps, Conv) {
   for (const auto& [length, channels, taps] : {std::tuple{11, 3, 1},
                                                {11, 3, 2},
