@@ -9,8 +9,8 @@ namespace longhaul::kernels::cuda {
 /// Of cuBLASLt, as NVIDIA advises for Hopper.
 constexpr int64_t kGemmWorkspace = int64_t{32} << 20;
 
-/// Rows along the sequence that one block of the convolution has.
-constexpr int64_t kConvRows = 64;
+/// Rows along the sequence that one block of the convolution's backward pass has.
+constexpr int64_t kConvRows = 256;
 
 /// An empty sequence has one tile too: its final state is its initial state.
 inline int64_t conv_tiles(int64_t length) {

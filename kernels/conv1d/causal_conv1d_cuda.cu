@@ -5,53 +5,63 @@
 namespace longhaul::kernels::cuda {
 namespace {
 
+using core::device::Pack;
+using core::device::Shared;
+using core::device::SharedMemory;
+
+/// Rows that a warp has, and how many of them it reads before it works on the first.
+constexpr int kForwardRows = 32, kForwardBatch = 8;
+constexpr int kBackwardRows = kConvRows / kConvWarps, kBackwardBatch = 4;
+
 template <class T>
 struct Forward {
   ConvInput<T> in;
   T* y;
   int64_t y_batch, y_row;
+  float* final_state;  ///< or null
+  int64_t final_batch, final_row;
 };
 
-/// Block (channels, rows, sequence): a thread walks down its channels with the window in registers.
+template <class T, int N, int K>
+__device__ Pack<T, N> activated(const ConvWindow<T, N, K>& window) {
+  Pack<T, N> y;
+  for (int k = 0; k < N; ++k) y.value[k] = core::device::silu(window.before_activation(k));
+  return y;
+}
+
 template <class T, int N, int K>
 __global__ void forward_rows(Forward<T> f) {
-  const int64_t channel = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * N;
-  if (channel >= f.in.channels) return;
-  const int64_t b = blockIdx.z, begin = blockIdx.y * kConvRows;
-  const int64_t end = min(f.in.length, begin + kConvRows);
-  ConvWindow<T, N, K> window(f.in, b, begin, channel);
-  T* y = f.y + b * f.y_batch + begin * f.y_row + channel;
-  for (int64_t first = begin; first < end; first += kConvBatch) {
-    core::device::Pack<T, N> rows[kConvBatch];
+  const ConvPlace place(N, kForwardRows, f.in.length);
+  if (!place.exists(f.in)) return;
+  const int64_t b = place.sequence, channel = place.channel;
+  ConvWindow<T, N, K> window(f.in, b, place.begin, channel);
+  const T* x = f.in.x + b * f.in.x_batch + place.begin * f.in.x_row + channel;
+  T* y = f.y + b * f.y_batch + place.begin * f.y_row + channel;
+  int64_t t = place.begin;
+  for (; t + kForwardBatch <= place.end; t += kForwardBatch) {
+    Pack<T, N> rows[kForwardBatch];
 #pragma unroll
-    for (int u = 0; u < kConvBatch; ++u) rows[u] = f.in.template row<N>(b, first + u, channel);
+    for (int u = 0; u < kForwardBatch; ++u, x += f.in.x_row) rows[u] = Pack<T, N>::load(x);
 #pragma unroll
-    for (int u = 0; u < kConvBatch; ++u) {
-      if (first + u >= end) return;
+    for (int u = 0; u < kForwardBatch; ++u, y += f.y_row) {
       window.push(rows[u]);
-      core::device::Pack<T, N> out;
-      for (int k = 0; k < N; ++k) {
-        out.value[k] = core::device::silu(window.before_activation(k));
-      }
-      out.store(y);
-      y += f.y_row;
+      activated(window).store(y);
+    }
+  }
+  for (; t < place.end; ++t, x += f.in.x_row, y += f.y_row) {
+    window.push(Pack<T, N>::load(x));
+    activated(window).store(y);
+  }
+  if (f.final_state == nullptr || place.end != f.in.length) return;
+  float* state = f.final_state + b * f.final_batch + channel;
+#pragma unroll
+  for (int j = 1; j < K; ++j) {
+    const int64_t kept = j - K + f.in.taps - 1;
+    for (int k = 0; k < N; ++k) {
+      if (kept >= 0) state[kept * f.final_row + k] = window.rows[j][k];
     }
   }
 }
-
-/// The last taps − 1 rows of state ++ x.
-template <class T>
-struct KeepRows {
-  ConvInput<T> in;
-  float* state;
-  int64_t batch_stride, row_stride;
-  __device__ void operator()(int64_t i) const {
-    const int64_t channel = i % in.channels, row = i / in.channels % (in.taps - 1);
-    const int64_t b = i / in.channels / (in.taps - 1);
-    const auto value = in.template row<1>(b, in.length - (in.taps - 1) + row, channel);
-    state[b * batch_stride + row * row_stride + channel] = value.value[0];
-  }
-};
 
 template <class T>
 struct Backward {
@@ -65,11 +75,16 @@ struct Backward {
   float* dinitial;  ///< or null
   int64_t dinitial_batch, dinitial_row;
   float* parts;  ///< [sequences · tiles, taps + 1, channels]: dweight, dbias
-  int64_t tiles;
 
+  /// Row t of dy; zeros before the first and behind the last.
+  template <int N>
+  __device__ Pack<T, N> dy_row_at(int64_t b, int64_t t, int64_t channel) const {
+    if (t < 0 || t >= in.length) return {};
+    return Pack<T, N>::load(dy + b * dy_batch + t * dy_row + channel);
+  }
   /// Gradient of row s, whose sum over the taps is `row`; state rows are negative.
   template <int N>
-  __device__ void store(int64_t b, int64_t s, int64_t channel, core::device::Pack<T, N> row) const {
+  __device__ void store(int64_t b, int64_t s, int64_t channel, Pack<T, N> row) const {
     const int64_t kept = s - (in.length - (in.taps - 1));
     if (dfinal != nullptr && kept >= 0) {
       for (int k = 0; k < N; ++k) {
@@ -85,63 +100,122 @@ struct Backward {
   }
 };
 
-/// Rows [begin, end) of one sequence; takes p of the rows behind them too, and the rows of the
-/// state if these are the first. p_t = dy_t ⊙ silu'(pre_t); dx_s = Σ_j weight_j ⊙ p_{s + taps−1−j}.
+/// With p_t = dy_t ⊙ silu'(pre_t): dweight_j = Σ_t p_t ⊙ x_{t−K+1+j}, dbias = Σ_t p_t and
+/// dx_s = Σ_j weight_j ⊙ p_{s+K−1−j}.
 template <class T, int N, int K>
-__global__ void __launch_bounds__(kConvThreads, K == 4 ? 5 : 2) backward_rows(Backward<T> f) {
-  const int64_t channel = (static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x) * N;
-  if (channel >= f.in.channels) return;
-  const int64_t b = blockIdx.z, begin = blockIdx.y * kConvRows;
-  const int64_t end = min(f.in.length, begin + kConvRows);
-  const int64_t first = begin == 0 ? -(K - 1) : begin;
-  ConvWindow<T, N, K> window(f.in, b, begin, channel);
-  float p[K][N] = {}, dweight[K][N] = {}, dbias[N] = {};
-  for (int64_t from = begin; from < end + K - 1; from += kConvBackwardBatch) {
-    core::device::Pack<T, N> x[kConvBackwardBatch], dy[kConvBackwardBatch];
+struct Gradients {
+  ConvWindow<T, N, K> window;
+  float p[K][N] = {};  ///< of the rows of the window
+  float dweight[K][N] = {}, dbias[N] = {};
+
+  __device__ void push(const Pack<T, N>& x, const Pack<T, N>& dy) {
+    window.push(x);
+    for (int k = 0; k < N; ++k) {
 #pragma unroll
-    for (int u = 0; u < kConvBackwardBatch; ++u) {
-      const int64_t t = from + u;
-      x[u] = f.in.template row<N>(b, t, channel);
-      dy[u] = {};
-      if (t < f.in.length && t < end + K - 1) {
-        dy[u] = core::device::Pack<T, N>::load(f.dy + b * f.dy_batch + t * f.dy_row + channel);
-      }
-    }
-#pragma unroll
-    for (int u = 0; u < kConvBackwardBatch; ++u) {
-      const int64_t t = from + u, s = t - (K - 1);
-      if (t >= end + K - 1) break;
-      window.push(x[u]);
-      core::device::Pack<T, N> dx;
-      for (int k = 0; k < N; ++k) {
-#pragma unroll
-        for (int j = 0; j + 1 < K; ++j) p[j][k] = p[j + 1][k];
-        const float pre = window.before_activation(k), sigmoid = core::device::sigmoid(pre);
-        const float gradient =
-            t < f.in.length ? dy[u].value[k] * core::device::silu_derivative(pre, sigmoid) : 0.0f;
-        p[K - 1][k] = gradient;
-        if (t < end) {
-          dbias[k] += gradient;
-#pragma unroll
-          for (int j = 0; j < K; ++j)
-            dweight[j][k] = fmaf(gradient, window.rows[j][k], dweight[j][k]);
-        }
-        float sum = 0;
-#pragma unroll
-        for (int j = 0; j < K; ++j) sum = fmaf(window.weight[j][k], p[K - 1 - j][k], sum);
-        dx.value[k] = sum;
-      }
-      if (s >= first) f.template store<N>(b, s, channel, dx);
+      for (int j = 0; j + 1 < K; ++j) p[j][k] = p[j + 1][k];
+      const float pre = window.before_activation(k);
+      p[K - 1][k] = dy.value[k] * core::device::silu_derivative(pre, core::device::sigmoid(pre));
     }
   }
-  float* part = f.parts + (b * f.tiles + blockIdx.y) * (f.in.taps + 1) * f.in.channels + channel;
-  for (int k = 0; k < N; ++k) {
+  __device__ void add_newest_row() {
+    for (int k = 0; k < N; ++k) {
+      dbias[k] += p[K - 1][k];
 #pragma unroll
-    for (int j = 0; j < K; ++j) {
-      const int64_t tap = static_cast<int64_t>(j) - K + f.in.taps;
-      if (tap >= 0) part[tap * f.in.channels + k] = dweight[j][k];
+      for (int j = 0; j < K; ++j) {
+        dweight[j][k] = fmaf(p[K - 1][k], window.rows[j][k], dweight[j][k]);
+      }
     }
-    part[f.in.taps * f.in.channels + k] = dbias[k];
+  }
+  /// Of the oldest row, K − 1 before the newest.
+  __device__ Pack<T, N> dx() const {
+    Pack<T, N> dx = {};
+    for (int k = 0; k < N; ++k) {
+#pragma unroll
+      for (int j = 0; j < K; ++j)
+        dx.value[k] = fmaf(window.weight[j][k], p[K - 1 - j][k], dx.value[k]);
+    }
+    return dx;
+  }
+};
+
+/// Takes the rows [begin, end) of a place, and gives dx of the rows K − 1 before them; the last
+/// place of a sequence gives those at its end too.
+template <class T, int N, int K>
+__device__ void walk(const Backward<T>& f, const ConvPlace& place, Gradients<T, N, K>& gradients) {
+  const int64_t b = place.sequence, channel = place.channel;
+  Pack<T, N> x_before[K - 1], dy_before[K - 1];
+#pragma unroll
+  for (int j = 0; j + 1 < K; ++j) {
+    const int64_t t = place.begin - (K - 1) + j;
+    x_before[j] = f.in.template row<N>(b, t, channel);
+    dy_before[j] = f.template dy_row_at<N>(b, t, channel);
+  }
+#pragma unroll
+  for (int j = 0; j + 1 < K; ++j) gradients.push(x_before[j], dy_before[j]);
+  int64_t t = place.begin;
+  const auto take_singly = [&](int64_t until) {
+    for (; t < until; ++t) {
+      gradients.push(f.in.template row<N>(b, t, channel), f.template dy_row_at<N>(b, t, channel));
+      gradients.add_newest_row();
+      f.template store<N>(b, t - (K - 1), channel, gradients.dx());
+    }
+  };
+  if (place.begin == 0) take_singly(min(place.end, static_cast<int64_t>(K - 1)));
+  const T* x = f.in.x + b * f.in.x_batch + t * f.in.x_row + channel;
+  const T* dy = f.dy + b * f.dy_batch + t * f.dy_row + channel;
+  T* dx = f.dx + b * f.dx_batch + (t - (K - 1)) * f.dx_row + channel;
+  for (; t + kBackwardBatch <= place.end; t += kBackwardBatch) {
+    Pack<T, N> x_rows[kBackwardBatch], dy_rows[kBackwardBatch];
+#pragma unroll
+    for (int u = 0; u < kBackwardBatch; ++u, x += f.in.x_row, dy += f.dy_row) {
+      x_rows[u] = Pack<T, N>::load(x);
+      dy_rows[u] = Pack<T, N>::load(dy);
+    }
+#pragma unroll
+    for (int u = 0; u < kBackwardBatch; ++u, dx += f.dx_row) {
+      gradients.push(x_rows[u], dy_rows[u]);
+      gradients.add_newest_row();
+      gradients.dx().store(dx);
+    }
+  }
+  take_singly(place.end == f.in.length ? f.in.length + K - 1 : place.end);
+}
+
+/// The warps' sums over their rows, added in order, are the block's part.
+template <class T, int N, int K>
+__global__ void __launch_bounds__(kConvWarps* kConvLanes, K == 4 ? 4 : 2)
+    backward_rows(Backward<T> f) {
+  constexpr int kColumns = kConvLanes * N, kSums = (K + 1) * kColumns;
+  SharedMemory memory;
+  const Shared<float> sums = memory.take<float>(kConvWarps * kSums);
+  const ConvPlace place(N, kBackwardRows, f.in.length);
+  const int warp = static_cast<int>(threadIdx.x) / kConvLanes;
+  const int column = static_cast<int>(threadIdx.x) % kConvLanes * N;
+  const Shared<float> own = sums + (warp * kSums + column);
+  if (place.exists(f.in)) {
+    Gradients<T, N, K> gradients{
+        .window = {f.in, place.sequence, place.begin - (K - 1), place.channel}};
+    walk(f, place, gradients);
+    for (int k = 0; k < N; ++k) {
+#pragma unroll
+      for (int j = 0; j < K; ++j) own[j * kColumns + k] = gradients.dweight[j][k];
+      own[K * kColumns + k] = gradients.dbias[k];
+    }
+  } else {
+    for (int k = 0; k < N; ++k) {
+      for (int j = 0; j <= K; ++j) own[j * kColumns + k] = 0;
+    }
+  }
+  __syncthreads();
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * kColumns;
+  const int64_t tile = static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y;
+  float* part = f.parts + tile * (f.in.taps + 1) * f.in.channels;
+  for (int i = static_cast<int>(threadIdx.x); i < kSums; i += kConvWarps * kConvLanes) {
+    const int64_t tap = i / kColumns - K + f.in.taps, channel = first + i % kColumns;
+    if (tap < 0 || channel >= f.in.channels) continue;
+    float sum = 0;
+    for (int w = 0; w < kConvWarps; ++w) sum += sums[w * kSums + i];
+    part[tap * f.in.channels + channel] = sum;
   }
 }
 
@@ -155,13 +229,6 @@ struct TapOf {
     return dbias == nullptr ? nullptr : dbias + channel;
   }
 };
-
-core::LaunchShape shape_of(int64_t channels, int pack, int64_t tiles, int64_t batch) {
-  return {.blocks = core::ceil_div(channels / pack, kConvThreads),
-          .blocks_y = tiles,
-          .blocks_z = batch,
-          .threads = kConvThreads};
-}
 
 template <class T>
 Backward<T> backward_of(const CausalConv1dBackward& args) {
@@ -188,42 +255,39 @@ Backward<T> backward_of(const CausalConv1dBackward& args) {
 }  // namespace
 
 void causal_conv1d_forward(core::Context& context, const CausalConv1dForward& args) {
-  const int64_t batch = args.x.extent(0), length = args.x.extent(1), channels = args.x.extent(2);
-  const int64_t taps = args.weight.extent(1);
   core::dispatch_device("causal_conv1d_forward", args.x.dtype(), [&]<class T>(T) {
-    const Forward<T> f{.in = conv_input<T>(args),
-                       .y = args.y.data<T>(),
-                       .y_batch = args.y.stride(0),
-                       .y_row = args.y.stride(1)};
-    with_window<T, core::device::kFull<T>>(
-        taps,
+    Forward<T> f{.in = conv_input<T>(args),
+                 .y = args.y.data<T>(),
+                 .y_batch = args.y.stride(0),
+                 .y_row = args.y.stride(1),
+                 .final_state = core::optional_pointer<float>(args.final_state)};
+    if (args.final_state) {
+      f.final_batch = args.final_state.stride(0);
+      f.final_row = args.final_state.stride(1);
+    }
+    with_window(
+        f.in.taps,
         [&]<int N, int K>(std::integral_constant<int, N>, std::integral_constant<int, K>) {
-          core::launch(context, shape_of(channels, N, core::ceil_div(length, kConvRows), batch),
+          core::launch(context, conv_shape(f.in, args.x.extent(0), N, kForwardRows),
                        forward_rows<T, N, K>, f);
         },
         args.x, args.y);
-    if (!args.final_state || taps == 1) return;
-    core::for_each(context, batch * (taps - 1) * channels,
-                   KeepRows<T>{.in = f.in,
-                               .state = args.final_state.data<float>(),
-                               .batch_stride = args.final_state.stride(0),
-                               .row_stride = args.final_state.stride(1)});
   });
 }
 
 void causal_conv1d_backward(core::Context& context, const CausalConv1dBackward& args) {
-  const int64_t batch = args.x.extent(0), length = args.x.extent(1), channels = args.x.extent(2);
-  const int64_t taps = args.weight.extent(1);
-  const int64_t tiles = conv_tiles(length);
+  const int64_t batch = args.x.extent(0), channels = args.x.extent(2);
+  const int64_t taps = args.weight.extent(1), tiles = conv_tiles(args.x.extent(1));
   const core::Tensor parts(context, core::DType::kF32, {batch * tiles, (taps + 1) * channels});
   core::dispatch_device("causal_conv1d_backward", args.x.dtype(), [&]<class T>(T) {
     Backward<T> f = backward_of<T>(args);
     f.parts = parts.data<float>();
-    f.tiles = tiles;
-    with_window<T, 4>(  // as many as leave the registers to the windows
+    with_window(
         taps,
         [&]<int N, int K>(std::integral_constant<int, N>, std::integral_constant<int, K>) {
-          core::launch(context, shape_of(channels, N, tiles, batch), backward_rows<T, N, K>, f);
+          core::LaunchShape shape = conv_shape(f.in, batch, N, kBackwardRows);
+          shape.shared_bytes = shape.threads * (K + 1) * N * static_cast<int64_t>(sizeof(float));
+          core::launch(context, shape, backward_rows<T, N, K>, f);
         },
         args.x, args.dy, args.dx);
   });

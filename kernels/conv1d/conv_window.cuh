@@ -8,10 +8,9 @@
 
 namespace longhaul::kernels::cuda {
 
-/// Threads along the channels; kConvRows along the sequence.
-constexpr int kConvThreads = 128;
-/// Rows that a thread reads before it works on the first of them, forward and backward.
-constexpr int kConvBatch = 4, kConvBackwardBatch = 2;
+/// Lanes of a warp lie along the channels, kConvPack channels each (a window of more would not
+/// leave the registers for enough warps); the warps of a block lie along the sequence.
+constexpr int kConvLanes = 32, kConvWarps = 4, kConvPack = 4;
 
 template <class T>
 struct ConvInput {
@@ -43,18 +42,31 @@ struct ConvWindow {
   float rows[K][N], weight[K][N], bias[N];
 
   __device__ ConvWindow(const ConvInput<T>& in, int64_t b, int64_t t, int64_t channel) {
+    load_weight(in, channel);
 #pragma unroll
     for (int j = 0; j < K; ++j) {
-      const auto tap = static_cast<int64_t>(j) - K + in.taps;
       const auto row = in.template row<N>(b, t - K + j, channel);
-      for (int k = 0; k < N; ++k) {
-        rows[j][k] = row.value[k];
-        weight[j][k] =
-            tap < 0 ? 0.0f : core::device::to_float(in.weight[(channel + k) * in.taps + tap]);
-      }
+      for (int k = 0; k < N; ++k) rows[j][k] = row.value[k];
     }
     for (int k = 0; k < N; ++k) {
       bias[k] = in.bias == nullptr ? 0.0f : core::device::to_float(in.bias[channel + k]);
+    }
+  }
+  __device__ void load_weight(const ConvInput<T>& in, int64_t channel) {
+    const T* of_channel = in.weight + channel * in.taps;
+    const bool whole = in.taps == K && reinterpret_cast<uintptr_t>(in.weight) % 16 == 0;
+    for (int k = 0; k < N; ++k, of_channel += in.taps) {
+      if (whole) {
+        const auto taps = core::device::Pack<T, K>::load(of_channel);
+#pragma unroll
+        for (int j = 0; j < K; ++j) weight[j][k] = taps.value[j];
+        continue;
+      }
+#pragma unroll
+      for (int j = 0; j < K; ++j) {
+        const auto tap = static_cast<int64_t>(j) - K + in.taps;
+        weight[j][k] = tap < 0 ? 0.0f : core::device::to_float(of_channel[tap]);
+      }
     }
   }
   __device__ void push(const core::device::Pack<T, N>& row) {
@@ -72,6 +84,33 @@ struct ConvWindow {
   }
 };
 
+/// The part of a sequence that a thread walks down: up to `rows` rows of N channels.
+struct ConvPlace {
+  int64_t sequence, channel, begin, end;
+
+  __device__ ConvPlace(int pack, int64_t rows, int64_t length) {
+    const int warp = static_cast<int>(threadIdx.x) / kConvLanes;
+    sequence = blockIdx.z;
+    channel = (static_cast<int64_t>(blockIdx.x) * kConvLanes + threadIdx.x % kConvLanes) * pack;
+    begin = (static_cast<int64_t>(blockIdx.y) * kConvWarps + warp) * rows;
+    end = min(length, begin + rows);
+  }
+  /// A sequence without rows has a part too: its states are passed on.
+  template <class T>
+  __device__ bool exists(const ConvInput<T>& in) const {
+    return channel < in.channels && (begin < in.length || begin == 0);
+  }
+};
+
+/// Threads for ConvPlace, and one block more if the length is 0.
+template <class T>
+core::LaunchShape conv_shape(const ConvInput<T>& in, int64_t batch, int pack, int64_t rows) {
+  return {.blocks = core::ceil_div(in.channels / pack, kConvLanes),
+          .blocks_y = std::max<int64_t>(1, core::ceil_div(in.length, kConvWarps * rows)),
+          .blocks_z = batch,
+          .threads = kConvWarps * kConvLanes};
+}
+
 template <class T, class Args>
 ConvInput<T> conv_input(const Args& args) {
   const bool state = static_cast<bool>(args.initial_state);
@@ -88,15 +127,15 @@ ConvInput<T> conv_input(const Args& args) {
           .state_row = state ? args.initial_state.stride(1) : 0};
 }
 
-/// body(N, K) as constants: channels of a thread, kPack of them where all views allow that, and
+/// body(N, K) as constants: channels of a thread, kConvPack of them where all views allow that, and
 /// rows of its window. Models have four taps.
-template <class T, int kPack, class Body, class... Views>
+template <class Body, class... Views>
 void with_window(int64_t taps, const Body& body, const Views&... views) {
   const auto with_taps = [&]<int N>(std::integral_constant<int, N> pack) {
     if (taps <= 4) return body(pack, std::integral_constant<int, 4>{});
     body(pack, std::integral_constant<int, 8>{});
   };
-  if (core::all_aligned(views...)) return with_taps(std::integral_constant<int, kPack>{});
+  if (core::all_aligned(views...)) return with_taps(std::integral_constant<int, kConvPack>{});
   with_taps(std::integral_constant<int, 1>{});
 }
 

@@ -27,10 +27,9 @@ __device__ T block_sum(T value, Shared<T> scratch) {
   value = warp_sum(value);
   if (lane == 0) scratch[warp] = value;
   __syncthreads();
-  T total = 0;
-  for (int w = 0; w < warps; ++w) total += scratch[w];
+  value = warp_sum(lane < warps ? static_cast<T>(scratch[lane]) : T{});
   __syncthreads();
-  return total;
+  return value;
 }
 
 __device__ inline float block_max(float value, Shared<float> scratch) {
@@ -39,10 +38,9 @@ __device__ inline float block_max(float value, Shared<float> scratch) {
   value = warp_max(value);
   if (lane == 0) scratch[warp] = value;
   __syncthreads();
-  float largest = scratch[0];
-  for (int w = 1; w < warps; ++w) largest = fmaxf(largest, scratch[w]);
+  value = warp_max(scratch[lane < warps ? lane : 0]);
   __syncthreads();
-  return largest;
+  return value;
 }
 
 }  // namespace longhaul::core::device

@@ -64,6 +64,19 @@ __device__ inline float round_to_tf32(float x) {
   return __uint_as_float(bits);
 }
 
+/// 2^x and 1/x as the special function units give them, off by two last bits at most; denormal
+/// numbers are zeros.
+__device__ inline float fast_exp2(float x) {
+  float power;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(x));
+  return power;
+}
+__device__ inline float fast_reciprocal(float x) {
+  float reciprocal;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(reciprocal) : "f"(x));
+  return reciprocal;
+}
+
 /// 16 bytes.
 struct alignas(16) Words {
   uint32_t word[4];
@@ -78,7 +91,10 @@ __device__ Words load_words(const T* from) {
 }
 template <class T>
 __device__ void store_words(T* to, const Words& words) {
-  *reinterpret_cast<Words*>(to) = words;
+  // An assignment may become four stores.
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)),
+               "r"(words.word[0]), "r"(words.word[1]), "r"(words.word[2]), "r"(words.word[3])
+               : "memory");
 }
 template <class T>
 __device__ HalfWords load_half_words(const T* from) {

@@ -69,6 +69,29 @@ struct Pack {
   }
 };
 
+/// The elements of a Pack as they lie in memory; of bf16 that is half the registers, for what is
+/// kept for later.
+template <class T, int N>
+struct Packed {
+  static_assert(N == 1 || Pack<T, N>::kBytes == 16);
+  std::conditional_t<N == 1, T, Words> elements;
+
+  __device__ static Packed load(const T* from) {
+    if constexpr (N == 1) {
+      return {*from};
+    } else {
+      return {load_words(from)};
+    }
+  }
+  __device__ Pack<T, N> values() const {
+    if constexpr (N == 1) {
+      return {{to_float(elements)}};
+    } else {
+      return Pack<T, N>::from(elements);
+    }
+  }
+};
+
 }  // namespace longhaul::core::device
 
 namespace longhaul::core {

@@ -1,12 +1,12 @@
 #include "kernels/core/activations.cuh"
-#include "kernels/core/block_sum.cuh"
-#include "kernels/core/row_sums.cuh"
 #include "kernels/norm/gated_rms_norm.h"
+#include "kernels/norm/norm_blocks.cuh"
 
 namespace longhaul::kernels::cuda {
 namespace {
 
 using core::device::Pack;
+using core::device::Packed;
 using core::device::Shared;
 using core::device::SharedMemory;
 
@@ -68,52 +68,71 @@ struct Backward {
 };
 
 /// With n = y ⊙ silu(z), n̂ = rstd n, v = weight ⊙ dout: dn = rstd (v − n̂ mean(n̂ ⊙ v)). Block (block
-/// of rows, group); a thread always has the same columns.
+/// of rows, group).
 template <class T, int N>
-__global__ void backward_groups(Backward<T> args) {
+__global__ void __launch_bounds__(kMostNormThreads) backward_groups(Backward<T> args) {
   SharedMemory memory;
   const Shared<float> scratch = memory.take<float>(32);
-  const Shared<float> dweight = memory.take<float>(args.size);
-  // Element k of pack i lies with the elements k of the other packs: lanes in different banks.
-  const int64_t packs = args.size / N;
-  const int64_t first = blockIdx.y * args.size, step = static_cast<int64_t>(blockDim.x) * N;
-  for (int64_t i = threadIdx.x * N; i < args.size; i += step) {
-    for (int k = 0; k < N; ++k) dweight[k * packs + i / N] = 0;
+  const Panels panels{static_cast<int>(args.size / N)};
+  ColumnSums<N> dweight(memory, panels.packs);
+  for (int p = 0; p < panels.packs; p += panels.width()) {
+    panels.each(p, [&](int, int pack) { dweight.clear(pack); });
   }
+  const int64_t first = blockIdx.y * args.size;
+  const T* weight = args.weight + first;
   for (int64_t row = args.blocks.begin(blockIdx.x); row < args.blocks.end(blockIdx.x); ++row) {
-    const int64_t at = row * args.width + first;
-    const T* z = args.z + row * args.z_stride + first;
+    const T *y_row = args.y + row * args.width + first,
+            *z_row = args.z + row * args.z_stride + first;
+    const T* dout_row = args.dout + row * args.width + first;
+    T *dy_row = args.dy + row * args.width + first,
+      *dz_row = args.dz + row * args.dz_stride + first;
+    const float rstd = args.rstd[row * gridDim.y + blockIdx.y];
+    Packed<T, N> y[kHeldPacks], z[kHeldPacks], dout[kHeldPacks];
+    const auto load = [&](int p) {
+      panels.each(p, [&](int h, int pack) {
+        y[h] = Packed<T, N>::load(y_row + pack * N);
+        z[h] = Packed<T, N>::load(z_row + pack * N);
+        dout[h] = Packed<T, N>::load(dout_row + pack * N);
+      });
+    };
     float product = 0;
-    for (int64_t i = threadIdx.x * N; i < args.size; i += step) {
-      const auto y = Pack<T, N>::load(args.y + at + i), gate = Pack<T, N>::load(z + i);
-      const auto dout = Pack<T, N>::load(args.dout + at + i);
-      const auto weight = Pack<T, N>::load(args.weight + first + i);
-      for (int k = 0; k < N; ++k) {
-        product += y.value[k] * core::device::silu(gate.value[k]) * weight.value[k] * dout.value[k];
-      }
+    for (int p = 0; p < panels.packs; p += panels.width()) {
+      load(p);
+      panels.each(p, [&](int h, int pack) {
+        const auto value = y[h].values(), gate = z[h].values(), upstream = dout[h].values();
+        const auto scale = Pack<T, N>::load(weight + pack * N);
+        for (int k = 0; k < N; ++k) {
+          const float n = value.value[k] * core::device::silu(gate.value[k]);
+          product = fmaf(n, scale.value[k] * upstream.value[k], product);
+        }
+      });
     }
     product = core::device::block_sum(product, scratch);
-    const float rstd = args.rstd[row * gridDim.y + blockIdx.y];
-    const float mean = product * rstd * rstd / static_cast<float>(args.size);
-    for (int64_t i = threadIdx.x * N; i < args.size; i += step) {
-      auto y = Pack<T, N>::load(args.y + at + i), gate = Pack<T, N>::load(z + i);
-      const auto dout = Pack<T, N>::load(args.dout + at + i);
-      const auto weight = Pack<T, N>::load(args.weight + first + i);
-      for (int k = 0; k < N; ++k) {
-        const float g = gate.value[k], value = y.value[k], upstream = dout.value[k];
-        const float s = core::device::sigmoid(g), gated = value * (g * s);
-        const float dn = rstd * (weight.value[k] * upstream - gated * mean);
-        y.value[k] = dn * (g * s);
-        gate.value[k] = dn * value * core::device::silu_derivative(g, s);
-        dweight[k * packs + i / N] += upstream * (gated * rstd);
-      }
-      y.store(args.dy + at + i);
-      gate.store(args.dz + row * args.dz_stride + first + i);
+    const float mean = product * rstd * rstd * rstd / static_cast<float>(args.size);
+    for (int p = 0; p < panels.packs; p += panels.width()) {
+      if (!panels.held()) load(p);
+      panels.each(p, [&](int h, int pack) {
+        const auto value = y[h].values(), gate = z[h].values(), upstream = dout[h].values();
+        const auto scale = Pack<T, N>::load(weight + pack * N);
+        Pack<T, N> dy, dz;
+        Pack<float, N> dscale;
+        for (int k = 0; k < N; ++k) {
+          const float g = gate.value[k], s = core::device::sigmoid(g), silu = g * s;
+          const float n = value.value[k] * silu, scaled = upstream.value[k] * rstd;
+          const float dn = fmaf(scale.value[k], scaled, -n * mean);
+          dy.value[k] = dn * silu;
+          dz.value[k] = dn * value.value[k] * core::device::silu_derivative(g, s);
+          dscale.value[k] = n * scaled;
+        }
+        dy.store(dy_row + pack * N);
+        dz.store(dz_row + pack * N);
+        dweight.add(pack, dscale);
+      });
     }
   }
   float* part = args.parts + static_cast<int64_t>(blockIdx.x) * args.width + first;
-  for (int64_t i = threadIdx.x * N; i < args.size; i += step) {
-    for (int k = 0; k < N; ++k) part[i + k] = dweight[k * packs + i / N];
+  for (int p = 0; p < panels.packs; p += panels.width()) {
+    panels.each(p, [&](int, int pack) { dweight.store(pack, part); });
   }
 }
 
@@ -173,8 +192,8 @@ void gated_rms_norm_backward(core::Context& context, const GatedRmsNormBackward&
     core::launch(context,
                  {.blocks = blocks.count,
                   .blocks_y = groups,
-                  .threads = threads_for(packed ? size / kPack : size),
-                  .shared_bytes = kScratch + core::ceil_div(size * 4, 16) * 16},
+                  .threads = norm_threads(packed ? size / kPack : size),
+                  .shared_bytes = norm_shared_bytes(size)},
                  packed ? backward_groups<T, kPack> : backward_groups<T, 1>, b);
   });
   core::add_parts(context, parts, args.dweight);

@@ -1,11 +1,11 @@
-#include "kernels/core/block_sum.cuh"
-#include "kernels/core/row_sums.cuh"
+#include "kernels/norm/norm_blocks.cuh"
 #include "kernels/norm/rms_norm.h"
 
 namespace longhaul::kernels::cuda {
 namespace {
 
 using core::device::Pack;
+using core::device::Packed;
 using core::device::Shared;
 using core::device::SharedMemory;
 
@@ -68,45 +68,61 @@ struct Backward {
   core::DeviceRowBlocks blocks;
 };
 
-/// One block a block of rows; a thread always has the same columns.
+/// With x̂ = rstd x, v = weight ⊙ dy: the gradient is rstd (v − x̂ mean(x̂ ⊙ v)). One block a block of
+/// rows.
 template <class T, int N>
-__global__ void backward_rows(Backward<T> args) {
+__global__ void __launch_bounds__(kMostNormThreads) backward_rows(Backward<T> args) {
   SharedMemory memory;
   const Shared<float> scratch = memory.take<float>(32);
-  const Shared<float> dweight = memory.take<float>(args.width);
-  // Element k of pack i lies with the elements k of the other packs: lanes in different banks.
-  const int64_t packs = args.width / N;
-  const int64_t step = static_cast<int64_t>(blockDim.x) * N;
-  for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
-    for (int k = 0; k < N; ++k) dweight[k * packs + i / N] = 0;
+  const Panels panels{static_cast<int>(args.width / N)};
+  ColumnSums<N> dweight(memory, panels.packs);
+  for (int p = 0; p < panels.packs; p += panels.width()) {
+    panels.each(p, [&](int, int pack) { dweight.clear(pack); });
   }
   for (int64_t row = args.blocks.begin(blockIdx.x); row < args.blocks.end(blockIdx.x); ++row) {
     const int64_t first = row * args.width;
+    const float rstd = args.rstd[row];
+    Packed<T, N> x[kHeldPacks], dy[kHeldPacks], before[kHeldPacks];
+    const auto load = [&](int p) {
+      panels.each(p, [&](int h, int pack) {
+        x[h] = Packed<T, N>::load(args.residual + first + pack * N);
+        dy[h] = Packed<T, N>::load(args.dy + first + pack * N);
+        before[h] = Packed<T, N>::load(args.dresidual + first + pack * N);
+      });
+    };
     float product = 0;
-    for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
-      const auto x = Pack<T, N>::load(args.residual + first + i);
-      const auto dy = Pack<T, N>::load(args.dy + first + i);
-      const auto weight = Pack<T, N>::load(args.weight + i);
-      for (int k = 0; k < N; ++k) product += x.value[k] * (weight.value[k] * dy.value[k]);
+    for (int p = 0; p < panels.packs; p += panels.width()) {
+      load(p);
+      panels.each(p, [&](int h, int pack) {
+        const auto value = x[h].values(), upstream = dy[h].values();
+        const auto scale = Pack<T, N>::load(args.weight + pack * N);
+        for (int k = 0; k < N; ++k) {
+          product = fmaf(value.value[k], scale.value[k] * upstream.value[k], product);
+        }
+      });
     }
     product = core::device::block_sum(product, scratch);
-    const float rstd = args.rstd[row];
-    const float mean = product * rstd * rstd / static_cast<float>(args.width);
-    for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
-      const auto x = Pack<T, N>::load(args.residual + first + i);
-      const auto dy = Pack<T, N>::load(args.dy + first + i);
-      const auto weight = Pack<T, N>::load(args.weight + i);
-      auto dresidual = Pack<T, N>::load(args.dresidual + first + i);
-      for (int k = 0; k < N; ++k) {
-        dresidual.value[k] += rstd * (weight.value[k] * dy.value[k] - x.value[k] * mean);
-        dweight[k * packs + i / N] += dy.value[k] * (x.value[k] * rstd);
-      }
-      dresidual.store(args.dresidual + first + i);
+    const float mean = product * rstd * rstd * rstd / static_cast<float>(args.width);
+    for (int p = 0; p < panels.packs; p += panels.width()) {
+      if (!panels.held()) load(p);
+      panels.each(p, [&](int h, int pack) {
+        const auto value = x[h].values(), upstream = dy[h].values();
+        const auto scale = Pack<T, N>::load(args.weight + pack * N);
+        auto dresidual = before[h].values();
+        Pack<float, N> dscale;
+        for (int k = 0; k < N; ++k) {
+          const float scaled = upstream.value[k] * rstd;
+          dresidual.value[k] += fmaf(scale.value[k], scaled, -value.value[k] * mean);
+          dscale.value[k] = value.value[k] * scaled;
+        }
+        dresidual.store(args.dresidual + first + pack * N);
+        dweight.add(pack, dscale);
+      });
     }
   }
   float* part = args.parts + static_cast<int64_t>(blockIdx.x) * args.width;
-  for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
-    for (int k = 0; k < N; ++k) part[i + k] = dweight[k * packs + i / N];
+  for (int p = 0; p < panels.packs; p += panels.width()) {
+    panels.each(p, [&](int, int pack) { dweight.store(pack, part); });
   }
 }
 
@@ -144,8 +160,8 @@ void rms_norm_backward(core::Context& context, const RmsNormBackward& args) {
         [&]<int N>(std::integral_constant<int, N>) {
           core::launch(context,
                        {.blocks = blocks.count,
-                        .threads = threads_for(width / N),
-                        .shared_bytes = kScratch + core::ceil_div(width * 4, 16) * 16},
+                        .threads = norm_threads(width / N),
+                        .shared_bytes = norm_shared_bytes(width)},
                        backward_rows<T, N>,
                        Backward<T>{.residual = args.residual.data<T>(),
                                    .weight = args.weight.data<T>(),

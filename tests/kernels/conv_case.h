@@ -14,6 +14,7 @@ namespace longhaul::testing {
 struct Conv {
   int64_t batch, length, channels, taps;
   bool with_state = true, with_bias = true;
+  int64_t margin = 2;  ///< columns on both sides
   core::DType dtype = core::DType::kF64;
   core::Device device = {};
   int threads = 2;
@@ -34,10 +35,12 @@ struct Conv {
   };
   Strided strided(core::Context& context, const std::vector<double>& values) const {
     const double nan = std::numeric_limits<double>::quiet_NaN();
-    core::Tensor storage = tensor_of(
-        context, dtype, {batch, length + 1, channels + 3},
-        std::vector<double>(static_cast<size_t>(batch * (length + 1) * (channels + 3)), nan));
-    const core::TensorView view = storage.view().slice(1, 0, length).slice(2, 2, 2 + channels);
+    const int64_t wide = channels + 2 * margin;
+    core::Tensor storage =
+        tensor_of(context, dtype, {batch, length + 1, wide},
+                  std::vector<double>(static_cast<size_t>(batch * (length + 1) * wide), nan));
+    const core::TensorView view =
+        storage.view().slice(1, 0, length).slice(2, margin, margin + channels);
     if (!values.empty()) testing::assign(view, values);
     return {std::move(storage), view};
   }

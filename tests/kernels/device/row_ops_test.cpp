@@ -29,6 +29,17 @@ TEST_F(RowOps, GatedRmsNorm) {
   }
 }
 
+/// Rows of more columns than a block keeps in registers.
+TEST_F(RowOps, NormsOfLongRows) {
+  for (const int64_t width : {2051, 16448}) {
+    SCOPED_TRACE(width);
+    expect_op(Norm{.rows = 3, .width = width, .with_x = true},
+              {{"y", random_values(3 * width, 7)}, {"sum", random_values(3 * width, 8)}});
+    expect_op(GatedNorm{.rows = 3, .width = width, .groups = 1},
+              {{"out", random_values(3 * width, 7)}});
+  }
+}
+
 TEST_F(RowOps, Conv) {
   for (const auto& [length, channels, taps] : {std::tuple{11, 3, 1},
                                                {11, 3, 2},
@@ -51,6 +62,24 @@ TEST_F(RowOps, Conv) {
                      .taps = taps,
                      .with_state = with_state,
                      .with_bias = with_state || taps != 4},
+                {{"y", random_values(2 * length * channels, 7)},
+                 {"final", random_values(2 * (taps - 1) * channels, 8)}});
+    }
+  }
+}
+
+/// Rows that begin at multiples of 16 bytes are moved by words.
+TEST_F(RowOps, ConvOfAlignedRows) {
+  for (const auto& [length, channels, taps] :
+       {std::tuple{0, 8, 4}, {2, 8, 4}, {33, 16, 4}, {70, 8, 3}, {67, 24, 8}, {300, 136, 4}}) {
+    for (const bool with_state : {true, false}) {
+      SCOPED_TRACE(::testing::Message() << length << " of " << channels << ", " << taps);
+      expect_op(Conv{.batch = 2,
+                     .length = length,
+                     .channels = channels,
+                     .taps = taps,
+                     .with_state = with_state,
+                     .margin = 8},
                 {{"y", random_values(2 * length * channels, 7)},
                  {"final", random_values(2 * (taps - 1) * channels, 8)}});
     }
