@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/core/activations.cuh"
 #include "kernels/core/block_sum.cuh"
 #include "kernels/core/pack.cuh"
 #include "kernels/cuda_sizes.h"
@@ -56,30 +57,77 @@ struct Softmax {
     float most = largest;
     for (int k = 0; k < N; ++k) most = fmaxf(most, pack.value[k]);
     sum *= scale_to(most);
-    for (int k = 0; k < N; ++k) sum += expf(pack.value[k] - most);
+    for (int k = 0; k < N; ++k) sum += power(pack.value[k], most);
     largest = most;
   }
   /// What e^{· − largest} is to be multiplied by for another reference.
   __device__ float scale_to(float reference) const {
-    return largest == reference ? 1.0f : expf(largest - reference);
+    return largest == reference ? 1.0f : power(largest, reference);
+  }
+  /// e^{value − reference}; the rounding of the reference's product is the same for all values.
+  __device__ static float power(float value, float reference) {
+    constexpr float kLog2E = core::device::kLog2E;
+    return core::device::fast_exp2(fmaf(value, kLog2E, -reference * kLog2E));
   }
 };
 
+/// Logits of a row that stay in shared memory between the two readings: 160 KiB, which leaves one
+/// block to a multiprocessor, so that what does not fit is still in the L2 cache.
+constexpr int kHeldLogits = 40960;
+/// Packs that a thread reads before it works on the first.
+constexpr int kLogitsBatch = 4;
+constexpr int kMostRowThreads = 1024;
+/// For the sums over a block: a float, a double and a place of each warp.
+constexpr int64_t kScratch = 32 * (4 + 8 + 4);
+
+/// A pack to and from shared memory.
+template <int N>
+__device__ void keep(Shared<float> to, const core::device::Pack<float, N>& pack) {
+  if constexpr (N == 1) {
+    to[0] = pack.value[0];
+  } else {
+    core::device::write_words(to, pack.words());
+  }
+}
+template <int N>
+__device__ core::device::Pack<float, N> kept(Shared<float> from) {
+  if constexpr (N == 1) {
+    return {{from[0]}};
+  } else {
+    return core::device::Pack<float, N>::from(core::device::read_words(from));
+  }
+}
+
 /// One block a row, which is read twice: for the sum, and for the gradient.
 template <class T, int N>
-__global__ void finish_rows(Rows<T> args) {
+__global__ void __launch_bounds__(kMostRowThreads) finish_rows(Rows<T> args) {
   using Elements = core::device::Pack<float, N>;
   SharedMemory memory;
   const Shared<float> scratch = memory.take<float>(32);
   const Shared<double> sums = memory.take<double>(32);
   const Shared<int32_t> places = memory.take<int32_t>(32);
-  const int64_t row = blockIdx.x, count = args.vocabulary;
-  const int64_t first = static_cast<int64_t>(threadIdx.x) * N;
-  const int64_t step = static_cast<int64_t>(blockDim.x) * N;
+  const int count = static_cast<int>(args.vocabulary), held_count = min(count, kHeldLogits);
+  const Shared<float> held = memory.take<float>(held_count);
+  const int64_t row = blockIdx.x;
+  const int first = static_cast<int>(threadIdx.x) * N, step = static_cast<int>(blockDim.x) * N;
   const float* logits = args.logits + row * count;
   const int32_t label = args.labels[row];
   Softmax own;
-  for (int64_t i = first; i < count; i += step) own.add(Elements::load(logits + i));
+  for (int from = first; from < count; from += kLogitsBatch * step) {
+    Elements values[kLogitsBatch];
+#pragma unroll
+    for (int u = 0; u < kLogitsBatch; ++u) {
+      const int i = from + u * step;
+      if (i < count) values[u] = Elements::load(logits + i);
+    }
+#pragma unroll
+    for (int u = 0; u < kLogitsBatch; ++u) {
+      const int i = from + u * step;
+      if (i >= count) break;
+      own.add(values[u]);
+      if (i < held_count) keep(held + i, values[u]);
+    }
+  }
   const float largest = core::device::block_max(own.largest, scratch);
   const double sum =
       core::device::block_sum(static_cast<double>(own.sum * own.scale_to(largest)), sums);
@@ -100,11 +148,11 @@ __global__ void finish_rows(Rows<T> args) {
   const auto factor = static_cast<float>(given / sum);
   const auto scale = static_cast<float>(given);
   T* gradient = args.gradient + row * count;
-  for (int64_t i = first; i < count; i += step) {
-    const Elements values = Elements::load(logits + i);
+  for (int i = first; i < count; i += step) {
+    const Elements values = i < held_count ? kept<N>(held + i) : Elements::load(logits + i);
     core::device::Pack<T, N> result;
     for (int k = 0; k < N; ++k) {
-      float value = label >= 0 ? expf(values.value[k] - largest) * factor : 0.0f;
+      float value = label >= 0 ? Softmax::power(values.value[k], largest) * factor : 0.0f;
       if (i + k == label) value -= scale;
       result.value[k] = value;
     }
@@ -112,8 +160,7 @@ __global__ void finish_rows(Rows<T> args) {
   }
 }
 
-/// Few blocks at a time, so that a row is still in the cache when it is read again.
-int row_threads(int64_t vocabulary) { return vocabulary >= 8192 ? 1024 : 256; }
+int row_threads(int64_t vocabulary) { return vocabulary >= 8192 ? kMostRowThreads : 256; }
 
 /// Labels come from files: one that the vocabulary does not hold would read foreign memory.
 std::vector<int32_t> checked_labels(core::Context& context, const core::TensorView& labels,
@@ -152,10 +199,11 @@ void run_block(core::Context& context, const LinearCrossEntropy& args,
       .vocabulary = args.weight.extent(0),
       .scale = args.scale,
       .deferred_scale = args.deferred == nullptr ? nullptr : args.deferred->scale.data<double>()};
+  const int64_t held = core::ceil_div(std::min<int64_t>(of_rows.vocabulary, kHeldLogits), 4) * 16;
   core::launch(context,
                {.blocks = end - begin,
                 .threads = row_threads(of_rows.vocabulary),
-                .shared_bytes = 32 * (sizeof(float) + sizeof(double) + 4)},
+                .shared_bytes = kScratch + held},
                core::all_aligned(scores) ? finish_rows<T, 4> : finish_rows<T, 1>, of_rows);
   if (args.dhidden) gemm(context, {.a = gradient, .b = args.weight, .c = rows_of(args.dhidden)});
   if (args.dweight) {

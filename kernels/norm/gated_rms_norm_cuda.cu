@@ -67,8 +67,27 @@ struct Backward {
   core::DeviceRowBlocks blocks;
 };
 
-/// With n = y ⊙ silu(z), n̂ = rstd n, v = weight ⊙ dout: dn = rstd (v − n̂ mean(n̂ ⊙ v)). Block (block
-/// of rows, group).
+/// With n = y ⊙ silu(z), n̂ = rstd n, v = weight ⊙ dout: dn = rstd (v − n̂ mean(n̂ ⊙ v)).
+template <class T, int N>
+struct PackGradients {
+  Pack<T, N> dy, dz;
+  Pack<float, N> dweight;
+
+  /// mean: rstd² mean(n̂ ⊙ v).
+  __device__ PackGradients(const Pack<T, N>& y, const Pack<T, N>& z, const Pack<T, N>& dout,
+                           const Pack<T, N>& weight, float rstd, float mean) {
+    for (int k = 0; k < N; ++k) {
+      const float s = core::device::sigmoid(z.value[k]), silu = z.value[k] * s;
+      const float n = y.value[k] * silu, scaled = dout.value[k] * rstd;
+      const float dn = fmaf(weight.value[k], scaled, -n * mean);
+      dy.value[k] = dn * silu;
+      dz.value[k] = dn * y.value[k] * core::device::silu_derivative(z.value[k], s);
+      dweight.value[k] = n * scaled;
+    }
+  }
+};
+
+/// Block (block of rows, group).
 template <class T, int N>
 __global__ void __launch_bounds__(kMostNormThreads) backward_groups(Backward<T> args) {
   SharedMemory memory;
@@ -114,19 +133,10 @@ __global__ void __launch_bounds__(kMostNormThreads) backward_groups(Backward<T> 
       panels.each(p, [&](int h, int pack) {
         const auto value = y[h].values(), gate = z[h].values(), upstream = dout[h].values();
         const auto scale = Pack<T, N>::load(weight + pack * N);
-        Pack<T, N> dy, dz;
-        Pack<float, N> dscale;
-        for (int k = 0; k < N; ++k) {
-          const float g = gate.value[k], s = core::device::sigmoid(g), silu = g * s;
-          const float n = value.value[k] * silu, scaled = upstream.value[k] * rstd;
-          const float dn = fmaf(scale.value[k], scaled, -n * mean);
-          dy.value[k] = dn * silu;
-          dz.value[k] = dn * value.value[k] * core::device::silu_derivative(g, s);
-          dscale.value[k] = n * scaled;
-        }
-        dy.store(dy_row + pack * N);
-        dz.store(dz_row + pack * N);
-        dweight.add(pack, dscale);
+        const PackGradients<T, N> gradients(value, gate, upstream, scale, rstd, mean);
+        gradients.dy.store(dy_row + pack * N);
+        gradients.dz.store(dz_row + pack * N);
+        dweight.add(pack, gradients.dweight);
       });
     }
   }
