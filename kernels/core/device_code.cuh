@@ -168,13 +168,6 @@ __device__ inline void multiply_add_tf32(float (&c)[4], const float (&a)[4], con
         "r"(__float_as_uint(a[3])), "r"(__float_as_uint(b[0])), "r"(__float_as_uint(b[1])));
 }
 
-/// 2^x to two units in the last place, 0 where that is denormal.
-__device__ inline float exp2_fast(float x) {
-  float y;
-  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-  return y;
-}
-
 /// 16 bytes from global to shared memory, both aligned; complete after commit and wait.
 template <class T>
 __device__ void copy_async(Shared<T> to, const T* from) {

@@ -124,10 +124,10 @@ __device__ inline double natural_log(LogSum end) {
 
 /// The decay from after `from` to `to`, 1 ≥ it ≥ 0.
 __device__ inline float decay_between(LogSum to, LogSum from) {
-  return core::device::exp2_fast(fminf((to.x - from.x) + (to.y - from.y), 0.0f));
+  return core::device::fast_exp2(fminf((to.x - from.x) + (to.y - from.y), 0.0f));
 }
 __device__ inline float decay_to(LogSum to) {
-  return core::device::exp2_fast(fminf(to.x + to.y, 0.0f));
+  return core::device::fast_exp2(fminf(to.x + to.y, 0.0f));
 }
 
 /// A = −exp(A_log), finite for any A_log so that dt = 0 means "no decay" even then.

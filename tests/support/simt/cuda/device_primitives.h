@@ -131,8 +131,6 @@ inline void multiply_add_tf32(float (&c)[4], const float (&a)[4], const float (&
   simt::multiply_add_tf32(c, a, b);
 }
 
-inline float exp2_fast(float x) { return std::exp2(x); }
-
 template <class T>
 void copy_async(Shared<T> to, const T* from) {
   check_alignment(to.raw());
