@@ -153,40 +153,58 @@ struct Split {
       : high(core::device::round_to_tf32(x)), low(core::device::round_to_tf32(x - high)) {}
 };
 
-/// result += op(a) op(b), or op(a) diag(factors) op(b).
-template <bool kTransposeA, bool kTransposeB, class Factors = Unscaled>
-__device__ void multiply(Accumulator& result, const Tile<float>& a, const Tile<float>& b,
-                         ProductExtent extent, const Factors& factors = {}) {
-  const int first = Accumulator::warp_row(), g = Accumulator::lane() / 4,
-            t = Accumulator::lane() % 4;
+/// Of op(a), what one thread has in one step of a product's depth.
+template <class T>
+struct LeftFragment;
+
+template <>
+struct LeftFragment<float> {
+  static constexpr int kDepth = 8;
+  float high[4], low[4];
+};
+
+template <bool kTransposed, class Factors>
+__device__ LeftFragment<float> load_left(const Tile<float>& a, int k, const Factors& factors) {
+  const int row = Accumulator::row(), t = Accumulator::lane() % 4;
+  LeftFragment<float> left;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const int at = k + t + i / 2 * 4;
+    float value = element<kTransposed>(a, row + i % 2 * 8, at);
+    if constexpr (!std::is_same_v<Factors, Unscaled>) value *= factors[at];
+    const Split split(value);
+    left.high[i] = split.high;
+    left.low[i] = split.low;
+  }
+  return left;
+}
+
+template <bool kTransposed>
+__device__ void multiply_add(Accumulator& result, const LeftFragment<float>& left,
+                             const Tile<float>& b, int k, int columns) {
+  const int g = Accumulator::lane() / 4, t = Accumulator::lane() % 4;
   const int across = Accumulator::warp_half() * Accumulator::kHalf;
-  if (first >= extent.rows) return;
-  for (int k = 0; k < rounded(extent.depth); k += 8) {
-    float a_high[4], a_low[4];
 #pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      float value = element<kTransposeA>(a, first + g + i % 2 * 8, k + t + i / 2 * 4);
-      if constexpr (!std::is_same_v<Factors, Unscaled>) value *= factors[k + t + i / 2 * 4];
-      const Split split(value);
-      a_high[i] = split.high;
-      a_low[i] = split.low;
+  for (int n = 0; n < Accumulator::kSteps; ++n) {
+    if (across + n * 8 >= columns) break;
+    float b_high[2], b_low[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const Split split(element<kTransposed>(b, k + t + i * 4, across + n * 8 + g));
+      b_high[i] = split.high;
+      b_low[i] = split.low;
     }
-#pragma unroll
-    for (int n = 0; n < Accumulator::kSteps; ++n) {
-      if (across + n * 8 >= rounded(extent.columns)) break;
-      float b_high[2], b_low[2];
-#pragma unroll
-      for (int i = 0; i < 2; ++i) {
-        const Split split(element<kTransposeB>(b, k + t + i * 4, across + n * 8 + g));
-        b_high[i] = split.high;
-        b_low[i] = split.low;
-      }
-      core::device::multiply_add_tf32(result.value[n], a_low, b_high);
-      core::device::multiply_add_tf32(result.value[n], a_high, b_low);
-      core::device::multiply_add_tf32(result.value[n], a_high, b_high);
-    }
+    core::device::multiply_add_tf32(result.value[n], left.low, b_high);
+    core::device::multiply_add_tf32(result.value[n], left.high, b_low);
+    core::device::multiply_add_tf32(result.value[n], left.high, b_high);
   }
 }
+
+template <>
+struct LeftFragment<BFloat16> {
+  static constexpr int kDepth = 16;
+  uint32_t words[4];  ///< rows r, r + 8 of the first half of the depth, then of the second
+};
 
 template <bool kTransposed>
 __device__ void load_fragments(const Tile<BFloat16>& tile, int row, int column,
@@ -205,42 +223,80 @@ __device__ inline uint32_t scaled(uint32_t word, float2 factors) {
                                  __uint_as_float(word & 0xffff0000u) * factors.y);
 }
 
-template <bool kTransposeA, bool kTransposeB, class Factors = Unscaled>
-__device__ void multiply(Accumulator& result, const Tile<BFloat16>& a, const Tile<BFloat16>& b,
-                         ProductExtent extent, const Factors& factors = {}) {
+/// Lane 8m + r gives row r of matrix m; matrices go (low, high) along one side, then the other.
+struct MatrixLane {
+  int r = Accumulator::lane() % 8, inner = Accumulator::lane() / 8 % 2 * 8,
+      outer = Accumulator::lane() / 16 * 8;
+};
+
+template <bool kTransposed, class Factors>
+__device__ LeftFragment<BFloat16> load_left(const Tile<BFloat16>& a, int k,
+                                            const Factors& factors) {
   const int first = Accumulator::warp_row();
+  const MatrixLane lane;
+  LeftFragment<BFloat16> left;
+  if constexpr (kTransposed) {
+    load_fragments<true>(a, k + lane.r + lane.outer, first + lane.inner, left.words);
+  } else {
+    load_fragments<false>(a, first + lane.r + lane.inner, k + lane.outer, left.words);
+  }
+  if constexpr (!std::is_same_v<Factors, Unscaled>) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const float2 two =
+          core::device::read_pair(factors + (k + half * 8 + Accumulator::lane() % 4 * 2));
+      left.words[half * 2] = scaled(left.words[half * 2], two);
+      left.words[half * 2 + 1] = scaled(left.words[half * 2 + 1], two);
+    }
+  }
+  return left;
+}
+
+template <bool kTransposed>
+__device__ void multiply_add(Accumulator& result, const LeftFragment<BFloat16>& left,
+                             const Tile<BFloat16>& b, int k, int columns) {
   const int across = Accumulator::warp_half() * Accumulator::kHalf;
-  if (first >= extent.rows || across >= extent.columns) return;
-  // Lane 8m + r gives row r of matrix m; matrices go (low, high) along one side, then the other.
-  const int r = Accumulator::lane() % 8, inner = Accumulator::lane() / 8 % 2 * 8,
-            outer = Accumulator::lane() / 16 * 8;
-  for (int k = 0; k < rounded(extent.depth); k += 16) {
-    uint32_t a_words[4];
-    if constexpr (kTransposeA) {
-      load_fragments<true>(a, k + r + outer, first + inner, a_words);
+  const MatrixLane lane;
+#pragma unroll
+  for (int n = 0; n < Accumulator::kHalf; n += 16) {
+    if (across + n >= columns) break;
+    uint32_t words[4];
+    if constexpr (kTransposed) {
+      load_fragments<false>(b, across + n + lane.r + lane.outer, k + lane.inner, words);
     } else {
-      load_fragments<false>(a, first + r + inner, k + outer, a_words);
+      load_fragments<true>(b, k + lane.r + lane.inner, across + n + lane.outer, words);
     }
-    if constexpr (!std::is_same_v<Factors, Unscaled>) {
+    const uint32_t low[2] = {words[0], words[1]}, high[2] = {words[2], words[3]};
+    core::device::multiply_add_bf16(result.value[n / 8], left.words, low);
+    core::device::multiply_add_bf16(result.value[n / 8 + 1], left.words, high);
+  }
+}
+
+/// results[i] += op(a) op(b[i]), or op(a) diag(factors) op(b[i]); the columns of all b lie behind
+/// each other.
+template <bool kTransposeA, bool kTransposeB, int kTiles, class T, class Factors = Unscaled>
+__device__ void multiply(Accumulator (&results)[kTiles], const Tile<T>& a,
+                         const TileRow<T, kTiles>& b, ProductExtent extent,
+                         const Factors& factors = {}) {
+  if (Accumulator::warp_row() >= extent.rows) return;
+  for (int k = 0; k < rounded(extent.depth); k += LeftFragment<T>::kDepth) {
+    const LeftFragment<T> left = load_left<kTransposeA>(a, k, factors);
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {  // rows r and r + 8 of one half of the depth, then of the other
-        const int at = k + i / 2 * 8 + Accumulator::lane() % 4 * 2;
-        a_words[i] = scaled(a_words[i], {factors[at], factors[at + 1]});
-      }
+    for (int i = 0; i < kTiles; ++i) {
+      multiply_add<kTransposeB>(results[i], left, b[i], k, extent.columns - i * kTile);
     }
-#pragma unroll
-    for (int n = 0; n < Accumulator::kHalf; n += 16) {
-      if (across + n >= extent.columns) break;
-      uint32_t b_words[4];
-      if constexpr (kTransposeB) {
-        load_fragments<false>(b, across + n + r + outer, k + inner, b_words);
-      } else {
-        load_fragments<true>(b, k + r + inner, across + n + outer, b_words);
-      }
-      const uint32_t low[2] = {b_words[0], b_words[1]}, high[2] = {b_words[2], b_words[3]};
-      core::device::multiply_add_bf16(result.value[n / 8], a_words, low);
-      core::device::multiply_add_bf16(result.value[n / 8 + 1], a_words, high);
-    }
+  }
+}
+
+/// result += op(a) op(b).
+template <bool kTransposeA, bool kTransposeB, class T>
+__device__ void multiply(Accumulator& result, const Tile<T>& a, const Tile<T>& b,
+                         ProductExtent extent) {
+  if (Accumulator::warp_row() >= extent.rows) return;
+  if (Accumulator::warp_half() * Accumulator::kHalf >= extent.columns) return;
+  for (int k = 0; k < rounded(extent.depth); k += LeftFragment<T>::kDepth) {
+    multiply_add<kTransposeB>(result, load_left<kTransposeA>(a, k, Unscaled{}), b, k,
+                              extent.columns);
   }
 }
 

@@ -29,8 +29,8 @@ constexpr int kStages = sizeof(T) == 2 ? 3 : 2;
 template <class T>
 struct ScanSpace {
   TileRow<T, kStages<T>> left;
-  TileRow<T, kStages<T> * kStateTiles> right;
-  Shared<float> factors;  ///< [stages, 64]: what a token's share counts
+  TileRow<T, kStages<T> * kStateTiles> right;  ///< all of a stage behind each other
+  Shared<float> factors;                       ///< [stages, 64]: what a token's share counts
 
   __device__ explicit ScanSpace(core::device::SharedMemory& memory)
       : left{memory.take<T>(TileRow<T, kStages<T>>::kElements)},
@@ -52,7 +52,7 @@ struct ScanBlock {
 
   const Scan<T>& args;
   const ScanSpace<T> s;
-  int part, parts, p, n, h, b, first_chunk, end_chunk, rows;
+  int part, parts, p, n, h, b, first_chunk, end_chunk, rows, columns;
   int64_t place;  ///< of the head in [batch, runs, heads]
   const T *left, *right;
   const float* dt;
@@ -79,43 +79,52 @@ struct ScanBlock {
     p = static_cast<int>(static_cast<unsigned>(part) / across) * kTile;
     n = static_cast<int>(static_cast<unsigned>(part) % across) * kTile * kStateTiles;
     rows = min(static_cast<int>(g.head_dim) - p, kTile);
+    columns = min(static_cast<int>(g.state) - n, kStateTiles * kTile);
     left = args.left.at(b, 0) + h * g.head_dim + p;
     right = args.right.at(b, 0) + g.group_of(h) * g.state + n;
     dt = kForward ? args.dt.at(b, 0) + h : nullptr;
   }
 
-  __device__ int width(int k) const {
-    return min(static_cast<int>(args.g.state) - n - k * kTile, kTile);
-  }
-  __device__ int steps() const {
-    return (end_chunk - first_chunk) * static_cast<int>(args.g.tiles);
-  }
-  __device__ int chunk_of(int step) const {
-    const int passed = step / static_cast<int>(args.g.tiles);
-    return kForward ? first_chunk + passed : end_chunk - 1 - passed;
-  }
-  __device__ int tile_of(int step) const { return step % static_cast<int>(args.g.tiles); }
-  /// Tokens of the step's tile: 0 or less behind the end of the sequence.
-  __device__ int depth_of(int step) const {
-    return min(static_cast<int>(args.g.tokens(chunk_of(step))) - tile_of(step) * kTile, kTile);
-  }
-  __device__ int64_t token_of(int step) const {
-    return chunk_of(step) * args.g.chunk + tile_of(step) * kTile;
-  }
-  __device__ int64_t item_of(int step) const { return args.g.head_at(b, chunk_of(step), h); }
+  __device__ int width(int k) const { return min(columns - k * kTile, kTile); }
 
-  __device__ void begin(int step) const {
-    const int depth = step < steps() ? depth_of(step) : 0, stage = step % kStages<T>;
-    if (depth > 0) {
-      const int64_t token = token_of(step);
-      begin_tile(s.left[stage], left + token * args.left.token_stride, args.left.token_stride,
-                 {depth, rows}, args.g.packed);
+  /// A tile of tokens whose turn it is.
+  struct Step {
+    int passed = 0;  ///< chunks of the run that are behind
+    int tile = 0, stage = 0;
+    int depth;            ///< tokens; 0 or less behind the end of the sequence or of the run
+    int64_t token, item;  ///< the first token; the head in [batch, chunks, heads]
+  };
+  __device__ bool is_over(const Step& step) const { return step.passed >= end_chunk - first_chunk; }
+  __device__ void locate(Step& step) const {
+    const Geometry& g = args.g;
+    const int64_t c = kForward ? first_chunk + step.passed : end_chunk - 1 - step.passed;
+    step.token = c * g.chunk + step.tile * kTile;
+    step.item = g.head_at(b, c, h);
+    const int64_t rest = g.tokens(c) - step.tile * kTile;
+    step.depth = is_over(step) ? 0 : static_cast<int>(rest < kTile ? rest : kTile);
+  }
+  __device__ Step behind(Step step) const {
+    step.stage = step.stage + 1 < kStages<T> ? step.stage + 1 : 0;
+    if (++step.tile == static_cast<int>(args.g.tiles)) {
+      step.tile = 0;
+      ++step.passed;
+    }
+    locate(step);
+    return step;
+  }
+
+  __device__ TileRow<T, kStateTiles> right_tiles(const Step& step) const {
+    return {s.right.data + step.stage * static_cast<int>(TileRow<T, kStateTiles>::kElements)};
+  }
+  __device__ void begin(const Step& step) const {
+    if (step.depth > 0) {
+      begin_tile(s.left[step.stage], left + step.token * args.left.token_stride,
+                 args.left.token_stride, {step.depth, rows}, args.g.packed);
 #pragma unroll
       for (int k = 0; k < kStateTiles; ++k) {
         if (width(k) <= 0) break;
-        begin_tile(s.right[stage * kStateTiles + k],
-                   right + token * args.right.token_stride + k * kTile, args.right.token_stride,
-                   {depth, width(k)}, args.g.packed);
+        begin_tile(right_tiles(step)[k], right + step.token * args.right.token_stride + k * kTile,
+                   args.right.token_stride, {step.depth, width(k)}, args.g.packed);
       }
     }
     core::device::copy_async_commit();
@@ -127,26 +136,26 @@ struct ScanBlock {
     float dt = 0;
     bool is_there = false;
   };
-  __device__ Token read_token(int step) const {
+  __device__ Token read_token(const Step& step) const {
     Token token;
     const int thread = static_cast<int>(threadIdx.x);
-    token.is_there = thread < kTile && step < steps() && thread < depth_of(step);
+    token.is_there = thread < step.depth;
     if (!token.is_there) return token;
-    const LogSum* sums = args.decays.of(item_of(step));
-    token.sum = sums[tile_of(step) * kTile + thread];
+    const LogSum* sums = args.decays.of(step.item);
+    token.sum = sums[step.tile * kTile + thread];
     if (kForward) {
       token.end = sums[args.decays.padded - 1];
-      token.dt = dt[(token_of(step) + thread) * args.dt.token_stride];
+      token.dt = dt[(step.token + thread) * args.dt.token_stride];
     }
     return token;
   }
-  __device__ void put_factor(int step, const Token& token) const {
+  __device__ void put_factor(const Step& step, const Token& token) const {
     if (threadIdx.x >= kTile) return;
     float factor = 0;
     if (token.is_there) {
       factor = kForward ? decay_between(token.end, token.sum) * token.dt : decay_to(token.sum);
     }
-    s.factors[step % kStages<T> * kTile + static_cast<int>(threadIdx.x)] = factor;
+    s.factors[step.stage * kTile + static_cast<int>(threadIdx.x)] = factor;
   }
 
   /// visit(k, u, row, offset from the state's first element) of the words that are there.
@@ -162,12 +171,11 @@ struct ScanBlock {
       }
     }
   }
-  __device__ void read_entry(int step) {
-    if (step >= steps()) return;
-    const int64_t item = item_of(step);
-    decay = args.decays.over_chunk(item);
+  __device__ void read_entry(const Step& step) {
+    if (is_over(step)) return;
+    decay = args.decays.over_chunk(step.item);
     if (kForward || args.partner == nullptr) return;
-    const T* from = args.partner + item * args.g.state_size();
+    const T* from = args.partner + step.item * args.g.state_size();
     each_place([&](int k, int u, int64_t offset) {
       if (args.g.state_packed) {
         partner[k][u] = core::device::load_half_words(from + offset);
@@ -182,9 +190,9 @@ struct ScanBlock {
     });
   }
 
-  /// The state enters the chunk of `step`, and has decayed behind it.
-  __device__ void enter(int step) {
-    if (args.entering != nullptr) store_entering(item_of(step));
+  /// The state enters a chunk, and has decayed behind it.
+  __device__ void enter(int64_t item) {
+    if (args.entering != nullptr) store_entering(item);
 #pragma unroll
     for (Accumulator& each : value) {
       each.scale_rows([&](int) { return decay; });
@@ -235,28 +243,29 @@ struct ScanBlock {
 
   __device__ void run() {
     constexpr int kAhead = kStages<T> - 1;
-    for (int step = 0; step < kAhead; ++step) {
-      begin(step);
-      put_factor(step, read_token(step));
+    Step step, ahead;
+    locate(step);
+    ahead = step;
+    for (int i = 0; i < kAhead; ++i) {
+      begin(ahead);
+      put_factor(ahead, read_token(ahead));
+      ahead = behind(ahead);
     }
     read_initial();
-    read_entry(0);
-    const int count = steps();
-    for (int step = 0; step < count; ++step) {
+    read_entry(step);
+    while (!is_over(step)) {
       core::device::copy_async_wait<kAhead - 1>();
       __syncthreads();
-      begin(step + kAhead);
-      const Token token = read_token(step + kAhead);
-      if (tile_of(step) == 0) enter(step);
-      if (tile_of(step + 1) == 0) read_entry(step + 1);
-      const int depth = depth_of(step), stage = step % kStages<T>;
-#pragma unroll
-      for (int k = 0; k < kStateTiles; ++k) {
-        if (depth <= 0 || width(k) <= 0) break;
-        multiply<true, false>(value[k], s.left[stage], s.right[stage * kStateTiles + k],
-                              {rows, width(k), depth}, s.factors + stage * kTile);
-      }
-      put_factor(step + kAhead, token);
+      begin(ahead);
+      const Token token = read_token(ahead);
+      if (step.tile == 0) enter(step.item);
+      const Step next = behind(step);
+      if (next.tile == 0) read_entry(next);
+      multiply<true, false>(value, s.left[step.stage], right_tiles(step),
+                            {rows, columns, step.depth}, s.factors + step.stage * kTile);
+      put_factor(ahead, token);
+      ahead = behind(ahead);
+      step = next;
     }
     store_last();
   }
