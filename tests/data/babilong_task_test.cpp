@@ -242,5 +242,90 @@ TEST_F(BabilongTaskTest, RefusesWhatCannotBe) {
               HasSubstr("holds nothing but ends of documents"));
 }
 
+/// Written out by hand: what few-shot prompts say, to the byte, and what is trained of them.
+class FewShotPrompt : public ::testing::Test {
+ protected:
+  FewShotPrompt() {
+    testing::write_file(scratch_ / "qa1_hand.txt",
+                        "1 Mary moved to the bathroom.\n2 John went to the hallway.\n"
+                        "3 Where is Mary?\tbathroom\t1\n");
+    testing::write_file(scratch_ / "qa5_hand.txt",
+                        "1 Fred took the football there.\n2 Fred gave the football to Bill.\n"
+                        "3 What did Fred give to Bill?\tfootball\t2\n");
+  }
+  Example example(const std::string& file, const BabilongPrompt& prompt) const {
+    return make_babilong_task(scratch_ / file, *byte_, nullptr, prompt)->example({.length = 0});
+  }
+  std::string prompt(const std::string& file, const BabilongPrompt& prompt) const {
+    return text_of(*byte_, example(file, prompt).prompt);
+  }
+
+  Scratch scratch_;
+  std::unique_ptr<Tokenizer> byte_ = make_tokenizer("byte");
+};
+
+TEST_F(FewShotPrompt, SaysWhatIsToBeDoneExamplesAndForm) {
+  const std::string story =
+      "<context>\n Mary moved to the bathroom. John went to the hallway.\n</context>\n"
+      "Question: Where is Mary?";
+  const std::string first =
+      "<example>\nNora went to the barn. Felix went back to the porch. Nora travelled to the "
+      "cellar. Where is Nora?\nAnswer: The place where Nora is now is the cellar.\n</example>\n";
+  const std::string second =
+      "<example>\nHugo moved to the pantry. Clara journeyed to the attic. Clara went to the porch. "
+      "Hugo went to the barn. Where is Hugo?\nAnswer: The place where Hugo is now is the barn.\n"
+      "</example>\n";
+  const std::string instruction =
+      "Somewhere in the text below, sentences say who went where. Use only them to answer the "
+      "question. Whoever went to several places is at the last of them.\n";
+  const std::string form =
+      "Answer with one sentence of this form and nothing more: The place where <person> is now is "
+      "the <place>.\n";
+  EXPECT_EQ(prompt("qa1_hand.txt", {}), instruction + first + second + form + story);
+  EXPECT_EQ(prompt("qa1_hand.txt", {.shots = 2}), instruction + first + second + form + story);
+  EXPECT_EQ(prompt("qa1_hand.txt", {.shots = 1}), instruction + first + form + story);
+  EXPECT_EQ(prompt("qa1_hand.txt", {.shots = 0}), instruction + form + story);
+  EXPECT_EQ(prompt("qa1_hand.txt", {.instruction = false}), first + second + story);
+  EXPECT_EQ(prompt("qa1_hand.txt", {.shots = 0, .instruction = false}), story);
+}
+
+TEST_F(FewShotPrompt, ShowsThreeExamplesOfTaskFive) {
+  EXPECT_EQ(prompt("qa5_hand.txt", {}),
+            "Somewhere in the text below, sentences say who went where, took what, and gave it to "
+            "whom. Use only them to answer the question.\n"
+            "<example>\nNora took the lamp there. Nora gave the lamp to Felix. Hugo went to the "
+            "barn. Who did Nora give the lamp to?\nAnswer: Felix.\n</example>\n"
+            "<example>\nClara got the rope there. Clara handed the rope to Hugo. Nora went to the "
+            "attic. Who gave the rope?\nAnswer: Clara.\n</example>\n"
+            "<example>\nFelix grabbed the kite there. Felix passed the kite to Nora. Who received "
+            "the kite?\nAnswer: Nora.\n</example>\n"
+            "Answer with one word and nothing more.\n"
+            "<context>\n Fred took the football there. Fred gave the football to Bill.\n"
+            "</context>\nQuestion: What did Fred give to Bill?");
+}
+
+TEST_F(FewShotPrompt, TrainsOnTheAnswerAlone) {
+  EXPECT_EQ(text_of(*byte_, example("qa1_hand.txt", {}).answer), "\nAnswer: bathroom.");
+  // Rows need text even where every byte is a fact's; theirs is of one sentence, repeated.
+  TokenFolderWriter writer(scratch_ / "text", {.tokenizer = byte_->name(),
+                                               .vocabulary = byte_->vocabulary(),
+                                               .end_of_document = byte_->end_of_document()});
+  std::vector<int32_t> tokens;
+  for (int i = 0; i < 100; ++i) byte_->encode("It rained all day long. ", tokens);
+  writer.add_document(tokens);
+  writer.finish();
+  const TokenFolder folder(scratch_ / "text");
+  const BackgroundText background(folder, *byte_);
+  const auto task = make_babilong_task(scratch_ / "qa1_hand.txt", *byte_, &background, {});
+  std::vector<int32_t> row(1000), labels(1000);
+  task->write_row(key_of(1), row, labels);
+  const std::string text = text_of(*byte_, row);
+  EXPECT_TRUE(text.starts_with(babilong_head(1, 2, true))) << text;
+  EXPECT_TRUE(text.ends_with("\n</context>\nQuestion: Where is Mary?\nAnswer: bathroom.")) << text;
+  const size_t answer = text.rfind("\nAnswer: ");
+  for (size_t i = 0; i < labels.size(); ++i)
+    EXPECT_EQ(labels[i], i + 1 >= answer && i + 1 < row.size() ? row[i + 1] : -1) << i;
+}
+
 }  // namespace
 }  // namespace longhaul::data

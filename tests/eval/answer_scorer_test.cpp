@@ -57,6 +57,54 @@ TEST_F(AnswerScorerTest, BabilongTakesTheOnlyLabelOfTheFirstSentence) {
   EXPECT_EQ(scorer->tokens(who), 17);
 }
 
+/// The form that each task's worked examples show, and what models say beside it.
+TEST_F(AnswerScorerTest, BabilongReadsTheFormsOfItsExamples) {
+  struct Case {
+    std::string question, answer, said;
+    double score;
+  };
+  const auto expect = [&](const std::set<std::string>& labels, const std::vector<Case>& cases) {
+    const auto scorer = make_babilong_scorer(*tokenizer_, labels, 20);
+    for (const Case& c : cases) {
+      EXPECT_EQ(scorer->score({.question = c.question, .answer_text = c.answer}, said(c.said)),
+                c.score)
+          << c.question << " | " << c.said;
+    }
+  };
+  const std::set<std::string> places{"kitchen", "garden", "office", "barn"};
+  const std::string who = "Where is Nora?", milk = "Where is the milk?",
+                    before = "Where was the milk before the office?",
+                    north = "What is north of the kitchen?";
+  expect(places, {{who, "barn", "\nAnswer: The place where Nora is now is the barn.", 1},
+                  {who, "barn", "\nAnswer: barn.", 1},
+                  {who, "barn", "\nThe place where Nora is now is the <place>.", 0},
+                  {who, "barn", "\nAnswer: Nora went from the office to the barn.", 0},
+                  {who, "barn", "\nAnswer: not the barn.", 1},  // labels are all that is read
+                  {who, "barn", "\nAnswer: barn\nQuestion: Who is in the office?", 0},
+                  {who, "barn", "\nAnswer: barn\n<example>\nThe office.", 1},
+                  {who, "barn", "\nNora is there. She is in the barn.", 0},
+                  {milk, "office", "The milk is in the office.", 1},
+                  {before, "garden", "Before that the milk was in the garden.", 1},
+                  {before, "garden", "Before the office the milk was in the garden.", 1},
+                  {before, "garden", "Before that the milk was in the office.", 0},
+                  {north, "office", "office.", 1},
+                  {north, "office", "The office is north of the kitchen.", 1},
+                  {north, "office", "kitchen.", 0}});
+  const std::string gave = "Who gave the milk to Bill?", what = "What did Fred give to Bill?";
+  expect({"bill", "fred", "milk", "apple"}, {{gave, "Fred", "\nAnswer: Fred.", 1},
+                                             {gave, "Fred", "\nAnswer: Bill.", 0},
+                                             {what, "apple", "Fred gave Bill the apple.", 1},
+                                             {what, "apple", "The milk or the apple.", 0}});
+  const std::string is = "Is Mary in the kitchen?";
+  expect({"yes", "no"}, {{is, "yes", "\nAnswer: Yes.", 1},
+                         {is, "yes", "\nAnswer: no.", 0},
+                         {is, "no", "\nAnswer: no.", 1},
+                         {is, "no", "\nAnswer: yes and no.", 0},
+                         {is, "yes", "\nAnswer: yes, I know.", 0},  // "no" is in "know"
+                         // As with the benchmark, a label that the question holds never counts.
+                         {"Is Nora in the kitchen?", "no", "\nAnswer: no.", 0}});
+}
+
 TEST_F(AnswerScorerTest, CopyingCountsCharactersAtTheirPlace) {
   const auto scorer = make_copy_scorer();
   const data::Example example{.answer = {3, 1, 2, 7}};
