@@ -31,8 +31,10 @@ template <class T>
 struct TokenSumSpace {
   TileRow<T, kStrip<T>> values, weights;
   TileRow<T, kStateTiles> keys, states;
-  /// [padded chunk] each. From a token to the end of its tile, forward times dt; and dt itself.
+  /// [padded chunk] each. From a token to the end of its tile, forward times dt; dt itself; the
+  /// sums of log-decays.
   Shared<float> to_end, dt;
+  Shared<LogSum> sums;
 
   __device__ TokenSumSpace(core::device::SharedMemory& memory, const Geometry& g)
       : values{memory.take<T>(TileRow<T, kStrip<T>>::kElements)},
@@ -40,13 +42,14 @@ struct TokenSumSpace {
         keys{memory.take<T>(TileRow<T, kStateTiles>::kElements)},
         states{memory.take<T>(TileRow<T, kStateTiles>::kElements)},
         to_end(memory.take<float>(g.padded_chunk())),
-        dt(memory.take<float>(g.padded_chunk())) {}
+        dt(memory.take<float>(g.padded_chunk())),
+        sums(memory.take<LogSum>(g.padded_chunk())) {}
   static int64_t bytes(const Geometry& g) {
     return 2 * TileRow<T, kStrip<T>>::kBytes + 2 * TileRow<T, kStateTiles>::kBytes +
-           8 * g.padded_chunk();
+           16 * g.padded_chunk();
   }
   static_assert(2 * TileRow<T, kStrip<T>>::kBytes + 2 * TileRow<T, kStateTiles>::kBytes +
-                    8 * kMostChunk <=
+                    16 * kMostChunk <=
                 kMostShared);
 };
 
@@ -60,7 +63,6 @@ struct TokenSumBlock : HeadPlace {
   const T *values, *keys;  ///< of the first token of the chunk
   T* out;
   const float* gram;
-  const LogSum* sums;
 
   __device__ TokenSumBlock(const TokenSums<T>& all, core::device::SharedMemory& memory)
       : HeadPlace(all.g, blockIdx.x),
@@ -76,7 +78,6 @@ struct TokenSumBlock : HeadPlace {
     keys = args.keys.at(b, first) + group * g.state;
     out = args.out.at(b, first) + channel;
     gram = args.gram == nullptr ? nullptr : args.gram + g.group_at(b, c, group) * side * side;
-    sums = args.decays.of(item);
   }
 
   __device__ int rows(int tile) const { return min(tokens - tile * kTile, kTile); }
@@ -106,9 +107,12 @@ struct TokenSumBlock : HeadPlace {
     }
   }
   __device__ void make_factors() const {
+    const LogSum* sums = args.decays.of(item);
     for (int k = static_cast<int>(threadIdx.x); k < tiles * kTile; k += kThreads) {
       const float dt = k < tokens ? args.dt.at(b, c * args.g.chunk + k)[h] : 0.0f;
-      const float decay = decay_between(sums[k / kTile * kTile + kTile - 1], sums[k]);
+      const LogSum own = sums[k];
+      const float decay = decay_between(sums[k / kTile * kTile + kTile - 1], own);
+      s.sums[k] = own;
       s.to_end[k] = kForward ? decay * dt : decay;
       s.dt[k] = dt;
     }
@@ -126,9 +130,9 @@ struct TokenSumBlock : HeadPlace {
       words[u] = core::device::load_words(at + u * At::kRowStep * side);
     }
     const auto to = tile.data + (At::row() * Tile<T>::kStride + At::column());
-    const LogSum* own = sums + I * kTile + At::row();
+    const auto own = s.sums + (I * kTile + At::row());
     if (I > J) {
-      const LogSum end = sums[J * kTile + kTile - 1];
+      const LogSum end = s.sums[J * kTile + kTile - 1];
       float columns[At::kPack];
 #pragma unroll
       for (int k = 0; k < At::kPack; ++k) columns[k] = s.to_end[J * kTile + At::column() + k];
@@ -148,7 +152,7 @@ struct TokenSumBlock : HeadPlace {
     float dt[At::kPack];
 #pragma unroll
     for (int k = 0; k < At::kPack; ++k) {
-      other[k] = sums[J * kTile + At::column() + k];
+      other[k] = s.sums[J * kTile + At::column() + k];
       dt[k] = kForward ? static_cast<float>(s.dt[J * kTile + At::column() + k]) : 1.0f;
     }
     const int below = At::row() - At::column();  // the diagonal
@@ -183,9 +187,9 @@ struct TokenSumBlock : HeadPlace {
                               {rows(own), width, min(state - n - k * kTile, kTile)});
       }
     }
-    const LogSum end = sums[args.decays.padded - 1];
+    const LogSum end = s.sums[tiles * kTile - 1];  // as at the end of the padded chunk
     result.scale_rows([&](int row) {
-      const LogSum at = sums[own * kTile + row];
+      const LogSum at = s.sums[own * kTile + row];
       return kForward ? decay_to(at) : decay_between(end, at);
     });
   }
