@@ -75,7 +75,7 @@ struct GroupTile {
     core::device::copy_async_commit();
     load_tile(tokens[0],
               dgram + g.group_at(at.b, at.c, at.group) * side * side + I * kTile * side + J * kTile,
-              side, pairs, true, One{});
+              side, pairs, true);
     core::device::copy_async_wait<0>();
     __syncthreads();
     multiply<kTransposed, false>(result, tokens[0], states[0],
@@ -141,8 +141,7 @@ struct GroupTile {
     T* to = target.at(at.b, token()) + at.group * args.g.state + n;
     __syncthreads();
     if (add) {
-      load_tile(states[0], static_cast<const T*>(to), target.token_stride, extent, args.g.packed,
-                One{});
+      load_tile(states[0], static_cast<const T*>(to), target.token_stride, extent, args.g.packed);
       __syncthreads();
     }
     result.to_tile(tokens[0], extent, [&](int row, int column, float value) {

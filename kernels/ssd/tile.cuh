@@ -47,28 +47,17 @@ struct Extent {
   int rows, columns;
 };
 
-struct One {
-  __device__ float operator()(int) const { return 1.0f; }
-};
-
-/// Sets one pack of a tile: the source's words times the row's factor, in the tile's type.
-template <class S, class T, class Factor>
-__device__ void put_words(const Shared<T>& to, const core::device::Words& words,
-                          const Factor& factor, int row) {
-  constexpr int kPack = core::device::kFull<S>;
-  if constexpr (std::is_same_v<S, T> && std::is_same_v<Factor, One>) {
+/// The source's words in the tile's type.
+template <class S, class T>
+__device__ void put_words(const Shared<T>& to, const core::device::Words& words) {
+  if constexpr (std::is_same_v<S, T>) {
     core::device::write_words(to, words);
   } else {
-    auto pack = core::device::Pack<S, kPack>::from(words);
-    const float scale = factor(row);
-    for (int k = 0; k < kPack; ++k) pack.value[k] *= scale;
-    if constexpr (std::is_same_v<S, T>) {
-      core::device::write_words(to, pack.words());
-    } else {
-      core::device::Pack<T, kPack> converted;
-      for (int k = 0; k < kPack; ++k) converted.value[k] = pack.value[k];
-      core::device::write_words(to, converted.words());
-    }
+    constexpr int kPack = core::device::kFull<S>;
+    const auto pack = core::device::Pack<S, kPack>::from(words);
+    core::device::Pack<T, kPack> converted;
+    for (int k = 0; k < kPack; ++k) converted.value[k] = pack.value[k];
+    core::device::write_words(to, converted.words());
   }
 }
 
@@ -83,86 +72,64 @@ struct WordsOfThread {
   __device__ static int column() { return static_cast<int>(threadIdx.x) % kPacks * kPack; }
 };
 
-/// A tile on its way from global memory, row-major with rows of `stride`, in registers of all
-/// threads of the block: fetched before other work, put into the tile behind it.
-template <class S>
-struct TileFetch {
+/// tile = source, row-major with rows of `stride` in global memory, all threads of the block.
+/// `packed`: its rows are aligned to 16 bytes.
+template <class T, class S>
+__device__ void load_tile(const Tile<T>& tile, const S* source, int64_t stride, Extent extent,
+                          bool packed) {
   using At = WordsOfThread<S>;
-  const S* source;
-  int64_t stride;
-  Extent extent;
-  bool whole_words;  ///< else nothing is fetched before it is put
-  core::device::Words words[At::kWords];
-
-  /// `packed`: rows of the source are aligned to 16 bytes.
-  __device__ TileFetch(const S* from, int64_t row_stride, Extent there, bool packed)
-      : source(from),
-        stride(row_stride),
-        extent(there),
-        whole_words(packed && there.columns % At::kPack == 0) {
-    if (!whole_words) return;
+  const int rows = rounded(extent.rows), columns = rounded(extent.columns);
+  if (packed && extent.columns % At::kPack == 0) {
+    if (At::column() >= columns) return;
     const S* at = source + At::row() * stride + At::column();
-    const int64_t step = At::kRowStep * stride;
-    const int rows = At::column() < extent.columns ? extent.rows - At::row() : 0;
+    const int there = At::column() < extent.columns ? extent.rows - At::row() : 0;
+    core::device::Words words[At::kWords];
 #pragma unroll
     for (int u = 0; u < At::kWords; ++u) {
       words[u] = {};
-      if (u * At::kRowStep < rows) words[u] = core::device::load_words(at);
-      at += step;
+      if (u * At::kRowStep < there) words[u] = core::device::load_words(at);
+      at += At::kRowStep * stride;
     }
-  }
-  /// tile = factor(row) · source.
-  template <class T, class Factor>
-  __device__ void put(const Tile<T>& tile, const Factor& factor) const {
-    const int rows = rounded(extent.rows), columns = rounded(extent.columns);
-    if (whole_words) {
-      if (At::column() >= columns) return;
-      const auto to = tile.data + (At::row() * Tile<T>::kStride + At::column());
+    const auto to = tile.data + (At::row() * Tile<T>::kStride + At::column());
 #pragma unroll
-      for (int u = 0; u < At::kWords; ++u) {
-        const int row = At::row() + u * At::kRowStep;
-        if (row >= rows) continue;
-        const auto place = to + u * At::kRowStep * Tile<T>::kStride;
-        if (row < extent.rows) {
-          put_words<S, T>(place, words[u], factor, row);
-        } else {
-          put_words<S, T>(place, words[u], One{}, row);
-        }
-      }
-      return;
+    for (int u = 0; u < At::kWords; ++u) {
+      if (At::row() + u * At::kRowStep >= rows) continue;
+      put_words<S, T>(to + u * At::kRowStep * Tile<T>::kStride, words[u]);
     }
-    for (int i = static_cast<int>(threadIdx.x); i < rows * kTile; i += kThreads) {
-      const int row = i / kTile, column = i % kTile;
-      if (column >= columns) continue;
-      float value = 0;
-      if (row < extent.rows && column < extent.columns) {
-        value = core::device::to_float(source[row * stride + column]) * factor(row);
-      }
-      tile.data[row * Tile<T>::kStride + column] = core::device::from_float<T>(value);
-    }
+    return;
   }
-};
-
-/// tile = factor(row) · source.
-template <class T, class S, class Factor>
-__device__ void load_tile(const Tile<T>& tile, const S* source, int64_t stride, Extent extent,
-                          bool packed, const Factor& factor) {
-  TileFetch<S>(source, stride, extent, packed).put(tile, factor);
+  for (int i = static_cast<int>(threadIdx.x); i < rows * kTile; i += kThreads) {
+    const int row = i / kTile, column = i % kTile;
+    if (column >= columns) continue;
+    float value = 0;
+    if (row < extent.rows && column < extent.columns) {
+      value = core::device::to_float(source[row * stride + column]);
+    }
+    tile.data[row * Tile<T>::kStride + column] = core::device::from_float<T>(value);
+  }
 }
 
-/// The same without a factor, begun only: there after copy_async_wait and a barrier.
+/// The same in the tile's type, begun only: there after copy_async_wait and a barrier.
 template <class T>
 __device__ void begin_tile(const Tile<T>& tile, const T* source, int64_t stride, Extent extent,
                            bool packed) {
   using At = WordsOfThread<T>;
   if (!packed || extent.columns % At::kPack != 0) {
-    load_tile(tile, source, stride, extent, packed, One{});
+    load_tile(tile, source, stride, extent, packed);
     return;
   }
   if (At::column() >= rounded(extent.columns)) return;
   const T* at = source + At::row() * stride + At::column();
   const int64_t step = At::kRowStep * stride;
   const auto to = tile.data + (At::row() * Tile<T>::kStride + At::column());
+  if (extent.rows == kTile && extent.columns == kTile) {  // most are, and ask nothing more
+#pragma unroll
+    for (int u = 0; u < At::kWords; ++u) {
+      core::device::copy_async(to + u * At::kRowStep * Tile<T>::kStride, at);
+      at += step;
+    }
+    return;
+  }
   const int rows = At::column() < extent.columns ? extent.rows - At::row() : 0;
   const int padded = rounded(extent.rows) - At::row();
 #pragma unroll

@@ -35,7 +35,7 @@ INSTANTIATE_TEST_SUITE_P(Contract, Threads,
                                             ::testing::Values(1, 2, 3, 4, 8)),
                          name_of_case);
 INSTANTIATE_TEST_SUITE_P(FixedOrder, Threads,
-                         ::testing::Combine(::testing::ValuesIn(fixed_order_contract()),
+                         ::testing::Combine(::testing::ValuesIn(message_contract()),
                                             ::testing::Values(1, 2, 3, 4, 8)),
                          name_of_case);
 INSTANTIATE_TEST_SUITE_P(ManyRanks, Threads,
@@ -43,7 +43,7 @@ INSTANTIATE_TEST_SUITE_P(ManyRanks, Threads,
                                             ::testing::Values(17, 24, 32)),
                          name_of_case);
 INSTANTIATE_TEST_SUITE_P(FixedOrderOfManyRanks, Threads,
-                         ::testing::Combine(::testing::ValuesIn(fixed_order_contract()),
+                         ::testing::Combine(::testing::ValuesIn(message_contract()),
                                             ::testing::Values(17, 24, 32)),
                          name_of_case);
 INSTANTIATE_TEST_SUITE_P(Exchange, Threads,
