@@ -208,8 +208,8 @@ void product(const float* a, const float* b, float* c, int kind) {
   using kernels::cuda::ssd::Tile;
   SharedMemory memory;
   const Tile<T> left{memory.take<T>(Tile<T>::kElements)}, right{memory.take<T>(Tile<T>::kElements)};
-  kernels::cuda::ssd::load_tile(left, a, 64, {64, 64}, false, kernels::cuda::ssd::One{});
-  kernels::cuda::ssd::load_tile(right, b, 64, {64, 64}, false, kernels::cuda::ssd::One{});
+  kernels::cuda::ssd::load_tile(left, a, 64, {64, 64}, false);
+  kernels::cuda::ssd::load_tile(right, b, 64, {64, 64}, false);
   __syncthreads();
   kernels::cuda::ssd::Accumulator result;
   const kernels::cuda::ssd::ProductExtent all{64, 64, 64};
