@@ -12,6 +12,7 @@ import os
 import pathlib
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -46,12 +47,8 @@ class Run:
         print(f"== {name}", flush=True)
         start = time.monotonic()
         try:
-            done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
-                                  timeout=max(min(self.left(), limit or 4 * needs), 1), check=False,
-                                  env=os.environ | (environment or {}))
-            code, out, err = done.returncode, done.stdout, done.stderr
-        except subprocess.TimeoutExpired as late:
-            code, out, err = None, (late.stdout or b"").decode(errors="replace"), "ran out of time"
+            code, out, err = ended([str(word) for word in command], max(min(self.left(), limit or 4 * needs), 1),
+                                   os.environ | (environment or {}))
         except OSError as failed:
             code, out, err = None, "", str(failed)
         part = {"name": name, "exit_code": code, "seconds": round(time.monotonic() - start, 2)}
@@ -76,6 +73,23 @@ class Run:
 
     def program(self, name):
         return self.bundle / "bin" / name
+
+
+def ended(command, limit, environment):
+    """Exit code (None: ran out of time), output and errors of a program of which nothing is left running."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+                          start_new_session=True) as process:
+        try:
+            out, err = process.communicate(timeout=limit)
+            return process.returncode, out, err
+        except subprocess.TimeoutExpired:
+            process.terminate()  # mpirun ends its ranks, which are in process groups of their own
+        try:
+            out, _ = process.communicate(timeout=5)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, _ = process.communicate()
+        return None, out, "ran out of time"
 
 
 def machine():
@@ -151,23 +165,23 @@ def measures(run):
     dtype = ["--dtype", "bf16" if on_gpu else "fp32"]
     shape = "mamba2-1.3b" if on_gpu else "recall"
     # The peer's own chunk is 256 tokens.
-    for batch, length, chunk in ((8, 2048, 256), (8, 2048, 128), (1, 65536, 256)) if on_gpu else ((2, 128, 64),):
+    for batch, length, chunk in ((8, 2048, 128), (8, 2048, 256), (1, 65536, 128)) if on_gpu else ((2, 128, 64),):
         run.part(f"ops at {shape}, {batch} x {length}, chunks of {chunk}",
                  [run.program("bench_ops"), "--shape", shape, "--batch", batch, "--length", length,
                   "--chunk", chunk, "--seconds", run.seconds, *device, *dtype,
-                  *(["--only", "ssd"] if chunk == 128 else [])], 15)
+                  *(["--only", "ssd"] if chunk == 256 else [])], 15)
     sizes = SIZES if on_gpu else ["recall"]
     for size in sizes:
-        sequences = {"mamba2-130m": 32, "mamba2-370m": 16, "recall": 8}.get(size, 8)
+        sequences = {"mamba2-130m": 16, "mamba2-370m": 16, "recall": 8}.get(size, 8)
         run.part(f"training step of {size}",
                  [run.program("bench_train_step"), "--shape", size, "--sequences", sequences,
-                  "--steps", 4, *device, *dtype, *(["--chunk", 256] if on_gpu else []),
+                  "--steps", 4, *device, *dtype, *(["--chunk", 128] if on_gpu else []),
                   *(["--recompute"] if size == "mamba2-2.7b" else [])], 20)
     # Where starting kernels is what takes the time: few tokens. With and without a recording.
     for graphs in ([], ["--cuda-graphs"]) if on_gpu else ():
         run.part(f"training step of mamba2-130m, 1 x 2048{', recorded' if graphs else ''}",
                  [run.program("bench_train_step"), "--shape", "mamba2-130m", "--sequences", 1, "--steps", 8,
-                  "--chunk", 256, *device, *dtype, *graphs], 15)
+                  "--chunk", 128, *device, *dtype, *graphs], 15)
 
 
 def agreement(run):
@@ -183,7 +197,7 @@ def peer(run):
     for batch, length in ((8, 2048), (1, 65536)):
         run.part(f"mamba_ssm's SSD at mamba2-1.3b, {batch} x {length}",
                  [*side, "ssd", "--batch", batch, "--length", length], 40)
-    for size, sequences in (("mamba2-130m", 32), ("mamba2-1.3b", 8)):
+    for size, sequences in (("mamba2-130m", 16), ("mamba2-1.3b", 8)):  # 32 of the small one: beyond 80 GB there
         run.part(f"mamba_ssm's training step of {size}",
                  [*side, "step", "--shape", size, "--batch", sequences, "--length", 2048], 60)
 
