@@ -32,10 +32,14 @@ constexpr int kTile = 64;
 /// Tiles of the state that one block of threads passes from chunk to chunk, and its warps.
 constexpr int kStateTiles = 2, kWarps = 8;
 
+/// Blocks along the state.
+constexpr int64_t state_blocks(int64_t state) {
+  constexpr int64_t kAcross = int64_t{kStateTiles} * kTile;
+  return (state + kAcross - 1) / kAcross;
+}
 /// Blocks that pass on the state of one head.
 constexpr int64_t state_parts(int64_t head_dim, int64_t state) {
-  constexpr int64_t kAcross = int64_t{kStateTiles} * kTile;
-  return (head_dim + kTile - 1) / kTile * ((state + kAcross - 1) / kAcross);
+  return (head_dim + kTile - 1) / kTile * state_blocks(state);
 }
 
 /// Runs of chunks that a sequence is cut into, so that `blocks`, those of all sequences, are enough

@@ -24,7 +24,7 @@ struct DeviceSsd {
     decays = heads * padded * 2 * kSingle;
     const int64_t tiles = padded / cuda::ssd::kTile;
     const int64_t pairs = tiles * (tiles + 1) / 2 * cuda::ssd::kTile;
-    const int64_t state_halves = 2 * ((e.state + cuda::ssd::kTile - 1) / cuda::ssd::kTile);
+    const int64_t state_halves = 2 * cuda::ssd::state_blocks(e.state);
     tokens = heads * (3 * pairs + (1 + 2 * state_halves) * padded) * kSingle;
     const int64_t parts = cuda::ssd::state_parts(e.head_dim, e.state);
     through = heads * parts * cuda::ssd::kWarps * kSingle;

@@ -105,16 +105,6 @@ struct Accumulator {
     }
   }
 
-  /// tile = change(row, column, value) within the extent.
-  template <class T, class Change>
-  __device__ void to_tile(const Tile<T>& tile, Extent extent, const Change& change) {
-    each([&](int row, int column, float& v) {
-      if (row >= extent.rows || column >= extent.columns) return;
-      tile.data[row * Tile<T>::kStride + column] =
-          core::device::from_float<T>(change(row, column, v));
-    });
-  }
-
   /// To rows of `stride` in global memory, by words where their beginnings are `aligned`.
   template <class T>
   __device__ void store(T* to, int64_t stride, Extent extent, bool aligned) const {

@@ -24,9 +24,9 @@ struct Geometry {
   __host__ __device__ int64_t padded_chunk() const { return tiles * kTile; }
   /// Pairs of tiles (I, J) of a chunk with J ≤ I; pair I (I + 1)/2 + J.
   __host__ __device__ int64_t tile_pairs() const { return tiles * (tiles + 1) / 2; }
-  __host__ __device__ int64_t state_tiles() const { return (state + kTile - 1) / kTile; }
-  /// Halves of state tiles: what one warp sums along a row.
-  __host__ __device__ int64_t state_halves() const { return 2 * state_tiles(); }
+  __host__ __device__ int64_t state_blocks() const { return ssd::state_blocks(state); }
+  /// Of what one block has along the state, half is one warp's: parts of a sum along it.
+  __host__ __device__ int64_t state_halves() const { return 2 * state_blocks(); }
   /// 32 bits: a division of 64 is a hundred instructions of every thread.
   __host__ __device__ int64_t group_of(int64_t h) const {
     return static_cast<uint32_t>(h * groups) / static_cast<uint32_t>(heads);

@@ -65,7 +65,7 @@ struct ScanBlock {
   __device__ ScanBlock(const Scan<T>& all, core::device::SharedMemory& memory)
       : args(all), s(memory) {
     const Geometry& g = args.g;
-    const auto across = static_cast<unsigned>((g.state_tiles() + kStateTiles - 1) / kStateTiles);
+    const auto across = static_cast<unsigned>(g.state_blocks());
     parts = static_cast<int>(state_parts(g.head_dim, g.state));
     part = static_cast<int>(blockIdx.x % static_cast<unsigned>(parts));
     const unsigned head = blockIdx.x / static_cast<unsigned>(parts),

@@ -144,29 +144,4 @@ __device__ void begin_tile(const Tile<T>& tile, const T* source, int64_t stride,
   }
 }
 
-/// The tile to rows of `stride` in global memory, all threads of the block.
-template <class T>
-__device__ void store_tile(const Tile<T>& tile, T* to, int64_t stride, Extent extent, bool packed) {
-  using At = WordsOfThread<T>;
-  if (packed && extent.columns % At::kPack == 0) {
-    if (At::column() >= extent.columns) return;
-    T* at = to + At::row() * stride + At::column();
-    const auto from = tile.data + (At::row() * Tile<T>::kStride + At::column());
-#pragma unroll
-    for (int u = 0; u < At::kWords; ++u) {
-      if (At::row() + u * At::kRowStep < extent.rows) {
-        core::device::store_words(
-            at, core::device::read_words(from + u * At::kRowStep * Tile<T>::kStride));
-      }
-      at += At::kRowStep * stride;
-    }
-    return;
-  }
-  for (int i = static_cast<int>(threadIdx.x); i < extent.rows * kTile; i += kThreads) {
-    const int row = i / kTile, column = i % kTile;
-    if (column < extent.columns)
-      to[row * stride + column] = tile.data[row * Tile<T>::kStride + column];
-  }
-}
-
 }  // namespace longhaul::kernels::cuda::ssd
