@@ -249,12 +249,14 @@ TEST(Ssd, Bfloat16OnTheCpuIsAnErrorThatSaysSo) {
   auto half = [&](const core::TensorView& view) {
     return tensor_of(context, DType::kBF16, view.shape(), values_of(view));
   };
-  const Tensor x = half(c.x), B = half(c.B), C = half(c.C), y = half(c.y);
+  const Tensor x = half(c.x), B = half(c.B), C = half(c.C), y = half(c.y),
+               chunk_states = half(c.chunk_states);
   auto args = c.forward();
   args.x = x;
   args.B = B;
   args.C = C;
   args.y = y;
+  args.chunk_states = chunk_states;
   try {
     kernels::ssd_forward(context, args);
     FAIL() << "no error";
