@@ -94,7 +94,7 @@ void Mamba2Memory::scan(Kept& act, bool keep, bool exchanges) {
   if (keep || exchanges) {
     const int64_t chunks = kernels::ssd_chunks(extents_.length, config_.chunk);
     act.chunk_states = tally_.tensor(extents_.dtype, {extents_.batch, chunks, config_.heads,
-                                                     config_.head_dim, config_.state_dim});
+                                                      config_.head_dim, config_.state_dim});
   }
   Block from_zero;
   std::vector<Block> under_way;
@@ -171,7 +171,7 @@ void Mamba2Memory::scan_backward(Block& dxBC, Block& ddt) {
     staged.push_back(tally_.tensor(state_dtype(), state_shape()));  // arriving
     const int64_t chunks = kernels::ssd_chunks(extents_.length, config_.chunk);
     staged.push_back(tally_.tensor(extents_.dtype, {extents_.batch, chunks, config_.heads,
-                                                   config_.head_dim, config_.state_dim}));
+                                                    config_.head_dim, config_.state_dim}));
     for (Block& block : hold(tally_, exchange(false))) staged.push_back(std::move(block));
   }
   tally_.op(kernels::ssd_backward_workspace(ssd_extents(config_, extents_, !staged.empty())));

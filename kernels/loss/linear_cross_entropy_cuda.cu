@@ -98,7 +98,7 @@ __device__ core::device::Pack<float, N> kept(Shared<float> from) {
   }
 }
 
-/// One block a row, which is read twice: for the sum, and for the gradient.
+/// One block a row: read once for the sum; for the gradient from what was kept, or again.
 template <class T, int N>
 __global__ void __launch_bounds__(kMostRowThreads) finish_rows(Rows<T> args) {
   using Elements = core::device::Pack<float, N>;

@@ -49,8 +49,8 @@ struct Thread {
   Index index;
   Wait wait = Wait::kNone;
   bool done = false;
-  uint32_t block_epoch = 0;  ///< barriers passed
-  uint32_t warp_epoch = 0;   ///< __syncwarp passed
+  uint32_t block_epoch = 0;       ///< barriers passed
+  uint32_t warp_epoch = 0;        ///< __syncwarp passed
   std::vector<AsyncCopy> copies;  ///< that this thread has not waited for, oldest first
   uint32_t committed = 0;         ///< groups of copies
   boost::context::fiber self, scheduler;

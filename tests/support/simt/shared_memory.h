@@ -1,8 +1,8 @@
 // Shared memory that knows who wrote what and when. Every access of device code goes through a
 // Shared<T>, which on a GPU is a plain pointer. A read of what nobody wrote in this block, an
 // access beyond the array, and two accesses (one of them a write) by different threads without a
-// barrier between them are faults, and so is touching what an asynchronous copy is on its way to: it
-// arrives when its thread waits for its group. Fresh shared memory is filled with NaN besides.
+// barrier between them are faults, and so is touching what an asynchronous copy is on its way to:
+// it arrives when its thread waits for its group. Fresh shared memory is filled with NaN besides.
 #pragma once
 
 #include <cstdint>
