@@ -16,10 +16,8 @@ constexpr int kBackwardRows = kConvRows / kConvWarps, kBackwardBatch = 4;
 template <class T>
 struct Forward {
   ConvInput<T> in;
-  T* y;
-  int64_t y_batch, y_row;
-  float* final_state;  ///< or null
-  int64_t final_batch, final_row;
+  Tokens<T> y;
+  Tokens<float> final_state;  ///< or absent
 };
 
 template <class T, int N, int K>
@@ -35,30 +33,30 @@ __global__ void forward_rows(Forward<T> f) {
   if (!place.exists(f.in)) return;
   const int64_t b = place.sequence, channel = place.channel;
   ConvWindow<T, N, K> window(f.in, b, place.begin, channel);
-  const T* x = f.in.x + b * f.in.x_batch + place.begin * f.in.x_row + channel;
-  T* y = f.y + b * f.y_batch + place.begin * f.y_row + channel;
+  const int64_t x_row = f.in.x.token_stride, y_row = f.y.token_stride;
+  const T* x = f.in.x.at(b, place.begin) + channel;
+  T* y = f.y.at(b, place.begin) + channel;
   int64_t t = place.begin;
   for (; t + kForwardBatch <= place.end; t += kForwardBatch) {
     Pack<T, N> rows[kForwardBatch];
 #pragma unroll
-    for (int u = 0; u < kForwardBatch; ++u, x += f.in.x_row) rows[u] = Pack<T, N>::load(x);
+    for (int u = 0; u < kForwardBatch; ++u, x += x_row) rows[u] = Pack<T, N>::load(x);
 #pragma unroll
-    for (int u = 0; u < kForwardBatch; ++u, y += f.y_row) {
+    for (int u = 0; u < kForwardBatch; ++u, y += y_row) {
       window.push(rows[u]);
       activated(window).store(y);
     }
   }
-  for (; t < place.end; ++t, x += f.in.x_row, y += f.y_row) {
+  for (; t < place.end; ++t, x += x_row, y += y_row) {
     window.push(Pack<T, N>::load(x));
     activated(window).store(y);
   }
-  if (f.final_state == nullptr || place.end != f.in.length) return;
-  float* state = f.final_state + b * f.final_batch + channel;
+  if (f.final_state.data == nullptr || place.end != f.in.length) return;
 #pragma unroll
   for (int j = 1; j < K; ++j) {
     const int64_t kept = j - K + f.in.taps - 1;
     for (int k = 0; k < N; ++k) {
-      if (kept >= 0) state[kept * f.final_row + k] = window.rows[j][k];
+      if (kept >= 0) f.final_state.at(b, kept)[channel + k] = window.rows[j][k];
     }
   }
 }
@@ -66,35 +64,29 @@ __global__ void forward_rows(Forward<T> f) {
 template <class T>
 struct Backward {
   ConvInput<T> in;
-  const T* dy;
-  int64_t dy_batch, dy_row;
-  const float* dfinal;  ///< or null
-  int64_t dfinal_batch, dfinal_row;
-  T* dx;
-  int64_t dx_batch, dx_row;
-  float* dinitial;  ///< or null
-  int64_t dinitial_batch, dinitial_row;
-  float* parts;  ///< [sequences · tiles, taps + 1, channels]: dweight, dbias
+  Tokens<const T> dy;
+  Tokens<const float> dfinal;  ///< or absent
+  Tokens<T> dx;
+  Tokens<float> dinitial;  ///< or absent
+  float* parts;            ///< [sequences · tiles, taps + 1, channels]: dweight, dbias
 
   /// Row t of dy; zeros before the first and behind the last.
   template <int N>
   __device__ Pack<T, N> dy_row_at(int64_t b, int64_t t, int64_t channel) const {
     if (t < 0 || t >= in.length) return {};
-    return Pack<T, N>::load(dy + b * dy_batch + t * dy_row + channel);
+    return Pack<T, N>::load(dy.at(b, t) + channel);
   }
   /// Gradient of row s, whose sum over the taps is `row`; state rows are negative.
   template <int N>
   __device__ void store(int64_t b, int64_t s, int64_t channel, Pack<T, N> row) const {
     const int64_t kept = s - (in.length - (in.taps - 1));
-    if (dfinal != nullptr && kept >= 0) {
-      for (int k = 0; k < N; ++k) {
-        row.value[k] += dfinal[b * dfinal_batch + kept * dfinal_row + channel + k];
-      }
+    if (dfinal.data != nullptr && kept >= 0) {
+      for (int k = 0; k < N; ++k) row.value[k] += dfinal.at(b, kept)[channel + k];
     }
     if (s >= 0) {
-      row.store(dx + b * dx_batch + s * dx_row + channel);
-    } else if (dinitial != nullptr && s + in.taps - 1 >= 0) {
-      float* to = dinitial + b * dinitial_batch + (s + in.taps - 1) * dinitial_row + channel;
+      row.store(dx.at(b, s) + channel);
+    } else if (dinitial.data != nullptr && s + in.taps - 1 >= 0) {
+      float* to = dinitial.at(b, s + in.taps - 1) + channel;
       for (int k = 0; k < N; ++k) to[k] = row.value[k];
     }
   }
@@ -161,18 +153,18 @@ __device__ void walk(const Backward<T>& f, const ConvPlace& place, Gradients<T, 
     }
   };
   if (place.begin == 0) take_singly(min(place.end, static_cast<int64_t>(K - 1)));
-  const T* x = f.in.x + b * f.in.x_batch + t * f.in.x_row + channel;
-  const T* dy = f.dy + b * f.dy_batch + t * f.dy_row + channel;
-  T* dx = f.dx + b * f.dx_batch + (t - (K - 1)) * f.dx_row + channel;
+  const int64_t x_row = f.in.x.token_stride, dy_row = f.dy.token_stride, dx_row = f.dx.token_stride;
+  const T *x = f.in.x.at(b, t) + channel, *dy = f.dy.at(b, t) + channel;
+  T* dx = f.dx.at(b, t - (K - 1)) + channel;
   for (; t + kBackwardBatch <= place.end; t += kBackwardBatch) {
     Pack<T, N> x_rows[kBackwardBatch], dy_rows[kBackwardBatch];
 #pragma unroll
-    for (int u = 0; u < kBackwardBatch; ++u, x += f.in.x_row, dy += f.dy_row) {
+    for (int u = 0; u < kBackwardBatch; ++u, x += x_row, dy += dy_row) {
       x_rows[u] = Pack<T, N>::load(x);
       dy_rows[u] = Pack<T, N>::load(dy);
     }
 #pragma unroll
-    for (int u = 0; u < kBackwardBatch; ++u, dx += f.dx_row) {
+    for (int u = 0; u < kBackwardBatch; ++u, dx += dx_row) {
       gradients.push(x_rows[u], dy_rows[u]);
       gradients.add_newest_row();
       gradients.dx().store(dx);
@@ -230,41 +222,13 @@ struct TapOf {
   }
 };
 
-template <class T>
-Backward<T> backward_of(const CausalConv1dBackward& args) {
-  Backward<T> f{.in = conv_input<T>(args),
-                .dy = args.dy.data<T>(),
-                .dy_batch = args.dy.stride(0),
-                .dy_row = args.dy.stride(1),
-                .dfinal = core::optional_pointer<float>(args.dfinal_state),
-                .dx = args.dx.data<T>(),
-                .dx_batch = args.dx.stride(0),
-                .dx_row = args.dx.stride(1),
-                .dinitial = core::optional_pointer<float>(args.dinitial_state)};
-  if (args.dfinal_state) {
-    f.dfinal_batch = args.dfinal_state.stride(0);
-    f.dfinal_row = args.dfinal_state.stride(1);
-  }
-  if (args.dinitial_state) {
-    f.dinitial_batch = args.dinitial_state.stride(0);
-    f.dinitial_row = args.dinitial_state.stride(1);
-  }
-  return f;
-}
-
 }  // namespace
 
 void causal_conv1d_forward(core::Context& context, const CausalConv1dForward& args) {
   core::dispatch_device("causal_conv1d_forward", args.x.dtype(), [&]<class T>(T) {
-    Forward<T> f{.in = conv_input<T>(args),
-                 .y = args.y.data<T>(),
-                 .y_batch = args.y.stride(0),
-                 .y_row = args.y.stride(1),
-                 .final_state = core::optional_pointer<float>(args.final_state)};
-    if (args.final_state) {
-      f.final_batch = args.final_state.stride(0);
-      f.final_row = args.final_state.stride(1);
-    }
+    const Forward<T> f{.in = conv_input<T>(args),
+                       .y = Tokens<T>(args.y),
+                       .final_state = Tokens<float>(args.final_state)};
     with_window(
         f.in.taps,
         [&]<int N, int K>(std::integral_constant<int, N>, std::integral_constant<int, K>) {
@@ -280,8 +244,12 @@ void causal_conv1d_backward(core::Context& context, const CausalConv1dBackward& 
   const int64_t taps = args.weight.extent(1), tiles = conv_tiles(args.x.extent(1));
   const core::Tensor parts(context, core::DType::kF32, {batch * tiles, (taps + 1) * channels});
   core::dispatch_device("causal_conv1d_backward", args.x.dtype(), [&]<class T>(T) {
-    Backward<T> f = backward_of<T>(args);
-    f.parts = parts.data<float>();
+    const Backward<T> f{.in = conv_input<T>(args),
+                        .dy = Tokens<const T>(args.dy),
+                        .dfinal = Tokens<const float>(args.dfinal_state),
+                        .dx = Tokens<T>(args.dx),
+                        .dinitial = Tokens<float>(args.dinitial_state),
+                        .parts = parts.data<float>()};
     with_window(
         taps,
         [&]<int N, int K>(std::integral_constant<int, N>, std::integral_constant<int, K>) {

@@ -4,9 +4,12 @@
 
 #include "kernels/core/activations.cuh"
 #include "kernels/core/pack.cuh"
+#include "kernels/core/tokens.cuh"
 #include "kernels/cuda_sizes.h"
 
 namespace longhaul::kernels::cuda {
+
+using core::device::Tokens;
 
 /// Lanes of a warp lie along the channels, kConvPack channels each (a window of more would not
 /// leave the registers for enough warps); the warps of a block lie along the sequence.
@@ -14,24 +17,21 @@ constexpr int kConvLanes = 32, kConvWarps = 4, kConvPack = 4;
 
 template <class T>
 struct ConvInput {
-  const T* x;
-  const float* state;  ///< or null (zeros)
-  const T* weight;     ///< [channels, taps]
-  const T* bias;       ///< or null
+  Tokens<const T> x;
+  Tokens<const float> state;  ///< or absent (zeros)
+  const T* weight;            ///< [channels, taps]
+  const T* bias;              ///< or null
   int64_t length, channels, taps;
-  int64_t x_batch, x_row, state_batch, state_row;  ///< strides
 
   /// Row t ≥ −(taps − 1) of sequence b; rows before that, and behind the end, are zeros.
   template <int N>
   __device__ core::device::Pack<T, N> row(int64_t b, int64_t t, int64_t channel) const {
     core::device::Pack<T, N> pack = {};
     if (t >= length) return pack;
-    if (t >= 0) return core::device::Pack<T, N>::load(x + b * x_batch + t * x_row + channel);
+    if (t >= 0) return core::device::Pack<T, N>::load(x.at(b, t) + channel);
     const int64_t kept = t + taps - 1;
-    if (state == nullptr || kept < 0) return pack;
-    for (int k = 0; k < N; ++k) {
-      pack.value[k] = state[b * state_batch + kept * state_row + channel + k];
-    }
+    if (state.data == nullptr || kept < 0) return pack;
+    for (int k = 0; k < N; ++k) pack.value[k] = state.at(b, kept)[channel + k];
     return pack;
   }
 };
@@ -113,18 +113,13 @@ core::LaunchShape conv_shape(const ConvInput<T>& in, int64_t batch, int pack, in
 
 template <class T, class Args>
 ConvInput<T> conv_input(const Args& args) {
-  const bool state = static_cast<bool>(args.initial_state);
-  return {.x = args.x.template data<T>(),
-          .state = core::optional_pointer<float>(args.initial_state),
+  return {.x = Tokens<const T>(args.x),
+          .state = Tokens<const float>(args.initial_state),
           .weight = args.weight.template data<T>(),
           .bias = core::optional_pointer<T>(args.bias),
           .length = args.x.extent(1),
           .channels = args.x.extent(2),
-          .taps = args.weight.extent(1),
-          .x_batch = args.x.stride(0),
-          .x_row = args.x.stride(1),
-          .state_batch = state ? args.initial_state.stride(0) : 0,
-          .state_row = state ? args.initial_state.stride(1) : 0};
+          .taps = args.weight.extent(1)};
 }
 
 /// body(N, K) as constants: channels of a thread, kConvPack of them where all views allow that, and

@@ -17,6 +17,11 @@ namespace longhaul::core::device {
 template <class T>
 inline constexpr int kFull = 16 / static_cast<int>(sizeof(T));
 
+/// Two bf16 of one word, the lower half first.
+__device__ inline float2 unpack_bf16(uint32_t word) {
+  return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
+}
+
 template <class T, int N>
 struct Pack {
   static constexpr int64_t kBytes = N * static_cast<int64_t>(sizeof(T));
@@ -42,8 +47,9 @@ struct Pack {
       for (int i = 0; i < N; ++i) pack.value[i] = __uint_as_float(words.word[i]);
     } else {
       for (int i = 0; i < N; i += 2) {
-        pack.value[i] = __uint_as_float(words.word[i / 2] << 16);
-        pack.value[i + 1] = __uint_as_float(words.word[i / 2] & 0xffff0000u);
+        const float2 two = unpack_bf16(words.word[i / 2]);
+        pack.value[i] = two.x;
+        pack.value[i + 1] = two.y;
       }
     }
     return pack;

@@ -10,12 +10,6 @@ using core::device::Packed;
 using core::device::Shared;
 using core::device::SharedMemory;
 
-constexpr int64_t kScratch = 32 * sizeof(float);
-
-int threads_for(int64_t packs) {
-  return static_cast<int>(std::clamp<int64_t>((packs + 31) / 32 * 32, 32, 256));
-}
-
 template <class T>
 struct Forward {
   const T *y, *z, *weight;

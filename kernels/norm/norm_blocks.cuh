@@ -1,11 +1,19 @@
-// What the backward passes of both norms share: how a block of threads holds a row in registers,
-// and where it sums the gradient of the weight.
+// What both norms share: the threads for a row; backward, how a block of them holds a row in
+// registers, and where it sums the gradient of the weight.
 #pragma once
 
 #include "kernels/core/block_sum.cuh"
 #include "kernels/core/row_sums.cuh"
 
 namespace longhaul::kernels::cuda {
+
+/// What block_sum needs.
+constexpr int64_t kScratch = 32 * sizeof(float);
+
+/// Forward: threads for a row of so many packs.
+inline int threads_for(int64_t packs) {
+  return static_cast<int>(std::clamp<int64_t>((packs + 31) / 32 * 32, 32, 256));
+}
 
 /// Packs of a row that a thread keeps between the sum over the row and the gradient that needs it.
 /// Rows too long for that are read a second time.
@@ -87,7 +95,7 @@ class ColumnSums {
 
 /// Shared memory of a backward pass: what block_sum needs and the sums of `columns`.
 inline int64_t norm_shared_bytes(int64_t columns) {
-  return 32 * sizeof(float) + core::ceil_div(columns * 4, 16) * 16;
+  return kScratch + core::ceil_div(columns * 4, 16) * 16;
 }
 
 }  // namespace longhaul::kernels::cuda

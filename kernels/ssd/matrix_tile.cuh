@@ -209,8 +209,8 @@ __device__ void load_fragments(const Tile<BFloat16>& tile, int row, int column,
 
 /// Two bf16 times two factors, rounded once.
 __device__ inline uint32_t scaled(uint32_t word, float2 factors) {
-  return core::device::pack_bf16(__uint_as_float(word << 16) * factors.x,
-                                 __uint_as_float(word & 0xffff0000u) * factors.y);
+  const float2 two = core::device::unpack_bf16(word);
+  return core::device::pack_bf16(two.x * factors.x, two.y * factors.y);
 }
 
 /// Lane 8m + r gives row r of matrix m; matrices go (low, high) along one side, then the other.

@@ -8,6 +8,7 @@
 
 #include "kernels/core/error.h"
 #include "kernels/core/tensor.h"
+#include "kernels/core/tokens.cuh"
 #include "kernels/ssd/matrix_tile.cuh"
 
 namespace longhaul::kernels::cuda::ssd {
@@ -72,21 +73,7 @@ struct TileOfPair {
   }
 };
 
-/// [batch, length, …] with free batch and token strides.
-template <class T>
-struct Tokens {
-  T* data = nullptr;
-  int64_t batch_stride = 0, token_stride = 0;
-
-  Tokens() = default;
-  explicit Tokens(const core::TensorView& view)
-      : data(core::optional_pointer<std::remove_const_t<T>>(view)),
-        batch_stride(view ? view.stride(0) : 0),
-        token_stride(view ? view.stride(1) : 0) {}
-  __device__ T* at(int64_t b, int64_t t) const {
-    return data + b * batch_stride + t * token_stride;
-  }
-};
+using core::device::Tokens;
 
 static_assert(kWarps == kThreads / 32);
 constexpr int64_t kMostChunk = 1024;

@@ -50,9 +50,7 @@ struct Pair<BFloat16> {
   uint32_t word;
   Pair() = default;
   __device__ explicit Pair(float2 both) : word(core::device::pack_bf16(both.x, both.y)) {}
-  __device__ float2 get() const {
-    return {__uint_as_float(word << 16), __uint_as_float(word & 0xffff0000u)};
-  }
+  __device__ float2 get() const { return core::device::unpack_bf16(word); }
 };
 
 /// What one block of threads computes of dB or dC: 64 tokens of a chunk, kStateTiles tiles of the

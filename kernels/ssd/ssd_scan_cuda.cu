@@ -158,36 +158,37 @@ struct ScanBlock {
     s.factors[step.stage * kTile + static_cast<int>(threadIdx.x)] = factor;
   }
 
-  /// visit(k, u, row, offset from the state's first element) of the words that are there.
-  template <class Visit>
-  __device__ void each_place(const Visit& visit) const {
-#pragma unroll
-    for (int k = 0; k < kStateTiles; ++k) {
-#pragma unroll
-      for (int u = 0; u < kWords; ++u) {
-        const int row = Accumulator::word_row<T>(u), column = Accumulator::word_column<T>(u);
-        if (row >= rows || column >= width(k)) continue;
-        visit(k, u, (p + row) * args.g.state + n + k * kTile + column);
-      }
-    }
+  /// Where word u of tile k lies in the state, and how many of its columns are there.
+  struct WordPlace {
+    int64_t offset;
+    int there;
+  };
+  __device__ WordPlace place_of(int k, int u) const {
+    const int row = Accumulator::word_row<T>(u), column = Accumulator::word_column<T>(u);
+    return {(p + row) * args.g.state + n + k * kTile + column, row < rows ? width(k) - column : 0};
   }
   __device__ void read_entry(const Step& step) {
     if (is_over(step)) return;
     decay = args.decays.over_chunk(step.item);
     if (kForward || args.partner == nullptr) return;
     const T* from = args.partner + step.item * args.g.state_size();
-    each_place([&](int k, int u, int64_t offset) {
-      if (args.g.state_packed) {
-        partner[k][u] = core::device::load_half_words(from + offset);
-        return;
+#pragma unroll
+    for (int k = 0; k < kStateTiles; ++k) {
+#pragma unroll
+      for (int u = 0; u < kWords; ++u) {
+        const auto [offset, there] = place_of(k, u);
+        if (there <= 0) continue;
+        if (args.g.state_packed) {
+          partner[k][u] = core::device::load_half_words(from + offset);
+          continue;
+        }
+        Element element = {};
+        for (int i = 0; i < kElements; ++i) {
+          if (i < there) element.value[i] = core::device::to_float(from[offset + i]);
+        }
+        partner[k][u] = element.words();
       }
-      Element element = {};
-      const int there = width(k) - Accumulator::word_column<T>(u);
-      for (int i = 0; i < kElements; ++i) {
-        if (i < there) element.value[i] = core::device::to_float(from[offset + i]);
-      }
-      partner[k][u] = element.words();
-    });
+    }
   }
 
   /// The state enters a chunk, and has decayed behind it.
@@ -204,10 +205,9 @@ struct ScanBlock {
 #pragma unroll
     for (int k = 0; k < kStateTiles; ++k) {
       value[k].template each_word<T>([&](int u, const core::device::HalfWords& words) {
-        const int row = Accumulator::word_row<T>(u), column = Accumulator::word_column<T>(u);
-        if (row >= rows || column >= width(k)) return;
-        T* at = to + (p + row) * args.g.state + n + k * kTile + column;
-        store_word(at, words, width(k) - column, args.g.state_packed);
+        const auto [offset, there] = place_of(k, u);
+        if (there <= 0) return;
+        store_word(to + offset, words, there, args.g.state_packed);
         if (kForward || args.partner == nullptr) return;
         const Element own = Element::from(words);
         const Element other = Element::from(partner[k][u]);

@@ -40,6 +40,12 @@ TEST_F(RowOps, NormsOfLongRows) {
   }
 }
 
+void expect_conv(const Conv& conv) {
+  SCOPED_TRACE(::testing::Message() << conv.length << " of " << conv.channels << ", " << conv.taps);
+  expect_op(conv, {{"y", random_values(conv.batch * conv.length * conv.channels, 7)},
+                   {"final", random_values(conv.batch * (conv.taps - 1) * conv.channels, 8)}});
+}
+
 TEST_F(RowOps, Conv) {
   for (const auto& [length, channels, taps] : {std::tuple{11, 3, 1},
                                                {11, 3, 2},
@@ -55,15 +61,12 @@ TEST_F(RowOps, Conv) {
                                                {131, 12, 4},
                                                {9, 516, 4}}) {
     for (const bool with_state : {true, false}) {
-      SCOPED_TRACE(::testing::Message() << length << " of " << channels << ", " << taps);
-      expect_op(Conv{.batch = 2,
-                     .length = length,
-                     .channels = channels,
-                     .taps = taps,
-                     .with_state = with_state,
-                     .with_bias = with_state || taps != 4},
-                {{"y", random_values(2 * length * channels, 7)},
-                 {"final", random_values(2 * (taps - 1) * channels, 8)}});
+      expect_conv({.batch = 2,
+                   .length = length,
+                   .channels = channels,
+                   .taps = taps,
+                   .with_state = with_state,
+                   .with_bias = with_state || taps != 4});
     }
   }
 }
@@ -73,15 +76,12 @@ TEST_F(RowOps, ConvOfAlignedRows) {
   for (const auto& [length, channels, taps] :
        {std::tuple{0, 8, 4}, {2, 8, 4}, {33, 16, 4}, {70, 8, 3}, {67, 24, 8}, {300, 136, 4}}) {
     for (const bool with_state : {true, false}) {
-      SCOPED_TRACE(::testing::Message() << length << " of " << channels << ", " << taps);
-      expect_op(Conv{.batch = 2,
-                     .length = length,
-                     .channels = channels,
-                     .taps = taps,
-                     .with_state = with_state,
-                     .margin = 8},
-                {{"y", random_values(2 * length * channels, 7)},
-                 {"final", random_values(2 * (taps - 1) * channels, 8)}});
+      expect_conv({.batch = 2,
+                   .length = length,
+                   .channels = channels,
+                   .taps = taps,
+                   .with_state = with_state,
+                   .margin = 8});
     }
   }
 }
