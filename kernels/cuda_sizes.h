@@ -50,6 +50,21 @@ inline int64_t chunk_runs(int64_t blocks, int64_t chunks) {
                              std::max<int64_t>(chunks, 1));
 }
 
+/// Chunks of so many tokens at most, of heads and states of this size, have kernels of their own
+/// (ssd_rows.cuh).
+constexpr int kChunkOfRows = 128, kHeadDimOfRows = 64, kStateOfRows = 128;
+constexpr bool goes_by_rows(int64_t padded_chunk, int64_t head_dim, int64_t state) {
+  return padded_chunk <= kChunkOfRows && head_dim == kHeadDimOfRows && state == kStateOfRows;
+}
+/// Parts that the heads of a group are cut into where their sums are taken in one block of threads
+/// a chunk, so that `chunks`, those of all groups, are enough for a device; the parts are added in
+/// order.
+inline int64_t head_parts(int64_t chunks, int64_t heads_of_group) {
+  constexpr int64_t kEnough = 128;
+  return std::clamp<int64_t>(kEnough / std::max<int64_t>(chunks, 1), 1,
+                             std::clamp<int64_t>(heads_of_group, 1, 8));
+}
+
 /// Tokens of the longest chunk, in whole tiles.
 inline int64_t padded_chunk(int64_t length, int64_t chunk) {
   const int64_t longest = std::min(chunk, std::max<int64_t>(length, 1));

@@ -16,7 +16,7 @@ constexpr int64_t kSingle = 4, kDouble = 8;
 
 /// Arrays of the recurrence on a device (ssd_device.cuh, ssd_backward_cuda.cu).
 struct DeviceSsd {
-  int64_t decays, tokens, through, sums, gram, states, run_states = 0, run_decays = 0;
+  int64_t decays, tokens, through, sums, gram, dgram, states, run_states = 0, run_decays = 0;
 
   explicit DeviceSsd(const SsdExtents& e) {
     const int64_t chunks = e.batch * ssd_chunks(e.length, e.chunk), heads = chunks * e.heads;
@@ -30,6 +30,9 @@ struct DeviceSsd {
     through = heads * parts * cuda::ssd::kWarps * kSingle;
     sums = 2 * heads * kDouble;
     gram = chunks * e.groups * padded * padded * kSingle;
+    const bool by_rows =
+        e.dtype == core::DType::kBF16 && cuda::ssd::goes_by_rows(padded, e.head_dim, e.state);
+    dgram = by_rows ? gram * cuda::ssd::head_parts(chunks * e.groups, e.heads / e.groups) : gram;
     states = heads * e.head_dim * e.state * core::size_of(e.dtype);
     const int64_t every = e.batch * e.heads;
     const int64_t runs = cuda::ssd::chunk_runs(every * parts, ssd_chunks(e.length, e.chunk));
@@ -41,6 +44,14 @@ struct DeviceSsd {
 };
 
 }  // namespace
+
+int64_t ssd_best_chunk(DeviceKind device, core::DType dtype, int64_t head_dim, int64_t state,
+                       int64_t chunk) {
+  constexpr int64_t kMost = cuda::ssd::kChunkOfRows;
+  const bool has_faster = device == DeviceKind::kCuda && dtype == core::DType::kBF16 &&
+                          cuda::ssd::goes_by_rows(kMost, head_dim, state);
+  return has_faster ? std::min(chunk, kMost) : chunk;
+}
 
 Workspace row_sums_workspace(DeviceKind device, int64_t rows, int64_t width, core::DType dtype) {
   const int64_t blocks =
@@ -101,7 +112,7 @@ Workspace ssd_backward_workspace(const SsdExtents& extents) {
   if (extents.device == DeviceKind::kCpu) return cpu::ssd_backward_workspace(extents);
   const DeviceSsd size(extents);
   Workspace workspace{size.decays, size.tokens, size.through,    size.sums,
-                      size.gram,   size.gram,   size.run_states, size.run_decays};
+                      size.gram,   size.dgram,  size.run_states, size.run_decays};
   if (!extents.scratch_given) workspace.push_back(size.states);
   return workspace;
 }

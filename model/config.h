@@ -20,7 +20,7 @@ struct ModelConfig {
   int64_t state_dim = 64;  ///< N
   int64_t groups = 1;
   int64_t conv_width = 4;  ///< K
-  int64_t chunk = 64;      ///< Q; a matter of speed, not of results
+  int64_t chunk = 64;      ///< Q; a matter of speed, not of results (kernels::ssd_best_chunk)
   int64_t mlp_width = 0;   ///< 0: no MLP
   bool tied = true;        ///< output head shares the embedding
   bool linear_bias = false;

@@ -180,12 +180,17 @@ void Mamba2Block::convolve(Context& context, const BlockForward& args,
   }
 }
 
+int64_t Mamba2Block::chunk(const Context& context) const {
+  return kernels::ssd_best_chunk(context.device().kind, dtype_, config_.head_dim, config_.state_dim,
+                                 config_.chunk);
+}
+
 void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activations& act) const {
   const int64_t H = config_.heads, P = config_.head_dim, N = config_.state_dim;
   const SsdViews in = ssd_views(act.xBC, args.batch, args.length);
   const bool staged = args.keep_map || args.parallel != nullptr || args.log_decay;
   const bool wanted = args.keep || staged;
-  const int64_t chunks = kernels::ssd_chunks(args.length, config_.chunk);
+  const int64_t chunks = kernels::ssd_chunks(args.length, chunk(context));
   if (wanted) act.chunk_states = Tensor(context, dtype_, {args.batch, chunks, H, P, N});
   act.initial_ssm = view_or_absent(args.initial, kSsm);
   kernels::SsdForward ssd{.x = in.x,
@@ -195,7 +200,7 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
                           .C = in.C,
                           .D = D_.value,
                           .initial_state = act.initial_ssm,
-                          .chunk = config_.chunk,
+                          .chunk = chunk(context),
                           .y = act.y.view().reshape({args.batch, args.length, H, P}),
                           .final_state = view_or_absent(args.final_state, kSsm),
                           .chunk_states = act.chunk_states};

@@ -67,6 +67,8 @@ class Mamba2Block final : public Block {
   void convolve_backward(core::Context& context, const BlockBackward& args, Mamba2Activations& act,
                          Gradients& grad) const;
 
+  int64_t chunk(const core::Context& context) const;
+
   const ModelConfig config_;
   int64_t layer_;
   ParameterSet& parameters_;

@@ -134,7 +134,7 @@ void Mamba2Block::scan_backward(Context& context, const BlockBackward& args, Mam
                            .C = in.C,
                            .D = D_.value,
                            .chunk_states = act.chunk_states,
-                           .chunk = config_.chunk,
+                           .chunk = chunk(context),
                            .dy = grad.dy.view().reshape({args.batch, args.length, H, P}),
                            .dfinal_state = view_or_absent(args.dfinal, kSsm),
                            .dx = out.x,

@@ -96,6 +96,10 @@ __device__ void store_words(T* to, const Words& words) {
                "r"(words.word[0]), "r"(words.word[1]), "r"(words.word[2]), "r"(words.word[3])
                : "memory");
 }
+/// Two adjacent elements as they lie in memory, aligned to both.
+__device__ inline uint32_t load_pair(const BFloat16* from) {
+  return *reinterpret_cast<const uint32_t*>(from);
+}
 template <class T>
 __device__ HalfWords load_half_words(const T* from) {
   return *reinterpret_cast<const HalfWords*>(from);

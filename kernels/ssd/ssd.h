@@ -20,6 +20,12 @@ namespace longhaul::kernels {
 
 inline int64_t ssd_chunks(int64_t length, int64_t chunk) { return (length + chunk - 1) / chunk; }
 
+/// What to take in the place of `chunk`, which checkpoints bring with them and which is a matter of
+/// speed: 128 where a GPU has faster kernels for it (bf16, heads of 64, states of 128), else
+/// itself.
+int64_t ssd_best_chunk(core::DeviceKind device, core::DType dtype, int64_t head_dim, int64_t state,
+                       int64_t chunk);
+
 struct SsdForward {
   core::TensorView x, dt, A_log, B, C;
   core::TensorView D;              ///< or absent (0)

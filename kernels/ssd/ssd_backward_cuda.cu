@@ -2,6 +2,7 @@
 #include "kernels/core/block_sum.cuh"
 #include "kernels/ssd/ssd.h"
 #include "kernels/ssd/ssd_gradient.cuh"
+#include "kernels/ssd/ssd_rows.cuh"
 
 namespace longhaul::kernels::cuda {
 namespace ssd {
@@ -21,10 +22,12 @@ struct TokenSum {
 };
 
 /// Of to_output or to_leaving: the parts of one token added.
-__device__ inline float sum_halves(const Geometry& g, const float* terms, int64_t offset) {
+__device__ inline float sum_halves(const Geometry& g, const TokenTerms& all, const float* terms,
+                                   int64_t offset) {
+  const int64_t parts = all.by_rows ? 1 : g.state_halves();
   const int64_t part = g.batch * g.chunks * g.heads * g.padded_chunk();
   float sum = 0;
-  for (int n = 0; n < g.state_halves(); ++n) sum += terms[n * part + offset];
+  for (int n = 0; n < parts; ++n) sum += terms[n * part + offset];
   return sum;
 }
 
@@ -39,19 +42,24 @@ __device__ TokenSum token_sum(const Gradient<T>& args, const HeadPlace& at, int 
   sum.dt = args.dt.at(at.b, at.c * g.chunk + t)[at.h];
   if (args.intra) {
     const auto pair = [&](int I, int J) { return at.item * g.tile_pairs() + I * (I + 1) / 2 + J; };
-    for (int J = 0; J <= tile; ++J) {
-      const float* rows = terms.rows + pair(tile, J) * 2 * kTile + within;
-      sum.rows += rows[0] + rows[kTile];
-    }
-    for (int I = tile; I * kTile < at.tokens; ++I) {
-      sum.columns += terms.columns[pair(I, tile) * kTile + within];
+    if (terms.by_rows) {
+      sum.rows = terms.rows[offset];
+      sum.columns = terms.columns[offset];
+    } else {
+      for (int J = 0; J <= tile; ++J) {
+        const float* rows = terms.rows + pair(tile, J) * 2 * kTile + within;
+        sum.rows += rows[0] + rows[kTile];
+      }
+      for (int I = tile; I * kTile < at.tokens; ++I) {
+        sum.columns += terms.columns[pair(I, tile) * kTile + within];
+      }
     }
     const int64_t side = g.padded_chunk();
     const float* gram = args.gram + g.group_at(at.b, at.c, g.group_of(at.h)) * side * side;
     sum.diagonal = terms.dots[offset] * gram[t * side + t];
-    sum.output = sum_halves(g, terms.to_output, offset);
+    sum.output = sum_halves(g, terms, terms.to_output, offset);
   }
-  if (args.inter) sum.leaving = sum_halves(g, terms.to_leaving, offset);
+  if (args.inter) sum.leaving = sum_halves(g, terms, terms.to_leaving, offset);
   return sum;
 }
 
@@ -93,7 +101,7 @@ __global__ void __launch_bounds__(kFinishThreads) finish_decays(Gradient<T> args
   if (args.intra) {
     for (int t = thread; t < at.tokens; t += kFinishThreads) {
       const int64_t offset = at.item * g.padded_chunk() + t;
-      outputs += static_cast<double>(sum_halves(g, args.tokens.to_output, offset));
+      outputs += static_cast<double>(sum_halves(g, args.tokens, args.tokens.to_output, offset));
       dots += static_cast<double>(args.tokens.dots[offset]);
     }
     outputs = core::device::block_sum(outputs, warps);
@@ -153,7 +161,7 @@ struct Terms {
   TokenTerms token_terms;
   HeadTerms head_terms;
 
-  Terms(core::Context& context, const Geometry& g) {
+  Terms(core::Context& context, const Geometry& g, bool by_rows) {
     const int64_t heads = g.batch * g.chunks * g.heads, all = heads * g.padded_chunk();
     const int64_t pairs = heads * g.tile_pairs() * kTile, parts = g.state_halves() * all;
     tokens = core::Tensor(context, core::DType::kF32, {3 * pairs + all + 2 * parts});
@@ -165,7 +173,8 @@ struct Terms {
                    .columns = first + 2 * pairs,
                    .dots = first + 3 * pairs,
                    .to_output = first + 3 * pairs + all,
-                   .to_leaving = first + 3 * pairs + all + parts};
+                   .to_leaving = first + 3 * pairs + all + parts,
+                   .by_rows = by_rows};
     head_terms = {.through = through.data<float>(),
                   .through_parts = through_parts,
                   .dy_x = sums.data<double>(),
@@ -197,7 +206,10 @@ StateScan<T> scan_of(const SsdBackward& args, const core::TensorView& leaving) {
 template <class T>
 void run(core::Context& context, const Geometry& g, const SsdBackward& args, const Decays& decays,
          const core::TensorView& leaving, Part part) {
-  Terms terms(context, g);
+  const bool by_rows = rows::fits<T>(g);
+  const int64_t dgram_parts =
+      by_rows ? head_parts(g.batch * g.chunks * g.groups, g.heads / g.groups) : 1;
+  Terms terms(context, g, by_rows);
   if (part.inter) {
     StateScan<T> scan = scan_of<T>(args, leaving);
     scan.partner = args.chunk_states.data<T>();
@@ -207,7 +219,9 @@ void run(core::Context& context, const Geometry& g, const SsdBackward& args, con
   core::Tensor gram, dgram;
   if (part.intra) {
     gram = make_gram<T>(context, g, args.B, args.C);
-    dgram = core::Tensor(context, core::DType::kF32, gram.view().shape());
+    dgram = core::Tensor(
+        context, core::DType::kF32,
+        {dgram_parts * g.batch * g.chunks * g.groups, g.padded_chunk(), g.padded_chunk()});
   }
   const Gradient<T> gradient{.g = g,
                              .x = Tokens<const T>(args.x),
@@ -227,6 +241,7 @@ void run(core::Context& context, const Geometry& g, const SsdBackward& args, con
                              .ddt = Tokens<float>(args.ddt),
                              .tokens = terms.token_terms,
                              .sums = terms.head_terms,
+                             .dgram_parts = static_cast<int>(dgram_parts),
                              .intra = part.intra,
                              .inter = part.inter};
   if (part.intra) run_pairs(context, gradient, dgram);

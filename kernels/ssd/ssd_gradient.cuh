@@ -19,6 +19,8 @@ struct TokenTerms {
   float* dots;       ///< [.., padded chunk]: ⟨dy_i, x_i⟩
   float* to_output;  ///< [state halves, .., padded chunk]: ⟨dy_i, e^{c_i} S C_i⟩
   float* to_leaving;  ///< [state halves, .., padded chunk]: ⟨e^{c_Q − c_j} G B_j, x_j⟩
+  /// By rows (ssd_rows.cuh) all are [.., padded chunk], whole sums.
+  bool by_rows;
 };
 /// Per head of each chunk, [batch, chunks, heads].
 struct HeadTerms {
@@ -41,17 +43,23 @@ struct Gradient {
   Tokens<float> ddt;
   TokenTerms tokens;
   HeadTerms sums;
+  int dgram_parts;  ///< of dΓ, to be added; more than 1 by rows only
   bool intra, inter;
 };
 
-/// The stages, in the order in which they are run. dgram [batch, chunks, groups, padded, padded] is
-/// absent without intra.
+/// The stages, in the order in which they are run. dgram [parts, batch, chunks, groups, padded,
+/// padded] is absent without intra.
 template <class T>
 void run_pairs(core::Context& context, const Gradient<T>& args, const core::TensorView& dgram);
 template <class T>
 void run_inputs(core::Context& context, const Gradient<T>& args);
 template <class T>
 void run_groups(core::Context& context, const Gradient<T>& args, const core::TensorView& dgram);
+/// The same for what goes by rows (ssd_rows.cuh).
+void run_row_pairs(core::Context& context, const Gradient<BFloat16>& args,
+                   const core::TensorView& dgram);
+void run_row_groups(core::Context& context, const Gradient<BFloat16>& args,
+                    const core::TensorView& dgram);
 template <class T>
 void run_decays(core::Context& context, const Gradient<T>& args, const core::TensorView& dA_log,
                 const core::TensorView& dD);

@@ -296,6 +296,9 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 1)
 
 template <class T>
 void run_groups(core::Context& context, const Gradient<T>& args, const core::TensorView& dgram) {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    if (args.tokens.by_rows) return run_row_groups(context, args, dgram);
+  }
   const Geometry& g = args.g;
   core::launch(context,
                {.blocks = g.chunks * g.tiles * g.state_blocks(),

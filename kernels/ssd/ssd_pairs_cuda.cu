@@ -248,6 +248,9 @@ __global__ void __launch_bounds__(kThreads, 2) pair_tiles(Gradient<T> args, floa
 
 template <class T>
 void run_pairs(core::Context& context, const Gradient<T>& args, const core::TensorView& dgram) {
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    if (args.tokens.by_rows) return run_row_pairs(context, args, dgram);
+  }
   const Geometry& g = args.g;
   core::launch(context,
                {.blocks = g.chunks * g.tile_pairs(),

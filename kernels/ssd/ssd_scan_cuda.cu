@@ -3,24 +3,11 @@
 // before any work within chunks. A block of threads keeps its part of a head's state in registers
 // while the tokens stream past.
 #include "kernels/core/block_sum.cuh"
-#include "kernels/ssd/ssd_device.cuh"
+#include "kernels/ssd/ssd_rows.cuh"
+#include "kernels/ssd/ssd_scan.cuh"
 
 namespace longhaul::kernels::cuda::ssd {
 namespace {
-
-template <class T>
-struct Scan {
-  Geometry g;
-  Tokens<const T> left, right;
-  Tokens<const float> dt;
-  Decays decays;
-  int runs;              ///< of chunks of a sequence, each by blocks of its own
-  const float* initial;  ///< [batch, runs, heads, head_dim, state] or null
-  float* last;           ///< likewise
-  T* entering;           ///< or null
-  const T* partner;      ///< with `entering`, or null; backward only
-  float* through;
-};
 
 /// Tiles of tokens on their way or in use.
 template <class T>
@@ -319,6 +306,9 @@ struct PassRuns {
 template <class T>
 void launch_scan(core::Context& context, Direction direction, const Scan<T>& scan) {
   const Geometry& g = scan.g;
+  if constexpr (std::is_same_v<T, BFloat16>) {
+    if (rows::fits<T>(g)) return run_row_scan(context, direction, scan);
+  }
   const core::LaunchShape shape{
       .blocks = g.batch * scan.runs * g.heads * state_parts(g.head_dim, g.state),
       .threads = kThreads,

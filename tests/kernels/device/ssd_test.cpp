@@ -18,12 +18,29 @@ constexpr SsdPrecision kPrecisions[] = {{DType::kF32, 2e-5, 4e-5}, {DType::kBF16
 
 std::vector<SsdShape> device_shapes() {
   std::vector<SsdShape> shapes = {
-      {{1, 0, 2, 4, 1, 3}, 4},        {{2, 1, 1, 1, 1, 1}, 1},        {{1, 1, 3, 5, 1, 7}, 64},
-      {{1, 65, 2, 64, 1, 64}, 64},    {{2, 19, 2, 16, 2, 16}, 8},     {{1, 50, 5, 8, 2, 17}, 16},
-      {{1, 150, 1, 2, 1, 3}, 256},    {{1, 11, 9, 33, 3, 31}, 4},     {{0, 5, 2, 4, 1, 3}, 4},
-      {{1, 40, 2, 6, 1, 4}, 1000},    {{1, 70, 2, 68, 1, 72}, 48},    {{1, 131, 3, 8, 1, 8}, 128},
-      {{1, 200, 4, 64, 2, 128}, 192}, {{1, 130, 3, 72, 1, 136}, 128}, {{1, 300, 35, 8, 1, 8}, 256},
-      {{1, 330, 2, 16, 1, 16}, 400},  {{1, 20, 2, 128, 1, 3}, 16},    {{1, 90, 129, 2, 1, 3}, 70},
+      {{1, 0, 2, 4, 1, 3}, 4},
+      {{2, 1, 1, 1, 1, 1}, 1},
+      {{1, 1, 3, 5, 1, 7}, 64},
+      {{1, 65, 2, 64, 1, 64}, 64},
+      {{2, 19, 2, 16, 2, 16}, 8},
+      {{1, 50, 5, 8, 2, 17}, 16},
+      {{1, 150, 1, 2, 1, 3}, 256},
+      {{1, 11, 9, 33, 3, 31}, 4},
+      {{0, 5, 2, 4, 1, 3}, 4},
+      {{1, 40, 2, 6, 1, 4}, 1000},
+      {{1, 70, 2, 68, 1, 72}, 48},
+      {{1, 131, 3, 8, 1, 8}, 128},
+      {{1, 200, 4, 64, 2, 128}, 192},
+      {{1, 130, 3, 72, 1, 136}, 128},
+      {{1, 300, 35, 8, 1, 8}, 256},
+      {{1, 330, 2, 16, 1, 16}, 400},
+      {{1, 20, 2, 128, 1, 3}, 16},
+      {{1, 90, 129, 2, 1, 3}, 70},
+      // In bf16 these go by rows.
+      {{1, 299, 3, 64, 1, 128}, 128},
+      {{1, 129, 5, 64, 2, 128}, 64},
+      {{2, 15, 2, 64, 1, 128}, 128},
+      {{1, 100, 7, 64, 3, 128}, 100},
   };
   shapes[4].with_D = false;
   shapes[5].with_initial_state = false;
@@ -151,10 +168,34 @@ TEST_F(Ssd, ExtremeDecaysStayFiniteAndExact) {
   }
 }
 
+TEST_F(Ssd, ExtremeDecaysByRows) {
+  core::Context context(kCuda);
+  const SsdShape shape{{1, 150, 2, 64, 1, 128}, 128};
+  for (const auto& [dt, A_log] :
+       {std::pair{10.0, 6.0}, {1.0, 2.3}, {0.5, 0.0}, {1e-6, -10.0}, {0.0, 3.0}, {2.0, 200.0}}) {
+    SCOPED_TRACE(::testing::Message() << "dt " << dt << ", A_log " << A_log);
+    SsdInputs inputs = ssd_inputs(shape);
+    std::fill(inputs.dt.begin(), inputs.dt.end(), dt);
+    for (size_t i = 0; i < inputs.dt.size(); i += 7) inputs.dt[i] = 0;
+    std::fill(inputs.A_log.begin(), inputs.A_log.end(), A_log);
+    SsdCase c(context, DType::kBF16, shape, inputs);
+    run_staged_forward(context, c);
+    expect_forward(c, 1.5e-2);
+    if (A_log > 100) continue;  // e^A_log is beyond the oracle's gradients too
+    run_staged_backward(context, c);
+    const SsdGradients d = reference_ssd_backward(shape.sizes, c.rounded_inputs(), values_of(c.dy),
+                                                  values_of(c.dfinal_state));
+    EXPECT_TRUE(close(c.dx, d.dx, 2e-2));
+    EXPECT_TRUE(close(c.ddt, d.ddt, 2e-2));
+    EXPECT_TRUE(close(c.dinitial_state, d.dinitial_state, 2e-2));
+  }
+}
+
 TEST_F(Ssd, TheSameBitsEveryTime) {
   core::Context context(kCuda);
-  const SsdShape shape{{2, 70, 3, 8, 1, 12}, 32};
-  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+  for (const auto& [dtype, shape] : {std::pair{DType::kF32, SsdShape{{2, 70, 3, 8, 1, 12}, 32}},
+                                     {DType::kBF16, {{2, 70, 3, 8, 1, 12}, 32}},
+                                     {DType::kBF16, {{1, 140, 3, 64, 1, 128}, 128}}}) {
     SsdCase a(context, dtype, shape, ssd_inputs(shape)),
         b(context, dtype, shape, ssd_inputs(shape));
     for (SsdCase* c : {&a, &b}) {

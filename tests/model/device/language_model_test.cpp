@@ -53,6 +53,15 @@ TEST_F(ModelOnDevice, StepIsThatOfTheCpu) {
   }
 }
 
+/// Heads and states of Mamba-2's own sizes take other kernels in bf16 (kernels::ssd_best_chunk).
+TEST_F(ModelOnDevice, StepWithTheSizesOfMamba2IsThatOfTheCpu) {
+  model::ModelConfig config = tiny_config();
+  config.heads = 2, config.head_dim = 64, config.groups = 1, config.state_dim = 128;
+  config.chunk = 256;
+  const Values expected = run_step({}, DType::kF64, config, false);
+  expect_close(run_step(kCuda, DType::kBF16, config, false), expected, 0.1);
+}
+
 TEST_F(ModelOnDevice, RecomputationAndRepetitionGiveTheSameBits) {
   for (const DType dtype : {DType::kF32, DType::kBF16}) {
     const Values once = run_step(kCuda, dtype, tiny_config(), false);

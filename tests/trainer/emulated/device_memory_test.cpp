@@ -33,10 +33,11 @@ std::vector<PlannedRun> runs() {
                                  .head_dim = 16,
                                  .state_dim = 16,
                                  .chunk = 32};
-  model::ModelConfig mlp = small, wide = small, grouped = small;
+  model::ModelConfig mlp = small, wide = small, grouped = small, by_rows = small;
   mlp.mlp_width = 80;
   wide.vocabulary = 1000, wide.tied = false;
   grouped.groups = 2, grouped.linear_bias = true, grouped.chunk = 80;
+  by_rows.head_dim = 64, by_rows.state_dim = 128, by_rows.chunk = 256;  // ssd_best_chunk: 128
   const auto batch = batch_of(48, 2), recomputed = batch_of(48, 2, true);
   std::vector<PlannedRun> runs{
       {"plain", small, batch, {1, 1}, Source::kNoise},
@@ -44,6 +45,7 @@ std::vector<PlannedRun> runs() {
       {"recompute", mlp, recomputed, {1, 1}, Source::kStatePassing},
       {"large_vocabulary", wide, batch_of(16, 4), {1, 1}, Source::kTbtt},
       {"groups_and_biases", grouped, batch_of(90, 1), {1, 1}},
+      {"by_rows", by_rows, batch_of(150, 1), {1, 1}},
       {"accumulation", small, batch_of(20, 6, false, 3), {1, 1}, Source::kFittedNoise},
       {"data_ranks", wide, batch_of(16, 4), {2, 1}, Source::kStatePassing},
       {"zero", wide, batch_of(16, 4), {2, 1}},
@@ -59,6 +61,7 @@ std::vector<PlannedRun> runs() {
     run.sharded = name.starts_with("zero");
     run.full_gradient = name != "sequence_truncated";
     run.device = kCuda;
+    if (name == "by_rows") run.dtype = DType::kBF16;
     run.steps = 2;
     if (run.mesh.data * run.mesh.sequence == 1) continue;
     run.communicator = [](dist::Communicator& threads) {

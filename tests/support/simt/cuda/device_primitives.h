@@ -83,6 +83,10 @@ void write_words(Shared<T> to, const Words& words) {
   std::memcpy(to.raw(), &words, 16);
 }
 
+inline uint32_t load_pair(const BFloat16* from) {
+  check_alignment(from, 4);
+  return from[0].bits | static_cast<uint32_t>(from[1].bits) << 16;
+}
 template <class T>
 HalfWords load_half_words(const T* from) {
   check_alignment(from, 8);

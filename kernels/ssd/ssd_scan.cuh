@@ -1,0 +1,25 @@
+// One pass of the states over runs of chunks: ssd_scan_cuda.cu.
+#pragma once
+
+#include "kernels/ssd/ssd_device.cuh"
+
+namespace longhaul::kernels::cuda::ssd {
+
+template <class T>
+struct Scan {
+  Geometry g;
+  Tokens<const T> left, right;
+  Tokens<const float> dt;
+  Decays decays;
+  int runs;              ///< of chunks of a sequence, each by blocks of its own
+  const float* initial;  ///< [batch, runs, heads, head_dim, state] or null
+  float* last;           ///< likewise
+  T* entering;           ///< or null
+  const T* partner;      ///< with `entering`, or null; backward only
+  float* through;
+};
+
+/// For what goes by rows (ssd_rows.cuh).
+void run_row_scan(core::Context& context, Direction direction, const Scan<BFloat16>& scan);
+
+}  // namespace longhaul::kernels::cuda::ssd
