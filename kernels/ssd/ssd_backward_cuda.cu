@@ -22,12 +22,10 @@ struct TokenSum {
 };
 
 /// Of to_output or to_leaving: the parts of one token added.
-__device__ inline float sum_halves(const Geometry& g, const TokenTerms& all, const float* terms,
-                                   int64_t offset) {
-  const int64_t parts = all.by_rows ? 1 : g.state_halves();
+__device__ inline float sum_halves(const Geometry& g, const float* terms, int64_t offset) {
   const int64_t part = g.batch * g.chunks * g.heads * g.padded_chunk();
   float sum = 0;
-  for (int n = 0; n < parts; ++n) sum += terms[n * part + offset];
+  for (int n = 0; n < g.state_halves(); ++n) sum += terms[n * part + offset];
   return sum;
 }
 
@@ -42,24 +40,19 @@ __device__ TokenSum token_sum(const Gradient<T>& args, const HeadPlace& at, int 
   sum.dt = args.dt.at(at.b, at.c * g.chunk + t)[at.h];
   if (args.intra) {
     const auto pair = [&](int I, int J) { return at.item * g.tile_pairs() + I * (I + 1) / 2 + J; };
-    if (terms.by_rows) {
-      sum.rows = terms.rows[offset];
-      sum.columns = terms.columns[offset];
-    } else {
-      for (int J = 0; J <= tile; ++J) {
-        const float* rows = terms.rows + pair(tile, J) * 2 * kTile + within;
-        sum.rows += rows[0] + rows[kTile];
-      }
-      for (int I = tile; I * kTile < at.tokens; ++I) {
-        sum.columns += terms.columns[pair(I, tile) * kTile + within];
-      }
+    for (int J = 0; J <= tile; ++J) {
+      const float* rows = terms.rows + pair(tile, J) * 2 * kTile + within;
+      sum.rows += rows[0] + rows[kTile];
+    }
+    for (int I = tile; I * kTile < at.tokens; ++I) {
+      sum.columns += terms.columns[pair(I, tile) * kTile + within];
     }
     const int64_t side = g.padded_chunk();
     const float* gram = args.gram + g.group_at(at.b, at.c, g.group_of(at.h)) * side * side;
     sum.diagonal = terms.dots[offset] * gram[t * side + t];
-    sum.output = sum_halves(g, terms, terms.to_output, offset);
+    sum.output = sum_halves(g, terms.to_output, offset);
   }
-  if (args.inter) sum.leaving = sum_halves(g, terms, terms.to_leaving, offset);
+  if (args.inter) sum.leaving = sum_halves(g, terms.to_leaving, offset);
   return sum;
 }
 
@@ -101,7 +94,7 @@ __global__ void __launch_bounds__(kFinishThreads) finish_decays(Gradient<T> args
   if (args.intra) {
     for (int t = thread; t < at.tokens; t += kFinishThreads) {
       const int64_t offset = at.item * g.padded_chunk() + t;
-      outputs += static_cast<double>(sum_halves(g, args.tokens, args.tokens.to_output, offset));
+      outputs += static_cast<double>(sum_halves(g, args.tokens.to_output, offset));
       dots += static_cast<double>(args.tokens.dots[offset]);
     }
     outputs = core::device::block_sum(outputs, warps);
@@ -256,12 +249,15 @@ template <class T>
 void run_decays(core::Context& context, const Gradient<T>& args, const core::TensorView& dA_log,
                 const core::TensorView& dD) {
   const Geometry& g = args.g;
-  const int64_t items = g.batch * g.chunks * g.heads;
-  core::launch(context,
-               {.blocks = items,
-                .threads = kFinishThreads,
-                .shared_bytes = 32 * static_cast<int64_t>(sizeof(double))},
-               finish_decays<T>, args);
+  if (args.tokens.by_rows) {
+    if constexpr (std::is_same_v<T, BFloat16>) run_row_decays(context, args);
+  } else {
+    core::launch(context,
+                 {.blocks = g.batch * g.chunks * g.heads,
+                  .threads = kFinishThreads,
+                  .shared_bytes = 32 * static_cast<int64_t>(sizeof(double))},
+                 finish_decays<T>, args);
+  }
   core::launch(context, {.blocks = g.heads, .threads = 32}, finish_heads,
                FinishHeads{.g = g,
                            .decay = args.sums.decay,

@@ -4,57 +4,56 @@
 namespace longhaul::kernels::cuda::ssd {
 namespace {
 
-/// Log-decays to base 2 of kBatch tokens of a head, read before the first is used. 0 where no token
-/// is.
-struct DecayBatch {
-  static constexpr int kBatch = 4;
-  double value[kBatch];
+/// Tokens of a lane.
+constexpr int kFew = 4;
 
-  __device__ DecayBatch(const Tokens<const float>& dt, const ScanPlace& at, int64_t first_token,
-                        int64_t t, double rate) {
-    float read[kBatch];
-#pragma unroll
-    for (int u = 0; u < kBatch; ++u) {
-      const bool is_there = t + u < at.end && t + u < at.tokens;
-      read[u] = is_there ? dt.at(at.b, first_token + t + u)[at.h] : 0.0f;
-    }
-    // A bound far beyond where e^ℓ is 0 keeps the sums finite.
-#pragma unroll
-    for (int u = 0; u < kBatch; ++u) value[u] = fmax(static_cast<double>(read[u]) * rate, -1e30);
-  }
-};
-
-/// Block (chunk of a sequence, kScanHeads heads). A lane has one head and a warp one slice of its
-/// tokens: dt is read along the heads, and no thread walks over more than a slice.
-__global__ void __launch_bounds__(kScanThreads)
+/// Warp (head of a chunk of a sequence): 128 tokens at a time, a lane four that are adjacent.
+__global__ void __launch_bounds__(kThreads)
     sum_log_decays(Geometry g, Tokens<const float> dt, const float* A_log, LogSum* sums) {
-  core::device::SharedMemory memory;
-  const Shared<double> slices = memory.take<double>(kScanThreads);
-  const ScanPlace at(g);
-  const double rate = at.is_head ? static_cast<double>(decay_rate(A_log[at.h])) * kLog2OfE : 0.0;
-  const int64_t first_token = at.c * g.chunk;
-  double sum = 0;
-  for (int64_t t = at.begin; t < at.end; t += DecayBatch::kBatch) {
-    for (const double value : DecayBatch(dt, at, first_token, t, rate).value) sum += value;
-  }
-  slices[threadIdx.x] = sum;
-  __syncthreads();
-  if (!at.is_head) return;
-  // Tokens that forget nothing must have the very sum of the one before, also across slices: every
-  // sum is that of the slices before, plus that within the slice.
-  double before = 0;
-  for (int slice = 0; slice < at.slice; ++slice) before += slices[slice * kScanHeads + at.lane];
-  LogSum* to = sums + at.item * g.padded_chunk();
-  sum = 0;
-  for (int64_t t = at.begin; t < at.end; t += DecayBatch::kBatch) {
-    const DecayBatch batch(dt, at, first_token, t, rate);
+  const unsigned item = blockIdx.x * kWarps + threadIdx.x / 32;
+  if (item >= static_cast<unsigned>(g.batch * g.chunks * g.heads)) return;
+  const HeadPlace at(g, item);
+  const int lane = static_cast<int>(threadIdx.x) % 32, padded = static_cast<int>(g.padded_chunk());
+  const double rate = static_cast<double>(decay_rate(A_log[at.h])) * kLog2OfE;
+  LogSum* to = sums + at.item * padded;
+  double all_before = 0;
+  for (int segment = 0; segment < padded; segment += 32 * kFew) {
+    const int t = segment + lane * kFew;
+    float read[kFew];
 #pragma unroll
-    for (int u = 0; u < DecayBatch::kBatch; ++u) {
-      if (t + u >= at.end) continue;
-      sum += batch.value[u];
-      const double all = before + sum;
-      const auto high = static_cast<float>(all);
-      to[t + u] = {high, static_cast<float>(all - static_cast<double>(high))};
+    for (int k = 0; k < kFew; ++k) {
+      read[k] = t + k < at.tokens ? dt.at(at.b, at.c * g.chunk + t + k)[at.h] : 0.0f;
+    }
+    double value[kFew], own = 0;
+#pragma unroll
+    for (int k = 0; k < kFew; ++k) {
+      // A bound far beyond where e^ℓ is 0 keeps the sums finite.
+      value[k] = fmax(static_cast<double>(read[k]) * rate, -1e30);
+      own += value[k];
+    }
+    // One lane after the other: tokens that forget nothing must have the very sum of the one
+    // before.
+    double before = all_before;
+    for (int other = 0; other < 31; ++other) {
+      const double sum = __shfl_sync(0xffffffffu, own, other);
+      if (lane > other) before += sum;
+    }
+    all_before = __shfl_sync(0xffffffffu, before + own, 31);
+    if (t >= padded) continue;
+    double sum = 0;
+#pragma unroll
+    for (int k = 0; k < kFew; k += 2) {
+      core::device::Words words;
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        sum += value[k + i];
+        const double all = before + sum;
+        const auto high = static_cast<float>(all);
+        words.word[i * 2] = __float_as_uint(high);
+        words.word[i * 2 + 1] =
+            __float_as_uint(static_cast<float>(all - static_cast<double>(high)));
+      }
+      core::device::store_words(to + t + k, words);
     }
   }
 }
@@ -129,8 +128,8 @@ DecayStorage make_decays(core::Context& context, const Geometry& g, const core::
   const int64_t heads = g.batch * g.chunks * g.heads;
   core::Tensor memory(context, core::DType::kF32, {heads, g.padded_chunk(), 2});
   auto* sums = static_cast<LogSum*>(memory.view().raw());
-  core::launch(context, scan_shape(g, 1), sum_log_decays, g, Tokens<const float>(dt),
-               A_log.data<float>(), sums);
+  core::launch(context, {.blocks = core::ceil_div(heads, kWarps), .threads = kThreads},
+               sum_log_decays, g, Tokens<const float>(dt), A_log.data<float>(), sums);
   return {.memory = std::move(memory), .decays = {.sums = sums, .padded = g.padded_chunk()}};
 }
 

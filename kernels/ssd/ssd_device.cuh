@@ -120,37 +120,6 @@ __device__ inline float decay_to(LogSum to) {
 /// A = −exp(A_log), finite for any A_log so that dt = 0 means "no decay" even then.
 __device__ inline float decay_rate(float A_log) { return -fminf(expf(A_log), 3.402823466e38f); }
 
-/// Sums along the tokens of a chunk: a lane has one head, a warp one slice of the tokens.
-constexpr int kScanHeads = 32, kScanSlices = 32, kScanThreads = kScanHeads * kScanSlices;
-
-/// What one thread of such a scan has: tokens [begin, end) of the padded chunk of one head.
-struct ScanPlace {
-  int lane, slice;
-  int64_t h, c, b, item, tokens, begin, end;
-  bool is_head;
-
-  __device__ explicit ScanPlace(const Geometry& g)
-      : lane(static_cast<int>(threadIdx.x) % kScanHeads),
-        slice(static_cast<int>(threadIdx.x) / kScanHeads),
-        h(blockIdx.y * int64_t{kScanHeads} + lane),
-        c(blockIdx.x % g.chunks),
-        b(blockIdx.x / g.chunks),
-        item(g.head_at(b, c, h)),
-        tokens(g.tokens(c)),
-        begin(slice * g.padded_chunk() / kScanSlices),
-        end((slice + 1) * g.padded_chunk() / kScanSlices),
-        is_head(h < g.heads) {
-    if (!is_head) begin = end = 0;
-  }
-};
-/// `arrays` of doubles, one number a thread.
-inline core::LaunchShape scan_shape(const Geometry& g, int arrays) {
-  return {.blocks = g.batch * g.chunks,
-          .blocks_y = core::ceil_div(g.heads, kScanHeads),
-          .threads = kScanThreads,
-          .shared_bytes = arrays * kScanThreads * static_cast<int64_t>(sizeof(double))};
-}
-
 /// Decays of one call: sums [batch, chunks, heads, padded chunk]; behind the last token of a chunk
 /// they stay what they were there.
 struct Decays {

@@ -60,6 +60,7 @@ void run_row_pairs(core::Context& context, const Gradient<BFloat16>& args,
                    const core::TensorView& dgram);
 void run_row_groups(core::Context& context, const Gradient<BFloat16>& args,
                     const core::TensorView& dgram);
+void run_row_decays(core::Context& context, const Gradient<BFloat16>& args);
 template <class T>
 void run_decays(core::Context& context, const Gradient<T>& args, const core::TensorView& dA_log,
                 const core::TensorView& dD);
