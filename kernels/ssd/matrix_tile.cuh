@@ -21,6 +21,16 @@ __device__ void store_word(T* to, const core::device::HalfWords& words, int ther
   }
 }
 
+/// Of two columns of a lane and of its two that are eight behind, as bf16: eight bytes of adjacent
+/// columns, after an exchange with the lane beside it. Even lanes then have the first of the four.
+__device__ inline core::device::HalfWords exchange_halves(const float* two, const float* behind) {
+  const uint32_t low = core::device::pack_bf16(two[0], two[1]),
+                 high = core::device::pack_bf16(behind[0], behind[1]);
+  const bool odd = threadIdx.x % 2 != 0;
+  const uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? low : high, 1);
+  return {{odd ? other : low, odd ? high : other}};
+}
+
 /// A [64, 64] result over the eight warps of the block: warp w has rows 16 (w mod 4) to 16 (w mod
 /// 4)
 /// + 15 and half w/4 of the columns.
@@ -82,12 +92,7 @@ struct Accumulator {
         const float* two = &value[u / 2][u % 2 * 2];
         visit(u, core::device::HalfWords{{__float_as_uint(two[0]), __float_as_uint(two[1])}});
       } else {
-        const float *two = &value[u / 2 * 2][u % 2 * 2], *next = &value[u / 2 * 2 + 1][u % 2 * 2];
-        const uint32_t low = core::device::pack_bf16(two[0], two[1]),
-                       high = core::device::pack_bf16(next[0], next[1]);
-        const bool odd = lane() % 2 != 0;
-        const uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? low : high, 1);
-        visit(u, core::device::HalfWords{{odd ? other : low, odd ? high : other}});
+        visit(u, exchange_halves(&value[u / 2 * 2][u % 2 * 2], &value[u / 2 * 2 + 1][u % 2 * 2]));
       }
     }
   }

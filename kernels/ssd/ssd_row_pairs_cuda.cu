@@ -44,11 +44,6 @@ struct RowPairs {
                              args.x.token_stride, at.tokens);
     core::device::copy_async_commit();
   }
-  __device__ typename Tables::Ahead read(int h) const {
-    return tables.read(args.decays.of(args.g.head_at(at.b, at.c, h)),
-                       static_cast<int>(args.decays.padded), args.dt.at(at.b, at.first) + h,
-                       args.dt.token_stride, at.tokens);
-  }
 
   /// product = ⟨dy_i, x_j⟩, from 0.
   __device__ void multiply_block(Block& product, const uint32_t (&left)[kDepthSteps][4], int buffer,
@@ -199,7 +194,7 @@ struct RowPairs {
     const int64_t place = args.g.group_at(at.b, at.c, group) * side * side;
     const bool is_active = own < at.blocks;
     begin(heads.begin, 0);
-    auto ahead = read(heads.begin);
+    auto ahead = Tables::read(args, at, heads.begin);
     if (is_active) gram.load(args.gram + place, static_cast<int>(side), own, at.blocks);
     tables.put(0, ahead);
     for (int h = heads.begin, buffer = 0; h < heads.end; ++h, buffer ^= 1) {
@@ -208,7 +203,7 @@ struct RowPairs {
       const bool is_last = h + 1 == heads.end;
       if (!is_last) {
         begin(h + 1, buffer ^ 1);
-        ahead = read(h + 1);
+        ahead = Tables::read(args, at, h + 1);
       }
       if (h > heads.begin) store_columns(h - 1, buffer ^ 1);
       if (is_active) {

@@ -48,11 +48,6 @@ struct RowSums {
     }
     core::device::copy_async_commit();
   }
-  __device__ typename Tables::Ahead read(int h) const {
-    return tables.read(args.decays.of(args.g.head_at(at.b, at.c, h)),
-                       static_cast<int>(args.decays.padded), args.dt.at(at.b, at.first) + h,
-                       args.dt.token_stride, at.tokens);
-  }
   /// Fragments of the own rows of C (backward: B); 0 where no token is.
   __device__ void read_keys(int group) {
     const BFloat16* from = args.keys.at(at.b, at.first + own * kBlock) + group * kState;
@@ -185,7 +180,7 @@ struct RowSums {
     if (heads.begin >= heads.end) return;
     const auto D_of = [&](int h) { return args.D == nullptr ? 0.0f : args.D[h]; };
     begin(heads.begin, 0);
-    auto ahead = read(heads.begin);
+    auto ahead = Tables::read(args, at, heads.begin);
     float D = D_of(heads.begin);
     if (own < at.blocks) {
       const auto side = static_cast<int>(args.g.padded_chunk());
@@ -200,7 +195,7 @@ struct RowSums {
       float next_D = 0;
       if (!is_last) {
         begin(h + 1, buffer ^ 1);
-        ahead = read(h + 1);
+        ahead = Tables::read(args, at, h + 1);
         next_D = D_of(h + 1);
       }
       compute(h, buffer, D);

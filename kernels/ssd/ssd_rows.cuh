@@ -122,18 +122,13 @@ __device__ void each_place(const Visit& visit) {
     visit(u, lane_row() + u % 2 * 8, (u / 2 * 2 + lane() % 2) * 8 + lane() % 4 / 2 * 4);
   }
 }
-/// visit(u, row, column, words) for eight bytes of adjacent columns in bf16; two lanes exchange
-/// halves of what they have, so that rows are whole sectors of memory.
+/// visit(u, row, column, words) for eight bytes of adjacent columns in bf16, so that rows are whole
+/// sectors of memory.
 template <int kTiles, class Visit>
 __device__ void each_word(const float (&value)[kTiles][4], const Visit& visit) {
-  const bool odd = lane() % 2 != 0;
   each_place<kTiles>([&](int u, int row, int column) {
-    const int n = u / 2 * 2, half = u % 2;
-    const uint32_t low = core::device::pack_bf16(value[n][half * 2], value[n][half * 2 + 1]),
-                   high =
-                       core::device::pack_bf16(value[n + 1][half * 2], value[n + 1][half * 2 + 1]);
-    const uint32_t other = __shfl_xor_sync(0xffffffffu, odd ? low : high, 1);
-    visit(u, row, column, core::device::HalfWords{{odd ? other : low, odd ? high : other}});
+    visit(u, row, column,
+          exchange_halves(&value[u / 2 * 2][u % 2 * 2], &value[u / 2 * 2 + 1][u % 2 * 2]));
   });
 }
 
@@ -187,12 +182,14 @@ struct DecayTables {
     LogSum to = {}, from = {};
     float dt = 0;
   };
-  __device__ Ahead read(const LogSum* of_head, int padded, const float* dts, int64_t dt_stride,
-                        int tokens) const {
+  template <class Args>
+  __device__ static Ahead read(const Args& args, const ChunkPlace& at, int h) {
+    const LogSum* of_head = args.decays.of(args.g.head_at(at.b, at.c, h));
+    const auto padded = static_cast<int>(args.decays.padded);
     Ahead ahead;
     const int thread = static_cast<int>(threadIdx.x), pair = thread - kChunkOfRows;
     if (thread < kChunkOfRows) {
-      if (thread < tokens) ahead.dt = dts[thread * dt_stride];
+      if (thread < at.tokens) ahead.dt = args.dt.at(at.b, at.first + thread)[h];
       if (thread >= padded) return ahead;
       const int before = thread / kBlock * kBlock - 1;
       if (kForward) {
