@@ -46,10 +46,10 @@ case $size in
     letters=16,24,32,48,64,80 letter_trials=1000
     key_trained=1024 key_lengths=1024,2048,4096,8192,16384,32768 key_trials=20
     background=$tokens background_held_out=$held_out
-    stories=runs/reproduce/stories/qa1_single-supporting-fact_train.txt
-    test_stories=runs/reproduce/stories/qa1_single-supporting-fact_test.txt
-    story_trained=256 story_lengths=0,256,512,1024,2048,4096,8192
-    story_options=(--shots 0 --no-instruction --trials 100 --answer-tokens 24)
+    stories=runs/reproduce/stories_short/qa1_single-supporting-fact_train.txt
+    test_stories=runs/reproduce/stories_short/qa1_single-supporting-fact_test.txt
+    story_trained=128 story_lengths=0,128,256,512,1024,2048,4096,8192
+    story_options=(--shots 0 --no-instruction --trials 200 --answer-tokens 24)
     ;;
   paper)
     ranks=${LONGHAUL_RANKS:-8} jobs=${LONGHAUL_JOBS:-1}
@@ -139,10 +139,20 @@ need_text() {
   fi
 }
 
+# Stories in sentences of half the bytes, which the smallest models learn in short prompts: "Anna in library."
+short_stories() {
+  local file folder=runs/reproduce/stories
+  [[ -e $folder ]] || "$program" stories --out "$folder"
+  mkdir -p "$(dirname "$stories")"
+  for file in "$folder"/qa1_*; do
+    sed -E 's/ (went|moved|walked|travelled) to the / in /' "$file" >"$(dirname "$stories")/${file##*/}"
+  done
+}
+
 need_stories() {
   [[ -e $stories ]] && return
   if [[ $size == small ]]; then
-    "$program" stories --out runs/reproduce/stories
+    short_stories
   else
     echo "reproduce.sh: there is no $stories, expected the bAbI tasks (configs/paper/README.md)" >&2
     exit 2
