@@ -1,6 +1,5 @@
 // How fast the CPU recurrence runs beside oneDNN's matrix product on the same cores, in the same
 // minute. FLOPs are the useful ones: causal pairs only, nothing that is computed twice.
-#include <dnnl.h>
 #include <omp.h>
 #include <time.h>
 
@@ -16,6 +15,7 @@
 #include "bench/support/shapes.h"
 #include "kernels/core/context.h"
 #include "kernels/core/random.h"
+#include "kernels/linear/gemm_cpu.h"
 #include "kernels/ssd/ssd.h"
 
 namespace {
@@ -113,6 +113,15 @@ Times measure(Context& context, const Options& options, const Recurrence& recurr
   const Tensor a = random(context, {kGemm, kGemm}, 16, 1),
                b = random(context, {kGemm, kGemm}, 17, 1),
                c = random(context, {kGemm, kGemm}, 18, 0);
+  const kernels::cpu::Gemm<float> product{.m = kGemm,
+                                          .n = kGemm,
+                                          .k = kGemm,
+                                          .a = a.data<float>(),
+                                          .lda = kGemm,
+                                          .b = b.data<float>(),
+                                          .ldb = kGemm,
+                                          .c = c.data<float>(),
+                                          .ldc = kGemm};
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   Times best{kInfinity, kInfinity, kInfinity};
   const auto take = [&](double& least, const std::function<void()>& body) {
@@ -122,10 +131,7 @@ Times measure(Context& context, const Options& options, const Recurrence& recurr
   };
   for (int i = 0; i < options.repetitions; ++i) {
     take(best.forward, [&] { kernels::ssd_forward(context, recurrence.forward); });
-    take(best.gemm, [&] {
-      dnnl_sgemm('N', 'N', kGemm, kGemm, kGemm, 1, a.data<float>(), kGemm, b.data<float>(), kGemm,
-                 0, c.data<float>(), kGemm);
-    });
+    take(best.gemm, [&] { kernels::cpu::sgemm(product); });
     take(best.backward, [&] { kernels::ssd_backward(context, recurrence.backward); });
   }
   return best;

@@ -37,3 +37,6 @@ message(STATUS "CUDA: ${CMAKE_CUDA_COMPILER} ${CMAKE_CUDA_COMPILER_VERSION} for 
 # Checks of our own promises stay, as in the other folders; lines for profilers and compute-sanitizer.
 set(CMAKE_CUDA_FLAGS_RELWITHDEBINFO "-O3 -lineinfo")
 set(CMAKE_CUDA_FLAGS_RELEASE "-O3")
+if(LONGHAUL_BUNDLE)
+  string(APPEND CMAKE_CUDA_FLAGS " -Xfatbin -compress-all")  # every driver reads it
+endif()

@@ -47,6 +47,26 @@ if(LONGHAUL_SANITIZE)
   target_link_options(longhaul_options INTERFACE -fsanitize=${LONGHAUL_SANITIZE})
 endif()
 
+if(LONGHAUL_BUNDLE)
+  longhaul_cxx_options(-fno-semantic-interposition)
+endif()
+
+# longhaul_shared_library(NAME…): longhaul_shared, which programs link ahead of the static libraries NAME…: nothing, or for
+# bundles all of their objects as liblonghaul.so, so that the linker has nothing to take from the archives. Not for libraries
+# with Protobuf in them: Debian's libprotobuf.a is not made for shared ones, and there may be only one.
+function(longhaul_shared_library)
+  if(NOT LONGHAUL_BUNDLE)
+    add_library(longhaul_shared INTERFACE)
+    return()
+  endif()
+  list(TRANSFORM ARGN REPLACE "(.+)" "$<TARGET_OBJECTS:\\1>" OUTPUT_VARIABLE objects)
+  add_library(longhaul_shared SHARED ${objects})
+  set_target_properties(${ARGN} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  set_target_properties(longhaul_shared PROPERTIES OUTPUT_NAME longhaul LINKER_LANGUAGE CXX
+                        LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/lib)
+  target_link_libraries(longhaul_shared PRIVATE ${ARGN})
+endfunction()
+
 # longhaul_library(NAME [PUBLIC targets…] [PRIVATE targets…]): every .cpp below the current folder
 # (sub-folders that hold their own CMakeLists.txt excepted) becomes the static library NAME.
 function(longhaul_library name)

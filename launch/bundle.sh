@@ -2,7 +2,7 @@
 # For machines where nothing can be installed: launch/bundle.sh [--no-archive] FOLDER [BUILD] [PROGRAM…]
 # Puts longhaul, or the named programs of the build (default: build/release), with Open MPI and every shared library they
 # need into FOLDER, which can be copied anywhere, and packs it as FOLDER.tar.xz. Of CUDA nothing is packed: FOLDER/bin/NAME
-# finds its libraries in the toolkit or beside PyTorch.
+# finds its libraries in the toolkit or beside PyTorch. Smallest from a build of 'cmake --preset bundle'.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 
@@ -48,6 +48,7 @@ cp "$plugins"/mca_*.so "$staging/lib/openmpi/"
 cp -r "$(mpi_path pkgdatadir)" "$staging/share/openmpi"
 cp -L "$(mpi_path sysconfdir)"/* "$staging/etc/openmpi/"
 rm -f "$staging"/lib/openmpi/mca_{btl_openib,btl_usnic,mtl_psm,mtl_psm2,io_romio321,fs_lustre}.so
+rm -f "$staging"/lib/openmpi/mca_{atomic,memheap,scoll,spml,sshmem}_*.so # OpenSHMEM's
 pmix=$(dpkg -L libpmix2 2>/dev/null | grep -m 1 '/pmix/pmix_mca_.*\.so$' || true)
 if [[ -n $pmix ]]; then
   cp -r "$(dirname "$pmix")" "$staging/lib/pmix"
@@ -63,9 +64,28 @@ done
 
 # Everything they link, but for CUDA and the C library; that only for machines whose own is older.
 mkdir "$staging/lib/glibc"
-{ ldd "$staging"/libexec/* "$staging"/lib/openmpi/*.so "$staging"/lib/pmix/*.so 2>/dev/null || true; } |
-  awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u | while read -r library; do
+mapfile -t libraries < <(
+  { ldd "$staging"/libexec/* "$staging"/lib/openmpi/*.so "$staging"/lib/pmix/*.so 2>/dev/null || true; } |
+    awk '$2 == "=>" && $3 ~ /^\// {print $3}' | sort -u
+)
+
+# ICU's data, 31 MB, are locales and code pages. What the tokenizers ask for, NFC and properties of characters, is in
+# libicuuc itself: it gets an empty package, as from ICU's own stubdata, unless another library may want more.
+empty_icu_data() {
+  local name=$(basename "$1")
+  [[ -z $(grep -lF libicuuc.so "${libraries[@]}" | grep -v -e /libicuuc -e /liblonghaul || true) ]] || return 1
+  cc -shared -nostdlib -s -Wl,-soname,"$name" -x c -o "$staging/lib/$name" - <<END
+const struct {
+  unsigned short bytes;
+  unsigned char header[30];
+  unsigned entries, reserved;
+} icudt${name##*.so.}_dat __attribute__((aligned(16))) = {32, {0xda, 0x27, 20, [8] = 2, [10] = 'T', 'o', 'C', 'P', 1}};
+END
+}
+
+for library in "${libraries[@]}"; do
   case $(basename "$library") in
+    libicudata.so.*) empty_icu_data "$library" 2>/dev/null || cp -L "$library" "$staging/lib/" ;;
     libcuda* | libcudart* | libnccl* | libcublas* | libcudnn*) ;;
     libc.so* | libm.so* | libdl.so* | libpthread.so* | librt.so* | libresolv.so* | libutil.so*)
       cp -L "$library" "$staging/lib/glibc/" ;;

@@ -1,7 +1,6 @@
 #include "bench/support/machine.h"
 
 #include <omp.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -12,6 +11,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <vector>
+
+#include "kernels/linear/gemm_cpu.h"
 
 namespace longhaul::bench {
 
@@ -44,13 +45,21 @@ double gemm_rate(core::Context& context, bool cpu_time) {
   constexpr int64_t kSide = 2048;
   const std::vector<float> a(kSide * kSide, 1.0f), b(kSide * kSide, 0.5f);
   std::vector<float> c(kSide * kSide);
+  const kernels::cpu::Gemm<float> product{.m = kSide,
+                                          .n = kSide,
+                                          .k = kSide,
+                                          .a = a.data(),
+                                          .lda = kSide,
+                                          .b = b.data(),
+                                          .ldb = kSide,
+                                          .c = c.data(),
+                                          .ldc = kSide};
   const int before = omp_get_max_threads();
   omp_set_num_threads(context.threads());
   double best = 0;
   for (int repeat = 0; repeat < 6; ++repeat) {
     const double start = seconds(cpu_time);
-    dnnl_sgemm('N', 'N', kSide, kSide, kSide, 1.0f, a.data(), kSide, b.data(), kSide, 0.0f,
-               c.data(), kSide);
+    kernels::cpu::sgemm(product);
     best = std::max(best, 2.0 * kSide * kSide * kSide / (seconds(cpu_time) - start));
   }
   omp_set_num_threads(before);

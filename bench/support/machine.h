@@ -15,8 +15,8 @@ void end_on_errors(const char* program);
 /// that others use too is the better measure of one thread's work.
 double seconds(bool cpu_time);
 
-/// FLOP/s of oneDNN's fp32 matrix product, [2048 × 2048] × [2048 × 2048], with the context's
-/// threads: best of several.
+/// FLOP/s of oneDNN's fp32 matrix product (or what the build has in its place), [2048 × 2048] ×
+/// [2048 × 2048], with the context's threads: best of several.
 double gemm_rate(core::Context& context, bool cpu_time = false);
 
 /// Processor model and number of processors, and the context's GPU, as one JSON object.

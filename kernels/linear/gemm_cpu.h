@@ -1,4 +1,5 @@
-// Row-major matrix product on the CPU. fp32 goes to oneDNN, fp64 to plain blocked loops.
+// Row-major matrix product on the CPU. fp32 goes to oneDNN (no_onednn.cpp: builds without it), fp64
+// to plain blocked loops.
 #pragma once
 
 #include <cstdint>
@@ -24,5 +25,9 @@ struct Gemm {
 };
 void gemm(core::Context& context, const Gemm<float>& args);
 void gemm(core::Context& context, const Gemm<double>& args);
+
+/// One product, uncut, by oneDNN (no_onednn.cpp: by a register-tiled loop), with as many threads as
+/// OpenMP gives it. Not 0: refused, with nothing said in C.
+int sgemm(const Gemm<float>& args);
 
 }  // namespace longhaul::kernels::cpu

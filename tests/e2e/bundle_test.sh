@@ -20,6 +20,24 @@ alone $settings "$bundle/bin/mpirun" -n 2 "$bundle/bin/$name" train tiny.yaml ru
 ranks 2 train tiny.yaml run.folder=usual-run >usual.log
 same_run moved-run usual-run
 
+# ICU's data are left out; what normalizes text is not. The build's programs share their code if it was made for that.
+[ "$(stat -c %s "$bundle"/lib/libicudata.so.*)" -lt 100000 ] || fail "ICU's data in the bundle"
+python3 - >tokenizer.json <<'PYTHON'
+import json
+alphabet = [chr(c) for c in (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x144))]
+byte_level = {"type": "ByteLevel", "add_prefix_space": False}
+model = {"type": "BPE", "merges": [], "vocab": {c: number for number, c in enumerate(alphabet)}}
+print(json.dumps({"normalizer": {"type": "NFC"}, "pre_tokenizer": byte_level, "decoder": byte_level, "model": model}))
+PYTHON
+printf 'e\xcc\x81' >accent.txt
+alone "$bundle/bin/$name" tokenize --tokenizer tokenizer.json --end-of-document 0 --out tokens accent.txt >accent.log 2>&1 ||
+  { cat accent.log; fail "tokenizing in the bundle"; }
+grep -q ' 3 tokens ' accent.log || { cat accent.log; fail "no NFC in the bundle: expected two bytes and the end"; }
+if grep -q '^LONGHAUL_BUNDLE:BOOL=ON' "$(dirname "$program")/../CMakeCache.txt"; then
+  [ -e "$bundle/lib/liblonghaul.so" ] || fail "programs made for bundles share nothing"
+  [ "$(stat -c %s "$bundle/libexec/$name")" -lt 12000000 ] || fail "code is in the program that is in liblonghaul.so"
+fi
+
 # As on a machine whose C library is older.
 sed -i 's/^glibc .*/glibc 99.9/' "$bundle/bundle.txt"
 alone "$bundle/bin/$name" inspect moved-run/model >older.log || fail "on the C library of the bundle"
