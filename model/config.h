@@ -45,7 +45,8 @@ struct ModelConfig {
     v.field("state_dim", state_dim, "state size of a channel", core::AtLeast{1});
     v.field("groups", groups, "groups of heads that share B and C", core::AtLeast{1});
     v.field("conv_width", conv_width, "taps of the causal convolution", core::Within{1, 8});
-    v.field("chunk", chunk, "tokens of an SSD chunk", core::Within{1, 1024});
+    v.field("chunk", chunk, "tokens of an SSD chunk; a matter of speed (a GPU may take 128)",
+            core::Within{1, 1024});
     v.field("mlp_width", mlp_width, "inner width of the gated MLP after each mixer; 0: none",
             core::AtLeast{0});
     v.field("tied", tied, "output head shares the embedding");

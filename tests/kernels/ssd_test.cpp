@@ -266,6 +266,18 @@ TEST(Ssd, Bfloat16OnTheCpuIsAnErrorThatSaysSo) {
   }
 }
 
+TEST(Ssd, AGpuTakesShorterChunksWhereItIsFasterWithThem) {
+  using core::DeviceKind;
+  const auto best = [](DeviceKind device, DType dtype, int64_t head_dim, int64_t chunk) {
+    return kernels::ssd_best_chunk(device, dtype, head_dim, 128, chunk);
+  };
+  EXPECT_EQ(best(DeviceKind::kCuda, DType::kBF16, 64, 256), 128);
+  EXPECT_EQ(best(DeviceKind::kCuda, DType::kBF16, 64, 96), 96);
+  EXPECT_EQ(best(DeviceKind::kCuda, DType::kBF16, 32, 256), 256);
+  EXPECT_EQ(best(DeviceKind::kCuda, DType::kF32, 64, 256), 256);
+  EXPECT_EQ(best(DeviceKind::kCpu, DType::kBF16, 64, 256), 256);
+}
+
 TEST(SsdDeathTest, WrongShapesAreNamed) {
   core::Context context;
   const SsdShape shape{{1, 2, 2, 2, 1, 2}, 2};
