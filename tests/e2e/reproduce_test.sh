@@ -38,7 +38,8 @@ expect 24 '^eval perplexity .*tokens_held_out --windows inside'
 expect 1 'eval effrem --model runs/reproduce/small/text/zero/seed-3/model --json runs/reproduce/small/text/zero/seed-3/evaluation/effrem.json'
 expect 18 '^train configs/recall/(base|arm).yaml'
 expect 18 '^eval states .*--run configs/recall/arm.yaml --length 4096 --training-length 64'
-expect 6 '^train configs/small/copy.yaml'
+expect 9 '^train configs/small/copy/(base|arm).yaml'
+expect 9 '^eval copy .*--lengths 16,32,48,64,96,128 --trials 500'
 expect 3 'passkey/arm.yaml .*initial_state.source=fitted_noise'
 expect 1 '^stories '
 expect 1 'babilong/arm.yaml .*babilong/base/seed-1/model initial_state.source=state_passing'
@@ -67,6 +68,8 @@ rm asked
 LONGHAUL_RANKS=1 LONGHAUL_SEEDS=7 launch/reproduce.sh paper >log 2>&1 || { cat log; fail "paper"; }
 expect 10 'model.from=models/mamba2-780m'
 expect 3 '^train configs/paper/text/base.yaml'
+expect 2 '^train configs/paper/copy.yaml .*run.seed=7 initial_state.source=(zero|state_passing)'
+expect 2 '^eval copy'
 expect 1 '^eval perplexity --model models/mamba2-780m --json runs/reproduce/paper/text/base/seed-7'
 rmdir runs/paper/tokens
 code=0
