@@ -10,6 +10,7 @@
 #include "kernels/ssd/ssd.h"
 #include "kernels/ssd/time_step.h"
 #include "model/mamba2_activations.h"
+#include "model/mamba2_memory.h"
 
 namespace longhaul::model {
 
@@ -181,8 +182,7 @@ void Mamba2Block::convolve(Context& context, const BlockForward& args,
 }
 
 int64_t Mamba2Block::chunk(const Context& context) const {
-  return kernels::ssd_best_chunk(context.device().kind, dtype_, config_.head_dim, config_.state_dim,
-                                 config_.chunk);
+  return mamba2_chunk(config_, context.device().kind, dtype_);
 }
 
 void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activations& act) const {

@@ -11,11 +11,6 @@ namespace longhaul::model {
 
 namespace {
 
-int64_t chunk_of(const ModelConfig& config, const StepExtents& extents) {
-  return kernels::ssd_best_chunk(extents.device, extents.dtype, config.head_dim, config.state_dim,
-                                 config.chunk);
-}
-
 kernels::SsdExtents ssd_extents(const ModelConfig& config, const StepExtents& extents,
                                 bool scratch_given) {
   return {.device = extents.device,
@@ -25,7 +20,7 @@ kernels::SsdExtents ssd_extents(const ModelConfig& config, const StepExtents& ex
           .head_dim = config.head_dim,
           .groups = config.groups,
           .state = config.state_dim,
-          .chunk = chunk_of(config, extents),
+          .chunk = mamba2_chunk(config, extents.device, extents.dtype),
           .dtype = extents.dtype,
           .threads = extents.threads,
           .scratch_given = scratch_given};
@@ -39,6 +34,10 @@ std::vector<core::MemoryTally::Block> hold(core::MemoryTally& tally,
 }
 
 }  // namespace
+
+int64_t mamba2_chunk(const ModelConfig& config, core::DeviceKind device, core::DType dtype) {
+  return kernels::ssd_best_chunk(device, dtype, config.head_dim, config.state_dim, config.chunk);
+}
 
 core::Shape Mamba2Memory::state_shape() const {
   return {extents_.batch, config_.heads, config_.head_dim, config_.state_dim};
@@ -97,7 +96,8 @@ void Mamba2Memory::scan(Kept& act, bool keep, bool exchanges) {
   const bool has_map = extents_.is_parallel() && (keep || exchanges);
   if (extents_.length == 1 && !keep && !exchanges) return;  // the plain step
   if (keep || exchanges) {
-    const int64_t chunks = kernels::ssd_chunks(extents_.length, chunk_of(config_, extents_));
+    const int64_t chunks = kernels::ssd_chunks(
+        extents_.length, mamba2_chunk(config_, extents_.device, extents_.dtype));
     act.chunk_states = tally_.tensor(extents_.dtype, {extents_.batch, chunks, config_.heads,
                                                       config_.head_dim, config_.state_dim});
   }
@@ -174,7 +174,8 @@ void Mamba2Memory::scan_backward(Block& dxBC, Block& ddt) {
   if (extents_.is_parallel() && extents_.full_gradient) {
     staged.push_back(tally_.tensor(state_dtype(), state_shape()));  // from zero
     staged.push_back(tally_.tensor(state_dtype(), state_shape()));  // arriving
-    const int64_t chunks = kernels::ssd_chunks(extents_.length, chunk_of(config_, extents_));
+    const int64_t chunks = kernels::ssd_chunks(
+        extents_.length, mamba2_chunk(config_, extents_.device, extents_.dtype));
     staged.push_back(tally_.tensor(extents_.dtype, {extents_.batch, chunks, config_.heads,
                                                     config_.head_dim, config_.state_dim}));
     for (Block& block : hold(tally_, exchange(false))) staged.push_back(std::move(block));

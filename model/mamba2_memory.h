@@ -10,6 +10,9 @@
 
 namespace longhaul::model {
 
+/// Tokens of a chunk as blocks run them and their memory is planned: kernels::ssd_best_chunk.
+int64_t mamba2_chunk(const ModelConfig& config, core::DeviceKind device, core::DType dtype);
+
 class Mamba2Memory {
  public:
   using Block = core::MemoryTally::Block;

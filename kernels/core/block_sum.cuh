@@ -12,6 +12,16 @@ __device__ T warp_sum(T value) {
   for (int lanes = 16; lanes > 0; lanes /= 2) value += __shfl_xor_sync(kAllLanes, value, lanes);
   return value;
 }
+/// The sum over this lane and those before it.
+template <class T>
+__device__ T warp_prefix_sum(T value) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  for (int lanes = 1; lanes < 32; lanes *= 2) {
+    const T other = __shfl_up_sync(kAllLanes, value, lanes);
+    if (lane >= lanes) value += other;
+  }
+  return value;
+}
 __device__ inline float warp_max(float value) {
   for (int lanes = 16; lanes > 0; lanes /= 2) {
     value = fmaxf(value, __shfl_xor_sync(kAllLanes, value, lanes));

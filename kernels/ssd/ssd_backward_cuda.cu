@@ -8,19 +8,6 @@ namespace longhaul::kernels::cuda {
 namespace ssd {
 namespace {
 
-/// Of one token of one head: what its dℓ and ddt are made of.
-struct TokenSum {
-  float dt = 0, rows = 0, columns = 0, diagonal = 0, output = 0, leaving = 0;
-
-  /// What a step from this token to the next changes of dℓ: pairs that end here are behind it,
-  /// pairs that begin here are not. The differences are taken of sums in double, so nothing
-  /// cancels.
-  __device__ double step() const {
-    return static_cast<double>(dt * columns) - static_cast<double>(rows) -
-           static_cast<double>(output) + static_cast<double>(dt * leaving);
-  }
-};
-
 /// Of to_output or to_leaving: the parts of one token added.
 __device__ inline float sum_halves(const Geometry& g, const float* terms, int64_t offset) {
   const int64_t part = g.batch * g.chunks * g.heads * g.padded_chunk();
@@ -63,11 +50,7 @@ struct Scan {
   double before, all;
   __device__ Scan(double value, Shared<double> warps) {
     const int lane = static_cast<int>(threadIdx.x) % 32, warp = static_cast<int>(threadIdx.x) / 32;
-    double sum = value;
-    for (int lanes = 1; lanes < 32; lanes *= 2) {
-      const double other = __shfl_up_sync(core::device::kAllLanes, sum, lanes);
-      if (lane >= lanes) sum += other;
-    }
+    const double sum = core::device::warp_prefix_sum(value);
     if (lane == 31) warps[warp] = sum;
     __syncthreads();
     before = sum - value;
@@ -119,8 +102,7 @@ __global__ void __launch_bounds__(kFinishThreads) finish_decays(Gradient<T> args
     before += scan.all;
     if (t >= at.tokens) continue;
     float* ddt = args.ddt.at(at.b, at.c * g.chunk + t) + at.h;
-    const float direct = sum.columns + sum.diagonal + sum.leaving;
-    *ddt = (args.intra ? direct : *ddt + direct) + A * dlog_decay;
+    *ddt = (args.intra ? sum.direct() : *ddt + sum.direct()) + A * dlog_decay;
     total += static_cast<double>(sum.dt * dlog_decay);
   }
   total = core::device::block_sum(total, warps);

@@ -30,6 +30,21 @@ struct HeadTerms {
   double* decay;          ///< Σ dt dℓ
 };
 
+/// Of one token of one head: what its dℓ and ddt are made of.
+struct TokenSum {
+  float dt = 0, rows = 0, columns = 0, diagonal = 0, output = 0, leaving = 0;
+
+  /// What a step from this token to the next changes of dℓ: pairs that end here are behind it,
+  /// pairs that begin here are not. The differences are taken of sums in double, so nothing
+  /// cancels.
+  __device__ double step() const {
+    return static_cast<double>(dt * columns) - static_cast<double>(rows) -
+           static_cast<double>(output) + static_cast<double>(dt * leaving);
+  }
+  /// What of ddt does not come through the decays.
+  __device__ float direct() const { return columns + diagonal + leaving; }
+};
+
 template <class T>
 struct Gradient {
   Geometry g;

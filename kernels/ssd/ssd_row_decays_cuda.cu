@@ -13,16 +13,6 @@ constexpr int kTokensOfLane = kChunkOfRows / 32;
 /// Of the lane's tokens; 0 where none is.
 using Few = core::device::Pack<float, kTokensOfLane>;
 
-/// Σ over the lanes before this one.
-__device__ double sum_before(double value) {
-  double sum = value;
-  for (int lanes = 1; lanes < 32; lanes *= 2) {
-    const double other = __shfl_up_sync(core::device::kAllLanes, sum, lanes);
-    if (lane() >= lanes) sum += other;
-  }
-  return sum - value;
-}
-
 /// Warp (head of a chunk of a sequence). As finish_decays in ssd_backward_cuda.cu.
 __global__ void __launch_bounds__(kThreads) finish_rows(Gradient<BFloat16> args) {
   const Geometry& g = args.g;
@@ -37,51 +27,50 @@ __global__ void __launch_bounds__(kThreads) finish_rows(Gradient<BFloat16> args)
     for (int k = 0; k < kTokensOfLane; ++k) few.value[k] = k < there ? few.value[k] : 0.0f;
     return few;
   };
-  Few dt = {}, rows = {}, columns = {}, dots = {}, output = {}, leaving = {}, diagonal = {};
+  TokenSum sums[kTokensOfLane];
+  const auto take = [&](float TokenSum::*member, const float* terms) {
+    const Few few = read(terms);
+    for (int k = 0; k < kTokensOfLane; ++k) sums[k].*member = few.value[k];
+  };
   const int64_t token = at.c * g.chunk + first;
   for (int k = 0; k < kTokensOfLane; ++k) {
-    if (k < there) dt.value[k] = args.dt.at(at.b, token + k)[at.h];
+    if (k < there) sums[k].dt = args.dt.at(at.b, token + k)[at.h];
   }
+  double before = 0, dy_x = 0;
   if (args.intra) {
-    rows = read(args.tokens.rows);
-    columns = read(args.tokens.columns);
-    dots = read(args.tokens.dots);
-    output = read(args.tokens.to_output);
+    take(&TokenSum::rows, args.tokens.rows);
+    take(&TokenSum::columns, args.tokens.columns);
+    take(&TokenSum::output, args.tokens.to_output);
+    const Few dots = read(args.tokens.dots);
     const int64_t side = g.padded_chunk();
     const float* gram = args.gram + g.group_at(at.b, at.c, g.group_of(at.h)) * side * side;
     for (int k = 0; k < kTokensOfLane; ++k) {
-      if (k < there) diagonal.value[k] = dots.value[k] * gram[(first + k) * (side + 1)];
+      if (k < there) sums[k].diagonal = dots.value[k] * gram[(first + k) * (side + 1)];
+      dy_x += static_cast<double>(dots.value[k]);
     }
   }
-  double before = 0;
   if (args.inter) {
-    leaving = read(args.tokens.to_leaving);
+    take(&TokenSum::leaving, args.tokens.to_leaving);
     if (lane() < kWarps) {
       before = static_cast<double>(args.sums.through[at.item * kWarps + lane()]);
     }
   }
-  // What a step from each token to the next changes of dℓ (TokenSum::step), in double: nothing
-  // cancels.
-  double steps[kTokensOfLane], all = 0, dy_x = 0;
-  for (int k = 0; k < kTokensOfLane; ++k) {
-    steps[k] = static_cast<double>(dt.value[k] * columns.value[k]) -
-               static_cast<double>(rows.value[k]) - static_cast<double>(output.value[k]) +
-               static_cast<double>(dt.value[k] * leaving.value[k]);
-    all += steps[k];
-    before += static_cast<double>(output.value[k]);
-    dy_x += static_cast<double>(dots.value[k]);
+  double all = 0;
+  for (const TokenSum& sum : sums) {
+    all += sum.step();
+    before += static_cast<double>(sum.output);
   }
-  before = core::device::warp_sum(before) + sum_before(all);
+  before = core::device::warp_sum(before) + (core::device::warp_prefix_sum(all) - all);
   const float A = decay_rate(args.A_log[at.h]);
   double total = 0;
   for (int k = 0; k < kTokensOfLane; ++k) {
+    const TokenSum& sum = sums[k];
     const auto dlog_decay = static_cast<float>(before);
-    before += steps[k];
+    before += sum.step();
     if (k >= there) continue;
     float* ddt = args.ddt.at(at.b, token + k) + at.h;
-    const float direct = columns.value[k] + diagonal.value[k] + leaving.value[k];
-    *ddt = (args.intra ? direct : *ddt + direct) + A * dlog_decay;
-    total += static_cast<double>(dt.value[k] * dlog_decay);
+    *ddt = (args.intra ? sum.direct() : *ddt + sum.direct()) + A * dlog_decay;
+    total += static_cast<double>(sum.dt * dlog_decay);
   }
   total = core::device::warp_sum(total);
   if (args.intra) dy_x = core::device::warp_sum(dy_x);

@@ -68,12 +68,7 @@ struct RowScan {
     core::device::copy_async_commit();
   }
 
-  /// What one thread knows of one token: read early, used late.
-  struct Token {
-    LogSum sum = {}, end = {};
-    float dt = 0;
-    bool is_there = false;
-  };
+  using Token = ScanToken<kDirection>;
   __device__ Token read_token(const Step& step) const {
     Token token;
     const int thread = static_cast<int>(threadIdx.x);
@@ -89,11 +84,7 @@ struct RowScan {
   }
   __device__ void put_factor(int buffer, const Token& token) const {
     if (threadIdx.x >= kChunkOfRows) return;
-    float factor = 0;
-    if (token.is_there) {
-      factor = kForward ? decay_between(token.end, token.sum) * token.dt : decay_to(token.sum);
-    }
-    factors[buffer * kChunkOfRows + static_cast<int>(threadIdx.x)] = factor;
+    factors[buffer * kChunkOfRows + static_cast<int>(threadIdx.x)] = token.factor();
   }
 
   __device__ void read_entry(const Step& step) {

@@ -19,6 +19,20 @@ struct Scan {
   float* through;
 };
 
+/// What one thread knows of one token: read early, used late.
+template <Direction kDirection>
+struct ScanToken {
+  LogSum sum = {}, end = {};
+  float dt = 0;
+  bool is_there = false;
+
+  /// What its share counts; 0 where no token is.
+  __device__ float factor() const {
+    if (!is_there) return 0;
+    return kDirection == Direction::kForward ? decay_between(end, sum) * dt : decay_to(sum);
+  }
+};
+
 /// For what goes by rows (ssd_rows.cuh).
 void run_row_scan(core::Context& context, Direction direction, const Scan<BFloat16>& scan);
 

@@ -117,12 +117,7 @@ struct ScanBlock {
     core::device::copy_async_commit();
   }
 
-  /// What one thread knows of one token of a step: read early, used late.
-  struct Token {
-    LogSum sum, end;
-    float dt = 0;
-    bool is_there = false;
-  };
+  using Token = ScanToken<kDirection>;
   __device__ Token read_token(const Step& step) const {
     Token token;
     const int thread = static_cast<int>(threadIdx.x);
@@ -138,11 +133,7 @@ struct ScanBlock {
   }
   __device__ void put_factor(const Step& step, const Token& token) const {
     if (threadIdx.x >= kTile) return;
-    float factor = 0;
-    if (token.is_there) {
-      factor = kForward ? decay_between(token.end, token.sum) * token.dt : decay_to(token.sum);
-    }
-    s.factors[step.stage * kTile + static_cast<int>(threadIdx.x)] = factor;
+    s.factors[step.stage * kTile + static_cast<int>(threadIdx.x)] = token.factor();
   }
 
   /// Where word u of tile k lies in the state, and how many of its columns are there.
