@@ -1,17 +1,23 @@
 #!/usr/bin/env bash
-# Text to train and to measure on, as bytes: launch/quickstart_tokens.sh PROGRAM [FOLDER WITH TEXT]
-# writes runs/quickstart/tokens and runs/quickstart/tokens_held_out, unless they are there.
+# Text to train and to measure on, as bytes: launch/quickstart_tokens.sh [--job FOLDER] PROGRAM [FOLDER WITH TEXT|'' [PATTERN…]]
+# writes runs/quickstart/tokens and runs/quickstart/tokens_held_out (with --job: FOLDER/…), unless they are there.
+# Without text of one's own it is those of the kernel's sources that match a PATTERN.
 set -euo pipefail
 
+job=runs/quickstart
+if [[ ${1:-} == --job && $# -gt 1 ]]; then
+  job=$2
+  shift 2
+fi
 if (($# < 1)) || [[ ! -x $1 ]]; then
-  echo "usage: launch/quickstart_tokens.sh PROGRAM [FOLDER WITH TEXT]" >&2
+  sed -n '2,4s/^# //p' "$0" >&2
   exit 2
 fi
 program=$(realpath "$1")
 given_text=${2:+$(realpath "$2")}
+patterns=("${@:3}")
+((${#patterns[@]} > 0)) || patterns=('*/Documentation/*.rst' '*/kernel/*.c' '*/mm/*.c')
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-
-job=runs/quickstart
 
 say() { printf '\n== %s\n' "$*"; }
 
@@ -41,8 +47,7 @@ fetch_text() {
   dpkg-deb -x "$scratch"/*.deb "$scratch/unpacked"
   archive=$(find "$scratch/unpacked" -name 'linux-source-*.tar.*' -type f | head -n 1)
   mkdir "$scratch/text"
-  tar -C "$scratch/text" --strip-components=1 --wildcards -xf "$archive" \
-    '*/Documentation/*.rst' '*/kernel/*.c' '*/mm/*.c'
+  tar -C "$scratch/text" --strip-components=1 --wildcards -xf "$archive" "${patterns[@]}"
   mkdir -p "$(dirname "$target")"
   mv "$scratch/text" "$target"
 }

@@ -1,27 +1,31 @@
 #!/usr/bin/env bash
-# Runs the paper's findings again: launch/reproduce.sh small|paper [FINDING]…   (1 to 7; none: all)
-#   small  models of 0.1M parameters on two cores, configs/small; RESULTS.md shows what came of it
-#   paper  the paper's own sizes on GPUs, configs/paper; see there what must be at hand
+# Runs the paper's findings again: launch/reproduce.sh small|medium|paper [FINDING]…   (1 to 7; none: all that the size has)
+#   small   models of 0.1M parameters on two cores, configs/small; RESULTS.md shows what came of it
+#   medium  findings 1 to 4 with 20M parameters and 200M tokens on one GPU, configs/medium
+#   paper   the paper's own sizes on GPUs, configs/paper; see there what must be at hand
 # Leaves runs/reproduce/SIZE/FINDING.html. What is finished is skipped: stop it and start it again.
 #   LONGHAUL_PROGRAM  default build/release/bin/longhaul
 #   LONGHAUL_SEEDS    default "1 2 3"
-#   LONGHAUL_RANKS    ranks of a run; default: small 1, paper 8
-#   LONGHAUL_JOBS     seeds that run side by side; default: small, one a core; paper, 1
+#   LONGHAUL_RANKS    ranks of a run; default: small and medium 1, paper 8
+#   LONGHAUL_JOBS     seeds that run side by side; default: small, one a core; others, 1
+#   LONGHAUL_TEXT     medium: a folder with text in the place of the kernel's sources
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 size=${1:-}
-if [[ $size != small && $size != paper ]]; then
-  sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+if [[ $size != small && $size != medium && $size != paper ]]; then
+  sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
   [[ $size == -h || $size == --help ]] && exit 0
   exit 2
 fi
 shift
+last=7
+[[ $size != medium ]] || last=4
 findings=("$@")
-((${#findings[@]} > 0)) || findings=(1 2 3 4 5 6 7)
+((${#findings[@]} > 0)) || mapfile -t findings < <(seq "$last")
 for finding in "${findings[@]}"; do
-  if ! [[ $finding =~ ^[1-7]$ ]]; then
-    echo "reproduce.sh: found finding '$finding', expected 1 to 7" >&2
+  if ! [[ $finding =~ ^[1-$last]$ ]]; then
+    echo "reproduce.sh: found finding '$finding', expected 1 to $last" >&2
     exit 2
   fi
 done
@@ -51,6 +55,13 @@ case $size in
     story_trained=128 story_lengths=0,128,256,512,1024,2048,4096,8192
     story_options=(--shots 0 --no-instruction --trials 200 --answer-tokens 24)
     ;;
+  medium)
+    ranks=${LONGHAUL_RANKS:-1} jobs=${LONGHAUL_JOBS:-1}
+    released='' scratch=base
+    tokens=runs/medium/tokens held_out=runs/medium/tokens_held_out
+    trained=256 far=16384 states_far=32768 sequences=64 remembered=8192 remembered_sequences=16
+    short_training=(schedule.steps=375) small_state=(model.shape.state_dim=32)
+    ;;
   paper)
     ranks=${LONGHAUL_RANKS:-8} jobs=${LONGHAUL_JOBS:-1}
     released=models/mamba2-780m scratch=scratch
@@ -66,11 +77,17 @@ case $size in
     ;;
 esac
 
+threads=0 # of a rank; 0: its share of the cores
+if [[ $size == small ]] && ((ranks == 1)); then
+  threads=1
+  export OMP_NUM_THREADS=1
+fi
+
 say() { printf '\n== %s\n' "$*"; }
 
 longhaul() {
   if ((ranks == 1)); then
-    OMP_NUM_THREADS=1 "$program" "$@"
+    "$program" "$@"
   else
     launch/mpirun.sh "$ranks" "$program" "$@"
   fi
@@ -86,10 +103,9 @@ with_log() {
 
 # train FOLDER CONFIG OVERRIDE…
 train() {
-  local folder=$1 config=$2 threads=0
+  local folder=$1 config=$2
   shift 2
   [[ -e $folder/model ]] && return
-  ((ranks > 1)) || threads=1
   say "training $folder"
   with_log "train-${folder#"$runs/"}" \
     longhaul train "$config" run.folder="$folder" parallel.threads="$threads" "$@" --resume
@@ -133,6 +149,9 @@ need_text() {
   [[ -e $tokens && -e $held_out ]] && return
   if [[ $size == small ]]; then
     launch/quickstart_tokens.sh "$program"
+  elif [[ $size == medium ]]; then
+    launch/quickstart_tokens.sh --job runs/medium "$program" "${LONGHAUL_TEXT:-}" \
+      '*.rst' '*/'{kernel,mm,fs,net,sound,lib}'/*.c'
   else
     echo "reproduce.sh: there is no $tokens or no $held_out, expected token folders (configs/paper/README.md)" >&2
     exit 2
@@ -236,7 +255,7 @@ finding_3() {
     model.from="$(model_of text base "$1")" initial_state.source=state_passing initial_state.zero_probability=0.02
   for arm in "${arms[@]}" "$chains"; do
     on_text "$arm" "$1" states --length "$states_far" --sequences 16
-    [[ $size == paper || $arm == "$chains" ]] || on_recall "$arm" "$1" states --sequences 16
+    [[ $size != small || $arm == "$chains" ]] || on_recall "$arm" "$1" states --sequences 16
   done
 }
 finding_4() {

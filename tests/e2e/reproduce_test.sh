@@ -1,4 +1,4 @@
-# launch/reproduce.sh: which runs it makes, from which models, on which data, at both sizes; that it goes on where it was; what
+# launch/reproduce.sh: which runs it makes, from which models, on which data, at each size; that it goes on where it was; what
 # it says to bad input. The program is one that notes what it is asked for. Arguments: PROGRAM (unused) WORK_FOLDER
 set -euo pipefail
 source_dir=$(cd "$(dirname "$0")/../.." && pwd)
@@ -22,6 +22,7 @@ for argument in "$@"; do
   case $argument in
     run.folder=*) [[ $* == *"$FAIL_AT"* ]] && { echo "broken on purpose"; exit 1; }; mkdir -p "${argument#*=}/model" ;;
     */evaluation/*.json) mkdir -p "$(dirname "$argument")" && echo '{}' >"$argument" ;;
+    runs/medium/tokens*) mkdir -p "$argument" ;;
     runs/reproduce/stories) mkdir -p "$argument"; touch "$argument/qa1_single-supporting-fact_train.txt" ;;
   esac
 done
@@ -63,6 +64,17 @@ launch/reproduce.sh small 5 >log 2>&1 || fail "after a failed run"
 expect 2 '^train .*seed-2'
 expect 2 '^train'
 
+# The medium size has findings 1 to 4, makes its text from a folder of ours and leaves the choice of threads to the program.
+rm asked
+LONGHAUL_SEEDS=1 LONGHAUL_TEXT=configs launch/reproduce.sh medium >log 2>&1 || { cat log; fail "medium"; }
+expect 1 '^tokenize .*--out runs/medium/tokens runs/medium/text_train$'
+expect 1 '^tokenize .*--out runs/medium/tokens_held_out '
+expect 9 '^train configs/medium/text/(base|arm).yaml .*parallel.threads=0 run.seed=1'
+expect 8 '^eval perplexity .*--data runs/medium/tokens_held_out .*--training-length 256'
+expect 7 '^eval states '
+expect 0 'recall'
+expect 4 '^report'
+
 # The paper's size starts from the released model, finding 1 from scratch; it wants its data.
 rm asked
 LONGHAUL_RANKS=1 LONGHAUL_SEEDS=7 launch/reproduce.sh paper >log 2>&1 || { cat log; fail "paper"; }
@@ -76,7 +88,7 @@ code=0
 LONGHAUL_RANKS=1 launch/reproduce.sh paper 2 2>log || code=$?
 [ "$code" = 2 ] && grep -q "there is no runs/paper/tokens" log || fail "no tokens: exit code $code"
 
-for bad in '' 'large' 'small 8' 'small 2x'; do
+for bad in '' 'large' 'small 8' 'small 2x' 'medium 5'; do
   code=0
   # shellcheck disable=SC2086
   launch/reproduce.sh $bad >log 2>&1 || code=$?
