@@ -23,8 +23,11 @@ inline int64_t cross_entropy_block_rows(int64_t rows, int64_t vocabulary) {
   return std::clamp<int64_t>(fitting, std::min<int64_t>(rows, 128), std::max<int64_t>(rows, 1));
 }
 
-/// Elements that one block of threads sums in sum_of_squares.
+/// Elements that one block of threads sums in sums_of_squares.
 constexpr int64_t kSquaresBlock = 32768;
+constexpr int64_t squares_blocks(int64_t elements) {
+  return (elements + kSquaresBlock - 1) / kSquaresBlock;
+}
 
 namespace ssd {
 constexpr int kTile = 64;

@@ -91,9 +91,10 @@ Workspace block_sums_workspace(DeviceKind device, int64_t blocks) {
   return {blocks * kDouble};
 }
 
-Workspace sum_of_squares_workspace(DeviceKind device, int64_t elements) {
-  const int64_t blocks = (elements + cuda::kSquaresBlock - 1) / cuda::kSquaresBlock;
-  return block_sums_workspace(device, blocks + 1);
+Workspace sums_of_squares_workspace(DeviceKind device, const std::vector<int64_t>& elements) {
+  int64_t sums = 0;
+  for (const int64_t each : elements) sums += cuda::squares_blocks(each) + 1;
+  return block_sums_workspace(device, sums);
 }
 
 int64_t gemm_workspace(DeviceKind device) {

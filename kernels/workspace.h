@@ -21,7 +21,8 @@ Workspace linear_cross_entropy_workspace(DeviceKind device, int64_t rows, int64_
                                          core::DType dtype);
 Workspace embedding_backward_workspace(DeviceKind device, int64_t rows);
 Workspace block_sums_workspace(DeviceKind device, int64_t blocks);
-Workspace sum_of_squares_workspace(DeviceKind device, int64_t elements);
+/// elements: of each view.
+Workspace sums_of_squares_workspace(DeviceKind device, const std::vector<int64_t>& elements);
 /// What a context holds from its first matrix product on.
 int64_t gemm_workspace(DeviceKind device);
 

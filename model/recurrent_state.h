@@ -35,6 +35,8 @@ class RecurrentState {
   int64_t batch() const { return tensors_.empty() ? 0 : tensors_.front().extent(0); }
   size_t size() const { return tensors_.size(); }
   const core::Tensor& operator[](size_t i) const { return tensors_[i]; }
+  auto begin() const { return tensors_.begin(); }
+  auto end() const { return tensors_.end(); }
   int64_t bytes() const;
 
   void set_zero(core::Context& context);

@@ -112,9 +112,11 @@ class Replay {
 
   /// Norms of final states.
   void measure_states() {
+    std::vector<int64_t> elements;
     for (const model::StateSpec& spec : model::state_specs_of(q_.model)) {
-      tally_.op(kernels::sum_of_squares_workspace(q_.device, rows() * spec.shape.elements()));
+      elements.push_back(rows() * spec.shape.elements());
     }
+    tally_.op(kernels::sums_of_squares_workspace(q_.device, elements));
   }
 
   /// The norm of the gradients, bucket by bucket where they are shared.

@@ -106,16 +106,19 @@ StepBatches next_batches(const TrainerParts& parts, int64_t micro_steps) {
 }
 
 /// Σ x² over the tensors of one kind.
-double squares(core::Context& context, const TrainingState& state,
-               const model::RecurrentState& final_state, model::StateKind kind) {
-  const std::vector<model::StateSpec>& specs = state.model.state_specs();
-  double sum = 0;
+struct StateSquares {
+  double recurrent = 0, conv = 0;
+};
+StateSquares squares(core::Context& context, const std::vector<model::StateSpec>& specs,
+                     const model::RecurrentState& state) {
+  const std::vector<core::TensorView> views(state.begin(), state.end());
+  const std::vector<double> sums = kernels::sums_of_squares(context, views);
+  StateSquares of_kind;
   for (size_t i = 0; i < specs.size(); ++i) {
-    if (specs[i].kind != kind) continue;
-    const core::TensorView& tensor = final_state[i];
-    sum += kernels::sum_of_squares(context, tensor.reshape({tensor.elements()}));
+    const bool is_recurrent = specs[i].kind == model::StateKind::kRecurrent;
+    (is_recurrent ? of_kind.recurrent : of_kind.conv) += sums[i];
   }
-  return sum;
+  return of_kind;
 }
 
 /// Gives the final states to the source if they are finite on all ranks; returns Σ x² of this
@@ -123,17 +126,14 @@ double squares(core::Context& context, const TrainingState& state,
 double keep_final_state(const TrainerParts& parts, Run& run, const SourceStep& place) {
   const bool is_last = parts.mesh.sequence_rank() + 1 == parts.mesh.shape().sequence;
   const model::RecurrentState& final_state = run.micro_step.final_state();
-  double recurrent = 0, conv = 0;
-  if (is_last) {
-    recurrent = squares(parts.context, run.state, final_state, model::StateKind::kRecurrent);
-    conv = squares(parts.context, run.state, final_state, model::StateKind::kConv);
-  }
+  StateSquares sums;
+  if (is_last) sums = squares(parts.context, run.state.model.state_specs(), final_state);
   if (run.source->uses_final_states()) {
-    const bool is_finite = std::isfinite(recurrent + conv);
+    const bool is_finite = std::isfinite(sums.recurrent + sums.conv);
     const bool all_finite = parts.mesh.world().max(is_finite ? 0.0 : 1.0) == 0;
     if (all_finite) run.source->keep(place, final_state);
   }
-  return recurrent;
+  return sums.recurrent;
 }
 
 /// Of a step; of this rank until they are reduced.

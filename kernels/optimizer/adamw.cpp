@@ -20,11 +20,13 @@ void adamw_step(core::Context& context, const AdamwStep& args) {
                                    : cuda::adamw_step(context, args);
 }
 
-double sum_of_squares(core::Context& context, const core::TensorView& x) {
-  core::check_rank("sum_of_squares x", x, 1);
-  core::check_contiguous(context, "sum_of_squares x", x, x.dtype(), x.shape());
-  return context.device().is_cpu() ? cpu::sum_of_squares(context, x)
-                                   : cuda::sum_of_squares(context, x);
+std::vector<double> sums_of_squares(core::Context& context,
+                                    std::span<const core::TensorView> views) {
+  for (const core::TensorView& x : views) {
+    core::check_contiguous(context, "sums_of_squares view", x, x.dtype(), x.shape());
+  }
+  return context.device().is_cpu() ? cpu::sums_of_squares(context, views)
+                                   : cuda::sums_of_squares(context, views);
 }
 
 void block_sums_of_squares(core::Context& context, const BlockSums& args) {

@@ -4,6 +4,9 @@
 //   w ← w − rate·(m̂/(√v̂ + ε) + decay·w),  m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ)
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "kernels/core/context.h"
 #include "kernels/core/tensor.h"
 
@@ -20,9 +23,13 @@ struct AdamwStep {
 };
 void adamw_step(core::Context& context, const AdamwStep& args);
 
-/// Σ x² of a flat view in double, fixed order at any number of threads; not finite if any element
-/// is not.
-double sum_of_squares(core::Context& context, const core::TensorView& x);
+/// Σ x² of each view (contiguous) in double, fixed order at any number of threads; not finite if
+/// any element is not. Waits for the device once.
+std::vector<double> sums_of_squares(core::Context& context,
+                                    std::span<const core::TensorView> views);
+inline double sum_of_squares(core::Context& context, const core::TensorView& x) {
+  return sums_of_squares(context, {&x, 1}).front();
+}
 
 /// sums[b] = Σ x² in double over elements [b·block, (b+1)·block) of a flat view (the last block may
 /// be shorter). Each sum depends on the elements of its block alone, so that parts of a buffer cut
@@ -36,12 +43,14 @@ void block_sums_of_squares(core::Context& context, const BlockSums& args);
 
 namespace cpu {
 void adamw_step(core::Context& context, const AdamwStep& args);
-double sum_of_squares(core::Context& context, const core::TensorView& x);
+std::vector<double> sums_of_squares(core::Context& context,
+                                    std::span<const core::TensorView> views);
 void block_sums_of_squares(core::Context& context, const BlockSums& args);
 }  // namespace cpu
 namespace cuda {
 void adamw_step(core::Context& context, const AdamwStep& args);
-double sum_of_squares(core::Context& context, const core::TensorView& x);
+std::vector<double> sums_of_squares(core::Context& context,
+                                    std::span<const core::TensorView> views);
 void block_sums_of_squares(core::Context& context, const BlockSums& args);
 }  // namespace cuda
 

@@ -45,6 +45,8 @@ void adamw_step(core::Context& context, const AdamwStep& args) {
                        [&]<class T>(T) { step<T>(context, args); });
 }
 
+namespace {
+
 double sum_of_squares(core::Context& context, const core::TensorView& x) {
   constexpr int64_t kBlock = 32768;
   std::vector<double> sums(static_cast<size_t>((x.elements() + kBlock - 1) / kBlock));
@@ -55,6 +57,15 @@ double sum_of_squares(core::Context& context, const core::TensorView& x) {
   double total = 0;
   for (const double sum : sums) total += sum;
   return total;
+}
+
+}  // namespace
+
+std::vector<double> sums_of_squares(core::Context& context,
+                                    std::span<const core::TensorView> views) {
+  std::vector<double> sums;
+  for (const core::TensorView& x : views) sums.push_back(sum_of_squares(context, x));
+  return sums;
 }
 
 void block_sums_of_squares(core::Context& context, const BlockSums& args) {

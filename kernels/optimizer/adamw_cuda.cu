@@ -101,21 +101,31 @@ void adamw_step(core::Context& context, const AdamwStep& args) {
       args.weight, args.gradient, args.first_moment, args.second_moment);
 }
 
-double sum_of_squares(core::Context& context, const core::TensorView& x) {
-  const int64_t count = x.elements(), blocks = core::ceil_div(count, kSquaresBlock);
-  const core::Tensor sums(context, core::DType::kF64, {blocks + 1});
-  double* device_sums = sums.data<double>();
+std::vector<double> sums_of_squares(core::Context& context,
+                                    std::span<const core::TensorView> views) {
+  const auto count = static_cast<int64_t>(views.size());
+  int64_t blocks = 0;
+  for (const core::TensorView& x : views) blocks += squares_blocks(x.elements());
+  const core::Tensor sums(context, core::DType::kF64, {count + blocks});
   constexpr int64_t kScratch = 32 * sizeof(double);
-  core::dispatch_device("sum_of_squares", x.dtype(), [&]<class T>(T) {
-    core::launch(context, {.blocks = blocks, .shared_bytes = kScratch}, square_sums<T>, x.data<T>(),
-                 count, device_sums);
-  });
-  core::launch(context, {.shared_bytes = kScratch}, total, device_sums, blocks,
-               device_sums + blocks);
-  double result = 0;
-  core::copy(context, sums.view().slice(0, blocks, blocks + 1),
-             core::TensorView(&result, core::DType::kF64, {1}));
-  return result;
+  double* of_view = sums.data<double>();
+  double* of_blocks = of_view + count;
+  for (const core::TensorView& x : views) {
+    const int64_t own = squares_blocks(x.elements());
+    core::dispatch_device("sums_of_squares", x.dtype(), [&]<class T>(T) {
+      core::launch(context, {.blocks = own, .shared_bytes = kScratch}, square_sums<T>, x.data<T>(),
+                   x.elements(), of_blocks);
+    });
+    core::launch(context, {.shared_bytes = kScratch}, total, of_blocks, own, of_view);
+    of_view += 1;
+    of_blocks += own;
+  }
+  std::vector<double> results(views.size());
+  if (count > 0) {
+    core::copy(context, sums.view().slice(0, 0, count),
+               core::TensorView(results.data(), core::DType::kF64, {count}));
+  }
+  return results;
 }
 
 }  // namespace longhaul::kernels::cuda

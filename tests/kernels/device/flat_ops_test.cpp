@@ -256,6 +256,18 @@ TEST_F(FlatOps, SumOfSquares) {
   }
   const Tensor bad = Tensor::from<float>(context, {1, std::nanf("")}, {2});
   EXPECT_FALSE(std::isfinite(kernels::sum_of_squares(context, bad)));
+
+  const Tensor x = random_tensor(context, DType::kF32, {3, 30'000}, 6);
+  const Tensor y = random_tensor(context, DType::kBF16, {40'000}, 7);
+  const Tensor none(context, DType::kF32, {0});
+  const std::vector<core::TensorView> views{x, bad, none, y};
+  const std::vector<double> sums = kernels::sums_of_squares(context, views);
+  ASSERT_EQ(sums.size(), 4u);
+  EXPECT_EQ(sums[0], kernels::sum_of_squares(context, x));
+  EXPECT_FALSE(std::isfinite(sums[1]));
+  EXPECT_EQ(sums[2], 0);
+  EXPECT_EQ(sums[3], kernels::sum_of_squares(context, y));
+  EXPECT_TRUE(kernels::sums_of_squares(context, {}).empty());
 }
 
 Tensor noise(Context& context, DType dtype) {
