@@ -185,20 +185,18 @@ model_of() {
   if [[ $2 == base && -n $released ]]; then echo "$released"; else echo "$(run_of "$@")/model"; fi
 }
 
-config_of() { if [[ $1 == recall ]]; then echo configs/recall; else echo "$configs/$1"; fi; }  # TASK
-
 # base TASK SEED OVERRIDE…: trains what the arms start from, unless it is a released model.
 base() {
   local task=$1 seed=$2
   shift 2
-  [[ -n $released ]] || train "$(run_of "$task" base "$seed")" "$(config_of "$task")/base.yaml" run.seed="$seed" "$@"
+  [[ -n $released ]] || train "$(run_of "$task" base "$seed")" "$configs/$task/base.yaml" run.seed="$seed" "$@"
 }
 
 # arm TASK SOURCE SEED OVERRIDE…
 arm() {
   local task=$1 source=$2 seed=$3
   shift 3
-  train "$(run_of "$task" "$source" "$seed")" "$(config_of "$task")/arm.yaml" run.seed="$seed" \
+  train "$(run_of "$task" "$source" "$seed")" "$configs/$task/arm.yaml" run.seed="$seed" \
     model.from="$(model_of "$task" base "$seed")" initial_state.source="$source" "$@"
 }
 
@@ -218,7 +216,7 @@ on_text() {
 on_recall() {
   local arm=$1 seed=$2
   shift 2
-  measure recall "$arm" "$seed" "$@" --run configs/recall/arm.yaml --length "$far" --training-length "$trained"
+  measure recall "$arm" "$seed" "$@" --run "$configs/recall/arm.yaml" --training-length "$trained"
 }
 perplexity_of() { on_text "$1" "$2" perplexity --length "$far" --sequences "$sequences"; }
 
@@ -245,17 +243,17 @@ finding_2() {
   # Associative recall beside text: what is remembered can be counted.
   base recall "$1"
   for arm in "${arms[@]:1}"; do arm recall "$arm" "$1"; done
-  for arm in "${arms[@]}"; do on_recall "$arm" "$1" recall --sequences "$sequences"; done
+  for arm in "${arms[@]}"; do on_recall "$arm" "$1" recall --length "$far" --sequences "$sequences"; done
 }
 chains=state_passing_0.02 # fewer starts from zero: longer chains of passed states
 finding_3() {
   local arm
   finding_2 "$1"
-  train "$(run_of text "$chains" "$1")" "$(config_of text)/arm.yaml" run.seed="$1" data.folder="$tokens" \
+  train "$(run_of text "$chains" "$1")" "$configs/text/arm.yaml" run.seed="$1" data.folder="$tokens" \
     model.from="$(model_of text base "$1")" initial_state.source=state_passing initial_state.zero_probability=0.02
   for arm in "${arms[@]}" "$chains"; do
     on_text "$arm" "$1" states --length "$states_far" --sequences 16
-    [[ $size != small || $arm == "$chains" ]] || on_recall "$arm" "$1" states --sequences 16
+    [[ $size != small || $arm == "$chains" ]] || on_recall "$arm" "$1" states --length "$states_far" --sequences 16
   done
 }
 finding_4() {
@@ -263,6 +261,8 @@ finding_4() {
   finding_2 "$1"
   for arm in "${arms[@]}"; do
     on_text "$arm" "$1" effrem --length "$remembered" --sequences "$remembered_sequences"
+    # As far past training as in the paper: four times its length.
+    [[ $size != small ]] || on_recall "$arm" "$1" effrem --length $((4 * trained)) --sequences 128
   done
 }
 
@@ -318,7 +318,7 @@ for finding in "${findings[@]}"; do
     6) report 6 "Passkey retrieval" "${key_arms[@]/#/passkey/}" ;;
     7) report 7 "BABILong" "${story_arms[@]/#/babilong/}" ;;
   esac
-  if [[ $size == small && $finding == [23] ]]; then
+  if [[ $size == small && $finding == [2-4] ]]; then
     report "$finding-recall" "Associative recall" "${arms[@]/#/recall/}"
   fi
 done
