@@ -51,7 +51,7 @@ for finding in 1 2 3 4 5 6 7; do expect 1 "^report .*--out runs/reproduce/small/
 rm asked
 launch/reproduce.sh small >log 2>&1 || fail "small, again"
 expect 0 '^(train|eval|stories)'
-expect 9 '^report'
+expect 10 '^report'
 
 # A run that fails: the other seeds go on, the script says so and what failed is done the next time.
 rm -r asked runs/reproduce/small/copy
