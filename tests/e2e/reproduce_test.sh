@@ -33,9 +33,10 @@ asked() { grep -cE -- "$1" asked || true; }
 expect() { [ "$(asked "$2")" = "$1" ] || fail "expected $1 times, found $(asked "$2"): $2"; }
 
 launch/reproduce.sh small >log 2>&1 || { cat log; fail "small"; }
-expect 27 '^train .*text/(base|arm).yaml .*--resume' # three seeds of the base, two variants of it and six arms
+expect 33 '^train .*text/(base|arm).yaml .*--resume' # three seeds of the base, four variants of it and six arms
+expect 3 '^train .*run.folder=runs/reproduce/small/text/state_8/.* data.sequences=16 model.shape.state_dim=8 --resume'
 expect 1 'text/arm.yaml run.folder=runs/reproduce/small/text/tbtt/seed-2 .*run.seed=2 model.from=runs/reproduce/small/text/base/seed-2/model initial_state.source=tbtt'
-expect 24 '^eval perplexity .*tokens_held_out --windows inside'
+expect 30 '^eval perplexity .*tokens_held_out --windows inside'
 expect 1 'eval effrem --model runs/reproduce/small/text/zero/seed-3/model --json runs/reproduce/small/text/zero/seed-3/evaluation/effrem.json'
 expect 18 '^train configs/small/recall/(base|arm).yaml'
 expect 18 '^eval states .*--length 8192 --sequences 16 --run configs/small/recall/arm.yaml --training-length 64'
