@@ -234,9 +234,7 @@ from_scratch() {
 variant_names=("${variants[@]%% *}")
 finding_1() {
   local variant words
-  from_scratch "$scratch" "$1"
-  perplexity_of "$scratch" "$1"
-  for variant in "${variants[@]}"; do
+  for variant in "$scratch" "${variants[@]}"; do
     read -ra words <<<"$variant"
     from_scratch "${words[0]}" "$1" "${words[@]:1}"
     perplexity_of "${words[0]}" "$1"

@@ -105,7 +105,7 @@ StepBatches next_batches(const TrainerParts& parts, int64_t micro_steps) {
   return batches;
 }
 
-/// Σ x² over the tensors of one kind.
+/// Σ x² over the tensors of each kind.
 struct StateSquares {
   double recurrent = 0, conv = 0;
 };
