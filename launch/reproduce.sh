@@ -39,13 +39,17 @@ read -ra seeds <<<"${LONGHAUL_SEEDS:-1 2 3}"
 configs=configs/$size
 runs=runs/reproduce/$size
 
-# What differs between the sizes: where arms start from, lengths (tokens), how much is measured, finding 1's variants of the base.
+# What differs between the sizes: where arms start from, lengths (tokens), how much is measured, finding 1's variants of the base,
+# what findings 2 to 4 are looked for in.
 case $size in
   small)
     ranks=${LONGHAUL_RANKS:-1} jobs=${LONGHAUL_JOBS:-$(nproc)}
     released='' scratch=base
     tokens=runs/quickstart/tokens held_out=runs/quickstart/tokens_held_out
-    trained=64 far=4096 states_far=8192 sequences=64 remembered=4096 remembered_sequences=16
+    streams=(text recall) # associative recall beside text: what is remembered can be counted
+    trained=64 far=4096 states_far=8192 sequences=64
+    # On recall as far past training as in the paper: four times its length.
+    declare -A remembered=([text]='--length 4096 --sequences 16' [recall]='--length 256 --sequences 128')
     # States are compared after a quarter of the tokens: with more of them heads learn to forget, whatever the state's size.
     variants=(
       'short_training schedule.steps=750'
@@ -65,14 +69,18 @@ case $size in
     ranks=${LONGHAUL_RANKS:-1} jobs=${LONGHAUL_JOBS:-1}
     released='' scratch=base
     tokens=runs/medium/tokens held_out=runs/medium/tokens_held_out
-    trained=256 far=16384 states_far=32768 sequences=64 remembered=8192 remembered_sequences=16
+    streams=(text)
+    trained=256 far=16384 states_far=32768 sequences=64
+    declare -A remembered=([text]='--length 8192 --sequences 16')
     variants=('short_training schedule.steps=375' 'small_state model.shape.state_dim=32')
     ;;
   paper)
     ranks=${LONGHAUL_RANKS:-8} jobs=${LONGHAUL_JOBS:-1}
     released=models/mamba2-780m scratch=scratch
     tokens=runs/paper/tokens held_out=runs/paper/tokens_held_out
-    trained=2048 far=131072 states_far=131072 sequences=64 remembered=8192 remembered_sequences=64
+    streams=(text)
+    trained=2048 far=131072 states_far=131072 sequences=64
+    declare -A remembered=([text]='--length 8192 --sequences 64')
     variants=('short_training schedule.steps=6000' 'small_state model.shape.state_dim=32')
     letters=25,50,75,100,150,200 letter_trials=200 copy_arms=(zero state_passing)
     key_trained=2048 key_lengths=2048,4096,8192,16384,32768,65536,131072,262144 key_trials=20
@@ -214,17 +222,20 @@ measure() {
   shift 3
   evaluate "$model" "$folder" "$@"
 }
-on_text() {
-  local arm=$1 seed=$2
-  shift 2
-  measure text "$arm" "$seed" "$@" --data "$held_out" --windows inside --training-length "$trained"
+# on STREAM ARM SEED MEASURE OPTION…
+on() {
+  local stream=$1 arm=$2 seed=$3
+  shift 3
+  case $stream in
+    text) measure text "$arm" "$seed" "$@" --data "$held_out" --windows inside --training-length "$trained" ;;
+    recall) measure recall "$arm" "$seed" "$@" --run "$configs/recall/arm.yaml" --training-length "$trained" ;;
+  esac
 }
-on_recall() {
-  local arm=$1 seed=$2
-  shift 2
-  measure recall "$arm" "$seed" "$@" --run "$configs/recall/arm.yaml" --training-length "$trained"
+# by_position STREAM ARM SEED: how well it predicts or answers.
+by_position() {
+  local -A measures=([text]=perplexity [recall]=recall)
+  on "$@" "${measures[$1]}" --length "$far" --sequences "$sequences"
 }
-perplexity_of() { on_text "$1" "$2" perplexity --length "$far" --sequences "$sequences"; }
 
 from_scratch() {
   local name=$1 seed=$2
@@ -237,40 +248,37 @@ finding_1() {
   for variant in "$scratch" "${variants[@]}"; do
     read -ra words <<<"$variant"
     from_scratch "${words[0]}" "$1" "${words[@]:1}"
-    perplexity_of "${words[0]}" "$1"
+    by_position text "${words[0]}" "$1"
   done
 }
 
 arms=(base zero noise fitted_noise state_passing tbtt)
+declare -A stream_data=([text]="data.folder=$tokens")
 finding_2() {
-  local arm
-  base text "$1" data.folder="$tokens"
-  for arm in "${arms[@]:1}"; do arm text "$arm" "$1" data.folder="$tokens"; done
-  for arm in "${arms[@]}"; do perplexity_of "$arm" "$1"; done
-  [[ $size == small ]] || return 0
-  # Associative recall beside text: what is remembered can be counted.
-  base recall "$1"
-  for arm in "${arms[@]:1}"; do arm recall "$arm" "$1"; done
-  for arm in "${arms[@]}"; do on_recall "$arm" "$1" recall --length "$far" --sequences "$sequences"; done
+  local stream arm
+  for stream in "${streams[@]}"; do
+    base "$stream" "$1" ${stream_data[$stream]:+"${stream_data[$stream]}"}
+    for arm in "${arms[@]:1}"; do arm "$stream" "$arm" "$1" ${stream_data[$stream]:+"${stream_data[$stream]}"}; done
+    for arm in "${arms[@]}"; do by_position "$stream" "$arm" "$1"; done
+  done
 }
 chains=state_passing_0.02 # fewer starts from zero: longer chains of passed states
 finding_3() {
-  local arm
+  local stream arm
   finding_2 "$1"
   train "$(run_of text "$chains" "$1")" "$configs/text/arm.yaml" run.seed="$1" data.folder="$tokens" \
     model.from="$(model_of text base "$1")" initial_state.source=state_passing initial_state.zero_probability=0.02
-  for arm in "${arms[@]}" "$chains"; do
-    on_text "$arm" "$1" states --length "$states_far" --sequences 16
-    [[ $size != small || $arm == "$chains" ]] || on_recall "$arm" "$1" states --length "$states_far" --sequences 16
+  on text "$chains" "$1" states --length "$states_far" --sequences 16
+  for stream in "${streams[@]}"; do
+    for arm in "${arms[@]}"; do on "$stream" "$arm" "$1" states --length "$states_far" --sequences 16; done
   done
 }
 finding_4() {
-  local arm
+  local stream arm options
   finding_2 "$1"
-  for arm in "${arms[@]}"; do
-    on_text "$arm" "$1" effrem --length "$remembered" --sequences "$remembered_sequences"
-    # As far past training as in the paper: four times its length.
-    [[ $size != small ]] || on_recall "$arm" "$1" effrem --length $((4 * trained)) --sequences 128
+  for stream in "${streams[@]}"; do
+    read -ra options <<<"${remembered[$stream]}"
+    for arm in "${arms[@]}"; do on "$stream" "$arm" "$1" effrem "${options[@]}"; done
   done
 }
 
@@ -311,6 +319,15 @@ finding_7() {
   done
 }
 
+titles=(
+  [1]="A base model fails past its training length"
+  [2]="Post-training from other initial states"
+  [3]="The states by position"
+  [4]="Effective remembrance"
+  [5]="String copying"
+  [6]="Passkey retrieval"
+  [7]="BABILong"
+)
 for finding in "${findings[@]}"; do
   case $finding in
     [1-4]) need_text ;;
@@ -318,15 +335,16 @@ for finding in "${findings[@]}"; do
   esac
   over_seeds "finding_$finding"
   case $finding in
-    1) report 1 "A base model fails past its training length" "text/$scratch" "${variant_names[@]/#/text/}" ;;
-    2) report 2 "Post-training from other initial states" "${arms[@]/#/text/}" ;;
-    3) report 3 "The states by position" "${arms[@]/#/text/}" "text/$chains" ;;
-    4) report 4 "Effective remembrance" "${arms[@]/#/text/}" ;;
-    5) report 5 "String copying" "${copy_arms[@]/#/copy/}" ;;
-    6) report 6 "Passkey retrieval" "${key_arms[@]/#/passkey/}" ;;
-    7) report 7 "BABILong" "${story_arms[@]/#/babilong/}" ;;
+    1) arms_of=("text/$scratch" "${variant_names[@]/#/text/}") ;;
+    3) arms_of=("${arms[@]/#/text/}" "text/$chains") ;;
+    2 | 4) arms_of=("${arms[@]/#/text/}") ;;
+    5) arms_of=("${copy_arms[@]/#/copy/}") ;;
+    6) arms_of=("${key_arms[@]/#/passkey/}") ;;
+    7) arms_of=("${story_arms[@]/#/babilong/}") ;;
   esac
-  if [[ $size == small && $finding == [2-4] ]]; then
-    report "$finding-recall" "Associative recall" "${arms[@]/#/recall/}"
-  fi
+  report "$finding" "${titles[finding]}" "${arms_of[@]}"
+  [[ $finding == [2-4] ]] || continue
+  for stream in "${streams[@]:1}"; do
+    report "$finding-$stream" "${titles[finding]}, $stream" "${arms[@]/#/$stream/}"
+  done
 done
