@@ -35,18 +35,18 @@ evaluate() {
   launch/mpirun.sh "$ranks" "$program" eval "$measure" --model "$model" --json "$json" "$@"
 }
 
-# compare NAME MEASURE OPTION…: the base, every arm from it, and the report, in runs/NAME.
+# compare NAME CONFIGS MEASURE OPTION…: the base, every arm from it, and the report, in runs/NAME.
 compare() {
-  local name=$1 measure=$2 folder=runs/$1 base=configs/$1/base arm folders=()
-  shift 2
+  local name=$1 configs=$2 measure=$3 folder=runs/$1 base=$2/base arm folders=()
+  shift 3
   if [[ ! -e $base/config.json ]]; then
-    train "$folder/base" "configs/$name/base.yaml"
+    train "$folder/base" "$configs/base.yaml"
     base=$folder/base/model
   fi
   evaluate "$base" "$folder/base" "$measure" "$@"
   folders+=("$folder/base")
   for arm in "${arms[@]}"; do
-    train "$folder/$arm" "configs/$name/arm.yaml" model.from="$base" initial_state.source="$arm"
+    train "$folder/$arm" "$configs/arm.yaml" model.from="$base" initial_state.source="$arm"
     evaluate "$folder/$arm/model" "$folder/$arm" "$measure" "$@"
     folders+=("$folder/$arm")
   done
@@ -55,10 +55,10 @@ compare() {
 }
 
 launch/quickstart_tokens.sh "$program" ${given_text:+"$given_text"}
-# 64 times the training length of configs/quickstart/arm.yaml and configs/recall/arm.yaml.
-compare quickstart perplexity --data "$job/tokens_held_out" --length 4096 --sequences 64 \
+# 64 times the training length of both configurations.
+compare quickstart configs/quickstart perplexity --data "$job/tokens_held_out" --length 4096 --sequences 64 \
   --windows inside --training-length 64
 "$program" export --model "$job/state_passing/model" --format hf --out "$job/state_passing_hf"
-compare recall recall --run configs/recall/arm.yaml --length 4096 --sequences 64 \
-  --training-length 64
+compare recall configs/small/recall recall --run configs/small/recall/arm.yaml --length 4096 \
+  --sequences 64 --training-length 64
 say "done: $job/report.html and runs/recall/report.html"

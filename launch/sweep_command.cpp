@@ -43,9 +43,9 @@ class SweepCommand : public Command {
     command_->require_subcommand(0, 1);
     command_->footer(
         "Again, it does what is missing.\nExample:\n"
-        "  longhaul sweep configs/recall/sweep.yaml\n"
-        "  longhaul sweep status configs/recall/sweep.yaml\n"
-        "  longhaul sweep report configs/recall/sweep.yaml");
+        "  longhaul sweep SWEEP.yaml\n"
+        "  longhaul sweep status SWEEP.yaml\n"
+        "  longhaul sweep report SWEEP.yaml");
   }
   bool chosen() const override { return command_->parsed(); }
 
