@@ -34,7 +34,8 @@ TEST(Configs, AreReadWithoutAProblem) {
 }
 
 TEST(Configs, OfTheQuickstartSuitOneAndTwoRanks) {
-  for (const char* name : {"quickstart/base", "quickstart/arm", "recall/base", "recall/arm"}) {
+  for (const char* name :
+       {"quickstart/base", "quickstart/arm", "small/recall/base", "small/recall/arm"}) {
     const RunConfig config =
         read_run_config(std::string(SOURCE_DIR) + "/configs/" + name + ".yaml");
     EXPECT_NO_THROW(check_against_world(config, 1)) << name;
