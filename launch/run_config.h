@@ -136,14 +136,19 @@ struct ParallelSection {
 
 struct EvaluationSection {
   int64_t every = 0;
-  std::string folder;  ///< token folder; "": the training data's (recall: the task itself)
-  int64_t length = 0;  ///< 0: 8 × the training length
+  std::string folder;   ///< token folder; "": the training data's (recall: the task itself)
+  std::string stories;  ///< BABILong; "": those of training
+  int64_t length = 0;   ///< 0: 8 × the training length
   int64_t sequences = 8;
 
   template <class V>
   void visit(V& v) {
     v.field("every", every, "steps between evaluations during training; 0: none", core::AtLeast{0});
-    v.field("folder", folder, "token folder; empty: the training data");
+    v.field("folder", folder,
+            "token folder (babilong: of the text between the facts); empty: the training data");
+    v.field("stories", stories,
+            "babilong: file of the bAbI tasks, or a folder with qa1_*_test.txt and so on; empty: "
+            "data.babilong.stories, of a folder its test files");
     v.field("length", length, "tokens of an evaluation sequence; 0: 8 × data.length",
             core::AtLeast{0});
     v.field("sequences", sequences, "evaluation sequences", core::AtLeast{1});

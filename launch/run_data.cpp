@@ -4,6 +4,7 @@
 
 #include "eval/tasks/task_sequences.h"
 #include "kernels/core/error.h"
+#include "launch/interruption.h"
 #include "model/checkpoint/model_folder.h"
 
 namespace longhaul::launch {
@@ -24,16 +25,48 @@ data::TokenDataOptions options_for(const RunConfig& config) {
 }  // namespace
 
 RunData::RunData(const RunConfig& config) : config_(config) {
-  if (is_task(config.data.kind)) task_ = std::make_unique<TaskData>(config, config.data.file);
-  if (config.data.kind != DataKind::kTokens) return;
-  const data::TokenDataOptions options = options_for(config);
-  tokens_ = data::open_token_data(config.data.folder, options);
-  if (config.evaluation.every == 0 || config.evaluation.folder.empty()) return;
-  evaluation_ = data::open_token_data(config.evaluation.folder, options);
-  if (evaluation_->vocabulary() > tokens_->vocabulary()) {
-    throw core::InputError(message("evaluation.folder: has a vocabulary of ",
-                                   evaluation_->vocabulary(), ", data.folder one of ",
-                                   tokens_->vocabulary()));
+  const bool is_text = config.data.kind == DataKind::kTokens;
+  const data::TokenDataOptions options = is_text ? options_for(config) : config.data.file;
+  if (is_text) tokens_ = data::open_token_data(config.data.folder, options);
+  if (is_task(config.data.kind)) {
+    task_ = std::make_unique<TaskData>(config, options, TaskData::Use::kTraining);
+  }
+  if (config.evaluation.every > 0) prepare_evaluation(options);
+}
+
+void RunData::prepare_evaluation(const data::TokenDataOptions& options) {
+  const int64_t trained = config_.data.batch.length;
+  const int64_t length = config_.evaluation.length;
+  evaluation_options_.length = length > 0 ? length : 8 * trained;
+  evaluation_options_.sequences = config_.evaluation.sequences;
+  evaluation_options_.training_length = trained;
+  evaluation_options_.seed = static_cast<uint64_t>(config_.run.seed);
+  evaluation_options_.states = false;
+  evaluation_options_.continuation.interrupted = [] { return interrupted(); };
+  if (task_) {
+    const bool has_own = config_.data.kind == DataKind::kBabilong;
+    if (has_own) {
+      evaluation_task_ = std::make_unique<TaskData>(config_, options, TaskData::Use::kEvaluation);
+    }
+    const TaskData& asked = has_own ? *evaluation_task_ : *task_;
+    evaluation_ = eval::task_sequences(asked.task(), evaluation_options_);
+  } else if (!tokens_) {
+    evaluation_ = eval::recall_sequences(config_.data.recall, evaluation_options_);
+  } else {
+    if (!config_.evaluation.folder.empty()) {
+      evaluation_tokens_ = data::open_token_data(config_.evaluation.folder, options);
+    }
+    const data::TokenData& read = evaluation_tokens_ ? *evaluation_tokens_ : *tokens_;
+    if (read.vocabulary() > tokens_->vocabulary()) {
+      throw core::InputError(message("evaluation.folder: has a vocabulary of ", read.vocabulary(),
+                                     ", data.folder one of ", tokens_->vocabulary()));
+    }
+    evaluation_ = eval::text_sequences(read, evaluation_options_);
+  }
+  // A prompt that does not fit into the length is refused now, not after training.
+  constexpr int64_t kTried = 16;
+  for (int64_t i = 0; i < std::min(kTried, evaluation_options_.sequences); ++i) {
+    evaluation_.reader_of(i);
   }
 }
 
@@ -54,17 +87,13 @@ std::unique_ptr<data::BatchSource> RunData::batches(const data::RowShare& share)
 }
 
 eval::PositionCurve RunData::evaluate(const dist::Mesh& mesh, model::LanguageModel& model) const {
-  eval::CurveOptions options;
-  options.length = config_.evaluation.length;
-  options.sequences = config_.evaluation.sequences;
-  options.training_length = config_.data.batch.length;
-  options.seed = static_cast<uint64_t>(config_.run.seed);
-  options.states = false;
-  if (task_) {
-    return evaluate_curve(mesh, model, eval::task_sequences(task_->task(), options), options);
-  }
-  if (!tokens_) return eval::evaluate_recall(mesh, model, config_.data.recall, options);
-  return eval::evaluate_text(mesh, model, evaluation_ ? *evaluation_ : *tokens_, options);
+  // No larger than a micro-step: what the memory plan promises holds for evaluations too.
+  const trainer::BatchConfig& trained = config_.data.batch;
+  const int64_t rows = trained.sequences / (trained.accumulation * mesh.shape().data);
+  eval::CurveOptions options = evaluation_options_;
+  options.batch = std::min(options.batch, rows);
+  options.piece = std::min(options.piece, trained.length / trained.segments);
+  return evaluate_curve(mesh, model, evaluation_, options);
 }
 
 std::string RunData::description() const {

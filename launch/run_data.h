@@ -17,19 +17,25 @@ namespace longhaul::launch {
 class RunData {
  public:
   /// Opens the tokens, if it is about files; `config` must outlive this.
+  /// InputError where the data of training or of its evaluations cannot be what is asked for.
   explicit RunData(const RunConfig& config);
 
   int64_t vocabulary() const;
   /// Contiguous lanes where h₀ comes from the same lane's last segment, else random windows.
   std::unique_ptr<data::BatchSource> batches(const data::RowShare& share) const;
-  /// Loss, perplexity and accuracy over everything, and loss where the sequences end.
+  /// Collective: over config.evaluation's sequences, in pieces no larger than a micro-step of
+  /// training. Throws eval::Interrupted on every rank where the process was told to stop.
   eval::PositionCurve evaluate(const dist::Mesh& mesh, model::LanguageModel& model) const;
   std::string description() const;
 
  private:
+  void prepare_evaluation(const data::TokenDataOptions& options);
+
   const RunConfig& config_;
-  std::unique_ptr<data::TokenData> tokens_, evaluation_;
-  std::unique_ptr<TaskData> task_;
+  std::unique_ptr<data::TokenData> tokens_, evaluation_tokens_;
+  std::unique_ptr<TaskData> task_, evaluation_task_;
+  eval::CurveOptions evaluation_options_;
+  eval::Sequences evaluation_;
 };
 
 }  // namespace longhaul::launch

@@ -167,9 +167,13 @@ class Rules {
     if (config_.checkpoint.keep_best > 0 && evaluation.every == 0) {
       report("checkpoint.keep_best", "needs evaluations: evaluation.every is 0");
     }
-    if (config_.data.kind != DataKind::kTokens && !evaluation.folder.empty()) {
+    const bool tells_stories = config_.data.kind == DataKind::kBabilong;
+    if (config_.data.kind != DataKind::kTokens && !tells_stories && !evaluation.folder.empty()) {
       report("evaluation.folder",
              message("is given, but data.kind ", kind_name(), " is evaluated on its own task"));
+    }
+    if (!tells_stories && !evaluation.stories.empty()) {
+      report("evaluation.stories", message("is given, but data.kind is ", kind_name()));
     }
     if (config_.data.kind == DataKind::kRecall && evaluation.length % 2 != 0) {
       report("evaluation.length",

@@ -24,7 +24,7 @@ std::string tokenizer_of(const RunConfig& config) {
 }
 }  // namespace
 
-TaskData::TaskData(const RunConfig& config, const data::TokenDataOptions& options) {
+TaskData::TaskData(const RunConfig& config, const data::TokenDataOptions& options, Use use) {
   const DataSection& data = config.data;
   if (data.kind == DataKind::kCopy) {
     task_ = data::make_copy_task(data.copy);
@@ -34,19 +34,26 @@ TaskData::TaskData(const RunConfig& config, const data::TokenDataOptions& option
   if (data.kind == DataKind::kPasskey)
     task_ = data::make_passkey_task(*tokenizer_);
   else
-    make_babilong(data, options);
+    make_babilong(config, options, use);
 }
 
-void TaskData::make_babilong(const DataSection& data, const data::TokenDataOptions& options) {
+void TaskData::make_babilong(const RunConfig& config, const data::TokenDataOptions& options,
+                             Use use) {
+  const bool evaluates = use == Use::kEvaluation;
+  const auto chosen = [&](const std::string& of_evaluation, const std::string& of_training) {
+    return evaluates && !of_evaluation.empty() ? of_evaluation : of_training;
+  };
+  const std::string folder = chosen(config.evaluation.folder, config.data.folder);
+  const std::string stories = chosen(config.evaluation.stories, config.data.babilong.stories);
   data::TokenDataOptions of_files = options;
   if (of_files.vocabulary == 0) of_files.vocabulary = tokenizer_->vocabulary();
-  tokens_ = data::open_token_data(data.folder, of_files);
+  tokens_ = data::open_token_data(folder, of_files);
   background_ = std::make_unique<data::BackgroundText>(*tokens_, *tokenizer_);
   std::vector<std::unique_ptr<data::Task>> tasks;
   for (const auto& file :
-       data::find_babi_files(data.babilong.stories, "train", data::kBabilongTasks))
-    tasks.push_back(
-        data::make_babilong_task(file, *tokenizer_, background_.get(), data.babilong.prompt));
+       data::find_babi_files(stories, evaluates ? "test" : "train", data::kBabilongTasks))
+    tasks.push_back(data::make_babilong_task(file, *tokenizer_, background_.get(),
+                                             config.data.babilong.prompt));
   task_ = data::make_mixture("babilong", std::move(tasks));
 }
 

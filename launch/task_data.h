@@ -13,15 +13,16 @@ namespace longhaul::launch {
 
 class TaskData {
  public:
-  /// What a run trains on. `config.data.kind` is a task's; `options` are of files that hold
-  /// background text. InputError naming what is wrong with the files.
-  TaskData(const RunConfig& config, const data::TokenDataOptions& options);
+  enum class Use { kTraining, kEvaluation };  ///< BABILong: of which stories and background text
+  /// `config.data.kind` is a task's; `options` are of files that hold background text. InputError
+  /// naming what is wrong with the files.
+  TaskData(const RunConfig& config, const data::TokenDataOptions& options, Use use);
 
   const data::Task& task() const { return *task_; }
   std::string description() const;
 
  private:
-  void make_babilong(const DataSection& data, const data::TokenDataOptions& options);
+  void make_babilong(const RunConfig& config, const data::TokenDataOptions& options, Use use);
 
   // In order: later ones refer to earlier ones.
   std::unique_ptr<data::Tokenizer> tokenizer_;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -61,8 +62,8 @@ void print_map(const TrainingRun& run, const core::Context& context, const RunDa
             << computation_hash(config) << std::dec << std::endl;
 }
 
-std::vector<std::pair<std::string, double>> numbers_of(const eval::PositionCurve& curve) {
-  std::vector<std::pair<std::string, double>> numbers{
+trainer::Numbers numbers_of(const eval::PositionCurve& curve) {
+  trainer::Numbers numbers{
       {"loss", curve.loss}, {"perplexity", curve.perplexity}, {"accuracy", curve.accuracy}};
   if (!curve.buckets.empty()) numbers.emplace_back("loss_at_end", curve.buckets.back().loss);
   return numbers;
@@ -135,7 +136,13 @@ int run_training(RankSession& session, const TrainingRun& run) {
   // On a device the host sees neither its work nor its waiting.
   if (context.device().is_cpu()) parts.seconds_waited = [&] { return session.seconds_waited(); };
   if (config.evaluation.every > 0) {
-    parts.evaluate = [&](int64_t) { return numbers_of(data.evaluate(mesh, *model)); };
+    parts.evaluate = [&](int64_t) -> std::optional<trainer::Numbers> {
+      try {
+        return numbers_of(data.evaluate(mesh, *model));
+      } catch (const eval::Interrupted&) {
+        return std::nullopt;
+      }
+    };
   }
   trainer::TrainerConfig settings = trainer_config(config);
   settings.stop_at = run.until;

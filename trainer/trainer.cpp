@@ -218,6 +218,18 @@ void try_to_save(StepReport& report, const TrainingState& state, const Work& wor
 
 bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
+bool evaluation_due(const TrainerConfig& config, const TrainerParts& parts, int64_t step) {
+  return parts.evaluate && (step == config.schedule.steps || is_due(config.evaluate_every, step));
+}
+
+/// False if it was interrupted; then the step has no evaluation yet.
+bool evaluate(const TrainerParts& parts, StepReport& report, TrainingState& state) {
+  const std::optional<Numbers> numbers = parts.evaluate(state.step);
+  state.evaluation = numbers.value_or(Numbers{});
+  if (numbers) report.evaluation(state, state.evaluation);
+  return numbers.has_value();
+}
+
 /// Whether somebody else is to decide how the run goes on.
 bool is_stop(const TrainerConfig& config, int64_t step) {
   return config.stop_at > 0 && step >= config.stop_at;
@@ -242,6 +254,10 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
   // What came while the job began: there is nothing to save.
   const bool told = is_stop(config, state.step) || (parts.interrupted && parts.interrupted());
   if (parts.mesh.world().max(told ? 1 : 0) > 0 && state.step < config.schedule.steps) {
+    return Ending::kInterrupted;
+  }
+  const bool owes_evaluation = resume_from && evaluation_due(config, parts, state.step);
+  if (owes_evaluation && state.evaluation.empty() && !evaluate(parts, report, state)) {
     return Ending::kInterrupted;
   }
   while (state.step < config.schedule.steps) {
@@ -279,13 +295,14 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
     }
 
     const bool is_last = state.step == config.schedule.steps;
-    const bool is_interrupted = sums.interrupted > 0 || is_stop(config, state.step);
+    const bool is_told = sums.interrupted > 0;
+    bool is_interrupted = is_told || is_stop(config, state.step);
     const auto finish = [&] { writer.finish(); };
     if (writer.is_begun() && sums.writers == 0) try_to_save(report, state, finish);
     state.evaluation.clear();
-    if (parts.evaluate && (is_last || is_due(config.evaluate_every, state.step))) {
-      state.evaluation = parts.evaluate(state.step);
-      report.evaluation(state, state.evaluation);
+    // A run that is told to stop has little time: it saves, and evaluates when it is resumed.
+    if (!is_told && evaluation_due(config, parts, state.step)) {
+      is_interrupted |= !evaluate(parts, report, state);
     }
     if (is_last || is_interrupted || is_due(config.checkpoint.every, state.step)) {
       report.flush();
@@ -297,7 +314,8 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
       };
       must_succeed ? save() : try_to_save(report, state, save);
     }
-    if (is_interrupted && !is_last) return Ending::kInterrupted;
+    const bool is_whole = is_last && (!state.evaluation.empty() || !parts.evaluate);
+    if (is_interrupted && !is_whole) return Ending::kInterrupted;
   }
   return Ending::kDone;
 }

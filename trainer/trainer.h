@@ -17,6 +17,8 @@
 
 namespace longhaul::trainer {
 
+using Numbers = std::vector<std::pair<std::string, double>>;
+
 struct TrainerConfig {
   InitialStateConfig initial_state;
   OptimizerConfig optimizer;
@@ -46,8 +48,9 @@ struct TrainerParts {
   data::BatchSource& batches;  ///< of rows: batch.sequences / (data ranks · accumulation)
   std::filesystem::path run_folder;
   /// Called on every rank at evaluation steps and at the end; returns named numbers to record (rank
-  /// 0's are written).
-  std::function<std::vector<std::pair<std::string, double>>(int64_t step)> evaluate;
+  /// 0's are written), or on every rank nothing where it was interrupted: then the run saves and
+  /// stops, and the resumed one evaluates that step first.
+  std::function<std::optional<Numbers>(int64_t step)> evaluate;
   /// Polled on every rank before the first step and once a step: true saves and stops (a signal
   /// arrived here; the ranks agree on it).
   std::function<bool()> interrupted;

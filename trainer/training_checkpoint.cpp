@@ -121,6 +121,7 @@ void load_training_checkpoint(const fs::path& run_folder, int64_t step, const di
     state.tokens = manifest.tokens;
     state.skipped = manifest.skipped;
     state.skipped_in_row = manifest.skipped_in_row;
+    state.evaluation = manifest.evaluation;
     if (!leads) return;
     LOG_IF(WARNING, !dealt) << folder.string() << ": written with another number of sequences a "
                             << "micro-step: the initial-state source starts from zero states";

@@ -48,7 +48,7 @@ struct TinyRun {
   /// Called on every rank before each step, with what it may spoil.
   std::function<void(int rank, int64_t step, model::LanguageModel& model)> before_step;
   int64_t interrupt_at = 0;  ///< the signal arrives at the last rank during this step
-  std::function<std::vector<std::pair<std::string, double>>(int64_t)> evaluate;
+  std::function<std::optional<trainer::Numbers>(int64_t)> evaluate;
 
   static trainer::TrainerConfig tiny_trainer_config();
   /// Trains in `folder` on mesh.data · mesh.sequence threads; all ranks must end alike.

@@ -273,7 +273,7 @@ TEST(Trainer, EvaluatesWhenDueAndAtTheEnd) {
   run.evaluate = [&](int64_t step) {
     const std::lock_guard lock(mutex);
     called.push_back(step);
-    return std::vector<std::pair<std::string, double>>{{"perplexity", 0.5 * double(step)}};
+    return Numbers{{"perplexity", 0.5 * double(step)}};
   };
   run.train(folder.path());
   EXPECT_EQ(called, (std::vector<int64_t>{2, 2, 4, 4, 5, 5}));
@@ -282,6 +282,51 @@ TEST(Trainer, EvaluatesWhenDueAndAtTheEnd) {
     if (record.kind == "evaluation") recorded.push_back(record.values.at(0).second);
   }
   EXPECT_EQ(recorded, (std::vector<double>{1, 2, 2.5}));
+}
+
+TEST(Trainer, EvaluatesFirstWhatAnInterruptionLeftOpen) {
+  const ScratchFolder folder;
+  TinyRun run;
+  run.config.evaluate_every = 2;
+  std::vector<int64_t> called;
+  run.evaluate = [&](int64_t step) {
+    called.push_back(step);
+    return Numbers{{"perplexity", 1}};
+  };
+  run.interrupt_at = 2;
+  EXPECT_EQ(run.train(folder.path()), Ending::kInterrupted);
+  EXPECT_TRUE(called.empty());
+
+  // Interrupted while it evaluates the fourth step: saved, and evaluated again.
+  run.interrupt_at = 0;
+  run.resume = true;
+  const auto evaluate = run.evaluate;
+  run.evaluate = [&](int64_t step) -> std::optional<Numbers> {
+    if (step != 4) return evaluate(step);
+    called.push_back(-step);
+    return std::nullopt;
+  };
+  EXPECT_EQ(run.train(folder.path()), Ending::kInterrupted);
+  run.evaluate = evaluate;
+  EXPECT_EQ(run.train(folder.path()), Ending::kDone);
+  EXPECT_EQ(called, (std::vector<int64_t>{2, -4, 4, 5}));
+}
+
+TEST(Trainer, EvaluatesAStepOnceWhereItWasStoppedAfterIt) {
+  const ScratchFolder folder;
+  TinyRun run;
+  run.config.evaluate_every = 2;
+  run.config.stop_at = 4;
+  std::vector<int64_t> called;
+  run.evaluate = [&](int64_t step) {
+    called.push_back(step);
+    return Numbers{{"perplexity", 1}};
+  };
+  EXPECT_EQ(run.train(folder.path()), Ending::kInterrupted);
+  run.config.stop_at = 0;
+  run.resume = true;
+  EXPECT_EQ(run.train(folder.path()), Ending::kDone);
+  EXPECT_EQ(called, (std::vector<int64_t>{2, 4, 5}));
 }
 
 TEST(Trainer, ReportsSpeedAndUtilisation) {
