@@ -2,6 +2,8 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
+
 #include "data/bpe/byte_level_tokenizer.h"
 #include "data/bpe/description.h"
 #include "data/sentencepiece_tokenizer.h"
@@ -47,6 +49,19 @@ fs::path find_tokenizer(const fs::path& folder) {
   if (has_json && has_pieces) return is_byte_level(json) ? json : pieces;
   if (has_json) return json;
   return has_pieces ? pieces : fs::path();
+}
+
+void Tokenizer::encode_inside(std::string_view text, std::vector<int32_t>& tokens) const {
+  constexpr std::string_view kBefore =
+      "\n";  // no token joins it with what follows, but for another
+  std::vector<int32_t> before, both;
+  encode(kBefore, before);
+  encode(std::string(kBefore).append(text), both);
+  if (both.size() < before.size() || !std::equal(before.begin(), before.end(), both.begin())) {
+    encode(text, tokens);
+    return;
+  }
+  tokens.insert(tokens.end(), both.begin() + std::ssize(before), both.end());
 }
 
 std::unique_ptr<Tokenizer> make_tokenizer(const std::string& specification,

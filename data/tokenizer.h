@@ -26,6 +26,9 @@ class Tokenizer {
   /// Appends the tokens of a document (or, where safe_cut allows, of a piece of one), without its
   /// frame. Any bytes; where they are no UTF-8, tokenizers of text read U+FFFD (data/utf8.h).
   virtual void encode(std::string_view text, std::vector<int32_t>& tokens) const = 0;
+  /// Appends the tokens of `text` as they are inside a document: without the space that some
+  /// tokenizers put before its beginning.
+  void encode_inside(std::string_view text, std::vector<int32_t>& tokens) const;
   /// Bytes of one token in the middle of a text; "" for special tokens.
   virtual std::string decode(int32_t token) const = 0;
   /// Text of a whole document, special tokens left out.

@@ -1,6 +1,9 @@
 #include "launch/command_options.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
 #include <map>
 
 #include "kernels/core/cuda_memory.h"
@@ -43,7 +46,9 @@ void ComputeOptions::describe(CLI::App& command) {
   command.add_option("--dtype", dtype, "fp32 | bf16 (on cuda; states in fp32) | fp64 (on the cpu)")
       ->check(CLI::IsMember({"fp32", "bf16", "fp64"}))
       ->capture_default_str();
-  command.add_option("--threads", threads, "threads of a rank; 0: its share of the processors")
+  command
+      .add_option("--threads", threads,
+                  "threads of a rank; 0: OMP_NUM_THREADS, or its share of the processors")
       ->check(whole_number(0))
       ->capture_default_str();
 }
@@ -105,7 +110,20 @@ core::DType element_type(DTypeChoice choice) {
   }
 }
 
+namespace {
+/// OMP_NUM_THREADS (of a list, as for nested parallel regions, its first); 0 where it says nothing.
+int64_t threads_of_job() {
+  const char* text = std::getenv("OMP_NUM_THREADS");
+  if (text == nullptr) return 0;
+  int64_t threads = 0;
+  const auto [end, error] = std::from_chars(text, text + std::strlen(text), threads);
+  const bool is_number = error == std::errc() && (*end == '\0' || *end == ',');
+  return is_number && threads > 0 ? threads : 0;
+}
+}  // namespace
+
 int choose_threads(int64_t wanted, const RankSession& session) {
+  if (wanted == 0) wanted = threads_of_job();
   if (wanted > 0) return static_cast<int>(std::min<int64_t>(wanted, 1024));
   return std::max(1, core::available_threads() / session.ranks_on_same_processors());
 }

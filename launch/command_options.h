@@ -37,7 +37,7 @@ core::Device choose_device(DeviceChoice choice, const RankSession& session);
 /// Where choose_device took the CPU though it was free to take cuda.
 std::string why_auto_is_cpu();
 core::DType element_type(DTypeChoice choice);
-/// Threads of this rank's CPU ops; 0: its share of the processors.
+/// Threads of this rank's CPU ops; 0: OMP_NUM_THREADS, or its share of the processors.
 int choose_threads(int64_t wanted, const RankSession& session);
 core::Context make_context(const ComputeOptions& options, const RankSession& session);
 

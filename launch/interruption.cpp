@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
+#include <cstdint>
+#include <ctime>
 #include <system_error>
 #include <thread>
 
@@ -12,35 +15,49 @@ namespace longhaul::launch {
 
 namespace {
 
-// A handler can reach nothing but a global.
-volatile std::sig_atomic_t signal_came = 0;
+// A handler can reach nothing but globals that need no lock.
+std::atomic<bool> signal_came = false;
+std::atomic<int64_t> first_end = 0;  // of SIGTERM and SIGINT; milliseconds since the machine began
+static_assert(std::atomic<int64_t>::is_always_lock_free);
 
-void note_signal(int) { signal_came = 1; }
+void take_signal(int signal) {
+  signal_came = true;
+  if (signal == SIGUSR1) return;
+  constexpr int64_t kSame = 2000;
+  timespec time = {};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  const int64_t now = int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1'000'000;
+  int64_t first = 0;
+  if (first_end.compare_exchange_strong(first, now) || now - first < kSame) return;
+  ::signal(signal, SIG_DFL);
+  ::raise(signal);  // it is delivered when this returns
+}
 
-sigset_t interruptions() {
+sigset_t all_interruptions() {
   sigset_t set;
   sigemptyset(&set);
-  sigaddset(&set, SIGUSR1);
-  sigaddset(&set, SIGTERM);
+  for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) sigaddset(&set, signal);
   return set;
 }
 
 /// On the calling thread, and on those that it starts from now on.
 void mask_interruptions(int how) {
-  const sigset_t set = interruptions();
+  const sigset_t set = all_interruptions();
   pthread_sigmask(how, &set, nullptr);
 }
 
 }  // namespace
 
 void catch_interruptions() {
-  struct sigaction action = {};
-  action.sa_handler = note_signal;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGUSR1, &action, nullptr);
-  action.sa_flags = static_cast<int>(SA_RESTART | SA_RESETHAND);
-  sigaction(SIGTERM, &action, nullptr);
+  for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) {
+    struct sigaction action = {};
+    sigaction(signal, nullptr, &action);
+    if (action.sa_handler == SIG_IGN) continue;  // as the shell's background jobs ignore SIGINT
+    action.sa_handler = take_signal;
+    action.sa_flags = SA_RESTART;
+    sigemptyset(&action.sa_mask);
+    sigaction(signal, &action, nullptr);
+  }
   // oneDNN's generated code takes its workspace for a stack (rsp points into the heap), and what
   // the kernel pushes there for a handler lands on the heap's bookkeeping. So no thread that
   // computes takes these signals; one that only waits does.
@@ -55,6 +72,6 @@ void catch_interruptions() {
   }
 }
 
-bool interrupted() { return signal_came != 0; }
+bool interrupted() { return signal_came; }
 
 }  // namespace longhaul::launch

@@ -5,6 +5,7 @@
 #   CPUS_PER_RANK   binds every rank to so many processors of its own, counted as the system and Slurm
 #                   count them; default: ranks are not bound, and those of a node share all
 # A rank computes on the GPU that its number within the node names, with a thread for each of its processors.
+# SIGTERM and Ctrl-C reach the ranks as SIGUSR1: they save and end with 75. Again after two seconds or more, mpirun ends them.
 # Root may start ranks (containers); shared memory does without process_vm_readv, which containers
 # often forbid.
 set -euo pipefail
@@ -40,4 +41,29 @@ fi
 
 if ((EUID == 0)); then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
-exec mpirun "${options[@]}" -n "$ranks" "$@"
+# Of SIGTERM mpirun makes a SIGKILL after one second, in which nothing is saved.
+job='' told_at=''
+# shellcheck disable=SC2317  # a trap calls it
+tell() {
+  local signal=USR1
+  if [[ -n $told_at ]]; then
+    ((SECONDS - told_at >= 2)) || return 0  # timeout and others tell a process and then its group
+    signal=TERM
+  fi
+  told_at=$SECONDS
+  [[ -z $job ]] || kill "-$signal" "$job" 2>/dev/null || true
+}
+trap tell TERM INT HUP
+trap '[[ -z $job ]] || kill -USR1 "$job" 2>/dev/null || true' USR1
+set -m  # mpirun's own process group: what is sent to this one's does not reach it
+mpirun "${options[@]}" -n "$ranks" "$@" <&0 &
+job=$!
+if [[ -n $told_at ]]; then kill -USR1 "$job"; fi
+# A signal ends wait before mpirun has ended.
+code=0
+wait "$job" || code=$?
+while kill -0 "$job" 2>/dev/null; do
+  code=0
+  wait "$job" || code=$?
+done
+exit "$code"

@@ -52,20 +52,49 @@ fetch_text() {
   mv "$scratch/text" "$target"
 }
 
-# Every tenth file is held out for evaluation. share FOLDER PART TARGET
+# Every tenth file is held out for evaluation, of fewer the last, of a single one its last tenth. share FOLDER PART TARGET
 share() {
-  local list
+  local folder=$1 part=$2 target=$3 list files
   list=$(mktemp)
-  (cd "$1" && find . -type f -size +0 | LC_ALL=C sort) |
-    awk -v part="$2" '(NR % 10 == 0) == (part == "held_out")' >"$list"
-  rm -rf "$3"
-  mkdir -p "$3"
-  tar -C "$1" --verbatim-files-from -c -T "$list" | tar -C "$3" -x
+  (cd "$folder" && find . -type f -size +0 | LC_ALL=C sort) >"$list"
+  files=$(wc -l <"$list")
+  rm -rf "$target"
+  mkdir -p "$target"
+  if ((files == 1)); then
+    share_of_file "$folder/$(<"$list")" "$part" "$target"
+  else
+    awk -v part="$part" -v every="$((files < 10 ? files : 10))" '(NR % every == 0) == (part == "held_out")' "$list" |
+      tar -C "$folder" --verbatim-files-from -c -T - | tar -C "$target" -x
+  fi
   rm -f "$list"
+}
+share_of_file() {
+  local file=$1 part=$2 target=$3 unit=-c total
+  case $file in
+    *.gz | *.zst)
+      echo "quickstart: found one compressed file, expected two files or more: one is held out" >&2
+      exit 2
+      ;;
+    *.jsonl) unit=-l ;;
+  esac
+  total=$(wc "$unit" <"$file")
+  unit=${unit/l/n}
+  case $part in
+    train) head "$unit" "$((total - total / 10))" "$file" ;;
+    held_out) tail "$unit" "$((total / 10))" "$file" ;;
+  esac >"$target/${file##*/}"
 }
 
 prepare_tokens() {
-  [[ -e $job/tokens && -e $job/tokens_held_out ]] && return
+  local origin=$job/tokens_from
+  if [[ -e $job/tokens && -e $job/tokens_held_out ]]; then
+    if [[ -n $given_text && -e $origin && $(<"$origin") != "$given_text" ]]; then
+      echo "quickstart: $job/tokens were made from $(<"$origin"), expected $given_text:" \
+        "remove $job to begin anew" >&2
+      exit 2
+    fi
+    return
+  fi
   local text=${given_text:-$job/text}
   if [[ ! -d $text ]]; then
     say "fetching text"
@@ -80,6 +109,7 @@ prepare_tokens() {
     "$program" tokenize --tokenizer byte --out "$target" "$job/text_$part"
     rm -rf "$job/text_$part"
   done
+  (cd "$text" && pwd) >"$origin"
 }
 
 prepare_tokens

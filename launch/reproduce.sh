@@ -84,7 +84,7 @@ case $size in
     variants=('short_training schedule.steps=6000' 'small_state model.shape.state_dim=32')
     letters=25,50,75,100,150,200 letter_trials=200 copy_arms=(zero state_passing)
     key_trained=2048 key_lengths=2048,4096,8192,16384,32768,65536,131072,262144 key_trials=20
-    background=runs/paper/background background_held_out=runs/paper/background
+    background=runs/paper/background background_held_out=runs/paper/background_held_out
     stories=runs/paper/tasks test_stories=runs/paper/tasks
     story_trained=2048 story_lengths=0,1024,2048,4096,8192,16384,32768,65536,131072,262144
     story_options=(--trials 100)
@@ -192,11 +192,13 @@ need_stories() {
   fi
 }
 
-run_of() { echo "$runs/$1/$2/seed-$3"; }  # TASK ARM SEED
-
-# model_of TASK ARM SEED: `base` is the released model where the size starts from one.
+# What follows takes TASK ARM SEED first. `base` is the released model where the size starts from one: the same for all seeds.
+is_released() { [[ $2 == base && -n $released ]]; }
+run_of() {
+  if is_released "$@"; then echo "$runs/$1/$2"; else echo "$runs/$1/$2/seed-$3"; fi
+}
 model_of() {
-  if [[ $2 == base && -n $released ]]; then echo "$released"; else echo "$(run_of "$@")/model"; fi
+  if is_released "$@"; then echo "$released"; else echo "$(run_of "$@")/model"; fi
 }
 
 # base TASK SEED OVERRIDE…: trains what the arms start from, unless it is a released model.
@@ -217,6 +219,7 @@ arm() {
 # measure TASK ARM SEED MEASURE OPTION…
 measure() {
   local model folder
+  ! is_released "$@" || [[ $3 == "${seeds[0]}" ]] || return 0
   model=$(model_of "$1" "$2" "$3")
   folder=$(run_of "$1" "$2" "$3")
   shift 3

@@ -128,9 +128,11 @@ struct ParallelSection {
             "seconds over which the ranks' times are compared on the CPU: one that stays 1.3 times "
             "over the median is warned of; 0: never",
             core::AtLeast{0});
-    v.field("threads", threads,
-            "threads of a rank on the CPU; 0: its share of the node's processors",
-            core::AtLeast{0});
+    v.field(
+        "threads", threads,
+        "threads of a rank on the CPU; 0: OMP_NUM_THREADS, where that is not set its share of the "
+        "node's processors",
+        core::AtLeast{0});
   }
 };
 

@@ -31,6 +31,7 @@ RunData::RunData(const RunConfig& config) : config_(config) {
   if (is_task(config.data.kind)) {
     task_ = std::make_unique<TaskData>(config, options, TaskData::Use::kTraining);
   }
+  batches({.data_ranks = 1, .data_rank = 0, .rows = 1})->next();  // or what is wrong with the data
   if (config.evaluation.every > 0) prepare_evaluation(options);
 }
 

@@ -54,6 +54,7 @@ class TrainCommand : public Command {
     const RunPlan plan =
         plan_run(resolved, shape, ranks, choose_threads(resolved.parallel.threads, session));
     if (dry_run_) {
+      data.batches({.data_ranks = plan.mesh.data, .data_rank = 0, .rows = plan.rows});
       if (session.is_first()) {
         std::cout << to_yaml(resolved) << "\n"
                   << "data           " << data.description() << "\n"

@@ -58,9 +58,9 @@ class FileTask final : public BabilongTask {
     const Listed& chosen = questions_[random.below(fitting(request.length))];
     const BabiQuestion& question = stories_[chosen.story].questions[chosen.question];
     Example example{.prompt = head_, .question = question.text, .answer_text = question.answer};
-    tokenizer_.encode("\nAnswer: " + question.answer + ".", example.answer);
+    tokenizer_.encode_inside("\nAnswer: " + question.answer + ".", example.answer);
     Tokens tail;
-    tokenizer_.encode(babilong_tail(question.text), tail);
+    tokenizer_.encode_inside(babilong_tail(question.text), tail);
 
     int64_t filler = 0;
     if (request.length > 0) {
@@ -92,8 +92,8 @@ class FileTask final : public BabilongTask {
       const BabiQuestion& question = from.questions[i];
       for (; counted < question.facts; ++counted) facts += std::ssize(fact(from.facts[counted]));
       Tokens rest;
-      tokenizer_.encode(babilong_tail(question.text), rest);
-      tokenizer_.encode("\nAnswer: " + question.answer + ".", rest);
+      tokenizer_.encode_inside(babilong_tail(question.text), rest);
+      tokenizer_.encode_inside("\nAnswer: " + question.answer + ".", rest);
       questions_.push_back(
           {.tokens = std::ssize(head_) + facts + std::ssize(rest), .story = story, .question = i});
       labels_.insert(lower_case(question.answer));
@@ -106,7 +106,7 @@ class FileTask final : public BabilongTask {
   /// Tokens of a sentence of the file; there are few different ones.
   const Tokens& fact(const std::string& sentence) {
     const auto [known, fresh] = facts_.try_emplace(sentence);
-    if (fresh) tokenizer_.encode(" " + sentence, known->second);
+    if (fresh) tokenizer_.encode_inside(" " + sentence, known->second);
     return known->second;
   }
 

@@ -21,8 +21,8 @@ class PasskeyTask final : public Task {
   explicit PasskeyTask(const Tokenizer& tokenizer)
       : tokenizer_(tokenizer), description_(tokenizer.frame().before) {
     tokenizer.encode(kDescription, description_);
-    tokenizer.encode(kFiller, filler_);
-    tokenizer.encode(kQuestion, question_);
+    tokenizer.encode_inside(kFiller, filler_);
+    tokenizer.encode_inside(kQuestion, question_);
   }
 
   std::string name() const override { return "passkey"; }
@@ -39,10 +39,10 @@ class PasskeyTask final : public Task {
     const double depth = request.depth < 0 ? drawn : std::min(request.depth, 1.0);
 
     Example example{.question = "What is the pass key?", .answer_text = key};
-    tokenizer_.encode(" " + key + ".", example.answer);
+    tokenizer_.encode_inside(" " + key + ".", example.answer);
     std::vector<int32_t> line;
-    tokenizer_.encode("\nThe pass key is " + key + ". Remember it. " + key + " is the pass key.\n",
-                      line);
+    tokenizer_.encode_inside(
+        "\nThe pass key is " + key + ". Remember it. " + key + " is the pass key.\n", line);
     const size_t fixed = description_.size() + line.size() + question_.size() +
                          (request.with_answer ? example.answer.size() : 0);
     if (request.length < static_cast<int64_t>(fixed))

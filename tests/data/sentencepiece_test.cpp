@@ -65,6 +65,23 @@ TEST_F(SentencePiece, BestSumOfScoresWithBytesForTheRest) {
   EXPECT_EQ(tokenizer->decode(2), "");
 }
 
+TEST_F(SentencePiece, NoSpaceIsPutBeforeTextInsideADocument) {
+  const auto tokenizer = make_tokenizer(scratch_.path().string());
+  const auto whole = [&](std::string_view text) {
+    std::vector<int32_t> tokens;
+    tokenizer->encode(text, tokens);
+    return tokens;
+  };
+  for (const char* rest : {" ab", "\nab", "b", " a b"}) {
+    std::vector<int32_t> tokens = whole("a.\n");
+    tokenizer->encode_inside(rest, tokens);
+    EXPECT_EQ(tokens, whole(std::string("a.\n") + rest)) << rest;
+  }
+  std::vector<int32_t> tokens;
+  tokenizer->encode_inside(" ab", tokens);
+  EXPECT_THAT(tokens, ElementsAre(6));
+}
+
 TEST_F(SentencePiece, WhatIsNoModelIsRefused) {
   const auto problem = [&](const std::string& content) {
     testing::write_file(scratch_ / "x.model", content);

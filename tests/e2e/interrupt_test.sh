@@ -1,4 +1,5 @@
 # SIGTERM and SIGUSR1 save, then exit with 75; the resumed run equals the uninterrupted one.
+tree=$(cd "$(dirname "$0")/../.." && pwd)
 source "$(dirname "$0")/tiny_run.sh"
 ranks 2 train tiny.yaml run.folder=whole schedule.steps=1500 >whole.log 2>&1 || { cat whole.log; fail "uninterrupted run"; }
 for signal in TERM USR1; do
@@ -39,3 +40,11 @@ code=0
 wait "$waiting" || code=$?
 [ "$code" = 75 ] || { cat waiting.log; fail "exit code $code after SIGTERM before the first step, expected 75"; }
 [ ! -e begun/checkpoints/step-1 ] || fail "a step was taken after the signal"
+
+# launch/mpirun.sh: a SIGTERM that comes to it and to its group, as timeout sends it, and a Ctrl-C save too.
+for signal in TERM INT; do
+  code=0
+  timeout --preserve-status -s "$signal" 6 "$tree/launch/mpirun.sh" 2 "$program" train tiny.yaml run.folder="timed-$signal" \
+    schedule.steps=10000000 >timed.log 2>&1 || code=$?
+  [ "$code" = 75 ] && grep -q "interrupted: saved" timed.log || { cat timed.log; fail "exit code $code after $signal to mpirun.sh, expected 75"; }
+done

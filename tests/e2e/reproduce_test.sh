@@ -79,12 +79,13 @@ expect 4 '^report'
 
 # The paper's size starts from the released model, finding 1 from scratch; it wants its data.
 rm asked
-LONGHAUL_RANKS=1 LONGHAUL_SEEDS=7 launch/reproduce.sh paper >log 2>&1 || { cat log; fail "paper"; }
-expect 10 'model.from=models/mamba2-780m'
-expect 3 '^train configs/paper/text/base.yaml'
+LONGHAUL_RANKS=1 LONGHAUL_SEEDS="7 8" launch/reproduce.sh paper >log 2>&1 || { cat log; fail "paper"; }
+expect 20 'model.from=models/mamba2-780m'
+expect 6 '^train configs/paper/text/base.yaml'
 expect 2 '^train configs/paper/copy.yaml .*run.seed=7 initial_state.source=(zero|state_passing)'
-expect 2 '^eval copy'
-expect 1 '^eval perplexity --model models/mamba2-780m --json runs/reproduce/paper/text/base/seed-7'
+expect 4 '^eval copy'
+expect 1 '^eval perplexity --model models/mamba2-780m --json runs/reproduce/paper/text/base/evaluation/perplexity.json'
+expect 5 '^eval .*--model models/mamba2-780m' # once, whatever the number of seeds
 rmdir runs/paper/tokens
 code=0
 LONGHAUL_RANKS=1 launch/reproduce.sh paper 2 2>log || code=$?

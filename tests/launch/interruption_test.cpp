@@ -58,17 +58,25 @@ TEST_F(Interruption, DoesNotTouchThreadsThatCompute) {
   EXPECT_EXIT(compute_under_signals(3), ::testing::ExitedWithCode(0), "");
 }
 
-TEST_F(Interruption, ASecondSigtermEndsTheProcess) {
-  EXPECT_EXIT(
-      {
-        catch_interruptions();
-        ::kill(::getpid(), SIGTERM);
-        while (!interrupted()) ::usleep(1000);
-        ::kill(::getpid(), SIGTERM);
-        ::sleep(10);
-        std::_Exit(0);
-      },
-      ::testing::KilledBySignal(SIGTERM), "");
+/// Exit code 0 if it outlives two of `signal`, so many seconds apart.
+[[noreturn]] void take_two(int signal, unsigned seconds) {
+  catch_interruptions();
+  ::kill(::getpid(), signal);
+  while (!interrupted()) ::usleep(1000);
+  if (seconds > 0) ::sleep(seconds);
+  ::kill(::getpid(), signal);
+  ::sleep(1);
+  std::_Exit(0);
+}
+
+TEST_F(Interruption, OneThatComesAgainLaterEndsTheProcess) {
+  EXPECT_EXIT(take_two(SIGTERM, 3), ::testing::KilledBySignal(SIGTERM), "");
+  EXPECT_EXIT(take_two(SIGINT, 3), ::testing::KilledBySignal(SIGINT), "");
+  EXPECT_EXIT(take_two(SIGUSR1, 3), ::testing::ExitedWithCode(0), "");
+}
+
+TEST_F(Interruption, OneSentTwiceIsOne) {
+  EXPECT_EXIT(take_two(SIGTERM, 0), ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace

@@ -136,6 +136,20 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   EXPECT_THAT(text_of(folder_ / "report.html"), HasSubstr("<svg"));
 }
 
+TEST_F(Program, TakesThreadsFromTheJobsEnvironment) {
+  write("run.yaml", kRecall);
+  int runs = 0;
+  const auto threads = [&](const std::string& environment, const std::string& more) {
+    const Result result = run("train run.yaml run.folder=r" + std::to_string(++runs) + " " + more,
+                              "env " + environment);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_THAT(threads("OMP_NUM_THREADS=3", "parallel.threads=0"), HasSubstr("3 threads a rank"));
+  EXPECT_THAT(threads("OMP_NUM_THREADS=1,2", "parallel.threads=0"), HasSubstr("1 thread a rank"));
+  EXPECT_THAT(threads("OMP_NUM_THREADS=3", "parallel.threads=2"), HasSubstr("2 threads a rank"));
+}
+
 TEST_F(Program, ARunFolderThatHoldsSomethingElseIsLeftAlone) {
   write("run.yaml", kRecall);
   fs::create_directories(folder_ / "run");

@@ -251,6 +251,7 @@ RunConfig changed_config() {
   config.model.shape.a_high = 2.5;
   config.data.kind = DataKind::kTokens;
   config.data.tokenizer = "";
+  config.evaluation.stories = "";
   config.data.batch.length = 4096;
   config.data.batch.sequences = 8;
   config.data.batch.accumulation = 4;

@@ -1,0 +1,71 @@
+// What a run's data are refused for before it starts, and what its evaluations read.
+#include "launch/run_data.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "launch/task_data.h"
+#include "tests/launch/program.h"
+
+namespace longhaul::launch {
+namespace {
+
+class RunDataOfProgram : public Program {
+ protected:
+  /// `train` and `train --dry-run` with `overrides` both refuse, saying `words`.
+  void expect_no_run(const std::string& overrides, const std::string& words) {
+    for (const char* dry : {"", " --dry-run"}) {
+      expect_refused("train run.yaml " + overrides + dry, words);
+      EXPECT_FALSE(std::filesystem::exists(folder_ / "run/metrics.jsonl")) << overrides;
+    }
+  }
+};
+
+TEST_F(RunDataOfProgram, TextThatIsTooShort) {
+  write("text.txt", std::string(300, 'a'));
+  ASSERT_EQ(run("tokenize --out tokens text.txt").exit_code, 0);
+  write("run.yaml", std::string(kRecall) + "evaluation: {every: 100, length: 32, sequences: 2}\n");
+  const std::string text = "data.kind=tokens data.folder=tokens ";
+  expect_no_run(text + "data.length=1000", "has 301 tokens, expected at least 1001");
+  expect_no_run(text + "evaluation.length=1000", "has 301 tokens, expected at least 1001");
+  EXPECT_EQ(run("train run.yaml " + text).exit_code, 0);
+}
+
+TEST_F(RunDataOfProgram, PromptsThatDoNotFit) {
+  write("run.yaml", std::string(kRecall) + "evaluation: {every: 100}\n");
+  const std::string passkey = "data.kind=passkey ";
+  expect_no_run(passkey + "data.length=20", "passkey task: needs at least");
+  expect_no_run(passkey + "data.length=300 evaluation.length=20", "passkey task: needs at least");
+}
+
+TEST_F(RunDataOfProgram, EvaluationsOfBabilongAskTestStories) {
+  write("text.txt", std::string(3000, 'a'));
+  ASSERT_EQ(run("tokenize --out tokens text.txt").exit_code, 0);
+  std::filesystem::create_directories(folder_ / "stories");
+  write("stories/qa1_x_train.txt", "1 Ann is here.\n2 Where is Ann?\there\t1\n");
+  write("stories/qa1_x_test.txt", "1 Ann is there.\n2 Where is Ann?\tthere\t1\n");
+  RunConfig config;
+  config.data.kind = DataKind::kBabilong;
+  config.data.folder = folder_ / "tokens";
+  config.data.babilong.stories = folder_ / "stories";
+  const auto answer = [&](TaskData::Use use) {
+    const core::RandomKey key{1, 0, core::RandomPurpose::kEvaluation};
+    return TaskData(config, config.data.file, use)
+        .task()
+        .example({.length = 2000, .with_answer = true, .key = key})
+        .answer_text;
+  };
+  EXPECT_EQ(answer(TaskData::Use::kTraining), "here");
+  EXPECT_EQ(answer(TaskData::Use::kEvaluation), "there");
+  config.evaluation.stories = folder_ / "stories/qa1_x_train.txt";
+  EXPECT_EQ(answer(TaskData::Use::kEvaluation), "here");
+  config.evaluation.folder = folder_ / "nowhere";
+  EXPECT_NO_THROW(answer(TaskData::Use::kTraining));
+  EXPECT_ANY_THROW(answer(TaskData::Use::kEvaluation));
+}
+
+}  // namespace
+}  // namespace longhaul::launch
