@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,10 @@ class Pending {
  public:
   virtual ~Pending() = default;
   virtual void wait() = 0;
+  /// wait() for who has something else to look at until then.
+  virtual void wait_while(const std::function<void()>& meanwhile) {
+    while (!test()) meanwhile();
+  }
   /// Makes progress without blocking; true once complete.
   virtual bool test() = 0;
 };
@@ -25,7 +30,8 @@ class Pending {
 /// reduce_scatter: as stated). Views are contiguous. Sums are taken in fp32/fp64 in an order that
 /// depends on sizes only, and every rank receives the same bits. Creation, split and destruction
 /// are collective. One thread uses a communicator at a time. A wait longer than the configured
-/// limit ends the job with a message that names rank, operation and the ranks that did not answer.
+/// limit ends the job with a message that names rank, operation and the ranks that did not answer,
+/// unless a rank is Busy.
 class Communicator {
  public:
   virtual ~Communicator() = default;
@@ -57,6 +63,10 @@ class Communicator {
   /// messages may then take the place of a collective.
   virtual bool has_free_messages() const { return true; }
 
+  /// Busy's. Nothing to do where no wait has a limit.
+  virtual void begin_busy(const std::string& what) { static_cast<void>(what); }
+  virtual void end_busy() {}
+
   /// Ranks with equal `color` form a new communicator, ordered by `key`, then by old rank.
   virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
 
@@ -78,6 +88,23 @@ class Communicator {
   int64_t sum(int64_t value);  ///< exact below 2^53
   /// Root's bytes on every rank; any length, may differ from what others hold before.
   std::string broadcast_bytes(const std::string& bytes, int root);
+};
+
+/// While one lives, work of this rank that the others have no share of (a model to write, the last
+/// sequence of an evaluation) may take longer than the time limit: ranks that wait for it say so
+/// whenever the limit passes, and go on as long as its process answers. A rank whose process does
+/// not answer, and one that hangs in an operation, are found within the limit all the same. What
+/// ends such work must be an operation on host memory: on a device's none is asked about.
+class Busy {
+ public:
+  /// `what`: "writing the model". `world` outlives it.
+  Busy(Communicator& world, const std::string& what) : world_(world) { world_.begin_busy(what); }
+  ~Busy() { world_.end_busy(); }
+  Busy(const Busy&) = delete;
+  Busy& operator=(const Busy&) = delete;
+
+ private:
+  Communicator& world_;
 };
 
 }  // namespace longhaul::dist

@@ -18,6 +18,8 @@ namespace {
 constexpr std::array<std::string_view, 5> kLaunchers{"mpirun", "mpiexec", "orterun", "orted",
                                                      "prterun"};
 
+constexpr int kPatienceMs = 10'000;  // that mpirun has for ending an aborted job
+
 bool is_launcher(pid_t process) {
   std::string name;
   std::getline(std::ifstream("/proc/" + std::to_string(process) + "/comm"), name);
@@ -34,23 +36,23 @@ void close_all_but(int kept) {
 }
 
 /// Between fork and _exit: only what a child of a process with threads may call.
-void end_unless_it_ends(int process, int patience_ms) {
+void end_unless_it_ends(int process) {
   setsid();  // mpirun ends the ranks by their process groups
   close_all_but(process);
   pollfd ended{.fd = 0, .events = POLLIN, .revents = 0};
-  if (poll(&ended, 1, patience_ms) != 0) return;
+  if (poll(&ended, 1, kPatienceMs) != 0) return;
   syscall(SYS_pidfd_send_signal, 0, SIGKILL, nullptr, 0);  // SIGTERM would only repeat the abort
 }
 
 }  // namespace
 
-void end_launcher_later(double seconds) {
+void end_launcher_later() {
   const pid_t parent = getppid();
   if (!is_launcher(parent)) return;
   const int process = static_cast<int>(syscall(SYS_pidfd_open, parent, 0));
   if (process < 0) return;
   if (fork() == 0) {
-    end_unless_it_ends(process, static_cast<int>(seconds * 1000));
+    end_unless_it_ends(process);
     _exit(0);
   }
   close(process);

@@ -1,5 +1,7 @@
 #include "dist/message_transport.h"
 
+#include <glog/logging.h>
+
 #include <chrono>
 
 namespace longhaul::dist {
@@ -14,7 +16,7 @@ void Progress::advance_all() {
   }
 }
 
-void Progress::wait_for(Advancing& operation) {
+void Progress::wait_for(Advancing& operation, const std::function<void()>& meanwhile) {
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(Clock::now() - begin).count(); };
@@ -22,10 +24,16 @@ void Progress::wait_for(Advancing& operation) {
     const uint64_t seen = arrivals();
     advance_all();
     if (operation.advance()) break;
-    idle({operation, seconds(), attempts}, seen);
+    if (meanwhile) meanwhile();
+    idle({operation, seconds(), attempts, meanwhile != nullptr}, seen);
   }
   seconds_waited_ += seconds();
   finished_waiting();
+}
+
+void Progress::tell_that_it_goes_on(const Wait& wait, const std::string& busy_ranks) {
+  LOG(WARNING) << wait.operation.description() << " has waited "
+               << static_cast<int64_t>(wait.seconds) << " s and goes on: busy is " << busy_ranks;
 }
 
 }  // namespace longhaul::dist

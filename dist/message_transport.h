@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,13 +38,16 @@ class Progress {
   void remove(Advancing& operation) { std::erase(active_, &operation); }
   void advance_all();
   /// Returns when `operation` is complete; throws, or ends the job, when that takes longer than the
-  /// limit.
-  void wait_for(Advancing& operation);
+  /// limit. `meanwhile`, where given, is called again and again.
+  void wait_for(Advancing& operation, const std::function<void()>& meanwhile);
   /// Waiting has failed for good: nothing that is still under way will complete.
   virtual bool broken() const = 0;
   /// This rank gives up an unfinished operation while an exception unwinds it: others must not wait
   /// for it.
   virtual void give_up(const std::string& description) = 0;
+  /// Busy's (dist/communicator.h); nothing to do where no wait has a limit.
+  virtual void begin_busy(const std::string& what) { static_cast<void>(what); }
+  virtual void end_busy() {}
   /// By this rank so far, in wait_for.
   double seconds_waited() const { return seconds_waited_; }
   core::MemoryPool& pool() { return pool_; }
@@ -53,12 +57,15 @@ class Progress {
     const Advancing& operation;
     double seconds;    ///< since it began
     int64_t attempts;  ///< to advance, so far
+    bool polls;        ///< something else must be looked at soon, whatever arrives
   };
   /// A number that changes when something arrives; idle() returns at once if it has changed since.
   virtual uint64_t arrivals() = 0;
   /// Lets time pass until something may have changed; called with growing `attempts`.
   virtual void idle(const Wait& wait, uint64_t arrivals_seen) = 0;
   virtual void finished_waiting() = 0;
+  /// A warning: the limit has passed, but those that are waited for are busy.
+  static void tell_that_it_goes_on(const Wait& wait, const std::string& busy_ranks);
 
  private:
   std::vector<Advancing*> active_;

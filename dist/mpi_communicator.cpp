@@ -18,15 +18,13 @@
 
 #include "dist/launcher_end.h"
 #include "dist/message_communicator.h"
-#include "dist/mpi_liveness.h"
+#include "dist/mpi_progress.h"
 #include "kernels/core/error.h"
 #include "kernels/core/host_name.h"
 
 namespace longhaul::dist {
 
 namespace {
-
-constexpr double kLauncherSeconds = 10;  // that mpirun has for ending an aborted job
 
 void check(int code, const char* call) {
   if (code == MPI_SUCCESS) return;
@@ -56,10 +54,11 @@ class MpiMessage final : public Message {
     MPI_Request request = MPI_REQUEST_NULL;
     int bytes = 0;
   };
-  MpiMessage(std::vector<Piece> pieces, bool receives)
-      : pieces_(std::move(pieces)), receives_(receives) {}
+  MpiMessage(std::mutex& mpi, std::vector<Piece> pieces, bool receives)
+      : mpi_(mpi), pieces_(std::move(pieces)), receives_(receives) {}
 
   ~MpiMessage() override {
+    const std::lock_guard lock(mpi_);
     for (Piece& piece : pieces_) {
       if (piece.request == MPI_REQUEST_NULL) continue;
       if (receives_) MPI_Cancel(&piece.request);
@@ -68,6 +67,7 @@ class MpiMessage final : public Message {
   }
 
   bool test() override {
+    const std::lock_guard lock(mpi_);
     for (; next_ < pieces_.size(); ++next_) {
       Piece& piece = pieces_[next_];
       int done = 0, arrived = 0;
@@ -86,91 +86,20 @@ class MpiMessage final : public Message {
   }
 
  private:
+  std::mutex& mpi_;
   std::vector<Piece> pieces_;
   size_t next_ = 0;
   bool receives_;
-};
-
-/// Polls: spins for microseconds, then gives the processor away (two ranks may share one), then
-/// sleeps.
-class MpiProgress final : public Progress {
- public:
-  explicit MpiProgress(const MpiSession::Options& options) : options_(options) {
-    char name[MPI_MAX_PROCESSOR_NAME] = {};
-    int length = 0;
-    MPI_Get_processor_name(name, &length);
-    host_ = name;
-    MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
-  }
-
-  bool broken() const override { return gave_up_; }
-  void give_up(const std::string&) override { gave_up_ = true; }  // MpiSession's end aborts the job
-
-  int64_t largest_message_bytes() const { return options_.largest_message_bytes; }
-  void set_time_limit(double seconds) { options_.time_limit_s = seconds; }
-  void set_activity(const std::string& activity) { activity_ = activity; }
-
- private:
-  static constexpr int kSpins = 64;
-  static constexpr double kYieldSeconds = 1e-3;
-  static constexpr double kAnswerSeconds = 0.1;
-  static constexpr double kLongestGraceSeconds = 5;  // for answers, once the limit has passed
-
-  uint64_t arrivals() override { return 0; }
-
-  void finished_waiting() override {
-    last_answer_s_ = 0;
-    if (liveness_.asking() || liveness_.lower_rank_asked()) liveness_.stop_asking();
-  }
-
-  void idle(const Wait& wait, uint64_t) override {
-    if (wait.attempts < kSpins) return;
-    if (wait.seconds < kYieldSeconds) {
-      sched_yield();
-      return;
-    }
-    if (wait.seconds - last_answer_s_ > kAnswerSeconds) {
-      last_answer_s_ = wait.seconds;
-      liveness_.answer_questions(wait.operation.description() + at_activity());
-    }
-    if (wait.seconds > options_.time_limit_s) run_out_of_time(wait);
-    std::this_thread::sleep_for(std::chrono::microseconds(wait.seconds < 0.1 ? 20 : 200));
-  }
-
-  void run_out_of_time(const Wait& wait) {
-    const double limit = options_.time_limit_s;
-    const double grace = std::min(kLongestGraceSeconds, limit);
-    if (!liveness_.asking()) {
-      asked_at_s_ = wait.seconds;
-      liveness_.ask(wait.operation.description() + at_activity());
-    }
-    const double patience = liveness_.lower_rank_asked() ? 2 * grace : grace;
-    if (wait.seconds < asked_at_s_ + patience) return;
-    std::fprintf(stderr, "longhaul: rank %d (host %s): %s did not finish within %g s%s; %s\n",
-                 rank_, host_.c_str(), wait.operation.description().c_str(), limit,
-                 at_activity().c_str(), liveness_.findings().c_str());
-    std::fflush(stderr);
-    end_launcher_later(kLauncherSeconds);
-    MPI_Abort(MPI_COMM_WORLD, 1);
-  }
-
-  std::string at_activity() const { return activity_.empty() ? "" : " at " + activity_; }
-
-  MpiSession::Options options_;
-  MpiLiveness liveness_;
-  std::string host_, activity_;
-  int rank_ = 0;
-  double last_answer_s_ = 0;  // in seconds of the current wait
-  double asked_at_s_ = 0;
-  bool gave_up_ = false;
 };
 
 /// Owns two MPI communicators, one a channel.
 class MpiTransport final : public Transport {
  public:
   /// Takes `comm` over.
-  MpiTransport(MpiProgress& progress, MPI_Comm comm)
-      : progress_(progress), comms_{comm, MPI_COMM_NULL} {
+  MpiTransport(MpiProgress& progress, MPI_Comm comm, int64_t largest_message_bytes)
+      : progress_(progress),
+        comms_{comm, MPI_COMM_NULL},
+        largest_message_bytes_(largest_message_bytes) {
     MPI_Comm_set_errhandler(comm, MPI_ERRORS_RETURN);
     check(MPI_Comm_dup(comm, &comms_[1]), "MPI_Comm_dup");
     MPI_Comm_rank(comm, &rank_);
@@ -178,6 +107,7 @@ class MpiTransport final : public Transport {
   }
   ~MpiTransport() override {
     if (progress_.broken()) return;  // freeing is collective, the others may be gone
+    const std::lock_guard lock(progress_.mpi());
     for (MPI_Comm& comm : comms_) MPI_Comm_free(&comm);
   }
 
@@ -203,8 +133,9 @@ class MpiTransport final : public Transport {
 
   std::unique_ptr<Transport> split(const Partition& partition) override {
     MPI_Comm comm = MPI_COMM_NULL;
+    const std::lock_guard lock(progress_.mpi());
     check(MPI_Comm_split(comms_[0], partition.part, partition.new_rank, &comm), "MPI_Comm_split");
-    return std::make_unique<MpiTransport>(progress_, comm);
+    return std::make_unique<MpiTransport>(progress_, comm, largest_message_bytes_);
   }
 
  private:
@@ -216,18 +147,20 @@ class MpiTransport final : public Transport {
   std::unique_ptr<Message> start(int64_t bytes, bool receives, const StartPiece& start_piece) {
     std::vector<MpiMessage::Piece> pieces;
     int64_t offset = 0;
+    const std::lock_guard lock(progress_.mpi());
     do {
       MpiMessage::Piece piece;
-      piece.bytes = static_cast<int>(std::min(bytes - offset, progress_.largest_message_bytes()));
+      piece.bytes = static_cast<int>(std::min(bytes - offset, largest_message_bytes_));
       start_piece(offset, piece.bytes, &piece.request);
       pieces.push_back(piece);
       offset += piece.bytes;
     } while (offset < bytes);
-    return std::make_unique<MpiMessage>(std::move(pieces), receives);
+    return std::make_unique<MpiMessage>(progress_.mpi(), std::move(pieces), receives);
   }
 
   MpiProgress& progress_;
   MPI_Comm comms_[2];
+  int64_t largest_message_bytes_;
   int rank_ = 0, size_ = 1;
 };
 
@@ -303,8 +236,9 @@ MPI_Comm duplicate_world() {
 struct MpiSession::State {
   explicit State(const Options& options)
       : exceptions_at_start(std::uncaught_exceptions()),
-        progress(options),
-        world(std::make_unique<MpiTransport>(progress, duplicate_world())) {
+        progress(options.time_limit_s),
+        world(std::make_unique<MpiTransport>(progress, duplicate_world(),
+                                             options.largest_message_bytes)) {
     MPI_Comm node = MPI_COMM_NULL;
     check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, world.rank(), MPI_INFO_NULL,
                               &node),
@@ -351,7 +285,7 @@ int MpiSession::ranks_on_same_processors() const { return state_->ranks_on_same_
 
 void MpiSession::abort(int code) {
   std::fflush(nullptr);
-  if (local_rank() == 0) end_launcher_later(kLauncherSeconds);
+  if (local_rank() == 0) end_launcher_later();
   MPI_Abort(MPI_COMM_WORLD, code);
   std::_Exit(code);
 }

@@ -19,7 +19,7 @@ constexpr size_t kMostNamed = 16;  // ranks in a message
 constexpr int kHostBytes = 64;     // of a host's name, with the zero at its end
 static_assert(kHostBytes <= MPI_MAX_PROCESSOR_NAME);
 
-enum class Kind : int32_t { kQuestion, kAnswer };
+enum class Kind : int32_t { kQuestion, kWaits, kIsBusy };
 
 /// Fixed size, small enough that sending never waits for the receiver.
 struct Note {
@@ -48,6 +48,14 @@ std::vector<std::string> gather_hosts(MPI_Comm comm, int size) {
   return hosts;
 }
 
+std::string joined(const std::vector<std::string>& items) {
+  std::string text;
+  for (size_t i = 0; i < std::min(items.size(), kMostNamed); ++i)
+    text += (i > 0 ? ", " : "") + items[i];
+  if (items.size() > kMostNamed) text += core::message(" and ", items.size() - kMostNamed, " more");
+  return text;
+}
+
 }  // namespace
 
 struct MpiLiveness::State {
@@ -58,7 +66,11 @@ struct MpiLiveness::State {
   bool asking = false;
   bool lower_asked = false;
   int32_t question = 0;
-  std::vector<std::string> answers;  // by rank; empty: none yet
+  std::vector<Status> answers;  // by rank; empty: none yet
+
+  std::string place(int r) const {
+    return core::message(r, " (host ", hosts[static_cast<size_t>(r)], ")");
+  }
 
   void send(Kind kind, int32_t number, const std::string& text, int peer) {
     Outgoing& out = outgoing.emplace_back();
@@ -94,7 +106,7 @@ MpiLiveness::~MpiLiveness() {
   MPI_Comm_free(&state_->comm);
 }
 
-void MpiLiveness::answer_questions(const std::string& status) {
+void MpiLiveness::answer_questions(const Status& own) {
   State& s = *state_;
   s.drop_sent();
   for (;;) {
@@ -105,22 +117,23 @@ void MpiLiveness::answer_questions(const std::string& status) {
     Note note;
     MPI_Recv(&note, sizeof(Note), MPI_BYTE, from.MPI_SOURCE, kTag, s.comm, MPI_STATUS_IGNORE);
     if (note.kind == Kind::kQuestion) {
-      s.send(Kind::kAnswer, note.number, status, from.MPI_SOURCE);
+      s.send(own.busy ? Kind::kIsBusy : Kind::kWaits, note.number, own.text, from.MPI_SOURCE);
       s.lower_asked = s.lower_asked || from.MPI_SOURCE < s.rank;
     } else if (s.asking && note.number == s.question) {
-      s.answers[static_cast<size_t>(from.MPI_SOURCE)] = note.text;
+      s.answers[static_cast<size_t>(from.MPI_SOURCE)] = {.text = note.text,
+                                                         .busy = note.kind == Kind::kIsBusy};
     }
   }
 }
 
-void MpiLiveness::ask(const std::string& status) {
+void MpiLiveness::ask(const std::string& operation) {
   State& s = *state_;
   s.asking = true;
   ++s.question;
-  s.answers.assign(static_cast<size_t>(s.size), "");
-  s.answers[static_cast<size_t>(s.rank)] = status;
+  s.answers.assign(static_cast<size_t>(s.size), {});
+  s.answers[static_cast<size_t>(s.rank)].text = operation;
   for (int peer = 0; peer < s.size; ++peer) {
-    if (peer != s.rank) s.send(Kind::kQuestion, s.question, status, peer);
+    if (peer != s.rank) s.send(Kind::kQuestion, s.question, operation, peer);
   }
 }
 
@@ -133,22 +146,26 @@ bool MpiLiveness::asking() const { return state_->asking; }
 
 bool MpiLiveness::lower_rank_asked() const { return state_->lower_asked; }
 
+std::string MpiLiveness::busy_ranks() const {
+  std::vector<std::string> busy;
+  for (int r = 0; r < state_->size; ++r) {
+    const Status& answer = state_->answers[static_cast<size_t>(r)];
+    if (answer.text.empty()) return "";
+    if (answer.busy) busy.push_back("rank " + state_->place(r) + ": " + answer.text);
+  }
+  return joined(busy);
+}
+
 std::string MpiLiveness::findings() const {
   std::vector<std::string> silent, waiting;
   for (int r = 0; r < state_->size; ++r) {
-    const std::string& answer = state_->answers[static_cast<size_t>(r)];
-    const std::string place =
-        core::message(r, " (host ", state_->hosts[static_cast<size_t>(r)], ")");
-    if (answer.empty()) silent.push_back(place);
+    const std::string& answer = state_->answers[static_cast<size_t>(r)].text;
+    if (answer.empty()) silent.push_back(state_->place(r));
     if (!answer.empty() && r != state_->rank)
-      waiting.push_back("rank " + place + " waits in " + answer);
+      waiting.push_back("rank " + state_->place(r) + " waits in " + answer);
   }
-  const auto& items = silent.empty() ? waiting : silent;
-  std::string text = silent.empty() ? "all ranks answered: " : "no answer from rank ";
-  for (size_t i = 0; i < std::min(items.size(), kMostNamed); ++i)
-    text += (i > 0 ? ", " : "") + items[i];
-  if (items.size() > kMostNamed) text += core::message(" and ", items.size() - kMostNamed, " more");
-  return text;
+  return silent.empty() ? "all ranks answered: " + joined(waiting)
+                        : "no answer from rank " + joined(silent);
 }
 
 }  // namespace longhaul::dist

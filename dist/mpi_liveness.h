@@ -6,22 +6,30 @@
 
 namespace longhaul::dist {
 
-/// Ranks that wait answer questions; ranks that hang, are stopped or compute do not. Lives on its
-/// own duplicate of the world, so its messages meet no others. Made and destroyed collectively.
+/// Ranks that wait answer questions, and busy ones (dist/communicator.h); ranks that hang, are
+/// stopped or compute do not. Lives on its own duplicate of the world, so its messages meet no
+/// others. Made and destroyed collectively.
 class MpiLiveness {
  public:
+  /// What a rank answers: what it waits in, or what it is busy with.
+  struct Status {
+    std::string text;
+    bool busy = false;
+  };
   MpiLiveness();
   ~MpiLiveness();
 
-  /// What a waiting rank does now and then: answers the questions that have come. `status`: what it
-  /// is waiting in.
-  void answer_questions(const std::string& status);
-  /// Asks everybody. answer_questions() collects the answers too.
-  void ask(const std::string& status);
+  /// What a rank does now and then: answers the questions that have come.
+  void answer_questions(const Status& own);
+  /// Asks everybody. answer_questions() collects the answers too. `operation`: what this rank waits
+  /// in.
+  void ask(const std::string& operation);
   void stop_asking();
   bool asking() const;
   /// A lower rank asked too, so it ran out of time as well and will report; this rank need not.
   bool lower_rank_asked() const;
+  /// "rank 1 (host a): writing the model"; empty where no rank is busy, or one did not answer.
+  std::string busy_ranks() const;
   /// "no answer from rank 1 (host a), 3 (host b)"; if all answered, what they wait in.
   std::string findings() const;
 

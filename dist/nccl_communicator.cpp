@@ -68,13 +68,14 @@ class DevicePending final : public Pending {
   bool waited_ = false;
 };
 
-/// On host memory; the device's operations advance meanwhile.
+/// On host memory, with the host communicator's time limit; the device's operations advance
+/// meanwhile.
 class HostPending final : public Pending {
  public:
-  HostPending(NcclEngine& engine, std::string description, std::unique_ptr<Pending> pending)
-      : engine_(engine), description_(std::move(description)), pending_(std::move(pending)) {}
+  HostPending(NcclEngine& engine, std::unique_ptr<Pending> pending)
+      : engine_(engine), pending_(std::move(pending)) {}
   void wait() override {
-    engine_.wait_until([&] { return pending_->test(); }, description_);
+    pending_->wait_while([&] { engine_.advance(); });
   }
   bool test() override {
     engine_.advance();
@@ -83,7 +84,6 @@ class HostPending final : public Pending {
 
  private:
   NcclEngine& engine_;
-  std::string description_;
   std::unique_ptr<Pending> pending_;
 };
 
@@ -99,16 +99,18 @@ class NcclCommunicator final : public Communicator {
   int rank() const override { return host_->rank(); }
   int size() const override { return host_->size(); }
   bool has_free_messages() const override { return false; }
+  void begin_busy(const std::string& what) override { host_->begin_busy(what); }
+  void end_busy() override { host_->end_busy(); }
 
   std::unique_ptr<Pending> start_broadcast(TensorView view, int root) override {
-    if (is_on_host(view)) return on_host("broadcast", view, host_->start_broadcast(view, root));
+    if (is_on_host(view)) return on_host(host_->start_broadcast(view, root));
     return start("broadcast", view, [=](ncclComm* comm, cudaStream_t stream) {
       return ncclBroadcast(view.raw(), view.raw(), count(view), type_of(view.dtype()), root, comm,
                            stream);
     });
   }
   std::unique_ptr<Pending> start_all_reduce_sum(TensorView view) override {
-    if (is_on_host(view)) return on_host("all_reduce_sum", view, host_->start_all_reduce_sum(view));
+    if (is_on_host(view)) return on_host(host_->start_all_reduce_sum(view));
     return start("all_reduce_sum", view, [=](ncclComm* comm, cudaStream_t stream) {
       return ncclAllReduce(view.raw(), view.raw(), count(view), type_of(view.dtype()), ncclSum,
                            comm, stream);
@@ -116,13 +118,13 @@ class NcclCommunicator final : public Communicator {
   }
   /// NCCL's maximum may lose a NaN: taken on the host. Nothing on the way of a training step.
   std::unique_ptr<Pending> start_all_reduce_max(TensorView view) override {
-    if (is_on_host(view)) return on_host("all_reduce_max", view, host_->start_all_reduce_max(view));
+    if (is_on_host(view)) return on_host(host_->start_all_reduce_max(view));
     std::vector<double> memory(static_cast<size_t>(view.bytes() + 7) / 8 + 1);
     const TensorView copy(memory.data(), view.dtype(), view.shape());
     DeviceRuntime& runtime = engine_.runtime();
     runtime.copy(memory.data(), view.raw(), view.bytes(), engine_.compute_stream());
     runtime.synchronize(engine_.compute_stream());
-    on_host("all_reduce_max", view, host_->start_all_reduce_max(copy))->wait();
+    on_host(host_->start_all_reduce_max(copy))->wait();
     runtime.copy(view.raw(), memory.data(), view.bytes(), engine_.compute_stream());
     runtime.synchronize(engine_.compute_stream());
     return start("all_reduce_max", view, [](ncclComm*, cudaStream_t) { return ncclSuccess; });
@@ -130,7 +132,7 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Pending> start_all_gather(TensorView own, TensorView gathered) override {
     CHECK(own.dtype() == gathered.dtype() && own.device() == gathered.device());
     CHECK_EQ(own.elements() * size(), gathered.elements());
-    if (is_on_host(own)) return on_host("all_gather", own, host_->start_all_gather(own, gathered));
+    if (is_on_host(own)) return on_host(host_->start_all_gather(own, gathered));
     CHECK(gathered.is_contiguous());
     return start("all_gather", own, [=](ncclComm* comm, cudaStream_t stream) {
       return ncclAllGather(own.raw(), gathered.raw(), count(own), type_of(own.dtype()), comm,
@@ -140,8 +142,7 @@ class NcclCommunicator final : public Communicator {
   std::unique_ptr<Pending> start_reduce_scatter_sum(TensorView full, TensorView own) override {
     CHECK(own.dtype() == full.dtype() && own.device() == full.device());
     CHECK_EQ(own.elements() * size(), full.elements());
-    if (is_on_host(own))
-      return on_host("reduce_scatter_sum", full, host_->start_reduce_scatter_sum(full, own));
+    if (is_on_host(own)) return on_host(host_->start_reduce_scatter_sum(full, own));
     CHECK(full.is_contiguous());
     return start("reduce_scatter_sum", own, [=](ncclComm* comm, cudaStream_t stream) {
       return ncclReduceScatter(full.raw(), own.raw(), count(own), type_of(own.dtype()), ncclSum,
@@ -150,12 +151,12 @@ class NcclCommunicator final : public Communicator {
   }
   std::unique_ptr<Pending> start_send(TensorView view, int peer, int tag) override {
     CHECK(peer >= 0 && peer < size());
-    if (is_on_host(view)) return on_host("send", view, host_->start_send(view, peer, tag));
+    if (is_on_host(view)) return on_host(host_->start_send(view, peer, tag));
     return std::make_unique<DevicePending>(engine_, messages_.start_send(view, peer, tag));
   }
   std::unique_ptr<Pending> start_receive(TensorView view, int peer, int tag) override {
     CHECK(peer >= 0 && peer < size());
-    if (is_on_host(view)) return on_host("receive", view, host_->start_receive(view, peer, tag));
+    if (is_on_host(view)) return on_host(host_->start_receive(view, peer, tag));
     return std::make_unique<DevicePending>(engine_, messages_.start_receive(view, peer, tag));
   }
   void barrier() override {
@@ -175,11 +176,8 @@ class NcclCommunicator final : public Communicator {
     CHECK(view.is_contiguous()) << "communication needs contiguous memory";
     return view.device().is_cpu();
   }
-  std::unique_ptr<Pending> on_host(const char* name, const TensorView& view,
-                                   std::unique_ptr<Pending> pending) {
-    return std::make_unique<HostPending>(
-        engine_, core::message(name, " of ", view.bytes(), " bytes on the host"),
-        std::move(pending));
+  std::unique_ptr<Pending> on_host(std::unique_ptr<Pending> pending) {
+    return std::make_unique<HostPending>(engine_, std::move(pending));
   }
   std::unique_ptr<Pending> start(const char* name, const TensorView& view, const Call& issue) {
     const bool is_empty = view.elements() == 0;

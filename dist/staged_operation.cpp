@@ -37,10 +37,10 @@ StagedOperation::~StagedOperation() {
   messages_.clear();  // before the scratch memory they may point into
 }
 
-void StagedOperation::wait() {
+void StagedOperation::wait_while(const std::function<void()>& meanwhile) {
   if (done_) return;
   try {
-    progress_.wait_for(*this);
+    progress_.wait_for(*this, meanwhile);
   } catch (...) {
     failed_ = true;
     throw;

@@ -31,7 +31,8 @@ class StagedOperation final : public Pending, private Advancing {
   StagedOperation(const StagedOperation&) = delete;
   StagedOperation& operator=(const StagedOperation&) = delete;
 
-  void wait() override;
+  void wait() override { wait_while(nullptr); }
+  void wait_while(const std::function<void()>& meanwhile) override;
   bool test() override;
 
   // For stages.

@@ -2,11 +2,6 @@
 
 #include <glog/logging.h>
 
-#include <algorithm>
-#include <array>
-#include <chrono>
-#include <limits>
-
 #include "dist/exchange_runs.h"
 #include "dist/segment_map.h"
 
@@ -43,51 +38,6 @@ std::unique_ptr<StateExchange::Run> start_with(ExchangeAlgorithm algorithm,
   }
 }
 
-/// Returns when the device is done with the exchange: what comes to the host is there.
-void until_on_host(const ExchangeSetting& setting) {
-  const core::TensorView flat = setting.args.incoming.reshape({setting.args.incoming.elements()});
-  double element = 0;
-  core::copy(setting.context, flat.slice(0, 0, 1), {&element, flat.dtype(), {1}});
-}
-
-/// Seconds of the best of a few exchanges with this algorithm, the slowest rank's counting.
-double measure(ExchangeAlgorithm algorithm, const ExchangeSetting& setting) {
-  constexpr int kRepeats = 5;
-  double best = std::numeric_limits<double>::infinity();
-  for (int i = 0; i <= kRepeats; ++i) {
-    setting.group.barrier();
-    const auto begin = std::chrono::steady_clock::now();
-    start_with(algorithm, setting)->finish();
-    until_on_host(setting);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    const double slowest = setting.group.max(took.count());
-    if (i > 0) best = std::min(best, slowest);  // the first warms caches and connections
-  }
-  return best;
-}
-
-ExchangeAlgorithm fastest(core::Context& context, Communicator& group, int64_t typical_elements) {
-  if (group.size() == 1) return ExchangeAlgorithm::kAllGather;
-  const int64_t elements = typical_elements > 0 ? typical_elements : int64_t{1} << 16;
-  constexpr int64_t kGroups = 16;
-  const auto state = core::Tensor::zeros(context, core::DType::kF32,
-                                         {1, kGroups, (elements + kGroups - 1) / kGroups});
-  const auto log_decay = core::Tensor::zeros(context, core::DType::kF32, {1, kGroups});
-  const core::Tensor incoming(context, core::DType::kF32, state.shape());
-  const ExchangeArgs args{Direction::kForward, log_decay, state, {}, incoming};
-  constexpr std::array kCandidates{ExchangeAlgorithm::kAllGather, ExchangeAlgorithm::kChain,
-                                   ExchangeAlgorithm::kLogStep};
-  int32_t choice = 0;
-  double best = std::numeric_limits<double>::infinity();
-  for (size_t i = 0; i < kCandidates.size(); ++i) {
-    const double seconds = measure(kCandidates[i], {context, group, args, kReservedTags});
-    if (seconds < best) choice = static_cast<int32_t>(i);
-    best = std::min(best, seconds);
-  }
-  group.broadcast({&choice, core::DType::kI32, {1}}, 0);
-  return kCandidates[static_cast<size_t>(choice)];
-}
-
 /// One rank: what enters is the boundary.
 class SoloRun final : public StateExchange::Run {
  public:
@@ -107,8 +57,12 @@ class SoloRun final : public StateExchange::Run {
 StateExchange::StateExchange(core::Context& context, Communicator& group,
                              ExchangeAlgorithm algorithm, int64_t typical_elements)
     : context_(context), group_(group), algorithm_(algorithm) {
-  if (algorithm_ == ExchangeAlgorithm::kAutomatic)
-    algorithm_ = fastest(context, group, typical_elements);
+  if (algorithm_ == ExchangeAlgorithm::kAutomatic) {
+    algorithm_ =
+        cheapest_exchange({.ranks = group.size(),
+                           .state_bytes = typical_elements * core::size_of(core::DType::kF32),
+                           .free_messages = group.has_free_messages()});
+  }
 }
 
 StateExchange::~StateExchange() = default;

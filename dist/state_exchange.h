@@ -16,12 +16,21 @@ namespace longhaul::dist {
 
 /// all_gather: each map to all ranks behind (on a device one collective: to all), then a local
 /// scan; volume grows with ranks. chain: rank after rank, pipelined in blocks; least volume.
-/// log_step: Hillis–Steele, ⌈log₂ ranks⌉ messages. automatic: measured at start.
+/// log_step: Hillis–Steele, ⌈log₂ ranks⌉ messages. automatic: cheapest_exchange.
 enum class ExchangeAlgorithm { kAutomatic, kAllGather, kChain, kLogStep };
 inline const std::vector<std::string_view>& enum_names(ExchangeAlgorithm) {
   static const std::vector<std::string_view> names{"auto", "all_gather", "chain", "log_step"};
   return names;
 }
+
+/// What automatic goes by: the same on every rank and in every run, because the algorithms differ
+/// in the order of their sums.
+struct ExchangeQuestion {
+  int ranks = 1;
+  int64_t state_bytes = 0;    ///< of one exchange, a rank's
+  bool free_messages = true;  ///< Communicator::has_free_messages of the group
+};
+ExchangeAlgorithm cheapest_exchange(const ExchangeQuestion& question);
 
 /// kForward: states flow from rank 0 up. kBackward: state gradients flow from the last rank down.
 enum class Direction { kForward, kBackward };
@@ -45,8 +54,8 @@ struct ExchangeArgs {
 inline constexpr int kReservedTags = 16384;
 class StateExchange {
  public:
-  /// `group` must outlive the exchange. kAutomatic measures (collectively) at construction for
-  /// states of `typical_elements`; see algorithm() for the choice.
+  /// `group` must outlive the exchange. kAutomatic is settled here for fp32 states of
+  /// `typical_elements`; see algorithm() for the choice.
   StateExchange(core::Context& context, Communicator& group, ExchangeAlgorithm algorithm,
                 int64_t typical_elements = 0);
   ~StateExchange();

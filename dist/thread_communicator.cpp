@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <cstring>
 #include <exception>
 #include <mutex>
@@ -62,27 +63,50 @@ class ThreadProgress final : public Progress {
   void give_up(const std::string& description) override {
     world_.fail(core::message("rank ", rank_, " gave up ", description));
   }
+  void begin_busy(const std::string& what) override {
+    busy_.push_back(what);
+    world_.set_busy(rank_, what);
+  }
+  void end_busy() override {
+    busy_.pop_back();
+    world_.set_busy(rank_, busy_.empty() ? "" : busy_.back());
+  }
 
  private:
+  static constexpr double kPollSeconds = 1e-4;
+
   uint64_t arrivals() override { return world_.arrivals(rank_); }
-  void finished_waiting() override { world_.set_waiting(rank_, ""); }
+  void finished_waiting() override {
+    granted_s_ = 0;
+    world_.set_waiting(rank_, "");
+  }
 
   void idle(const Wait& wait, uint64_t arrivals_seen) override {
-    const double left = world_.time_limit_s() - wait.seconds;
     const std::string operation = wait.operation.description();
-    if (left <= 0) {
-      const std::string reason =
-          core::message("rank ", rank_, ": ", operation, " did not finish within ",
-                        world_.time_limit_s(), " s; ", world_.missing_ranks(rank_));
-      world_.fail(reason);
-      throw core::Error(reason);
-    }
     world_.set_waiting(rank_, operation);
-    world_.wait_for_arrival(rank_, arrivals_seen, left);
+    const double left = granted_s_ + world_.time_limit_s() - wait.seconds;
+    if (left <= 0) return run_out_of_time(wait, operation);
+    world_.wait_for_arrival(rank_, arrivals_seen, wait.polls ? std::min(left, kPollSeconds) : left);
+  }
+
+  void run_out_of_time(const Wait& wait, const std::string& operation) {
+    const std::string busy = world_.busy_ranks();
+    if (!busy.empty()) {
+      granted_s_ = wait.seconds;
+      tell_that_it_goes_on(wait, busy);
+      return;
+    }
+    const std::string reason =
+        core::message("rank ", rank_, ": ", operation, " did not finish within ",
+                      world_.time_limit_s(), " s; ", world_.missing_ranks(rank_));
+    world_.fail(reason);
+    throw core::Error(reason);
   }
 
   ThreadWorld& world_;
   int rank_;
+  std::vector<std::string> busy_;
+  double granted_s_ = 0;  // of the current wait, beyond the time limit
 };
 
 class ThreadTransport final : public Transport {

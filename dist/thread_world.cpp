@@ -8,7 +8,8 @@ namespace longhaul::dist {
 ThreadWorld::ThreadWorld(int ranks, double time_limit_s)
     : mailboxes_(static_cast<size_t>(ranks)),
       time_limit_s_(time_limit_s),
-      waiting_(mailboxes_.size()) {}
+      waiting_(mailboxes_.size()),
+      busy_(mailboxes_.size()) {}
 
 void ThreadWorld::deliver(int rank, const Address& address, Bytes bytes) {
   Mailbox& box = mailboxes_[static_cast<size_t>(rank)];
@@ -91,15 +92,31 @@ void ThreadWorld::set_waiting(int rank, const std::string& operation) {
   waiting_[static_cast<size_t>(rank)] = operation;
 }
 
+void ThreadWorld::set_busy(int rank, const std::string& what) {
+  const std::lock_guard lock(mutex_);
+  busy_[static_cast<size_t>(rank)] = what;
+}
+
+std::string ThreadWorld::busy_ranks() const {
+  const std::lock_guard lock(mutex_);
+  std::string text;
+  for (size_t r = 0; r < busy_.size(); ++r) {
+    if (!waiting_[r].empty()) continue;
+    if (busy_[r].empty()) return "";
+    text += core::message(text.empty() ? "rank " : ", rank ", r, ": ", busy_[r]);
+  }
+  return text;
+}
+
 std::string ThreadWorld::missing_ranks(int asking) const {
   const std::lock_guard lock(mutex_);
   std::string missing, waiting;
   for (int r = 0; r < ranks(); ++r) {
     if (r == asking) continue;
     const std::string& operation = waiting_[static_cast<size_t>(r)];
-    if (operation.empty()) {
+    if (operation.empty() && busy_[static_cast<size_t>(r)].empty()) {
       missing += core::message(missing.empty() ? "no answer from rank " : ", ", r);
-    } else {
+    } else if (!operation.empty()) {
       waiting += core::message(waiting.empty() ? "" : "; ", "rank ", r, " waits in ", operation);
     }
   }

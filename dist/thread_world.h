@@ -52,6 +52,10 @@ class ThreadWorld {
   std::string failure() const;
 
   void set_waiting(int rank, const std::string& operation);  ///< empty: not waiting
+  void set_busy(int rank, const std::string& what);          ///< empty: not busy
+  /// "rank 1: writing the model" of the ranks that are busy and wait for nobody; empty where there
+  /// is none, or a rank that neither waits nor is busy.
+  std::string busy_ranks() const;
   /// "no answer from rank 1, 2", or what the others wait for if all do.
   std::string missing_ranks(int asking) const;
 
@@ -73,7 +77,7 @@ class ThreadWorld {
   std::map<std::tuple<int64_t, int64_t, int>, int64_t> contexts_;
   bool failed_ = false;
   std::string failure_;
-  std::vector<std::string> waiting_;
+  std::vector<std::string> waiting_, busy_;  // by rank
 };
 
 }  // namespace longhaul::dist

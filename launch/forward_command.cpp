@@ -163,6 +163,7 @@ class ForwardCommand : public Command {
     core::Context context = make_context(compute_, session);
     DeviceWorld world(session, context, dist::MpiSession::Options{}.time_limit_s);
     const dist::Mesh mesh = make_mesh(world.get(), ranks);
+    const dist::Busy busy(session.world(), "forward");
     const auto model = model::load_model(context, model_, compute_.element_type());
     const TokenMatrix matrix = read_tokens(tokens_, model->config().vocabulary);
     const int64_t length = matrix.length - (grad_ ? 1 : 0);

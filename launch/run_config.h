@@ -121,8 +121,10 @@ struct ParallelSection {
         "cuda_graphs", cuda_graphs,
         "on cuda with parallel.sequence 1: record forward and backward once and start them as a "
         "whole from then on; the results are the same bits");
-    v.field("bucket_mib", bucket_mib, "size of a gradient bucket", core::Above{0});
-    v.field("time_limit_s", time_limit_s, "longest wait for other ranks before the job is ended",
+    v.field("bucket_mib", bucket_mib, "size of a gradient bucket", core::Within{0.001, 1e6});
+    v.field("time_limit_s", time_limit_s,
+            "longest wait for other ranks before the job is ended; one that writes or evaluates "
+            "what others have no share of is waited for as long as it answers",
             core::Above{0});
     v.field("straggler_window_s", straggler_window_s,
             "seconds over which the ranks' times are compared on the CPU: one that stays 1.3 times "

@@ -55,6 +55,18 @@ int64_t checkpoint_bytes(const RunConfig& config, const RunPlan& plan) {
   return 3 * plan.parameters * element + (keeps_states ? sequences * plan.state_bytes : 0);
 }
 
+/// As the trainer's StateExchange settles it.
+dist::ExchangeAlgorithm exchange_of(const RunConfig& config, const model::ModelConfig& shape,
+                                    const RunPlan& plan) {
+  if (config.parallel.exchange != dist::ExchangeAlgorithm::kAutomatic) {
+    return config.parallel.exchange;
+  }
+  const int64_t elements = plan.rows * model::largest_state(model::state_specs_of(shape));
+  return dist::cheapest_exchange({.ranks = plan.mesh.sequence,
+                                  .state_bytes = elements * core::size_of(core::DType::kF32),
+                                  .free_messages = plan.device == core::DeviceKind::kCpu});
+}
+
 }  // namespace
 
 RunConfig resolve(const RunConfig& config, int64_t ranks, int64_t data_vocabulary,
@@ -87,6 +99,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
   plan.mesh = {.data = static_cast<int>(config.parallel.data),
                .sequence = static_cast<int>(sequence)};
   plan.rows = batch.sequences / batch.accumulation / config.parallel.data;
+  plan.exchange = exchange_of(config, shape, plan);
   for (const auto& parameter : model::mamba2_parameters(shape)) {
     plan.parameters += parameter.shape.elements();
   }
@@ -97,6 +110,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
   plan.checkpoint = checkpoint_bytes(config, plan);
 
   trainer::TrainerConfig settings = trainer_config(config);
+  settings.exchange = plan.exchange;
   const trainer::MemoryQuestion question{.model = shape,
                                          .device = plan.device,
                                          .dtype = dtype,
@@ -130,6 +144,7 @@ std::string describe(const RunPlan& plan, const RunConfig& config) {
       << " sequence ranks\n"
       << "batch          " << batch.sequences << " sequences × " << batch.length << " tokens; "
       << plan.rows << " a micro-step on a rank, " << batch.accumulation << " micro-steps\n"
+      << "exchange       " << enum_names(plan.exchange)[static_cast<size_t>(plan.exchange)] << "\n"
       << "run            " << config.schedule.steps << " steps, " << plan.tokens << " tokens\n"
       << "parameters     " << plan.parameters << "\n"
       << "state          " << size_text(plan.state_bytes) << " a sequence\n"

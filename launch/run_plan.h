@@ -14,6 +14,7 @@ struct RunPlan {
   core::DeviceKind device = core::DeviceKind::kCpu;  ///< auto: as this machine has one or not
   dist::MeshShape mesh;
   int64_t rows = 0;  ///< sequences of a micro-step on a rank
+  dist::ExchangeAlgorithm exchange = dist::ExchangeAlgorithm::kAutomatic;  ///< never that
   int64_t parameters = 0;
   int64_t tokens = 0;          ///< of the whole run, over all ranks
   int64_t checkpoint = 0;      ///< bytes of a training checkpoint

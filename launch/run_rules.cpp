@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "kernels/core/error.h"
 #include "launch/yaml_document.h"
@@ -80,7 +81,15 @@ class Rules {
         report("data.babilong.stories", "is not given; data.kind babilong reads bAbI files");
       }
     }
-    if (data.batch.sequences % data.batch.accumulation != 0) {
+    // Whose sizes in bytes are far from overflowing, whatever the model.
+    constexpr double kMostTokens = 1e11;
+    const double tokens =
+        static_cast<double>(data.batch.sequences) * static_cast<double>(data.batch.length);
+    if (tokens > kMostTokens) {
+      report("data.length", message("data.sequences times it must be at most ", kMostTokens,
+                                    " tokens, is ", tokens));
+    }
+    if (data.batch.accumulation >= 1 && data.batch.sequences % data.batch.accumulation != 0) {
       report("data.accumulation", message("must divide data.sequences (", data.batch.sequences,
                                           "), is ", data.batch.accumulation));
     }
@@ -92,6 +101,12 @@ class Rules {
       report("data.length", message("must be even for data.kind recall (pairs of key and value), "
                                     "is ",
                                     data.batch.length));
+    }
+    constexpr int64_t kMostSymbols = int64_t{1} << 30;  // tokens are 32 bits wide
+    for (const auto& [key, count] : {std::pair{"data.recall.keys", data.recall.keys},
+                                     std::pair{"data.recall.values", data.recall.values}}) {
+      if (count > kMostSymbols)
+        report(key, message("must be at most ", kMostSymbols, ", is ", count));
     }
     if (data.recall.keys <= data.recall.reach) {
       report("data.recall.keys", message("must be more than data.recall.reach (", data.recall.reach,
@@ -128,7 +143,7 @@ class Rules {
   void check_parallel() {
     const auto& batch = config_.data.batch;
     const int64_t ranks = config_.parallel.sequence;
-    if (batch.length / batch.segments < ranks) {
+    if (batch.segments >= 1 && batch.length / batch.segments < ranks) {
       const bool segments = batch.length < batch.segments || ranks == 1;
       report(segments ? "data.segments" : "parallel.sequence",
              message("a sequence of ", batch.length, " tokens (data.length) cannot be cut into ",

@@ -142,7 +142,8 @@ RunStatus read_run_status(const fs::path& folder) {
   // The lock first: a run that ends meanwhile must not be taken for one that was stopped.
   const bool running = is_locked(folder / kRunLockFile).value_or(false);
   std::vector<Record> records;
-  if (fs::exists(metrics)) records = trainer::read_metrics(metrics);
+  std::string unreadable_end;
+  if (fs::exists(metrics)) records = trainer::read_metrics(metrics, &unreadable_end);
   const auto steps = training_records(records);
   if (!steps.empty()) {
     status.step = steps.back()->step;
@@ -160,6 +161,9 @@ RunStatus read_run_status(const fs::path& folder) {
   }
   warn_of_steps(records, status);
   warn_of_state(metrics, speed, status);
+  if (!unreadable_end.empty()) {
+    status.warnings.push_back(unreadable_end + "; what follows cannot be read either");
+  }
   return status;
 }
 

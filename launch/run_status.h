@@ -31,7 +31,7 @@ struct RunStatus {
 
 /// Reads run.yaml, metrics.jsonl, checkpoints/ and the lock; changes nothing. InputError where the
 /// folder is no run's or holds what cannot be understood; a torn last line of metrics.jsonl is left
-/// out.
+/// out, an unreadable end a warning.
 RunStatus read_run_status(const std::filesystem::path& folder);
 
 /// One row a run, then the warnings, each with the run's name.

@@ -33,8 +33,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::unique_ptr<model::LanguageModel> make_model(core::Context& context, const TrainingRun& run,
-                                                 bool continued) {
+std::unique_ptr<model::LanguageModel> make_model(dist::Communicator& world, core::Context& context,
+                                                 const TrainingRun& run, bool continued) {
+  const dist::Busy busy(world, "making the model");
   auto model = std::make_unique<model::LanguageModel>(context, run.shape,
                                                       element_type(run.config.run.dtype));
   if (continued) return model;  // the checkpoint brings the parameters
@@ -48,12 +49,10 @@ std::unique_ptr<model::LanguageModel> make_model(core::Context& context, const T
 
 void print_map(const TrainingRun& run, const core::Context& context, const RunData& data) {
   const auto& config = run.config;
-  const auto exchange = static_cast<size_t>(config.parallel.exchange);
   std::cout << "data           " << data.description() << "\n"
             << describe(run.plan, config) << "device         " << core::name_of(context.device())
             << ", " << context.threads() << (context.threads() == 1 ? " thread" : " threads")
             << " a rank, " << core::name_of(element_type(config.run.dtype)) << "\n"
-            << "exchange       " << enum_names(config.parallel.exchange)[exchange] << "\n"
             << "h0 from        "
             << enum_names(
                    config.initial_state.source)[static_cast<size_t>(config.initial_state.source)]
@@ -120,7 +119,7 @@ int run_training(RankSession& session, const TrainingRun& run) {
   }
   session.world().barrier();
 
-  const auto model = make_model(context, run, resume_from.has_value());
+  const auto model = make_model(session.world(), context, run, resume_from.has_value());
   const auto batches = data.batches(
       {.data_ranks = mesh.shape().data, .data_rank = mesh.data_rank(), .rows = run.plan.rows});
   trainer::TrainerParts parts{
@@ -137,6 +136,7 @@ int run_training(RankSession& session, const TrainingRun& run) {
   if (context.device().is_cpu()) parts.seconds_waited = [&] { return session.seconds_waited(); };
   if (config.evaluation.every > 0) {
     parts.evaluate = [&](int64_t) -> std::optional<trainer::Numbers> {
+      const dist::Busy busy(session.world(), "evaluating");
       try {
         return numbers_of(data.evaluate(mesh, *model));
       } catch (const eval::Interrupted&) {
@@ -156,6 +156,7 @@ int run_training(RankSession& session, const TrainingRun& run) {
   }
   if (session.is_first()) {
     print_memory(run, context);
+    const dist::Busy busy(session.world(), "writing the final model");
     model::save_model(*model, folder / "model");
     std::cout << "final model    " << (folder / "model").string() << std::endl;
   }

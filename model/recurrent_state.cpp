@@ -2,7 +2,15 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
+
 namespace longhaul::model {
+
+int64_t largest_state(const std::vector<StateSpec>& specs) {
+  int64_t largest = 0;
+  for (const StateSpec& spec : specs) largest = std::max(largest, spec.shape.elements());
+  return largest;
+}
 
 RecurrentState::RecurrentState(core::Context& context, const std::vector<StateSpec>& specs,
                                core::DType dtype, int64_t batch) {

@@ -23,6 +23,9 @@ struct StateSpec {
   int64_t groups = 1;
 };
 
+/// Elements of the largest state: what one exchange between ranks passes on, a sequence.
+int64_t largest_state(const std::vector<StateSpec>& specs);
+
 /// One tensor per spec, [batch, shape…], in the state dtype. Move-only.
 class RecurrentState {
  public:

@@ -18,9 +18,11 @@ std::string place(const dist::Communicator& world) {
 
 }  // namespace
 
-void on_all_ranks(dist::Communicator& world, const std::function<void()>& work) {
+void on_all_ranks(dist::Communicator& world, const std::string& what,
+                  const std::function<void()>& work) {
   std::string problem;  // the kind of the failure, then its message
   try {
+    const dist::Busy busy(world, what);
     work();
   } catch (const core::InputError& error) {
     problem = std::string("I") + error.what();

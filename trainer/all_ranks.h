@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "dist/communicator.h"
 
@@ -8,7 +9,9 @@ namespace longhaul::trainer {
 
 /// Runs `work` on this rank. If it throws on any rank, every rank throws what the first of them
 /// threw (same message, with rank and host before it where it is no InputError; that stays one), so
-/// that none goes on alone. Collective, but `work` must not be.
-void on_all_ranks(dist::Communicator& world, const std::function<void()>& work);
+/// that none goes on alone. Collective, but `work` must not be; it may take as long as it likes
+/// (dist::Busy with `what`).
+void on_all_ranks(dist::Communicator& world, const std::string& what,
+                  const std::function<void()>& work);
 
 }  // namespace longhaul::trainer

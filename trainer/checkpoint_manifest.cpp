@@ -15,6 +15,7 @@ namespace {
 
 constexpr const char* kFormat = "longhaul training checkpoint";
 constexpr int32_t kVersion = 1;
+constexpr int64_t kMostCounted = int64_t{1} << 60;  // a run can go on counting from there
 
 /// The message of one line: problems are lines.
 std::string one_line(std::string text) {
@@ -33,20 +34,20 @@ std::vector<std::string> problems_of(const proto::TrainingCheckpoint& m, const s
     problems.push_back(core::message(file, ": version: is ", m.version(), ", expected ", kVersion));
   }
   if (!problems.empty()) return problems;  // the rest may mean something else
-  const auto at_least = [&](const char* key, int64_t found, int64_t least) {
-    if (found < least) {
+  const auto within = [&](const char* key, int64_t found, int64_t least, int64_t most) {
+    if (found < least || found > most) {
       problems.push_back(
-          core::message(file, ": ", key, ": is ", found, ", expected at least ", least));
+          core::message(file, ": ", key, ": is ", found, ", expected from ", least, " to ", most));
     }
   };
-  at_least("step", m.step(), 0);
-  at_least("micro_step", m.micro_step(), 0);
-  at_least("tokens", m.tokens(), 0);
-  at_least("skipped", m.skipped(), 0);
-  at_least("skipped_in_row", m.skipped_in_row(), 0);
-  at_least("optimizer_steps", m.optimizer_steps(), 0);
-  at_least("data_ranks", m.data_ranks(), 1);
-  at_least("sequence_ranks", m.sequence_ranks(), 1);
+  within("step", m.step(), 0, kMostCounted);
+  within("micro_step", m.micro_step(), 0, kMostCounted);
+  within("tokens", m.tokens(), 0, kMostCounted);
+  within("skipped", m.skipped(), 0, m.step());
+  within("skipped_in_row", m.skipped_in_row(), 0, m.skipped());
+  within("optimizer_steps", m.optimizer_steps(), 0, m.step());
+  within("data_ranks", m.data_ranks(), 1, INT32_MAX);
+  within("sequence_ranks", m.sequence_ranks(), 1, INT32_MAX);
   for (const auto& entry : m.files()) {
     const fs::path name = entry.name();
     if (name.empty() || name != name.filename() || name == ".." || entry.bytes() < 0) {

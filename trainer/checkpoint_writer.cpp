@@ -121,7 +121,9 @@ CheckpointWriter::CheckpointWriter(fs::path run_folder, const dist::Mesh& mesh,
       copy_(share_) {}
 
 CheckpointWriter::~CheckpointWriter() {
+  const dist::Busy busy(mesh_.world(), "ending a checkpoint");
   if (writing_.valid()) writing_.wait();
+  if (removing_.valid()) removing_.wait();
 }
 
 CheckpointManifest CheckpointWriter::manifest_of(const TrainingState& state) const {
@@ -142,7 +144,7 @@ void CheckpointWriter::begin(const TrainingState& state) {
   if (is_begun()) finish();
   dist::Communicator& world = mesh_.world();
   const bool leads = world.rank() == 0;
-  on_all_ranks(world, [&] {
+  on_all_ranks(world, "removing old checkpoints", [&] {
     if (!leads) return;
     if (removing_.valid()) removing_.get();
     remove_leftovers(run_folder_);
@@ -198,9 +200,9 @@ void CheckpointWriter::finish() {
   const bool leads = world.rank() == 0;
   std::vector<FileCheck> own;
   try {
-    on_all_ranks(world, [&] { own = writing_.get(); });
+    on_all_ranks(world, "writing its part of a checkpoint", [&] { own = writing_.get(); });
     gather_checks(own);
-    on_all_ranks(world, [&] {
+    on_all_ranks(world, "completing a checkpoint", [&] {
       if (!leads) return;
       write_manifest(replacement_->path(), manifest_);
       replacement_->commit();

@@ -112,9 +112,9 @@ struct BatchConfig {
 
   template <class V>
   void visit(V& v) {
-    v.field("length", length, "tokens of a training sequence", core::AtLeast{1});
+    v.field("length", length, "tokens of a training sequence", core::Within{1, 1e11});
     v.field("sequences", sequences, "sequences of an optimizer step, over all ranks",
-            core::AtLeast{1});
+            core::Within{1, 1e6});
     v.field("accumulation", accumulation, "micro-steps of an optimizer step", core::AtLeast{1});
     v.field("segments", segments, "consecutive segments a sequence is run in on its rank",
             core::AtLeast{1});
@@ -155,7 +155,7 @@ struct CheckpointConfig {
             "parameters and moments, once more)");
     v.field("shard_mib", shard_mib,
             "weights are written by as many ranks as have so much to write, each its file",
-            core::Above{0});
+            core::Within{1e-6, 1e6});
   }
 };
 

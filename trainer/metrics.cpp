@@ -1,7 +1,10 @@
 #include "trainer/metrics.h"
 
+#include <glog/logging.h>
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
+#include <optional>
 #include <string_view>
 
 #include "kernels/core/error.h"
@@ -78,25 +81,47 @@ Record parse_line(std::string_view line, const fs::path& file, int64_t number) {
   return record;
 }
 
-/// visit(record, line with its end) for every whole line.
-template <class Visit>
-void visit_lines(const fs::path& file, const Visit& visit) {
+/// visit(record, line with its end) for every whole line; unreadable(problem) for those that are no
+/// record.
+template <class Visit, class Unreadable>
+void visit_lines(const fs::path& file, const Visit& visit, const Unreadable& unreadable) {
   const core::MappedFile mapped(file);
   std::string_view rest = mapped.text();
   for (int64_t number = 1; !rest.empty(); ++number) {
     const size_t end = rest.find('\n');
     if (end == std::string_view::npos) return;
-    visit(parse_line(rest.substr(0, end), file, number), rest.substr(0, end + 1));
+    std::optional<Record> record;
+    try {
+      record = parse_line(rest.substr(0, end), file, number);
+    } catch (const core::InputError& problem) {
+      unreadable(problem);
+    }
+    if (record) visit(*std::move(record), rest.substr(0, end + 1));
     rest.remove_prefix(end + 1);
   }
 }
 
+/// Whatever was on disk when the checkpoint of `step` was written is sound, or an error; what came
+/// later a power loss may have left as anything.
 void drop_later_records(const fs::path& file, int64_t step) {
   if (!fs::exists(file)) return;
   std::string kept;
-  visit_lines(file, [&](const Record& record, std::string_view line) {
-    if (record.step <= step) kept += line;
-  });
+  int64_t newest = -1;
+  std::optional<core::InputError> damage;  // the first
+  visit_lines(
+      file,
+      [&](const Record& record, std::string_view line) {
+        if (damage && record.step <= step) throw core::InputError(*damage);
+        newest = std::max(newest, record.step);
+        if (record.step <= step) kept += line;
+      },
+      [&](const core::InputError& problem) {
+        if (newest < step) throw core::InputError(problem);
+        if (!damage) damage = problem;
+      });
+  if (damage) {
+    LOG(WARNING) << damage->what() << "; it comes after step " << step << " and is dropped";
+  }
   model::write_file_atomically(file, kept);
 }
 
@@ -135,9 +160,20 @@ void MetricsWriter::flush() {
   state_->events.sync();
 }
 
-std::vector<Record> read_metrics(const fs::path& file) {
+std::vector<Record> read_metrics(const fs::path& file, std::string* unreadable_end) {
   std::vector<Record> records;
-  visit_lines(file, [&](Record record, std::string_view) { records.push_back(std::move(record)); });
+  std::optional<core::InputError> damage;  // the first
+  visit_lines(
+      file,
+      [&](Record record, std::string_view) {
+        if (damage) throw core::InputError(*damage);
+        records.push_back(std::move(record));
+      },
+      [&](const core::InputError& problem) {
+        if (unreadable_end == nullptr) throw core::InputError(problem);
+        if (!damage) damage = problem;
+      });
+  if (damage) *unreadable_end = damage->what();
   return records;
 }
 

@@ -22,10 +22,10 @@ struct Record {
 
 /// Writes on the rank that constructs it (rank 0): RUN/metrics.jsonl, a line of Protobuf JSON
 /// (trainer/metrics.proto) for each record, every number exact; and RUN/events.out.tfevents.…. On
-/// resume at step n, records of later steps and a torn last line are dropped from metrics.jsonl
-/// first, so that a resumed run leaves the same file as an uninterrupted one (numbers of time
-/// excepted). Wall-clock values are in records under names ending in "_per_second", "seconds", or
-/// "utilisation".
+/// resume at step n, records of later steps, readable or not, and a torn last line are dropped from
+/// metrics.jsonl first, so that a resumed run leaves the same file as an uninterrupted one (numbers
+/// of time excepted). Wall-clock values are in records under names ending in "_per_second",
+/// "seconds", or "utilisation".
 class MetricsWriter {
  public:
   /// `resume_step` < 0: a new run (files are created).
@@ -41,7 +41,9 @@ class MetricsWriter {
 };
 
 /// metrics.jsonl back, for reports and tests; a last line without its end is left out (a run may be
-/// writing it). InputError names file and line.
-std::vector<Record> read_metrics(const std::filesystem::path& file);
+/// writing it). InputError names file and line. `unreadable_end`, where given, receives that
+/// message in place of a throw if no record follows the damage: a power loss can leave such an end.
+std::vector<Record> read_metrics(const std::filesystem::path& file,
+                                 std::string* unreadable_end = nullptr);
 
 }  // namespace longhaul::trainer

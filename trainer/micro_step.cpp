@@ -12,12 +12,6 @@ namespace longhaul::trainer {
 
 namespace {
 
-int64_t largest_state(const std::vector<model::StateSpec>& specs) {
-  int64_t largest = 0;
-  for (const model::StateSpec& spec : specs) largest = std::max(largest, spec.shape.elements());
-  return largest;
-}
-
 /// Why passes are not recorded, where they should be; empty if they can.
 std::string obstacle_to_graphs(const core::Context& context, const dist::Mesh& mesh) {
   if (context.device().is_cpu()) return "this rank computes on the cpu";
@@ -46,7 +40,7 @@ MicroStep::MicroStep(const TrainerConfig& config, const TrainerParts& parts, int
   if (ranks > 1) {
     exchange_ =
         std::make_unique<dist::StateExchange>(context_, mesh_.sequence_group(), config.exchange,
-                                              rows * largest_state(model_.state_specs()));
+                                              rows * model::largest_state(model_.state_specs()));
   }
   for (int i = 0; i < count; ++i) {
     const dist::Segment whole = dist::segment_of(length_, count, i);

@@ -18,7 +18,7 @@ namespace longhaul::trainer {
 
 class MicroStep {
  public:
-  /// `rows`: of a micro-batch on this rank. Collective (the exchange of states may be measured).
+  /// `rows`: of a micro-batch on this rank.
   /// Throws InputError if the sequences are too short to give every segment of every rank a token.
   MicroStep(const TrainerConfig& config, const TrainerParts& parts, int64_t rows);
 

@@ -15,12 +15,13 @@ std::string place_of(const std::vector<std::string>& hosts, int rank) {
 }
 
 StepReport::StepReport(const TrainerConfig& config, const TrainerParts& parts, int64_t resumed_at)
-    : hosts_(parts.hosts),
+    : world_(parts.mesh.world()),
+      hosts_(parts.hosts),
       log_every_(config.log_every),
       last_step_(config.schedule.steps),
       flops_per_token_(3 * parts.model.flops_per_token()),
       peak_flops_(config.peak_flops * parts.mesh.world().size()) {
-  on_all_ranks(parts.mesh.world(), [&] {
+  on_all_ranks(parts.mesh.world(), "opening the metrics", [&] {
     if (parts.mesh.world().rank() != 0) return;
     outlets_.reset(new Outlets{MetricsWriter(parts.run_folder, resumed_at),
                                ProgressLines(std::max<int64_t>(0, resumed_at), last_step_)});
@@ -95,7 +96,9 @@ void StepReport::lost_checkpoint(const TrainingState& state, const std::string& 
 }
 
 void StepReport::flush() {
-  if (outlets_) outlets_->metrics.flush();
+  if (!outlets_) return;
+  const dist::Busy busy(world_, "writing metrics");
+  outlets_->metrics.flush();
 }
 
 }  // namespace longhaul::trainer

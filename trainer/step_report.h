@@ -47,6 +47,7 @@ class StepReport {
     MetricsWriter metrics;
     ProgressLines lines;
   };
+  dist::Communicator& world_;
   std::unique_ptr<Outlets> outlets_;  // on rank 0
   StragglerDetector stragglers_;
   std::vector<std::string> hosts_;

@@ -26,6 +26,17 @@ void set_aside(const fs::path& run_folder, int64_t step) {
   fs::rename(folder, aside);
 }
 
+/// Of the checkpoint of `step`; that of a folder which was renamed is none.
+CheckpointManifest manifest_of(const fs::path& run_folder, int64_t step) {
+  const fs::path folder = checkpoint_folder(run_folder, step);
+  CheckpointManifest manifest = read_manifest(folder);
+  if (manifest.step != step) {
+    throw core::InputError(core::message((folder / kManifestFile).string(), ": step: is ",
+                                         manifest.step, ", expected that of its folder, ", step));
+  }
+  return manifest;
+}
+
 /// −1 where there is no checkpoint at all.
 int64_t newest_sound(const fs::path& run_folder) {
   std::vector<int64_t> steps = all_checkpoints(run_folder);
@@ -34,7 +45,7 @@ int64_t newest_sound(const fs::path& run_folder) {
   std::vector<int64_t> damaged;
   for (; !steps.empty(); steps.pop_back()) {
     try {
-      verify_checkpoint(checkpoint_folder(run_folder, steps.back()));
+      manifest_of(run_folder, steps.back()).verify(checkpoint_folder(run_folder, steps.back()));
       break;
     } catch (const core::InputError& error) {
       problems.insert(problems.end(), error.problems().begin(), error.problems().end());
@@ -84,7 +95,7 @@ void verify_checkpoint(const fs::path& folder) { read_manifest(folder).verify(fo
 std::optional<int64_t> checkpoint_to_resume(const fs::path& run_folder, dist::Communicator& world,
                                             Resume resume) {
   int64_t own = -1;
-  on_all_ranks(world, [&] {
+  on_all_ranks(world, "looking for a sound checkpoint", [&] {
     if (world.rank() != 0) return;
     own = resume == Resume::kNewestSound ? newest_sound(run_folder)
                                          : newest_checkpoint(run_folder).value_or(-1);
@@ -105,12 +116,12 @@ void load_training_checkpoint(const fs::path& run_folder, int64_t step, const di
   const dist::Communicator& world = mesh.world();
   const bool leads = world.rank() == 0;
   CheckpointManifest manifest;
-  on_all_ranks(mesh.world(), [&] {
-    manifest = read_manifest(folder);
+  on_all_ranks(mesh.world(), "verifying the checkpoint", [&] {
+    manifest = manifest_of(run_folder, step);
     // Every file is read for its checksum once, the ranks share them.
     manifest.verify(folder, static_cast<size_t>(world.rank()), static_cast<size_t>(world.size()));
   });
-  on_all_ranks(mesh.world(), [&] {
+  on_all_ranks(mesh.world(), "reading the checkpoint", [&] {
     model::load_parameters(folder, state.model);
     read_optimizer(folder, manifest, context, state.optimizer);
     state.optimizer.set_steps_taken(manifest.optimizer_steps);

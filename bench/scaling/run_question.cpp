@@ -1,10 +1,10 @@
 #include "bench/scaling/run_question.h"
 
-#include "bench/scaling/search.h"
 #include "kernels/core/error.h"
 #include "launch/run_data.h"
 #include "launch/run_plan.h"
 #include "launch/run_rules.h"
+#include "model/memory_plan.h"
 
 namespace longhaul::bench {
 
@@ -32,14 +32,16 @@ Prediction RunQuestion::predict(const Network& network, const Device& device) co
                         .shard_optimizer = parallel.zero == 1,
                         .bucket_bytes = static_cast<int64_t>(parallel.bucket_mib * (1 << 20)),
                         .source = config_.initial_state.source};
-  if (parallel.exchange != dist::ExchangeAlgorithm::kAutomatic) return bench::predict(question);
-  Prediction best;
-  for (const auto algorithm : algorithms_of(Sharing::kStates, parallel.sequence)) {
-    question.algorithm = algorithm;
-    const Prediction step = bench::predict(question);
-    if (best.seconds == 0 || step.seconds < best.seconds) best = step;
+  if (parallel.exchange == dist::ExchangeAlgorithm::kAutomatic) {
+    const int64_t rows =
+        config_.data.batch.sequences / config_.data.batch.accumulation / parallel.data;
+    const int64_t elements = rows * model::largest_state(model::state_specs_of(shape_));
+    question.algorithm =
+        dist::cheapest_exchange({.ranks = static_cast<int>(parallel.sequence),
+                                 .state_bytes = elements * core::size_of(core::DType::kF32),
+                                 .free_messages = network.collectives == Collectives::kDirect});
   }
-  return best;
+  return bench::predict(question);
 }
 
 }  // namespace longhaul::bench

@@ -51,7 +51,7 @@ std::vector<std::string> host_names(dist::Communicator& world, const std::vector
 std::vector<std::string> check_environment(RankSession& session, const JobEnvironment& job,
                                            bool shows_table, std::ostream& out) {
   const std::vector<RankFacts> all = gather_facts(session.world(), facts_of_rank(session, job));
-  trainer::on_all_ranks(session.world(), [&] {
+  trainer::on_all_ranks(session.world(), "comparing the hosts", [&] {
     if (!session.is_first()) return;
     const EnvironmentVerdict verdict = judge_environment(all, job.needs);
     std::ostream& target = verdict.refusals.empty() ? out : std::cout;

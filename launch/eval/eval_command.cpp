@@ -66,6 +66,8 @@ class EvalCommand : public Command {
     (*measure)->prepare(options_, run);
     int64_t training_length = options_.training_length;
     if (training_length == 0 && run) training_length = run->data.batch.length;
+    // A rank without a sequence of its own waits for the others as long as theirs take.
+    const dist::Busy busy(session.world(), "evaluating");
     const auto model = model::load_model(context, options_.model, options_.compute.element_type());
     if (session.is_first() && !options_.json.empty()) make_folder_of(options_.json);
     EvalProgress progress;

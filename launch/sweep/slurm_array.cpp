@@ -43,10 +43,16 @@ std::string directive(const std::string& option, const std::string& path) {
 
 constexpr const char* kBody = R"(
 set -uo pipefail
+job='' interrupted=no
+interrupt() {
+  interrupted=yes
+  [[ -z $job ]] || kill -USR1 "$job" 2>/dev/null || true
+}
+trap interrupt USR1 TERM
 arm=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$names")
 "$program" sweep "$sweep" --arm "$arm" &
 job=$!
-trap 'kill -USR1 "$job" 2>/dev/null' USR1 TERM
+[[ $interrupted == no ]] || interrupt
 # A signal ends wait before the program has ended: wait again.
 code=0
 wait "$job" || code=$?
@@ -58,7 +64,10 @@ if ((code > 128)); then
   code=0
   wait "$job" || code=$?
 fi
-if ((code == 75)); then scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"; fi
+# Above 128: the signal came while the program was starting, and ended it. Nothing was computed yet.
+if ((code == 75)) || { [[ $interrupted == yes ]] && ((code > 128)); }; then
+  scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
+fi
 exit "$code"
 )";
 

@@ -317,6 +317,10 @@ inline void automatic_is_one_choice_for_all(Communicator& group) {
     const StateExchange exchange(context, group, ExchangeAlgorithm::kAutomatic, elements);
     const auto choice = static_cast<double>(exchange.algorithm());
     EXPECT_NE(exchange.algorithm(), ExchangeAlgorithm::kAutomatic);
+    EXPECT_EQ(exchange.algorithm(),
+              dist::cheapest_exchange({.ranks = group.size(),
+                                       .state_bytes = 4 * elements,
+                                       .free_messages = group.has_free_messages()}));
     EXPECT_EQ(group.max(choice), -group.max(-choice));
   }
 }

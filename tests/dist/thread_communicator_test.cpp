@@ -6,9 +6,11 @@
 #include <chrono>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <tuple>
 
 #include "kernels/core/error.h"
+#include "tests/dist/busy_contract.h"
 #include "tests/dist/communicator_contract.h"
 #include "tests/dist/exchange_contract.h"
 #include "tests/dist/halo_contract.h"
@@ -128,6 +130,41 @@ TEST(ThreadTimeOut, names_the_operation_and_the_missing_rank) {
     EXPECT_NE(what.find("no answer from rank 2"), std::string::npos) << what;
   }
   EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
+}
+
+TEST(ThreadTimeOut, a_busy_rank_is_waited_for) {
+  for (const RankCase& rank_case : busy_contract()) {
+    SCOPED_TRACE(rank_case.name);
+    run_thread_ranks(3, rank_case.body, kBusyTimeLimit);
+  }
+}
+
+TEST(ThreadTimeOut, a_rank_that_is_silent_beside_a_busy_one_is_named) {
+  const auto body = [](Communicator& group) {
+    if (group.rank() == 2) return;
+    if (group.rank() == 1) {
+      const dist::Busy busy(group, "writing");
+      std::this_thread::sleep_for(std::chrono::milliseconds(1600));
+    }
+    group.barrier();
+  };
+  try {
+    run_thread_ranks(3, body, kBusyTimeLimit);
+    FAIL() << "nothing was thrown";
+  } catch (const core::Error& error) {
+    EXPECT_NE(std::string(error.what()).find("no answer from rank 2"), std::string::npos)
+        << error.what();
+  }
+}
+
+TEST(ThreadTimeOut, a_busy_rank_that_hangs_in_an_operation_is_found) {
+  const auto body = [](Communicator& group) {
+    std::vector<float> never(5);
+    const dist::Busy busy(group, "evaluating");
+    if (group.rank() == 1) group.receive(view_of(never), 0, 7);
+    group.barrier();
+  };
+  EXPECT_THROW(run_thread_ranks(2, body, kBusyTimeLimit), core::Error);
 }
 
 TEST(ThreadMessages, a_wrong_size_is_an_error) {

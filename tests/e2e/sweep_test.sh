@@ -139,3 +139,24 @@ PATH=$PWD/bin:$PATH sweep array.yaml --slurm
 for arm in "${arms[@]}"; do same_run "whole/arms/$arm" "array/arms/$arm"; done
 PATH=$PWD/bin:$PATH sweep array.yaml --slurm
 grep -q "nothing is left to do" array.yaml.log || fail "a finished sweep was submitted again"
+
+# A signal that comes while the task starts ends the program (here a stand-in): it is queued again all the same; not so without one.
+early() { sed "s|^program=.*|program='$PWD/bin/$1'|" array/array-1.sbatch >"early-$1.sbatch"; }
+printf '#!/bin/sh\ntouch started; exec sleep 30\n' >bin/slow
+printf '#!/bin/sh\nkill -KILL $$\n' >bin/dies
+chmod +x bin/slow bin/dies
+early slow
+early dies
+rm -f requeued started
+SLURM_ARRAY_JOB_ID=8 SLURM_ARRAY_TASK_ID=0 PATH=$PWD/bin:$PATH bash early-slow.sbatch >early.log 2>&1 &
+task=$!
+for ((i = 0; i < 200; ++i)); do [ -e started ] && break; sleep 0.05; done
+kill -USR1 "$task"
+code=0
+wait "$task" || code=$?
+((code > 128)) || { cat early.log; fail "a signal at the start: exit code $code"; }
+[ "$(cat requeued)" = "requeue 8_0" ] || fail "not queued again after a signal at the start"
+rm requeued
+code=0
+SLURM_ARRAY_JOB_ID=9 SLURM_ARRAY_TASK_ID=0 PATH=$PWD/bin:$PATH bash early-dies.sbatch >early.log 2>&1 || code=$?
+[ "$code" = 137 ] && [ ! -e requeued ] || fail "a program that was killed: exit code $code, $(cat requeued 2>/dev/null)"

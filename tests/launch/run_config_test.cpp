@@ -19,6 +19,7 @@
 namespace longhaul::launch {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -164,6 +165,25 @@ INSTANTIATE_TEST_SUITE_P(
                     "parallel.cuda_graphs: is there for cuda only"},
         Combination{"fp64_on_cuda", {"run.device=cuda", "run.dtype=fp64"}, "run.dtype: fp64"}),
     [](const auto& info) { return std::string(info.param.name); });
+
+TEST(RunConfig, SizesThatWouldOverflowAreRefused) {
+  for (const std::string& override :
+       {"parallel.bucket_mib=1e-9", "parallel.bucket_mib=1e18", "checkpoint.shard_mib=1e18",
+        "data.sequences=4000000", "data.length=9000000000000000000"}) {
+    const std::string key = override.substr(0, override.find('='));
+    EXPECT_THAT(problems_of(kScratch, {override}),
+                Contains(StartsWith("command line: " + key + ": must be from ")));
+  }
+  for (const std::string key : {"data.recall.keys", "data.recall.values"}) {
+    EXPECT_THAT(problems_of(kScratch, {key + "=9000000000000000000"}),
+                ElementsAre(StartsWith("command line: " + key + ": must be at most ")));
+  }
+  EXPECT_THAT(problems_of(kScratch, {"data.accumulation=0", "data.segments=0"}),
+              ElementsAre(HasSubstr("data.accumulation: must be at least 1"),
+                          HasSubstr("data.segments: must be at least 1")));
+  EXPECT_THAT(problems_of(kScratch, {"data.sequences=1000000", "data.length=1000000"}),
+              Contains(HasSubstr("data.length: data.sequences times it must be at most 1e+11")));
+}
 
 TEST(RunConfig, RecallRules) {
   EXPECT_THAT(problems_of(kScratch, {"data.length=63"}),

@@ -21,6 +21,7 @@ namespace longhaul::launch {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -119,6 +120,15 @@ TEST_F(RunStatusTest, ARunningJobThatRecordsNothingIsCalledQuiet) {
   EXPECT_THAT(read_run_status(folder_).warnings, ElementsAre(HasSubstr("no step for 2:00:0")));
 }
 
+TEST_F(RunStatusTest, AnUnreadableEndOfTheMetricsIsAWarning) {
+  write("metrics.jsonl", R"({"kind":"train","step":"4"})"
+                         "\n" +
+                             std::string(300, '\0') + "\n");
+  const RunStatus status = read_run_status(folder_);
+  EXPECT_EQ(status.step, 4);
+  EXPECT_THAT(status.warnings, Contains(HasSubstr("metrics.jsonl:2")));
+}
+
 TEST_F(RunStatusTest, HostileFoldersAreNamed) {
   const auto refusal = [&](const fs::path& folder) {
     try {
@@ -129,7 +139,7 @@ TEST_F(RunStatusTest, HostileFoldersAreNamed) {
     return std::string();
   };
   EXPECT_THAT(refusal(folder_ / "nowhere"), HasSubstr("nowhere: holds no run.yaml"));
-  write("metrics.jsonl", "{}\nnonsense\n");
+  write("metrics.jsonl", "{}\nnonsense\n{}\n");
   EXPECT_THAT(refusal(folder_), HasSubstr("metrics.jsonl:2"));
   write("run.yaml", "run: [1, 2]\n");
   EXPECT_THAT(refusal(folder_), HasSubstr("run.yaml:1: run"));

@@ -15,6 +15,7 @@
 
 #include "dist/thread_communicator.h"
 #include "kernels/core/error.h"
+#include "tests/dist/busy_contract.h"
 #include "tests/dist/communicator_contract.h"
 #include "tests/dist/exchange_contract.h"
 #include "tests/dist/halo_contract.h"
@@ -105,6 +106,19 @@ TEST(NcclCommunicator, HostMemoryKeepsTheHostsOrderOfSums) {
     Rank rank(bootstrap);
     for (const RankCase& each : message_contract()) each.body(rank.session.world());
   });
+}
+
+TEST(NcclCommunicator, WaitsForABusyRank) {
+  for (const RankCase& each : busy_contract()) {
+    SCOPED_TRACE(each.name);
+    run_thread_ranks(
+        3,
+        [&](Communicator& bootstrap) {
+          Rank rank(bootstrap, {.time_limit_s = kBusyTimeLimit});
+          each.body(rank.session.world());
+        },
+        kBusyTimeLimit);
+  }
 }
 
 TEST(NcclCommunicator, WaitsForTheDataAndLetsTheHostGoOn) {

@@ -56,10 +56,11 @@ int expected_ranks(int argc, char** argv) {
 
 }  // namespace
 
-int run_mpi_tests(int argc, char** argv, const char* suite, const std::vector<RankCase>& cases) {
-  // A hang is reported well before CTest's own limit; small pieces, so that splitting of messages
-  // is exercised.
-  dist::MpiSession session(&argc, &argv, {.time_limit_s = 30, .largest_message_bytes = 1 << 16});
+int run_mpi_tests(int argc, char** argv, const char* suite, const std::vector<RankCase>& cases,
+                  double time_limit_s) {
+  // Small pieces, so that splitting of messages is exercised.
+  dist::MpiSession session(&argc, &argv,
+                           {.time_limit_s = time_limit_s, .largest_message_bytes = 1 << 16});
   dist::Communicator& world = session.world();
   ::testing::InitGoogleTest(&argc, argv);
   const int expected = expected_ranks(argc, argv);

@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <new>
 #include <string>
+#include <thread>
 
 #include "dist/thread_communicator.h"
 #include "kernels/core/error.h"
@@ -17,7 +19,7 @@ namespace {
 /// What every rank ends with: "input: …", "error: …" or "".
 std::string ending_of(dist::Communicator& world, const std::function<void()>& work) {
   try {
-    on_all_ranks(world, work);
+    on_all_ranks(world, "working", work);
   } catch (const core::InputError& error) {
     return std::string("input: ") + error.what();
   } catch (const core::Error& error) {
@@ -62,6 +64,15 @@ TEST(OnAllRanks, TheFirstOfSeveralFailuresIsTold) {
     });
     EXPECT_EQ(ending, place(1) + "rank 1");
   });
+}
+
+TEST(OnAllRanks, MayTakeLongerThanTheTimeLimit) {
+  const auto body = [](dist::Communicator& world) {
+    on_all_ranks(world, "writing", [&] {
+      if (world.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(700));
+    });
+  };
+  dist::run_thread_ranks(3, body, 0.2);
 }
 
 }  // namespace

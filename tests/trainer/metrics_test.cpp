@@ -105,6 +105,45 @@ TEST(Metrics, ResumptionDropsLaterStepsAndATornLine) {
   EXPECT_EQ(content_of(file), uninterrupted);
 }
 
+/// Of a power loss: pages that were never written.
+TEST(Metrics, ResumptionDropsAnUnreadableEnd) {
+  const ScratchFolder folder;
+  const auto file = folder.path() / "metrics.jsonl";
+  {
+    MetricsWriter writer(folder.path(), -1);
+    for (int64_t step = 1; step <= 3; ++step) writer.write(train_record(step));
+  }
+  const std::string sound = content_of(file);
+  append(file, std::string(600, '\0') + "\n\n\x01\xff\n");
+  append(file, "{\"kind\":\"train\",\"step\":\"5\"}\n{\"kind\":\n");
+  { const MetricsWriter writer(folder.path(), 3); }
+  EXPECT_EQ(content_of(file), sound);
+}
+
+TEST(Metrics, DamageBeforeTheStepOfResumptionIsAnError) {
+  const ScratchFolder folder;
+  const auto file = folder.path() / "metrics.jsonl";
+  const std::string before = "{\"kind\":\"train\",\"step\":\"2\"}\n";
+  const std::string at = "{\"kind\":\"train\",\"step\":\"3\"}\n";
+  for (const std::string& damaged : {before + "\x01\n", at + "\x01\n" + at, "\x01\n" + at}) {
+    std::filesystem::remove(file);
+    append(file, damaged);
+    EXPECT_THROW(MetricsWriter(folder.path(), 3), core::InputError) << damaged;
+    EXPECT_EQ(content_of(file), damaged);
+  }
+}
+
+TEST(Metrics, AnUnreadableEndIsToldToWhoAsks) {
+  const ScratchFolder folder;
+  const auto file = folder.path() / "metrics.jsonl";
+  append(file, "{\"step\":\"1\"}\n" + std::string(9, '\0') + "\nnonsense\n");
+  std::string unreadable_end;
+  EXPECT_EQ(read_metrics(file, &unreadable_end).size(), 1u);
+  EXPECT_THAT(unreadable_end, HasSubstr("metrics.jsonl:2:"));
+  append(file, "{\"step\":\"2\"}\n");
+  EXPECT_THROW(read_metrics(file, &unreadable_end), core::InputError);
+}
+
 TEST(Metrics, ResumptionWithoutAFileBeginsOne) {
   const ScratchFolder folder;
   MetricsWriter(folder.path(), 7).write(train_record(8));

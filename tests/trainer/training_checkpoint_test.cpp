@@ -7,6 +7,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <tuple>
 
 #include "model/checkpoint/model_folder.h"
 #include "tests/model/full_disk.h"
@@ -19,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::content_of;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using testing::names_in;
 using testing::put_content;
@@ -104,6 +106,26 @@ TEST(TrainingCheckpoint, ALaterVersionIsRefused) {
   put_content(file, manifest.dump());
   EXPECT_THAT(testing::input_error_of([&] { run.train(folder.path()); }),
               HasSubstr("version: is 2, expected 1"));
+}
+
+TEST(TrainingCheckpoint, CountersThatCannotBeAreRefused) {
+  const ScratchFolder folder;
+  const TinyRun run = interrupted_run(folder.path());
+  const fs::path file = folder / "checkpoints/step-2/manifest.json";
+  const auto good = nlohmann::json::parse(content_of(file));
+  const std::string largest = "9223372036854775807";
+  for (const auto& [key, value, expected] :
+       {std::tuple{"optimizer_steps", largest, "expected from 0 to 2"},
+        std::tuple{"skipped", largest, "expected from 0 to 2"},
+        std::tuple{"tokens", largest, "expected from 0 to"},
+        std::tuple{"micro_step", std::string("-1"), "expected from 0 to"},
+        std::tuple{"step", std::string("3"), "step: is 3, expected that of its folder, 2"}}) {
+    auto manifest = good;
+    manifest[key] = value;
+    put_content(file, manifest.dump());
+    EXPECT_THAT(testing::input_error_of([&] { run.train(folder.path()); }),
+                AllOf(HasSubstr("step-2/manifest.json: " + std::string(key)), HasSubstr(expected)));
+  }
 }
 
 TEST(TrainingCheckpoint, WhatAKilledWriteLeftIsNotSeenAndRemoved) {

@@ -1,0 +1,109 @@
+#include "dist/mpi_progress.h"
+
+#include <mpi.h>
+#include <sched.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+
+#include "dist/launcher_end.h"
+
+namespace longhaul::dist {
+
+namespace {
+
+constexpr int kSpins = 64;
+constexpr double kYieldSeconds = 1e-3;
+constexpr double kAnswerSeconds = 0.1;
+constexpr double kLongestGraceSeconds = 5;  // for answers, once the limit has passed
+
+}  // namespace
+
+MpiProgress::MpiProgress(double time_limit_s) : time_limit_s_(time_limit_s) {
+  char name[MPI_MAX_PROCESSOR_NAME] = {};
+  int length = 0;
+  MPI_Get_processor_name(name, &length);
+  host_ = name;
+  MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
+}
+
+void MpiProgress::begin_busy(const std::string& what) {
+  const std::lock_guard lock(mpi_);
+  busy_.push_back(what + at_activity());
+  if (busy_.size() > 1) return;
+  answering_ = std::jthread([this](const std::stop_token& stop) { answer_while_busy(stop); });
+}
+
+void MpiProgress::end_busy() {
+  {
+    const std::lock_guard lock(mpi_);
+    busy_.pop_back();
+    if (!busy_.empty()) return;
+    answering_.request_stop();
+  }
+  answering_.join();
+}
+
+void MpiProgress::answer_while_busy(const std::stop_token& stop) {
+  std::unique_lock lock(mpi_);
+  for (;;) {
+    changed_.wait_for(lock, stop, std::chrono::duration<double>(kAnswerSeconds),
+                      [] { return false; });
+    if (stop.stop_requested()) return;
+    if (!waits_) liveness_.answer_questions({.text = busy_.back(), .busy = true});
+  }
+}
+
+void MpiProgress::finished_waiting() {
+  last_answer_s_ = 0;
+  granted_s_ = 0;
+  const std::lock_guard lock(mpi_);
+  waits_ = false;
+  if (liveness_.asking() || liveness_.lower_rank_asked()) liveness_.stop_asking();
+}
+
+void MpiProgress::idle(const Wait& wait, uint64_t) {
+  if (wait.attempts < kSpins) return;
+  if (wait.seconds < kYieldSeconds) {
+    sched_yield();
+    return;
+  }
+  if (wait.seconds - last_answer_s_ > kAnswerSeconds) {
+    last_answer_s_ = wait.seconds;
+    const std::lock_guard lock(mpi_);
+    waits_ = true;
+    liveness_.answer_questions({.text = wait.operation.description() + at_activity()});
+  }
+  if (wait.seconds > granted_s_ + time_limit_s_) run_out_of_time(wait);
+  std::this_thread::sleep_for(std::chrono::microseconds(wait.seconds < 0.1 ? 20 : 200));
+}
+
+void MpiProgress::run_out_of_time(const Wait& wait) {
+  const std::lock_guard lock(mpi_);
+  const double grace = std::min(kLongestGraceSeconds, time_limit_s_);
+  if (!liveness_.asking()) {
+    asked_at_s_ = wait.seconds;
+    liveness_.ask(wait.operation.description() + at_activity());
+  }
+  const double patience = liveness_.lower_rank_asked() ? 2 * grace : grace;
+  if (wait.seconds < asked_at_s_ + patience) return;
+  const std::string busy = liveness_.busy_ranks();
+  if (busy.empty()) end_job(wait);
+  if (!liveness_.lower_rank_asked()) tell_that_it_goes_on(wait, busy);
+  liveness_.stop_asking();
+  granted_s_ = wait.seconds;
+}
+
+void MpiProgress::end_job(const Wait& wait) {
+  std::fprintf(stderr, "longhaul: rank %d (host %s): %s did not finish within %g s%s; %s\n", rank_,
+               host_.c_str(), wait.operation.description().c_str(), time_limit_s_,
+               at_activity().c_str(), liveness_.findings().c_str());
+  std::fflush(stderr);
+  end_launcher_later();
+  MPI_Abort(MPI_COMM_WORLD, 1);
+  std::abort();
+}
+
+}  // namespace longhaul::dist
