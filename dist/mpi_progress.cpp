@@ -1,5 +1,6 @@
 #include "dist/mpi_progress.h"
 
+#include <glog/logging.h>
 #include <mpi.h>
 #include <sched.h>
 
@@ -7,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <system_error>
 
 #include "dist/launcher_end.h"
 
@@ -33,7 +35,11 @@ void MpiProgress::begin_busy(const std::string& what) {
   const std::lock_guard lock(mpi_);
   busy_.push_back(what + at_activity());
   if (busy_.size() > 1) return;
-  answering_ = std::jthread([this](const std::stop_token& stop) { answer_while_busy(stop); });
+  try {
+    answering_ = std::jthread([this](const std::stop_token& stop) { answer_while_busy(stop); });
+  } catch (const std::system_error& error) {  // then the time limit counts, as ever
+    LOG(WARNING) << "no thread to answer other ranks: " << error.what();
+  }
 }
 
 void MpiProgress::end_busy() {
@@ -43,7 +49,7 @@ void MpiProgress::end_busy() {
     if (!busy_.empty()) return;
     answering_.request_stop();
   }
-  answering_.join();
+  if (answering_.joinable()) answering_.join();
 }
 
 void MpiProgress::answer_while_busy(const std::stop_token& stop) {
