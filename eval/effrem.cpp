@@ -78,7 +78,9 @@ class SuffixRun {
     core::Tensor logits;
     const bool at_end = piece.end == options_.length && piece.holds_end;
     if (at_end) {
-      logits = core::Tensor(context_, model_.dtype(), {rows, model_.config().vocabulary});
+      // As bf16 two predictions would differ by the rounding of their logits alone.
+      logits = core::Tensor(context_, core::state_dtype(model_.dtype()),
+                            {rows, model_.config().vocabulary});
     }
     pieces_.forward(piece, {.tokens = device_tokens, .last_logits = logits}, state);
     if (at_end) measure(logits, distances);
