@@ -8,7 +8,7 @@ namespace longhaul::eval {
 
 /// How an arm was measured.
 struct Conditions {
-  int64_t length = 0, sequences = 0, training_length = 0;
+  int64_t length = 0, sequences = 0, sequences_asked = 0, training_length = 0;
   int64_t whole_documents = 0;
   bool inside_documents = true;
   std::string windows;  ///< as Sequences::windows; "" also in files that do not say
@@ -20,6 +20,7 @@ template <class T>
 Conditions conditions_of(const T& result, const std::string& task) {
   return {.length = result.length,
           .sequences = result.sequences,
+          .sequences_asked = result.sequences_asked,
           .training_length = result.training_length,
           .whole_documents = result.whole_documents,
           .inside_documents = result.inside_documents,

@@ -30,6 +30,7 @@ struct EffRem {
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
   std::string windows;              ///< as Sequences::windows
+  int64_t sequences_asked = 0;      ///< 0: not known
   std::vector<EffRemPoint> points;  ///< ascending in dropped
   int64_t seeds = 1;                ///< runs it is the mean of (eval/seeds.h); not in the file
 };

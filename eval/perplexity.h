@@ -44,6 +44,7 @@ struct PositionCurve {
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
   std::string windows;                            ///< as Sequences::windows
+  int64_t sequences_asked = 0;                    ///< 0: not known
   double loss = 0, perplexity = 0, accuracy = 0;  ///< over everything
   std::vector<Bucket> buckets;
   std::vector<StatePoint> states;

@@ -42,6 +42,7 @@ struct StateStatistics {
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
   std::string windows;             ///< as Sequences::windows
+  int64_t sequences_asked = 0;     ///< 0: not known
   std::vector<int64_t> positions;  ///< tokens read: powers of two, and the length
   MomentsByPosition pooled;
   std::vector<double> deviation_error;  ///< of pooled: standard error over sequences

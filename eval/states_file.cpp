@@ -94,6 +94,7 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
   out.set_whole_documents(states.whole_documents);
   out.set_inside_documents(states.inside_documents);
   out.set_windows(states.windows);
+  out.set_sequences_asked(states.sequences_asked);
   out.mutable_positions()->Add(states.positions.begin(), states.positions.end());
   store(states.pooled, *out.mutable_pooled());
   out.mutable_deviation_error()->Add(states.deviation_error.begin(), states.deviation_error.end());
@@ -124,6 +125,7 @@ StateStatistics read_states(const std::filesystem::path& file) {
       .whole_documents = from.whole_documents(),
       .inside_documents = from.inside_documents(),
       .windows = from.windows(),
+      .sequences_asked = from.sequences_asked(),
       .positions = {from.positions().begin(), from.positions().end()},
       .pooled = moments_of(from.pooled()),
       .deviation_error = {from.deviation_error().begin(), from.deviation_error().end()},
@@ -146,7 +148,7 @@ std::string format_table(const StateStatistics& states) {
   std::string out =
       formatted("states, %lld sequences of %lld tokens (", static_cast<long long>(states.sequences),
                 static_cast<long long>(states.length)) +
-      states.read + ")\n";
+      states.read + ")\n" + shortage_line(states.sequences, states.sequences_asked);
   out += "  position       mean  deviation  std.err       norm\n";
   for (size_t i = 0; i < states.positions.size(); ++i) {
     out += formatted("%10lld %10.4g %10.4g %8.2g %10.4g\n",
