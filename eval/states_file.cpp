@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "eval/formatted.h"
+#include "eval/median.h"
 #include "eval/states.h"
 #include "eval/states.pb.h"
 #include "eval/stored_json.h"
@@ -49,14 +50,14 @@ std::string flaw(const proto::StateStatistics& states) {
   return whole ? "" : core::message("does not hold ", positions, " numbers for each position");
 }
 
-/// The middle number, and the ends.
+/// The middle, and the ends.
 std::string memories(const StateStatistics& states) {
   std::vector<double> memory;
   for (const HeadStates& head : states.heads) memory.push_back(head.memory());
   std::sort(memory.begin(), memory.end());
   std::string out =
       formatted("memory of %zu heads, tokens until 1/e: shortest %.4g, median %.4g, longest %.4g\n",
-                memory.size(), memory.front(), memory[memory.size() / 2], memory.back());
+                memory.size(), memory.front(), median(memory), memory.back());
   if (states.training_length == 0) return out;
   const auto beyond = std::count_if(memory.begin(), memory.end(), [&](double tokens) {
     return !(tokens <= static_cast<double>(states.training_length));
