@@ -10,6 +10,7 @@
 #include "data/recall_task.h"
 #include "data/token_data.h"
 #include "dist/mesh.h"
+#include "eval/named.h"
 #include "eval/sequences.h"
 #include "model/language_model.h"
 
@@ -51,7 +52,8 @@ struct PositionCurve {
   /// Recall: queries by the pairs since their key occurred last (begin to end − 1), over all
   /// positions; those that there were.
   std::vector<Bucket> reaches;
-  int64_t seeds = 1;  ///< runs it is the mean of (eval/seeds.h); not in the file
+  std::vector<Named<PositionCurve>>
+      of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
 std::vector<Bucket> log_buckets(int64_t length);
