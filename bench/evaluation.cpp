@@ -107,7 +107,7 @@ int main(int argc, char** argv) {
           [&] { eval::evaluate_curve(mesh, model, sequences, options); });
   measure("states", tokens, false, [&] { eval::evaluate_states(mesh, model, sequences, options); });
   measure("effrem", suffix_tokens, false,
-          [&] { eval::evaluate_effrem(mesh, model, sequences, one); });
+          [&] { eval::evaluate_effrem(mesh, model, eval::recall_sequences(task, one), one); });
   nlohmann::ordered_json result{{"bench", "evaluation"},
                                 {"shape", name},
                                 {"length", options.length},

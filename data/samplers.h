@@ -48,10 +48,12 @@ constexpr std::string_view name_of(WindowBegin begin) {
 }
 
 /// `count` windows of `length` + 1 tokens, each inside one document if enough documents are that
-/// long (spread evenly over them), for evaluation. Returns the first token of each;
-/// `whole_documents` says how many documents were long enough.
+/// long (spread evenly over them), for evaluation. Else they cross borders, as many as fit without
+/// overlap (the label of a window's last token apart): windows that share tokens would say the same
+/// over and over, and a standard error over them nothing. `whole_documents` says how many documents
+/// were long enough.
 struct LongWindows {
-  std::vector<int64_t> begins;
+  std::vector<int64_t> begins;  ///< the first token of each, ascending; at least one
   int64_t whole_documents = 0;
   bool inside_documents = false;  ///< false: too few long documents, windows cross borders
 };

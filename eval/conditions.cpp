@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "eval/sequences.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::eval {
@@ -10,6 +11,9 @@ std::string conditions_html(const std::vector<Conditions>& arms) {
   std::set<std::string> each;
   for (const Conditions& arm : arms) {
     std::string text = core::message(arm.sequences, " sequences of ", arm.length, " tokens");
+    if (const std::string few = shortage(arm.sequences, arm.sequences_asked); !few.empty()) {
+      text += " (" + few + ")";
+    }
     if (arm.training_length > 0) text += core::message(", trained on ", arm.training_length);
     if (arm.text) {
       const char* from = arm.windows == "inside" ? "from a random place inside" : "inside";

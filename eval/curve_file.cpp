@@ -43,6 +43,7 @@ proto::Curve to_stored(const PositionCurve& curve) {
   out.set_whole_documents(curve.whole_documents);
   out.set_inside_documents(curve.inside_documents);
   out.set_windows(curve.windows);
+  out.set_sequences_asked(curve.sequences_asked);
   out.set_loss(curve.loss);
   out.set_perplexity(curve.perplexity);
   out.set_accuracy(curve.accuracy);
@@ -69,6 +70,7 @@ PositionCurve from_stored(const proto::Curve& from) {
                       .whole_documents = from.whole_documents(),
                       .inside_documents = from.inside_documents(),
                       .windows = from.windows(),
+                      .sequences_asked = from.sequences_asked(),
                       .loss = from.loss(),
                       .perplexity = from.perplexity(),
                       .accuracy = from.accuracy(),
@@ -125,6 +127,7 @@ std::string format_table(const PositionCurve& curve) {
       "accuracy %.2f%%\n",
       curve.task.c_str(), static_cast<long long>(curve.sequences),
       static_cast<long long>(curve.length), curve.loss, curve.perplexity, 100 * curve.accuracy);
+  out += shortage_line(curve.sequences, curve.sequences_asked);
   if (curve.task == "text") {
     out += formatted(curve.inside_documents
                          ? "%lld documents are that long: each sequence lies inside one\n"

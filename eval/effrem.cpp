@@ -78,7 +78,9 @@ class SuffixRun {
     core::Tensor logits;
     const bool at_end = piece.end == options_.length && piece.holds_end;
     if (at_end) {
-      logits = core::Tensor(context_, model_.dtype(), {rows, model_.config().vocabulary});
+      // As bf16 two predictions would differ by the rounding of their logits alone.
+      logits = core::Tensor(context_, core::state_dtype(model_.dtype()),
+                            {rows, model_.config().vocabulary});
     }
     pieces_.forward(piece, {.tokens = device_tokens, .last_logits = logits}, state);
     if (at_end) measure(logits, distances);
@@ -133,7 +135,7 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model,
   const std::vector<int64_t> grid = effrem_grid(options.length);
   PieceRun pieces(mesh.sequence_group(), model);
   const UnitJob job{
-      .units = options.sequences,
+      .units = sequences.count,
       .width = std::ssize(grid),
       .batch = 1,  // its suffixes are the rows
       .run = [&](int64_t first, int64_t, std::span<double> numbers, BatchWatch& watch) {
@@ -144,11 +146,12 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model,
   EffRem result{.model = options.model,
                 .read = sequences.task,
                 .length = options.length,
-                .sequences = options.sequences,
+                .sequences = sequences.count,
                 .training_length = options.training_length,
                 .whole_documents = sequences.whole_documents,
                 .inside_documents = sequences.inside_documents,
                 .windows = sequences.windows,
+                .sequences_asked = options.sequences,
                 .points = {}};
   for (size_t i = 0; i < grid.size(); ++i) {
     std::vector<double> distances;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "dist/mesh.h"
+#include "eval/named.h"
 #include "eval/sequences.h"
 #include "model/language_model.h"
 
@@ -29,9 +30,10 @@ struct EffRem {
   int64_t length = 0, sequences = 0, training_length = 0;
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
-  std::string windows;              ///< as Sequences::windows
-  std::vector<EffRemPoint> points;  ///< ascending in dropped
-  int64_t seeds = 1;                ///< runs it is the mean of (eval/seeds.h); not in the file
+  std::string windows;                  ///< as Sequences::windows
+  int64_t sequences_asked = 0;          ///< 0: not known
+  std::vector<EffRemPoint> points;      ///< ascending in dropped
+  std::vector<Named<EffRem>> of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
 /// Powers of two below `length`, and `length` less these: log-spaced in tokens dropped and in

@@ -42,6 +42,7 @@ void write_effrem(const std::filesystem::path& file, const EffRem& effrem) {
   out.set_whole_documents(effrem.whole_documents);
   out.set_inside_documents(effrem.inside_documents);
   out.set_windows(effrem.windows);
+  out.set_sequences_asked(effrem.sequences_asked);
   for (const EffRemPoint& point : effrem.points) {
     proto::EffRemPoint& to = *out.add_points();
     to.set_dropped(point.dropped);
@@ -61,6 +62,7 @@ EffRem read_effrem(const std::filesystem::path& file) {
                 .whole_documents = from.whole_documents(),
                 .inside_documents = from.inside_documents(),
                 .windows = from.windows(),
+                .sequences_asked = from.sequences_asked(),
                 .points = {}};
   for (const proto::EffRemPoint& point : from.points()) {
     effrem.points.push_back(
@@ -73,7 +75,7 @@ std::string format_table(const EffRem& effrem) {
   std::string out =
       formatted("effective remembrance, %lld sequences of %lld tokens (",
                 static_cast<long long>(effrem.sequences), static_cast<long long>(effrem.length)) +
-      effrem.read + ")\n";
+      effrem.read + ")\n" + shortage_line(effrem.sequences, effrem.sequences_asked);
   out += "   dropped      kept   distance  std.err\n";
   for (const EffRemPoint& point : effrem.points) {
     out += formatted("%10lld %9lld %10.4f %8.4f\n", static_cast<long long>(point.dropped),

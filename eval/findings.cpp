@@ -36,10 +36,20 @@ bool exceeds(double difference, double error_a, double error_b) {
   return difference > 2 * std::hypot(error_a, error_b);
 }
 
-/// Is `later` past the training length worse than `inside` at its end, beyond noise?
-bool is_failure(const std::string& task, const Bucket& inside, const Bucket& later) {
+/// Is `later` past the training length worse than `inside` at its end, beyond noise? `curve` is
+/// where they are from; of a mean over seeds most seeds decide, each by its own noise.
+bool is_failure(const PositionCurve& curve, const Bucket& inside, const Bucket& later) {
+  int64_t failing = 0, judged = 0;
+  for (const Named<PositionCurve>& seed : curve.of_seeds) {
+    const Bucket* own_inside = find_bucket(seed.value, inside.begin, inside.end);
+    const Bucket* own_later = find_bucket(seed.value, later.begin, later.end);
+    if (own_inside == nullptr || own_later == nullptr) continue;
+    ++judged;
+    failing += is_failure(seed.value, *own_inside, *own_later);
+  }
+  if (judged > 0) return 2 * failing > judged;
   if (!std::isfinite(later.loss)) return true;
-  if (task == "recall") {
+  if (curve.task == "recall") {
     const double drop = inside.accuracy - later.accuracy;
     return drop > kFailingDrop && exceeds(drop, inside.accuracy_error, later.accuracy_error);
   }
@@ -95,7 +105,7 @@ ArmFinding find(const PositionCurve& curve) {
     const bool worse =
         worst == nullptr || badness(curve.task, bucket) > badness(curve.task, *worst);
     if (worse) worst = &bucket;
-    if (inside != nullptr && is_failure(curve.task, *inside, bucket)) {
+    if (inside != nullptr && is_failure(curve, *inside, bucket)) {
       result.verdict = Verdict::kFails;
     }
   }
@@ -108,10 +118,26 @@ ArmFinding find(const PositionCurve& curve) {
                     multiple_name(far->end, trained) + " the training length is " +
                     comparison(curve.task, *inside, *far) + state_sentence(curve);
   if (badness(curve.task, *worst) > badness(curve.task, *far) &&
-      is_failure(curve.task, *inside, *worst)) {
+      is_failure(curve, *inside, *worst)) {
     result.sentence += "; worst at " + multiple_name(worst->end, trained) + ": " +
                        comparison(curve.task, *inside, *worst);
   }
+  return result;
+}
+
+/// Of a mean over seeds the verdict is that of most seeds.
+ArmFinding find_in_arm(const PositionCurve& arm) {
+  ArmFinding result = find(arm);
+  int64_t failing = 0, known = 0;
+  for (const Named<PositionCurve>& seed : arm.of_seeds) {
+    const Verdict verdict = find(seed.value).verdict;
+    known += verdict != Verdict::kUnknown;
+    failing += verdict == Verdict::kFails;
+  }
+  if (known == 0) return result;
+  result.verdict = 2 * failing > known ? Verdict::kFails : Verdict::kHolds;
+  result.sentence =
+      core::message("fails in ", failing, " of ", known, " seeds; in their mean ", result.sentence);
   return result;
 }
 
@@ -141,7 +167,7 @@ std::vector<std::string> findings(const Section& section, const std::vector<std:
       lacking.push_back(arms[i]);
       continue;
     }
-    const ArmFinding found = find(*section.curves[i]);
+    const ArmFinding found = find_in_arm(*section.curves[i]);
     if (found.verdict == Verdict::kFails) failing.push_back(arms[i]);
     if (found.verdict == Verdict::kHolds) holding.push_back(arms[i]);
     unknown += found.verdict == Verdict::kUnknown;

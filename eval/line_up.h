@@ -9,14 +9,9 @@
 #include <utility>
 #include <vector>
 
-namespace longhaul::eval {
+#include "eval/named.h"
 
-/// A result by the name of its file, without .json.
-template <class T>
-struct Named {
-  std::string name;
-  T value;
-};
+namespace longhaul::eval {
 
 /// One measurement over all arms: name is that of the files, without a step; "" where every run has
 /// one at most.

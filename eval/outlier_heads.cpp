@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "eval/median.h"
 #include "eval/states.h"
 
 namespace longhaul::eval {
@@ -9,13 +10,6 @@ namespace longhaul::eval {
 namespace {
 
 constexpr double kFarthest = 3.5;
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 }  // namespace
 

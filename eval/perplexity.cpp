@@ -76,7 +76,7 @@ PositionCurve evaluate_curve(const dist::Mesh& mesh, model::LanguageModel& model
                           sequences.most_reach);
   PieceRun pieces(mesh.sequence_group(), model);
   const UnitJob job{
-      .units = options.sequences,
+      .units = sequences.count,
       .width = sums.width(),
       .batch = options.batch,
       .run = [&](int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
@@ -88,11 +88,12 @@ PositionCurve evaluate_curve(const dist::Mesh& mesh, model::LanguageModel& model
   PositionCurve curve{.task = sequences.task,
                       .model = options.model,
                       .length = options.length,
-                      .sequences = options.sequences,
+                      .sequences = sequences.count,
                       .training_length = options.training_length,
                       .whole_documents = sequences.whole_documents,
                       .inside_documents = sequences.inside_documents,
                       .windows = sequences.windows,
+                      .sequences_asked = options.sequences,
                       .buckets = {},
                       .states = {},
                       .reaches = {}};

@@ -10,6 +10,7 @@
 #include "data/recall_task.h"
 #include "data/token_data.h"
 #include "dist/mesh.h"
+#include "eval/named.h"
 #include "eval/sequences.h"
 #include "model/language_model.h"
 
@@ -44,13 +45,15 @@ struct PositionCurve {
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
   std::string windows;                            ///< as Sequences::windows
+  int64_t sequences_asked = 0;                    ///< 0: not known
   double loss = 0, perplexity = 0, accuracy = 0;  ///< over everything
   std::vector<Bucket> buckets;
   std::vector<StatePoint> states;
   /// Recall: queries by the pairs since their key occurred last (begin to end − 1), over all
   /// positions; those that there were.
   std::vector<Bucket> reaches;
-  int64_t seeds = 1;  ///< runs it is the mean of (eval/seeds.h); not in the file
+  std::vector<Named<PositionCurve>>
+      of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
 std::vector<Bucket> log_buckets(int64_t length);

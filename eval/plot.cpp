@@ -127,7 +127,7 @@ std::string script_of(const Plot& plot) {
   write_axes(plot, script);
   for (const PlotLine& line : plot.lines) write_data(line, script);
   const char* separator = "plot ";
-  const auto has_band = [](const PlotPoint& p) { return p.error > 0; };
+  const auto has_band = [](const PlotPoint& p) { return p.error > 0 || p.beneath > 0; };
   for (const PlotLine& line : plot.lines) {
     if (plot.as_points) continue;
     if (std::none_of(line.points.begin(), line.points.end(), has_band)) continue;

@@ -64,6 +64,14 @@ std::vector<std::string> arm_names(const std::vector<RunFolder>& runs, const Rep
   return names;
 }
 
+/// In %; the band ends at 0 and 100.
+PlotPoint accuracy_point(double x, const Bucket& bucket) {
+  return {.x = x,
+          .y = 100 * bucket.accuracy,
+          .error = 100 * std::min(bucket.accuracy_error, 1 - bucket.accuracy),
+          .beneath = 100 * std::min(bucket.accuracy_error, bucket.accuracy)};
+}
+
 /// Buckets are drawn at the geometric middle of their positions. The first few positions, whose
 /// losses dwarf all others, are left to the table of the evaluation itself.
 PlotLine bucket_line(int arm, const PositionCurve& curve, bool accuracy) {
@@ -71,12 +79,10 @@ PlotLine bucket_line(int arm, const PositionCurve& curve, bool accuracy) {
   const int64_t first = curve.length >= 512 ? 8 : 1;
   for (const Bucket& bucket : curve.buckets) {
     if (bucket.begin < first || bucket.count == 0) continue;
-    PlotPoint point{
-        .x = std::sqrt(static_cast<double>(bucket.begin) * static_cast<double>(bucket.end))};
-    point.y = accuracy ? 100 * bucket.accuracy : std::exp(bucket.loss);
-    if (accuracy) {
-      point.error = 100 * bucket.accuracy_error;
-    } else {  // exp(loss ± error)
+    const double x = std::sqrt(static_cast<double>(bucket.begin) * static_cast<double>(bucket.end));
+    PlotPoint point = accuracy_point(x, bucket);
+    if (!accuracy) {  // exp(loss ± error)
+      point.y = std::exp(bucket.loss);
       point.error = point.y * std::expm1(bucket.loss_error);
       point.beneath = -point.y * std::expm1(-bucket.loss_error);
     }
@@ -91,8 +97,7 @@ PlotLine reach_line(int arm, const PositionCurve& curve) {
   for (const Bucket& bucket : curve.reaches) {
     // Its middle: reaches are whole numbers.
     const double middle = std::sqrt(static_cast<double>(bucket.begin * (bucket.end - 1)));
-    line.points.push_back(
-        {.x = middle, .y = 100 * bucket.accuracy, .error = 100 * bucket.accuracy_error});
+    line.points.push_back(accuracy_point(middle, bucket));
   }
   return line;
 }
@@ -243,11 +248,17 @@ std::string seen_html(const std::vector<Section>& sections,
            "<p>No run has an evaluation by position: nothing can be said of lengths.</p>\n"
            "</div>\n";
   }
+  const bool seeds = std::any_of(sections.begin(), sections.end(),
+                                 [](const Section& section) { return has_seeds(section.curves); });
   out += core::message(
       "<p class=\"soft\">An arm fails where, past its training length, perplexity is more than ",
       kFailingRatio, " × that at the end of the training length (recall: accuracy more than ",
       100 * kFailingDrop, " points lower), by more than two standard errors; or where the loss is ",
-      "not finite.</p>\n</div>\n");
+      "not finite.",
+      seeds ? " Each seed is judged by its own standard errors; an arm of several fails where most "
+              "of its seeds do."
+            : "",
+      "</p>\n</div>\n");
   return out;
 }
 

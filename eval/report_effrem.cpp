@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "eval/conditions.h"
+#include "eval/estimate.h"
 #include "eval/formatted.h"
 #include "eval/html.h"
 #include "eval/section.h"
@@ -99,24 +100,33 @@ PlotLine line_of(int arm, const EffRem& effrem, bool kept) {
 
 struct Judged {
   std::string arm;
-  const EffRemPoint* point = nullptr;
+  Estimate distance;
 };
 
+/// At a number of tokens that was measured.
+Estimate distance_at(const EffRem& arm, int64_t dropped) {
+  const auto of_run = [&](const EffRem& run) -> std::optional<Estimate> {
+    const EffRemPoint* point = point_at(run, dropped);
+    if (point == nullptr) return std::nullopt;
+    return Estimate{.value = point->distance, .error = point->error};
+  };
+  return estimate_of(arm, of_run).value_or(Estimate{});
+}
+
 /// What all but the last tokens of the training length change, over all arms.
-std::string comparison(const std::vector<Judged>& judged) {
+std::string comparison(const std::vector<Judged>& judged, bool seeds) {
   if (judged.size() < 2) return "in total variation, 0 to 1.";
   const auto by_distance = [](const Judged& a, const Judged& b) {
-    return a.point->distance < b.point->distance;
+    return a.distance.value < b.distance.value;
   };
   const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_distance);
-  const double difference = most->point->distance - least->point->distance;
-  if (difference <= 2 * std::hypot(most->point->error, least->point->error)) {
-    return "what lies before the last training length weighs alike in all arms, within two "
-           "standard errors.";
+  if (!differ(most->distance, least->distance)) {
+    return "what lies before the last training length weighs alike in all arms, within " +
+           noise_name(seeds) + ".";
   }
   return "what lies before the last training length weighs most in " + most->arm + " (" +
-         formatted("%.3f", most->point->distance) + " in total variation), least in " + least->arm +
-         formatted(" (%.3f).", least->point->distance);
+         formatted("%.3f", most->distance.value) + " in total variation), least in " + least->arm +
+         formatted(" (%.3f).", least->distance.value);
 }
 
 }  // namespace
@@ -175,11 +185,12 @@ std::vector<std::string> effrem_findings(const LinedUp<EffRem>& section,
     if (trained != nullptr) {
       sentence += core::message(", all but the last ", arm->training_length,
                                 " (its training length) by ", with_error(*trained));
-      if (std::isfinite(trained->distance)) judged.push_back({arms[i], trained});
+      if (std::isfinite(trained->distance))
+        judged.push_back({arms[i], distance_at(*arm, trained->dropped)});
     }
     sentences.push_back(sentence + ".");
   }
-  sentences.front() = comparison(judged);
+  sentences.front() = comparison(judged, has_seeds(section.arms));
   return sentences;
 }
 

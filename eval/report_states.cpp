@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "eval/conditions.h"
 #include "eval/formatted.h"
 #include "eval/heat_map.h"
 #include "eval/html.h"
+#include "eval/median.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::eval {
@@ -55,6 +57,18 @@ std::string curves(const LinedUp<StateStatistics>& section, const Figures& figur
          figures.figure(mean, "Mean of the recurrent state", over);
 }
 
+using Run = Named<const StateStatistics*>;
+
+/// Those that the arm is the mean of, else itself: heads are told of each run alone.
+std::vector<Run> runs_of(const StateStatistics& arm) {
+  if (arm.of_seeds.empty()) return {{.name = "", .value = &arm}};
+  std::vector<Run> runs;
+  for (const Named<StateStatistics>& seed : arm.of_seeds) {
+    runs.push_back({.name = escape_html(seed.name), .value = &seed.value});
+  }
+  return runs;
+}
+
 std::string head_name(const HeadStates& head) {
   return core::message("layer ", head.layer, " head ", head.head);
 }
@@ -87,29 +101,51 @@ std::string outliers(const StateStatistics& states) {
   return out;
 }
 
-std::string row_of(const StateStatistics& states) {
+/// Cells of the table for one run.
+std::vector<std::string> cells_of(const StateStatistics& run) {
   std::vector<double> memory;
   int64_t beyond = 0, growing = 0;
-  for (const HeadStates& head : states.heads) {
-    memory.push_back(head.memory());
-    beyond += !(head.memory() <= static_cast<double>(states.training_length));
-    growing += growth(states, head) > 2;
+  for (const HeadStates& head : run.heads) {
+    const double own = head.memory();
+    memory.push_back(std::isnan(own) ? std::numeric_limits<double>::infinity() : own);
+    beyond += !(own <= static_cast<double>(run.training_length));
+    growing += growth(run, head) > 2;
   }
-  std::sort(memory.begin(), memory.end());
-  const bool known = states.training_length > 0;
-  return core::message("<td>", memory.size(), "</td><td>", tokens(memory.front()), "</td><td>",
-                       tokens(memory[memory.size() / 2]), "</td><td>", tokens(memory.back()),
-                       "</td><td>", known ? core::message(beyond) : "–", "</td><td>",
-                       known ? core::message(growing) : "–", "</td><td>", outliers(states),
-                       "</td>");
+  const auto [least, most] = std::minmax_element(memory.begin(), memory.end());
+  const bool known = run.training_length > 0;
+  return {core::message(memory.size()),
+          tokens(*least),
+          tokens(median(memory)),
+          tokens(*most),
+          known ? core::message(beyond) : "–",
+          known ? core::message(growing) : "–",
+          outliers(run)};
+}
+
+std::string row_of(const StateStatistics& states) {
+  const std::vector<Run> runs = runs_of(states);
+  std::vector<std::string> row = cells_of(*runs.front().value);
+  if (runs.size() > 1) row.back() = runs.front().name + ": " + row.back();
+  for (size_t i = 1; i < runs.size(); ++i) {
+    const std::vector<std::string> own = cells_of(*runs[i].value);
+    for (size_t column = 1; column + 1 < own.size(); ++column) row[column] += ", " + own[column];
+    row.back() += "<br>" + runs[i].name + ": " + own.back();
+  }
+  std::string out;
+  for (const std::string& cell : row) out += "<td>" + cell + "</td>";
+  return out;
 }
 
 std::string table(const LinedUp<StateStatistics>& section, const Arms& arms) {
+  const std::string of_seeds =
+      has_seeds(section.arms) ? " Of several seeds: the numbers of each, in their order." : "";
   std::string out =
       "<h3>Memory of the heads</h3>\n<p class=\"soft\">Tokens until what a token left in the state "
       "has fallen to 1/e, at a head's mean log-decay. Growing: the deviation at the end is more "
       "than twice that at the training length. Outliers: heads whose deviation at the end (in "
-      "brackets) stands out, modified z-score of its logarithm beyond ±3.5.</p>\n"
+      "brackets) stands out, modified z-score of its logarithm beyond ±3.5." +
+      of_seeds +
+      "</p>\n"
       "<div class=\"narrow-scroll\"><table>\n<thead><tr><th scope=\"col\">arm</th>";
   for (const char* name : {"heads", "shortest", "median", "longest",
                            "longer than the<br>training length", "growing", "outliers"}) {
@@ -124,30 +160,34 @@ std::string table(const LinedUp<StateStatistics>& section, const Arms& arms) {
   return out + "</tbody></table></div>\n";
 }
 
-/// One map an arm, in the same colours. `value` of a head, with what it is called.
+/// One map a run, in the same colours. `value` of a head, with what it is called.
 template <class Value>
 std::string maps(const LinedUp<StateStatistics>& section, const Arms& arms,
                  const std::string& title, const std::string& unit, const Value& value) {
-  std::vector<std::vector<HeatCell>> all(arms.size());
+  std::vector<std::string> captions;
+  std::vector<std::vector<HeatCell>> all;
   for (size_t i = 0; i < arms.size(); ++i) {
     if (section.arms[i] == nullptr) continue;
-    for (const HeadStates& head : section.arms[i]->heads) {
-      const double number = value(*section.arms[i], head);
-      all[i].push_back(
-          {.row = head.layer,
-           .column = head.head,
-           .value = number,
-           .label = head_name(head) + ": " +
-                    (std::isnan(number) ? "not a number" : short_number(number) + " " + unit)});
+    for (const Run& run : runs_of(*section.arms[i])) {
+      captions.push_back(escape_html(arms[i]) + (run.name.empty() ? "" : ", " + run.name));
+      all.emplace_back();
+      for (const HeadStates& head : run.value->heads) {
+        const double number = value(*run.value, head);
+        all.back().push_back(
+            {.row = head.layer,
+             .column = head.head,
+             .value = number,
+             .label = head_name(head) + ": " +
+                      (std::isnan(number) ? "not a number" : short_number(number) + " " + unit)});
+      }
     }
   }
   const HeatScale scale = scale_over(all);
   if (scale.high == 0) return "";
   std::string out =
       "<h3>" + title + "</h3>\n" + heat_legend(scale, unit) + "<div class=\"maps\">\n";
-  for (size_t i = 0; i < arms.size(); ++i) {
-    if (all[i].empty()) continue;
-    out += "<figure><figcaption>" + escape_html(arms[i]) + "</figcaption>" +
+  for (size_t i = 0; i < all.size(); ++i) {
+    out += "<figure><figcaption>" + captions[i] + "</figcaption>" +
            heat_map(all[i], scale, "layer", "head") + "</figure>\n";
   }
   return out + "</div>\n";

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "eval/conditions.h"
+#include "eval/estimate.h"
 #include "eval/html.h"
 #include "kernels/core/error.h"
 
@@ -28,32 +29,50 @@ double score(const std::string& task, const Bucket& bucket) {
   return std::isfinite(value) ? value : std::numeric_limits<double>::infinity();
 }
 
-const Bucket* best_of(const Section& section, const LengthColumn& column) {
-  const Bucket* best = nullptr;
+/// The arm with the best bucket there, or nullptr.
+const PositionCurve* best_of(const Section& section, const LengthColumn& column) {
+  const PositionCurve* best = nullptr;
+  double least = std::numeric_limits<double>::infinity();
   for (const PositionCurve* curve : section.curves) {
     const Bucket* bucket =
         curve != nullptr ? find_bucket(*curve, column.begin, column.end) : nullptr;
     if (bucket == nullptr || !std::isfinite(bucket->loss)) continue;
-    if (best == nullptr || score(section.task, *bucket) < score(section.task, *best)) {
-      best = bucket;
-    }
+    if (best != nullptr && score(section.task, *bucket) >= least) continue;
+    best = curve;
+    least = score(section.task, *bucket);
   }
   return best;
 }
 
-std::string cell(const Section& section, const LengthColumn& column, const Bucket* bucket,
-                 const Bucket* best) {
+std::optional<Estimate> estimate_at(const Section& section, const LengthColumn& column,
+                                    const PositionCurve& curve) {
+  return estimate_of(curve, [&](const PositionCurve& run) -> std::optional<Estimate> {
+    const Bucket* bucket = find_bucket(run, column.begin, column.end);
+    if (bucket == nullptr) return std::nullopt;
+    return Estimate{
+        .value = score(section.task, *bucket),
+        .error = section.task == "recall" ? bucket->accuracy_error : bucket->loss_error};
+  });
+}
+
+/// "● " for the best, "○ " for what does not differ from it, beyond noise.
+std::string mark_of(const Section& section, const LengthColumn& column, const PositionCurve& curve,
+                    const PositionCurve* best) {
+  if (best == nullptr) return "";
+  if (&curve == best) return "● ";
+  const auto own = estimate_at(section, column, curve), least = estimate_at(section, column, *best);
+  if (!own || !least || !std::isfinite(own->value)) return "";
+  return differ(*own, *least) ? "" : "○ ";
+}
+
+std::string cell(const Section& section, const LengthColumn& column, const PositionCurve* curve) {
+  const Bucket* bucket = curve != nullptr ? find_bucket(*curve, column.begin, column.end) : nullptr;
   if (bucket == nullptr) return column.beyond ? "<td class=\"beyond\">–</td>" : "<td>–</td>";
+  const PositionCurve* best = best_of(section, column);
+  const std::string classes =
+      std::string(column.beyond ? "beyond" : "") + (curve == best ? " best" : "");
+  const std::string mark = mark_of(section, column, *curve, best);
   const bool recall = section.task == "recall";
-  const auto error = [&](const Bucket& b) { return recall ? b.accuracy_error : b.loss_error; };
-  std::string mark, classes = column.beyond ? "beyond" : "";
-  if (bucket == best) {
-    mark = "● ";
-    classes += " best";
-  } else if (best != nullptr && score(section.task, *bucket) - score(section.task, *best) <=
-                                    2 * std::hypot(error(*bucket), error(*best))) {
-    mark = "○ ";
-  }
   std::string main, minor;
   if (recall) {
     main = with_error(shown("%.1f", 100 * bucket->accuracy), "%.1f", 100 * bucket->accuracy_error) +
@@ -78,7 +97,7 @@ std::string length_table(const Section& section, const std::vector<std::string>&
              ? "Accuracy, beneath it the loss in nats"
              : "Perplexity, beneath it the loss in nats and the accuracy of the most likely token";
   out += "; ± one " + error_name(section.curves, "standard error over sequences") +
-         ". ● best, ○ within two such errors of the best.";
+         ". ● best, ○ within " + noise_name(has_seeds(section.curves)) + " of the best.";
   if (section.training_length > 0) out += " Columns: multiples of the training length";
   out += section.training_length > 0 ? " and the positions measured there; shaded: beyond it."
                                      : " Columns: the positions measured.";
@@ -92,10 +111,7 @@ std::string length_table(const Section& section, const std::vector<std::string>&
   for (size_t i = 0; i < arms.size(); ++i) {
     out += "<tr><th scope=\"row\">" + escape_html(arms[i]) + "</th>";
     for (const LengthColumn& column : columns) {
-      const PositionCurve* curve = section.curves[i];
-      const Bucket* bucket =
-          curve != nullptr ? find_bucket(*curve, column.begin, column.end) : nullptr;
-      out += cell(section, column, bucket, best_of(section, column));
+      out += cell(section, column, section.curves[i]);
     }
     out += "</tr>\n";
   }

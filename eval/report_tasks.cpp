@@ -6,9 +6,11 @@
 #include <utility>
 
 #include "eval/conditions.h"
+#include "eval/estimate.h"
 #include "eval/formatted.h"
 #include "eval/html.h"
 #include "eval/plot.h"
+#include "eval/seeds.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::eval {
@@ -16,6 +18,8 @@ namespace longhaul::eval {
 namespace {
 
 using Depths = std::pair<double, double>;
+
+constexpr double kNormal = 1.959963984540054;  // half of a 95 % interval, in standard errors
 
 /// The task's results, whichever arm has some.
 const TaskResult& any_of(const LinedUp<TaskResult>& section) {
@@ -45,8 +49,9 @@ std::string interval_name(const LinedUp<TaskResult>& section) {
 std::string percent(double share) { return formatted("%.0f", 100 * share); }
 
 std::string with_interval(const TaskCell& cell) {
-  return formatted("%.1f", 100 * cell.accuracy) + " <small>(" + percent(cell.low) + " to " +
-         percent(cell.high) + ")</small>";
+  const std::string accuracy = formatted("%.1f", 100 * cell.accuracy);
+  if (!(cell.high > cell.low)) return accuracy;
+  return accuracy + " <small>(" + percent(cell.low) + " to " + percent(cell.high) + ")</small>";
 }
 
 std::string header(const LinedUp<TaskResult>& section, const std::string& first) {
@@ -117,30 +122,49 @@ std::string maps(const LinedUp<TaskResult>& section, const std::vector<std::stri
 PlotLine line_of(int arm, const TaskResult& result, const std::vector<int64_t>& lengths,
                  const std::string* part) {
   PlotLine line{.arm = arm, .points = {}};
-  TaskResult own = result;
-  if (part != nullptr) {
-    std::erase_if(own.cells, [&](const TaskCell& cell) { return cell.part != *part; });
-  }
   for (const int64_t length : lengths) {
-    const TaskCell cell = pooled_cell(own, length, 0, 1);
+    const TaskCell cell = pooled_cell(result, length, 0, 1, part);
     if (cell.trials == 0 || length == 0) continue;
     line.points.push_back({.x = static_cast<double>(length),
                            .y = 100 * cell.accuracy,
-                           .error = 50 * (cell.high - cell.low)});
+                           .error = 100 * (cell.high - cell.accuracy),
+                           .beneath = 100 * (cell.accuracy - cell.low)});
   }
   return line;
 }
 
+struct Judged {
+  std::string arm;
+  TaskCell cell;
+  Estimate accuracy;
+};
+
+Estimate accuracy_at(const TaskResult& arm, int64_t length) {
+  const auto of_run = [&](const TaskResult& run) -> std::optional<Estimate> {
+    const TaskCell cell = pooled_cell(run, length, 0, 1);
+    if (cell.trials == 0) return std::nullopt;
+    return Estimate{.value = cell.accuracy, .error = (cell.high - cell.low) / (2 * kNormal)};
+  };
+  return estimate_of(arm, of_run).value_or(Estimate{});
+}
+
 }  // namespace
 
-TaskCell pooled_cell(const TaskResult& result, int64_t length, double depth_low,
-                     double depth_high) {
+TaskCell pooled_cell(const TaskResult& result, int64_t length, double depth_low, double depth_high,
+                     const std::string* part) {
+  if (!result.of_seeds.empty()) {  // parts are no seeds: pooled in each before their spread
+    std::vector<TaskCell> seeds;
+    for (const Named<TaskResult>& seed : result.of_seeds) {
+      seeds.push_back(pooled_cell(seed.value, length, depth_low, depth_high, part));
+    }
+    return mean_cell(seeds);
+  }
   TaskCell sum{.length = length, .depth_low = depth_low, .depth_high = depth_high};
   int64_t cells = 0;
   double squares = 0;
   for (const TaskCell& cell : result.cells) {
     if (cell.length != length || cell.depth_low != depth_low || cell.depth_high != depth_high ||
-        cell.trials == 0) {
+        cell.trials == 0 || (part != nullptr && cell.part != *part)) {
       continue;
     }
     const auto trials = static_cast<double>(cell.trials);
@@ -233,10 +257,6 @@ std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures
 
 std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
                                        const std::vector<std::string>& arms) {
-  struct Judged {
-    std::string arm;
-    TaskCell cell;
-  };
   std::vector<std::string> sentences{""};
   std::vector<Judged> judged;
   const std::vector<int64_t> lengths = lengths_of(section);
@@ -247,7 +267,7 @@ std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
     for (const int64_t length : lengths) {
       const TaskCell cell = pooled_cell(*arm, length, 0, 1);
       if (cell.trials == 0) continue;
-      if (length == lengths.back()) judged.push_back({arms[i], cell});
+      if (length == lengths.back()) judged.push_back({arms[i], cell, accuracy_at(*arm, length)});
       sentence += (sentence.ends_with(": ") ? "" : ", ") + percent(cell.accuracy) + " % at " +
                   length_name(*arm, length);
     }
@@ -263,11 +283,14 @@ std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
     return a.cell.accuracy < b.cell.accuracy;
   };
   const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_accuracy);
-  sentences.front() = least->cell.high < most->cell.low
-                          ? where + ", " + most->arm + " answers best (" +
-                                percent(most->cell.accuracy) + " %), " + least->arm + " worst (" +
-                                percent(least->cell.accuracy) + " %)."
-                          : where + ", the arms answer alike, within their intervals.";
+  const bool seeds = has_seeds(section.arms);
+  const bool clear =
+      seeds ? differ(most->accuracy, least->accuracy) : least->cell.high < most->cell.low;
+  sentences.front() = clear ? where + ", " + most->arm + " answers best (" +
+                                  percent(most->cell.accuracy) + " %), " + least->arm + " worst (" +
+                                  percent(least->cell.accuracy) + " %)."
+                            : where + ", the arms answer alike, within " +
+                                  (seeds ? noise_name(seeds) : "their intervals") + ".";
   return sentences;
 }
 

@@ -22,8 +22,10 @@ std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures
 std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
                                        const std::vector<std::string>& arms);
 
-/// The mean over parts of the cells of one length and these depths, weighted by trials; nothing
-/// where there were no trials.
-TaskCell pooled_cell(const TaskResult& result, int64_t length, double depth_low, double depth_high);
+/// The mean over parts (or of this one) of the cells of one length and these depths, weighted by
+/// trials; nothing where there were no trials. Of a mean over seeds: mean_cell of that in each
+/// seed.
+TaskCell pooled_cell(const TaskResult& result, int64_t length, double depth_low, double depth_high,
+                     const std::string* part = nullptr);
 
 }  // namespace longhaul::eval

@@ -18,17 +18,23 @@ struct Spread {
   double deviation = 0;  ///< sample standard deviation; 0 for one value
 };
 
+Spread spread(const std::vector<double>& values) {
+  const auto n = static_cast<double>(values.size());
+  Spread result;
+  for (const double value : values) result.mean += value / n;
+  if (values.size() < 2) return result;
+  double squares = 0;
+  for (const double value : values) squares += std::pow(value - result.mean, 2);
+  result.deviation = std::sqrt(squares / (n - 1));
+  return result;
+}
+
 /// Of `number` over all seeds' results.
 template <class T, class Number>
 Spread spread(const std::vector<const T*>& seeds, const Number& number) {
-  const auto n = static_cast<double>(seeds.size());
-  Spread result;
-  for (const T* seed : seeds) result.mean += number(*seed) / n;
-  if (seeds.size() < 2) return result;
-  double squares = 0;
-  for (const T* seed : seeds) squares += std::pow(number(*seed) - result.mean, 2);
-  result.deviation = std::sqrt(squares / (n - 1));
-  return result;
+  std::vector<double> values;
+  for (const T* seed : seeds) values.push_back(number(*seed));
+  return spread(values);
 }
 
 /// InputError unless `key` is the same in all results.
@@ -47,31 +53,35 @@ void require_same_lengths(const std::vector<const T*>& seeds, const std::string&
   });
 }
 
+/// Bucket by bucket, over the seeds that have labels there.
 std::vector<Bucket> mean_buckets(const std::vector<const PositionCurve*>& seeds,
-                                 std::vector<Bucket> PositionCurve::*list,
-                                 const std::string& what) {
-  require_alike(seeds, what, [&](const PositionCurve& one) {
-    std::vector<int64_t> edges;
-    for (const Bucket& bucket : one.*list) {
-      edges.insert(edges.end(), {bucket.begin, bucket.end});
-    }
-    return edges;
-  });
-  std::vector<Bucket> result = seeds.front()->*list;
-  for (size_t i = 0; i < result.size(); ++i) {
-    const auto over_seeds = [&](double Bucket::*number) {
-      return spread(seeds, [&](const PositionCurve& one) { return (one.*list)[i].*number; });
-    };
-    const Spread loss = over_seeds(&Bucket::loss), accuracy = over_seeds(&Bucket::accuracy);
-    result[i].loss = loss.mean;
-    result[i].loss_error = loss.deviation;
-    result[i].accuracy = accuracy.mean;
-    result[i].accuracy_error = accuracy.deviation;
-    for (const PositionCurve* other : seeds) {
-      if (other != seeds.front()) result[i].count += (other->*list)[i].count;
-    }
+                                 std::vector<Bucket> PositionCurve::*list) {
+  std::map<std::pair<int64_t, int64_t>, std::vector<const Bucket*>> places;
+  for (const PositionCurve* seed : seeds) {
+    for (const Bucket& bucket : seed->*list) places[{bucket.begin, bucket.end}].push_back(&bucket);
+  }
+  std::vector<Bucket> result;
+  for (auto& [edges, same] : places) {
+    std::erase_if(same, [](const Bucket* bucket) { return bucket->count == 0; });
+    Bucket mean{.begin = edges.first, .end = edges.second};
+    const Spread loss = spread(same, [](const Bucket& one) { return one.loss; });
+    const Spread accuracy = spread(same, [](const Bucket& one) { return one.accuracy; });
+    mean.loss = loss.mean;
+    mean.loss_error = loss.deviation;
+    mean.accuracy = accuracy.mean;
+    mean.accuracy_error = accuracy.deviation;
+    for (const Bucket* one : same) mean.count += one->count;
+    result.push_back(mean);
   }
   return result;
+}
+
+std::vector<int64_t> edges_of(const PositionCurve& curve) {
+  std::vector<int64_t> edges;
+  for (const Bucket& bucket : curve.buckets) {
+    edges.insert(edges.end(), {bucket.begin, bucket.end});
+  }
+  return edges;
 }
 
 PositionCurve mean_of(const std::vector<const PositionCurve*>& seeds, const std::string& what) {
@@ -81,13 +91,9 @@ PositionCurve mean_of(const std::vector<const PositionCurve*>& seeds, const std:
   result.loss = over_seeds([](const PositionCurve& one) { return one.loss; }).mean;
   result.perplexity = std::exp(result.loss);
   result.accuracy = over_seeds([](const PositionCurve& one) { return one.accuracy; }).mean;
-  result.buckets = mean_buckets(seeds, &PositionCurve::buckets, what);
-  // Reaches hold what was drawn; where a seed drew other ones, none are shown.
-  const bool same_reaches = std::all_of(seeds.begin(), seeds.end(), [&](const auto* one) {
-    return one->reaches.size() == result.reaches.size();
-  });
-  result.reaches =
-      same_reaches ? mean_buckets(seeds, &PositionCurve::reaches, what) : std::vector<Bucket>{};
+  require_alike(seeds, what, edges_of);
+  result.buckets = mean_buckets(seeds, &PositionCurve::buckets);
+  result.reaches = mean_buckets(seeds, &PositionCurve::reaches);  // those that some seed drew
   require_alike(seeds, what, [](const PositionCurve& one) { return one.states.size(); });
   for (size_t i = 0; i < result.states.size(); ++i) {
     StatePoint& point = result.states[i];
@@ -101,7 +107,6 @@ PositionCurve mean_of(const std::vector<const PositionCurve*>& seeds, const std:
     point.deviation_error = deviation.deviation;
     point.layer_deviation.clear();
   }
-  result.seeds = std::ssize(seeds);
   return result;
 }
 
@@ -114,7 +119,6 @@ EffRem mean_of(const std::vector<const EffRem*>& seeds, const std::string& what)
     result.points[i].distance = distance.mean;
     result.points[i].error = distance.deviation;
   }
-  result.seeds = std::ssize(seeds);
   return result;
 }
 
@@ -151,15 +155,7 @@ StateStatistics mean_of(const std::vector<const StateStatistics*>& seeds, const 
     result.layers[i].moments = mean_moments(
         seeds, [&](const StateStatistics& one) -> const auto& { return one.layers[i].moments; });
   }
-  for (size_t i = 0; i < result.heads.size(); ++i) {
-    const Spread decay =
-        spread(seeds, [&](const StateStatistics& one) { return one.heads[i].log_decay; });
-    result.heads[i].log_decay = decay.mean;
-    result.heads[i].log_decay_error = decay.deviation;
-    result.heads[i].moments = mean_moments(
-        seeds, [&](const StateStatistics& one) -> const auto& { return one.heads[i].moments; });
-  }
-  result.seeds = std::ssize(seeds);
+  result.heads.clear();  // head k of a seed is nothing to head k of another
   return result;
 }
 
@@ -171,27 +167,27 @@ TaskResult mean_of(const std::vector<const TaskResult*>& seeds, const std::strin
   });
   // By what a cell is, all depths first: depths that a task draws may leave one empty in some seed.
   using Key = std::tuple<std::string, int64_t, bool, double, double>;
-  std::map<Key, std::vector<const TaskCell*>> cells;
+  std::map<Key, std::vector<TaskCell>> cells;
   for (const TaskResult* seed : seeds) {
     for (const TaskCell& cell : seed->cells) {
       cells[{cell.part, cell.length, !cell.all_depths(), cell.depth_low, cell.depth_high}]
-          .push_back(&cell);
+          .push_back(cell);
     }
   }
   TaskResult result = *seeds.front();
   result.cells.clear();
-  for (const auto& [key, same] : cells) {
-    TaskCell cell = *same.front();
-    const Spread accuracy = spread(same, [](const TaskCell& one) { return one.accuracy; });
-    cell.accuracy = accuracy.mean;
-    cell.exact = spread(same, [](const TaskCell& one) { return one.exact; }).mean;
-    cell.low = accuracy.mean - accuracy.deviation;
-    cell.high = accuracy.mean + accuracy.deviation;
-    cell.trials = 0;
-    for (const TaskCell* one : same) cell.trials += one->trials;
-    result.cells.push_back(cell);
-  }
-  result.seeds = std::ssize(seeds);
+  for (const auto& [key, same] : cells) result.cells.push_back(mean_cell(same));
+  return result;
+}
+
+/// One seed alone is left as it is, with its own errors.
+template <class T>
+T mean_of_named(const std::vector<Named<const T*>>& seeds, const std::string& what) {
+  if (seeds.size() == 1) return *seeds.front().value;
+  std::vector<const T*> values;
+  for (const Named<const T*>& seed : seeds) values.push_back(seed.value);
+  T result = mean_of(values, what);
+  for (const Named<const T*>& seed : seeds) result.of_seeds.push_back({seed.name, *seed.value});
   return result;
 }
 
@@ -199,9 +195,11 @@ TaskResult mean_of(const std::vector<const TaskResult*>& seeds, const std::strin
 template <class T>
 std::vector<Named<T>> mean_results(const std::vector<RunFolder>& seeds,
                                    std::vector<Named<T>> RunFolder::*kind, RunFolder& mean) {
-  std::map<std::string, std::vector<const T*>> by_name;
+  std::map<std::string, std::vector<Named<const T*>>> by_name;
   for (const RunFolder& seed : seeds) {
-    for (const Named<T>& result : seed.*kind) by_name[result.name].push_back(&result.value);
+    for (const Named<T>& result : seed.*kind) {
+      by_name[result.name].push_back({seed.name, &result.value});
+    }
   }
   std::vector<Named<T>> results;
   for (const auto& [name, all] : by_name) {
@@ -209,7 +207,7 @@ std::vector<Named<T>> mean_results(const std::vector<RunFolder>& seeds,
       mean.missing.push_back(
           core::message(name, " is there for ", all.size(), " of ", seeds.size(), " seeds only"));
     }
-    results.push_back({.name = name, .value = mean_of(all, mean.name + ", " + name)});
+    results.push_back({.name = name, .value = mean_of_named(all, mean.name + ", " + name)});
   }
   return results;
 }
@@ -264,6 +262,24 @@ std::vector<std::filesystem::path> seed_folders(const std::filesystem::path& fol
   std::vector<std::filesystem::path> folders;
   for (const auto& [number, path] : found) folders.push_back(path);
   return folders;
+}
+
+TaskCell mean_cell(const std::vector<TaskCell>& seeds) {
+  TaskCell cell = seeds.front();
+  cell.trials = 0;
+  std::vector<double> accuracies, exact;
+  for (const TaskCell& one : seeds) {
+    if (one.trials == 0) continue;
+    accuracies.push_back(one.accuracy);
+    exact.push_back(one.exact);
+    cell.trials += one.trials;
+  }
+  const Spread accuracy = spread(accuracies);
+  cell.accuracy = accuracy.mean;
+  cell.exact = spread(exact).mean;
+  cell.low = std::max(0.0, accuracy.mean - accuracy.deviation);
+  cell.high = std::min(1.0, accuracy.mean + accuracy.deviation);
+  return cell;
 }
 
 RunFolder mean_of_seeds(const std::string& name, const std::vector<RunFolder>& seeds) {

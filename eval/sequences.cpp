@@ -30,7 +30,9 @@ Sequences text_sequences(const data::TokenData& folder, const CurveOptions& opti
   check_numbers(options);
   data::LongWindows windows = data::find_long_windows(folder, options.length, options.sequences,
                                                       options.seed, options.windows);
-  return {.task = "text",
+  const int64_t count = std::ssize(windows.begins);
+  return {.count = count,
+          .task = "text",
           .source = folder.path().string(),
           .reader_of =
               [&folder, begins = std::move(windows.begins)](int64_t sequence) {
@@ -46,7 +48,8 @@ Sequences text_sequences(const data::TokenData& folder, const CurveOptions& opti
 
 Sequences recall_sequences(const data::RecallTask& task, const CurveOptions& options) {
   check_numbers(options);
-  return {.task = "recall",
+  return {.count = options.sequences,
+          .task = "recall",
           .source = "recall task",
           .reader_of =
               [task, seed = options.seed](int64_t sequence) {
@@ -80,7 +83,7 @@ Continuation continuation_of(const std::string& measure, const CurveOptions& opt
   result.identity.insert(result.identity.end(), sequences.identity.begin(),
                          sequences.identity.end());
   add("length", options.length);
-  add("sequences", options.sequences);
+  add("sequences", sequences.count);
   add("seed", options.seed);
   add("states", options.states ? "with" : "without");
   add("piece", options.piece);
@@ -89,6 +92,16 @@ Continuation continuation_of(const std::string& measure, const CurveOptions& opt
   add("sequence ranks", mesh.shape().sequence);
   add("dtype", core::name_of(model.dtype()));
   return result;
+}
+
+std::string shortage(int64_t count, int64_t asked) {
+  if (count >= asked) return "";
+  return core::message(asked, " sequences were asked for: only ", count, " fit without overlap");
+}
+
+std::string shortage_line(int64_t count, int64_t asked) {
+  const std::string text = shortage(count, asked);
+  return text.empty() ? "" : text + "\n";
 }
 
 Readers readers_of(const Sequences& sequences, int64_t first, int64_t count) {

@@ -26,8 +26,10 @@ struct CurveOptions {
   Continuation continuation;
 };
 
-/// `options.sequences` sequences of `options.length` tokens.
+/// Sequences of `options.length` tokens: `options.sequences`, of text that has too few long
+/// documents as many as do not overlap.
 struct Sequences {
+  int64_t count = 0;
   std::string task;    ///< "text" or "recall"
   std::string source;  ///< for messages
   ReaderOf reader_of;
@@ -50,6 +52,11 @@ void check(const CurveOptions& options, const Sequences& sequences,
 Continuation continuation_of(const std::string& measure, const CurveOptions& options,
                              const Sequences& sequences, const dist::Mesh& mesh,
                              const model::LanguageModel& model);
+
+/// Says so where `count` are fewer than were asked for (0: not known); "" elsewhere.
+std::string shortage(int64_t count, int64_t asked);
+/// The same as a line of a table.
+std::string shortage_line(int64_t count, int64_t asked);
 
 Readers readers_of(const Sequences& sequences, int64_t first, int64_t count);
 

@@ -211,7 +211,7 @@ StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& mo
   if (layout.states.empty()) throw core::InputError("states: the model has no recurrent state");
   PieceRun pieces(mesh.sequence_group(), model);
   const UnitJob job{
-      .units = options.sequences,
+      .units = sequences.count,
       .width = static_cast<int64_t>(layout.width()),
       .batch = options.batch,
       .run = [&](int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
@@ -223,11 +223,12 @@ StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& mo
   StateStatistics result{.model = options.model,
                          .read = sequences.task,
                          .length = options.length,
-                         .sequences = options.sequences,
+                         .sequences = sequences.count,
                          .training_length = options.training_length,
                          .whole_documents = sequences.whole_documents,
                          .inside_documents = sequences.inside_documents,
                          .windows = sequences.windows,
+                         .sequences_asked = options.sequences,
                          .positions = layout.positions,
                          .pooled = {},
                          .deviation_error = {},

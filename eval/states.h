@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dist/mesh.h"
+#include "eval/named.h"
 #include "eval/sequences.h"
 #include "model/language_model.h"
 
@@ -42,12 +43,14 @@ struct StateStatistics {
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
   std::string windows;             ///< as Sequences::windows
+  int64_t sequences_asked = 0;     ///< 0: not known
   std::vector<int64_t> positions;  ///< tokens read: powers of two, and the length
   MomentsByPosition pooled;
   std::vector<double> deviation_error;  ///< of pooled: standard error over sequences
   std::vector<LayerStates> layers;
-  std::vector<HeadStates> heads;  ///< layer after layer
-  int64_t seeds = 1;              ///< runs it is the mean of (eval/seeds.h); not in the file
+  std::vector<HeadStates> heads;  ///< layer after layer; of a mean over seeds none
+  std::vector<Named<StateStatistics>>
+      of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
 /// Collective over the mesh, as evaluate_curve; memory does not grow with length.

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "eval/formatted.h"
+#include "eval/median.h"
 #include "eval/states.h"
 #include "eval/states.pb.h"
 #include "eval/stored_json.h"
@@ -49,14 +50,14 @@ std::string flaw(const proto::StateStatistics& states) {
   return whole ? "" : core::message("does not hold ", positions, " numbers for each position");
 }
 
-/// The middle number, and the ends.
+/// The middle, and the ends.
 std::string memories(const StateStatistics& states) {
   std::vector<double> memory;
   for (const HeadStates& head : states.heads) memory.push_back(head.memory());
   std::sort(memory.begin(), memory.end());
   std::string out =
       formatted("memory of %zu heads, tokens until 1/e: shortest %.4g, median %.4g, longest %.4g\n",
-                memory.size(), memory.front(), memory[memory.size() / 2], memory.back());
+                memory.size(), memory.front(), median(memory), memory.back());
   if (states.training_length == 0) return out;
   const auto beyond = std::count_if(memory.begin(), memory.end(), [&](double tokens) {
     return !(tokens <= static_cast<double>(states.training_length));
@@ -94,6 +95,7 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
   out.set_whole_documents(states.whole_documents);
   out.set_inside_documents(states.inside_documents);
   out.set_windows(states.windows);
+  out.set_sequences_asked(states.sequences_asked);
   out.mutable_positions()->Add(states.positions.begin(), states.positions.end());
   store(states.pooled, *out.mutable_pooled());
   out.mutable_deviation_error()->Add(states.deviation_error.begin(), states.deviation_error.end());
@@ -124,6 +126,7 @@ StateStatistics read_states(const std::filesystem::path& file) {
       .whole_documents = from.whole_documents(),
       .inside_documents = from.inside_documents(),
       .windows = from.windows(),
+      .sequences_asked = from.sequences_asked(),
       .positions = {from.positions().begin(), from.positions().end()},
       .pooled = moments_of(from.pooled()),
       .deviation_error = {from.deviation_error().begin(), from.deviation_error().end()},
@@ -146,7 +149,7 @@ std::string format_table(const StateStatistics& states) {
   std::string out =
       formatted("states, %lld sequences of %lld tokens (", static_cast<long long>(states.sequences),
                 static_cast<long long>(states.length)) +
-      states.read + ")\n";
+      states.read + ")\n" + shortage_line(states.sequences, states.sequences_asked);
   out += "  position       mean  deviation  std.err       norm\n";
   for (size_t i = 0; i < states.positions.size(); ++i) {
     out += formatted("%10lld %10.4g %10.4g %8.2g %10.4g\n",

@@ -55,10 +55,10 @@ function(longhaul_device_tests folder)
                          DISCOVERY_TIMEOUT 60
                          PROPERTIES LABELS unit TIMEOUT ${unit_timeout} ENVIRONMENT "${mpi_environment}")
   endif()
-  if(NOT longhaul_has_cuda)
+  file(GLOB gpu_only CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/gpu/*.cpp)
+  if(NOT longhaul_has_cuda OR NOT "${sources};${gpu_only}" MATCHES "\\.cpp")
     return()
   endif()
-  file(GLOB gpu_only CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/gpu/*.cpp)
   add_executable(${folder}_gpu_tests ${sources} ${gpu_only})
   target_link_libraries(${folder}_gpu_tests PRIVATE longhaul_shared ${arg_LINK} cudnn_peer test_support GTest::gtest_main)
   gtest_discover_tests(${folder}_gpu_tests TEST_PREFIX gpu_${folder}_ DISCOVERY_MODE PRE_TEST

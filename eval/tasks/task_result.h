@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "eval/named.h"
+
 namespace longhaul::eval {
 
 /// Trials of one kind: all depths of a length (0 to 1), one depth that was asked for (low = high),
@@ -29,7 +31,8 @@ struct TaskResult {
   int64_t training_length = 0;  ///< of the sequences; 0: not known
   uint64_t seed = 0;
   std::vector<TaskCell> cells;  ///< by part, length, depth; all depths first
-  int64_t seeds = 1;            ///< runs it is the mean of (eval/seeds.h); not in the file
+  std::vector<Named<TaskResult>>
+      of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
 /// 95 % interval of a share of trials (Wilson 1927).

@@ -31,7 +31,8 @@ class ExampleReader final : public SequenceReader {
 }  // namespace
 
 Sequences task_sequences(const data::Task& task, const CurveOptions& options) {
-  return {.task = task.name(),
+  return {.count = options.sequences,
+          .task = task.name(),
           .source = task.name() + " task",
           .reader_of =
               [&task, length = options.length, seed = options.seed](int64_t sequence) {

@@ -7,8 +7,8 @@
 namespace longhaul::kernels {
 
 /// Shapes: x [rows, in], weight [out, in], bias [out] or absent, y [rows, out].
-/// x and y may have a row stride; weight is contiguous. All of one dtype.
-/// accumulate: y += … instead of y = ….
+/// x and y may have a row stride; weight is contiguous. All of one dtype, without a bias y also of
+/// its state dtype (bf16 operands, sums kept in fp32). accumulate: y += … instead of y = ….
 struct LinearForward {
   core::TensorView x, weight, bias;
   core::TensorView y;

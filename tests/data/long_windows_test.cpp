@@ -9,7 +9,6 @@
 namespace longhaul::data {
 namespace {
 
-using ::testing::Each;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::Scratch;
@@ -71,9 +70,25 @@ TEST(LongWindows, CrossBordersIfDocumentsAreTooFew) {
   EXPECT_EQ(found.whole_documents, 0);
   EXPECT_FALSE(found.inside_documents);
   ASSERT_EQ(found.begins.size(), 8u);
-  for (size_t i = 0; i < 8; ++i) {  // the i-th eighth of the 901 places
-    EXPECT_GE(found.begins[i], static_cast<int64_t>(901 * i / 8));
-    EXPECT_LT(found.begins[i], static_cast<int64_t>(901 * (i + 1) / 8));
+  for (size_t i = 0; i < 8; ++i) {  // behind i windows, the i-th eighth of the 208 places left over
+    EXPECT_GE(found.begins[i], static_cast<int64_t>(99 * i + 208 * i / 8));
+    EXPECT_LT(found.begins[i], static_cast<int64_t>(99 * i + 208 * (i + 1) / 8));
+  }
+}
+
+TEST(LongWindows, AcrossBordersAreAsManyAsDoNotOverlap) {
+  Scratch scratch;
+  testing::write_numbered(scratch / "tokens", std::vector<int64_t>(100, 9));  // 1000 tokens
+  const TokenFolder folder(scratch / "tokens");
+  for (const int64_t length : {99, 250, 333, 400, 999}) {
+    const auto fit = static_cast<size_t>(999 / length);
+    for (uint64_t seed = 0; seed < 10; ++seed) {
+      const std::vector<int64_t> begins = find_long_windows(folder, length, 64, seed).begins;
+      ASSERT_EQ(begins.size(), fit);
+      for (size_t i = 1; i < fit; ++i) EXPECT_GE(begins[i], begins[i - 1] + length);
+      EXPECT_GE(begins.front(), 0);
+      EXPECT_LE(begins.back() + length + 1, 1000);
+    }
   }
 }
 
@@ -81,7 +96,7 @@ TEST(LongWindows, MayBeTheWholeFolder) {
   Scratch scratch;
   testing::write_numbered(scratch / "tokens", {4, 4});
   const TokenFolder folder(scratch / "tokens");
-  EXPECT_THAT(find_long_windows(folder, 9, 3, 1).begins, Each(0));
+  EXPECT_THAT(find_long_windows(folder, 9, 3, 1).begins, ElementsAre(0));
   EXPECT_THAT(testing::problem_of([&] { find_long_windows(folder, 10, 3, 1); }),
               HasSubstr("has 10 tokens, expected at least 11"));
 }

@@ -19,6 +19,7 @@ PositionCurve some_curve() {
                       .whole_documents = int64_t{1} << 53,
                       .inside_documents = false,
                       .windows = "inside",
+                      .sequences_asked = 5,
                       .loss = 0.1 + 0.2,
                       .perplexity = 1e300,
                       .accuracy = 0};
@@ -54,6 +55,7 @@ TEST(CurveFile, ComesBackExactly) {
   EXPECT_EQ(after.whole_documents, before.whole_documents);
   EXPECT_EQ(after.inside_documents, before.inside_documents);
   EXPECT_EQ(after.windows, before.windows);
+  EXPECT_EQ(after.sequences_asked, 5);
   EXPECT_EQ(after.loss, before.loss);
   EXPECT_EQ(after.perplexity, before.perplexity);
   ASSERT_EQ(after.buckets.size(), 3u);
@@ -70,6 +72,16 @@ TEST(CurveFile, ComesBackExactly) {
   EXPECT_EQ(after.states[0].deviation, 2);
   EXPECT_EQ(after.states[0].norm, 3);
   EXPECT_EQ(after.states[0].layer_deviation, (std::vector<double>{1.5, 2.5}));
+}
+
+TEST(CurveTable, SaysThatSequencesAreFewerThanAskedFor) {
+  PositionCurve curve = some_curve();
+  const std::string line = "5 sequences were asked for: only 2 fit without overlap\n";
+  EXPECT_NE(format_table(curve).find(line), std::string::npos);
+  for (const int64_t asked : {0, 2}) {
+    curve.sequences_asked = asked;
+    EXPECT_EQ(format_table(curve).find("asked"), std::string::npos);
+  }
 }
 
 TEST(CurveFile, SaysWhatIsWrong) {

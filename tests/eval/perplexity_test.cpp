@@ -243,6 +243,18 @@ TEST_P(CurveOnMesh, RecallEqualsOneWholeForwardPass) {
   EXPECT_LT(counted, 5 * 74 / 2);
 }
 
+/// Six documents of 301 tokens hold no sequence of 500: three of them lie side by side.
+TEST_P(CurveOnMesh, TextTakesNoMoreSequencesThanFitWithoutOverlap) {
+  const testing::ScratchFolder scratch;
+  const auto path = write_tokens(scratch, 300);
+  const PositionCurve few =
+      evaluate(Task::kText, path, GetParam(), {.length = 500, .sequences = 64, .states = false});
+  EXPECT_FALSE(few.inside_documents);
+  EXPECT_EQ(few.sequences, 3);
+  EXPECT_EQ(few.sequences_asked, 64);
+  EXPECT_EQ(few.buckets.back().count, 3 * (500 - few.buckets.back().begin));
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Ways, CurveOnMesh,
     ::testing::Values(Way{"Whole", {1, 1}, 1000, 8}, Way{"OddPieces", {1, 1}, 7, 2},

@@ -104,12 +104,27 @@ TEST(StatesHtml, HasCurvesTableAndMaps) {
   const std::string html =
       states_html({.name = "", .arms = {&first, nullptr, &second}}, Figures({"a", "none", "c"}), 0);
   EXPECT_EQ(count_of(html, "<figure>"), 3u + 4u);  // curves, two maps of two arms
-  EXPECT_THAT(html, HasSubstr("<td>4</td><td>2</td><td>8</td><td>1000</td><td>1</td><td>4</td>"
+  EXPECT_THAT(html, HasSubstr("<td>4</td><td>2</td><td>6</td><td>1000</td><td>1</td><td>4</td>"
                               "<td>none</td>"));
-  EXPECT_THAT(html, HasSubstr("<td>4</td><td>3</td><td>7</td><td>9</td><td>0</td><td>0</td>"));
+  EXPECT_THAT(html, HasSubstr("<td>4</td><td>3</td><td>6</td><td>9</td><td>0</td><td>0</td>"));
   EXPECT_THAT(html, HasSubstr("<td colspan=\"7\">–</td>"));
   EXPECT_THAT(html, HasSubstr("<title>layer 0 head 1: 1000 tokens until 1/e</title>"));
   EXPECT_THAT(html, HasSubstr("<title>layer 1 head 1: 8 times that at the training length"));
+}
+
+TEST(StatesHtml, HeadsAreToldOfEachSeed) {
+  StateStatistics first = states_of({2, 4, 1000, 8}, 8), second = states_of({3, 500, 7, 9}, 1);
+  second.heads[1].moments.deviation.back() = std::nan("");
+  StateStatistics mean = first;
+  mean.heads.clear();
+  mean.of_seeds = {{"seed-1", first}, {"seed-2", second}};
+  const std::string html = states_html({.name = "", .arms = {&mean}}, Figures({"a"}), 0);
+  EXPECT_THAT(html, HasSubstr("<td>4</td><td>2, 3</td><td>6, 8</td><td>1000, 500</td>"
+                              "<td>1, 1</td><td>4, 0</td>"
+                              "<td>seed-1: none<br>seed-2: layer 1 head 0 (nan)</td>"));
+  EXPECT_THAT(html, HasSubstr("Of several seeds: the numbers of each, in their order."));
+  EXPECT_THAT(html, HasSubstr("<figcaption>a, seed-1</figcaption>"));
+  EXPECT_THAT(html, HasSubstr("<figcaption>a, seed-2</figcaption>"));
 }
 
 TEST(StatesHtml, LostStatesAndNoTrainingLengthAreShownAsSuch) {

@@ -4,7 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
+#include <regex>
 #include <sstream>
 
 #include "eval/report.h"
@@ -73,6 +75,50 @@ TEST(TaskHtml, PartsArePooledByTheirTrials) {
   EXPECT_EQ(pooled_cell(result, 7, 0, 1).trials, 0);
   const std::string html = task_html({.name = "", .arms = {&result}}, Figures({"a"}), 0);
   EXPECT_THAT(html, HasSubstr("no text"));
+}
+
+TEST(TaskHtml, OfSeedsPartsArePooledInEachBeforeTheSpread) {
+  const auto seed = [](double easy, double hard) {
+    TaskResult result{.task = "babilong", .cells = {}};
+    for (const auto& [part, share] : {std::pair{"qa1", easy}, {"qa2", hard}}) {
+      result.cells.push_back(
+          {.part = part, .length = 512, .trials = 50, .accuracy = share, .exact = share});
+    }
+    return result;
+  };
+  TaskResult mean{.task = "babilong", .cells = {}};
+  mean.of_seeds = {{"seed-1", seed(1, 0)}, {"seed-2", seed(0.9, 0.3)}, {"seed-3", seed(0.8, 0.6)}};
+  mean.cells = {{.part = "qa1", .length = 512}, {.part = "qa2", .length = 512}};
+  const TaskCell pooled = pooled_cell(mean, 512, 0, 1);  // 0.5, 0.6 and 0.7
+  EXPECT_DOUBLE_EQ(pooled.accuracy, 0.6);
+  EXPECT_NEAR(pooled.low, 0.5, 1e-12);
+  EXPECT_NEAR(pooled.high, 0.7, 1e-12);
+  EXPECT_EQ(pooled.trials, 300);
+  const std::string part = "qa1";
+  EXPECT_NEAR(pooled_cell(mean, 512, 0, 1, &part).low, 0.8, 1e-12);
+  const std::string html = task_html({.name = "", .arms = {&mean}}, Figures({"a"}), 0);
+  EXPECT_THAT(html, HasSubstr("60.0 <small>(50 to 70)</small>"));
+  EXPECT_THAT(html, HasSubstr("Accuracy in %, with its standard deviation over seeds"));
+}
+
+/// Wilson's interval of 100 % lies beneath it alone.
+TEST(TaskHtml, BandsHaveTheirOwnSides) {
+  const TaskResult right = passkey(1);
+  const std::string html = task_html({.name = "", .arms = {&right}}, Figures({"a"}), 0);
+  const std::regex polygon("<polygon[^>]*points *= *'([^']*)'"),
+      line("stroke='var\\(--arm-0\\)'[^>]*d='M[0-9.]+,([0-9.]+)");
+  std::smatch band, first;
+  ASSERT_TRUE(std::regex_search(html, band, polygon));
+  ASSERT_TRUE(std::regex_search(html, first, line));
+  const double drawn = std::stod(first[1]);
+  std::istringstream corners(band[1]);
+  double highest = 1e9, lowest = 0, x = 0, y = 0;  // pixels count from above
+  for (char comma = 0; corners >> x >> comma >> y;) {
+    highest = std::min(highest, y);
+    lowest = std::max(lowest, y);
+  }
+  EXPECT_DOUBLE_EQ(highest, drawn);
+  EXPECT_GT(lowest, drawn + 1);
 }
 
 TEST(TaskSectionsOfRuns, AreReadFromTheirFiles) {

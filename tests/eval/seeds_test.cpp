@@ -4,7 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "eval/estimate.h"
+#include "eval/findings.h"
 #include "eval/report.h"
+#include "eval/report_effrem.h"
 #include "kernels/core/error.h"
 #include "tests/eval/scratch_folder.h"
 
@@ -45,7 +48,9 @@ TEST(Seeds, CurvesAreMeansAndErrorsTheirDeviation) {
   EXPECT_EQ(mean.name, "arm");
   ASSERT_EQ(mean.evaluations.size(), 1u);
   const PositionCurve& found = mean.evaluations[0].value;
-  EXPECT_EQ(found.seeds, 3);
+  ASSERT_EQ(found.of_seeds.size(), 3u);
+  EXPECT_EQ(found.of_seeds[1].name, "seed-2");
+  EXPECT_EQ(found.of_seeds[1].value.buckets[0].loss_error, 9);
   for (const Bucket& bucket : found.buckets) {
     EXPECT_DOUBLE_EQ(bucket.loss, 3 + static_cast<double>(bucket.begin));
     EXPECT_DOUBLE_EQ(bucket.loss_error, 2);  // √((4 + 0 + 4) / 2)
@@ -72,7 +77,8 @@ TEST(Seeds, WhatSomeLackIsToldAndOtherLengthsAreRefused) {
   RunFolder without = run("seed-2", 3);
   without.evaluations.clear();
   const RunFolder mean = mean_of_seeds("arm", {run("seed-1", 1), without});
-  EXPECT_EQ(mean.evaluations[0].value.seeds, 1);
+  EXPECT_TRUE(mean.evaluations[0].value.of_seeds.empty());
+  EXPECT_EQ(mean.evaluations[0].value.buckets[0].loss_error, 9);  // its own
   EXPECT_THAT(mean.missing, ElementsAre("perplexity is there for 1 of 2 seeds only"));
 
   RunFolder longer = run("seed-2", 3);
@@ -132,7 +138,120 @@ TEST(Seeds, TasksEffectsAndStates) {
   EXPECT_THAT(found.pooled.norm, ElementsAre(6));
   EXPECT_NEAR(found.deviation_error[0], 2 * std::sqrt(2), 1e-12);
   EXPECT_THAT(found.layers[0].moments.deviation, ElementsAre(4));
-  EXPECT_DOUBLE_EQ(found.heads[0].log_decay, -2);
+  EXPECT_TRUE(found.heads.empty());
+  ASSERT_EQ(found.of_seeds.size(), 2u);
+  EXPECT_DOUBLE_EQ(found.of_seeds[1].value.heads[0].log_decay, -3);
+}
+
+TEST(Seeds, WhatASeedHasNoLabelsOrTrialsOfIsLeftOut) {
+  RunFolder first = run("seed-1", 1), second = run("seed-2", 3);
+  PositionCurve& lacking = first.evaluations[0].value;
+  lacking.buckets[0] = {.begin = 0, .end = 1};
+  lacking.reaches = {{.begin = 2, .end = 3, .count = 4, .accuracy = 0.5}};
+  second.evaluations[0].value.reaches = {{.begin = 1, .end = 2, .count = 1, .accuracy = 1},
+                                         {.begin = 2, .end = 3, .count = 2, .accuracy = 0.75}};
+  const TaskCell none{.length = 64, .trials = 0}, high{.length = 64, .trials = 10, .accuracy = 1},
+      low{.length = 64, .trials = 10, .accuracy = 0.9};
+  const auto task = [](const TaskCell& cell) {
+    return std::vector<Named<TaskResult>>{
+        {.name = "passkey", .value = {.task = "passkey", .cells = {cell}}}};
+  };
+  first.tasks = task(none);
+  second.tasks = task(high);
+  RunFolder third = run("seed-3", 5);
+  third.tasks = task(low);
+  const RunFolder mean = mean_of_seeds("arm", {first, second, third});
+  const PositionCurve& curve = mean.evaluations[0].value;
+  EXPECT_DOUBLE_EQ(curve.buckets[0].loss, 4);
+  EXPECT_EQ(curve.buckets[0].count, 4);
+  EXPECT_NEAR(curve.buckets[0].loss_error, std::sqrt(2), 1e-12);
+  ASSERT_EQ(curve.reaches.size(), 2u);
+  EXPECT_DOUBLE_EQ(curve.reaches[0].accuracy, 1);
+  EXPECT_DOUBLE_EQ(curve.reaches[1].accuracy, 0.625);
+  const TaskCell& cell = mean.tasks[0].value.cells.at(0);
+  EXPECT_DOUBLE_EQ(cell.accuracy, 0.95);
+  EXPECT_EQ(cell.trials, 20);
+  EXPECT_DOUBLE_EQ(cell.high, 1);  // not 102 %
+  EXPECT_NEAR(cell.low, 0.95 - 0.1 / std::sqrt(2), 1e-12);
+}
+
+/// Seeds that lie far apart, each with little noise of its own.
+RunFolder precise(const std::string& name, double loss, double rise) {
+  RunFolder result = run(name, loss);
+  for (Bucket& bucket : result.evaluations[0].value.buckets) {
+    bucket.loss = loss + (bucket.begin >= 2 ? rise : 0);
+    bucket.loss_error = 0.01;
+  }
+  return result;
+}
+
+std::vector<std::string> findings_of(const std::vector<RunFolder>& arms) {
+  std::vector<std::string> names;
+  for (const RunFolder& arm : arms) names.push_back(arm.name);
+  return findings(make_sections(arms).at(0), names);
+}
+
+TEST(Seeds, AnArmFailsWhereMostOfItsSeedsDo) {
+  const RunFolder all = mean_of_seeds(
+      "all", {precise("seed-1", 1, 0.5), precise("seed-2", 5, 0.6), precise("seed-3", 9, 0.7)});
+  const RunFolder one = mean_of_seeds(
+      "one", {precise("seed-1", 1, 0), precise("seed-2", 5, 0), precise("seed-3", 9, 0.7)});
+  const auto found = findings_of({all, one});
+  EXPECT_EQ(found[0], "all fails past the training length; one holds.");
+  EXPECT_THAT(found[1], HasSubstr("all: fails in 3 of 3 seeds; in their mean perplexity at 2×"));
+  EXPECT_THAT(found[2], HasSubstr("one: fails in 1 of 3 seeds"));
+}
+
+TEST(Seeds, ArmsAreComparedSeedBySeed) {
+  const auto arm = [](std::vector<double> values, const std::string& prefix = "seed-") {
+    std::vector<Named<double>> seeds;
+    for (size_t i = 0; i < values.size(); ++i) {
+      seeds.push_back({prefix + std::to_string(i), values[i]});
+    }
+    return over_seeds(std::move(seeds));
+  };
+  const Estimate high = arm({1.0, 5.0, 9.0}), low = arm({0.5, 4.4, 8.5});
+  EXPECT_DOUBLE_EQ(high.value, 5);
+  EXPECT_DOUBLE_EQ(high.error, 4 / std::sqrt(3));
+  EXPECT_TRUE(differ(high, low));
+  EXPECT_TRUE(differ(low, high));
+  EXPECT_FALSE(differ(high, arm({0.5, 4.4, 8.5}, "other-")));  // nothing in common
+  EXPECT_FALSE(differ(arm({1.0, 5.0}), arm({0.5, 4.4})));      // Student's t with one degree: 12.7
+  EXPECT_FALSE(differ(high, arm({0.5, 5.5, 8.5})));
+  EXPECT_TRUE(differ({.value = 1, .error = 0.1}, {.value = 1.3, .error = 0.1}));
+  EXPECT_FALSE(differ({.value = 1, .error = 0.1}, {.value = 1.2, .error = 0.1}));
+}
+
+RunFolder remembering(const std::string& name, double distance, double after_all_but_four) {
+  RunFolder result;
+  result.name = name;
+  EffRem effrem{.read = "text", .length = 8, .training_length = 4};
+  for (int64_t t : effrem_grid(8)) {
+    effrem.points.push_back(
+        {.dropped = t, .distance = t == 4 ? after_all_but_four : distance, .error = 0.001});
+  }
+  result.effrems = {{.name = "effrem", .value = effrem}};
+  return result;
+}
+
+TEST(Seeds, EffectsAreComparedSeedBySeed) {
+  const RunFolder more =
+      mean_of_seeds("more", {remembering("seed-1", 0, 0.30), remembering("seed-2", 0, 0.50),
+                             remembering("seed-3", 0, 0.71)});
+  const RunFolder less =
+      mean_of_seeds("less", {remembering("seed-1", 0, 0.20), remembering("seed-2", 0, 0.41),
+                             remembering("seed-3", 0, 0.60)});
+  const RunFolder mixed =
+      mean_of_seeds("mixed", {remembering("seed-1", 0, 0.10), remembering("seed-2", 0, 0.51),
+                              remembering("seed-3", 0, 0.60)});
+  const auto compared = [](const RunFolder& a, const RunFolder& b) {
+    return effrem_findings({.name = "", .arms = {&a.effrems[0].value, &b.effrems[0].value}},
+                           {a.name, b.name})[0];
+  };
+  EXPECT_THAT(compared(more, less), HasSubstr("weighs most in more (0.503"));
+  EXPECT_THAT(compared(more, mixed),
+              HasSubstr("alike in all arms, within what seeds differ by (differences seed by seed, "
+                        "Student's t at 95 %)"));
 }
 
 TEST(Seeds, FoldersAreFoundByNumber) {
@@ -157,7 +276,10 @@ TEST(Seeds, TheReportShowsArmsOfSeedsAndWritesFigures) {
                 .figures = scratch.path() / "figures"});
   const std::string html = testing::read_all(scratch.path() / "report.html");
   EXPECT_THAT(html, HasSubstr("mean over 2 seeds"));
-  EXPECT_THAT(html, HasSubstr("one standard deviation over seeds"));
+  EXPECT_THAT(html,
+              HasSubstr("one standard deviation over seeds (where an arm is one run: standard "
+                        "error over sequences)"));
+  EXPECT_THAT(html, HasSubstr("an arm of several fails where most of its seeds do"));
   const std::string svg = testing::read_all(scratch.path() / "figures/s0loss.svg");
   EXPECT_THAT(svg, HasSubstr("Perplexity by position"));
   EXPECT_THAT(svg, HasSubstr(">b</text>"));

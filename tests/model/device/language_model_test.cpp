@@ -87,6 +87,20 @@ TEST_F(ModelOnDevice, StepsAfterTheFirstAllocateNothing) {
   EXPECT_EQ(allocations[2], allocations[0]);
 }
 
+/// What is compared to small differences is not rounded to bf16 before (eval/effrem.h).
+TEST_F(ModelOnDevice, LastLogitsOfABf16ModelCanBeKeptInFp32) {
+  core::Context context(kCuda);
+  model::LanguageModel model(context, tiny_config(), DType::kBF16);
+  randomize(model, 5);
+  TokenBatch batch(2, 6, 11, 7);
+  const Tensor tokens = Tensor::copy_of(context, batch.token_view()),
+               half(context, DType::kBF16, {2, 11}), single(context, DType::kF32, {2, 11});
+  model.forward({.tokens = tokens, .labels = {}, .last_logits = half});
+  model.forward({.tokens = tokens, .labels = {}, .last_logits = single});
+  EXPECT_NE(values_of(single), values_of(half));
+  EXPECT_EQ(rounded(values_of(single), DType::kBF16), values_of(half));
+}
+
 /// Token by token with the state carried is the whole sequence.
 TEST_F(ModelOnDevice, GenerationFollowsTheSequence) {
   core::Context context(kCuda);

@@ -1,0 +1,45 @@
+// A number of each arm, and whether arms differ in it beyond noise.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "eval/named.h"
+
+namespace longhaul::eval {
+
+struct Estimate {
+  double value = 0;
+  double error = 0;                  ///< standard error: of one run over what it read, else over
+                                     ///< seeds
+  std::vector<Named<double>> seeds;  ///< of each; empty for one run
+};
+
+/// Their mean.
+Estimate over_seeds(std::vector<Named<double>> seeds);
+
+/// `of_run` finds the number in one run: an Estimate, or none. Of a mean over seeds it is asked for
+/// every seed.
+template <class T, class OfRun>
+std::optional<Estimate> estimate_of(const T& arm, const OfRun& of_run) {
+  if (arm.of_seeds.empty()) return of_run(arm);
+  std::optional<Estimate> last;
+  std::vector<Named<double>> seeds;
+  for (const Named<T>& seed : arm.of_seeds) {
+    const std::optional<Estimate> own = of_run(seed.value);
+    if (!own) continue;
+    last = own;
+    seeds.push_back({seed.name, own->value});
+  }
+  return seeds.size() > 1 ? over_seeds(std::move(seeds)) : last;
+}
+
+/// Arms that share two seeds or more by their differences seed by seed: the mean of these is not 0
+/// (Student's t, 95 %). Others by two standard errors of the difference.
+bool differ(const Estimate& a, const Estimate& b);
+
+/// How `differ` judges, for readers; `seeds`: there are arms of several.
+std::string noise_name(bool seeds);
+
+}  // namespace longhaul::eval
