@@ -30,7 +30,7 @@ struct PlotPoint {
 
 struct PlotLine {
   int arm = 0;
-  std::vector<PlotPoint> points;  ///< the line breaks where y is not finite
+  std::vector<PlotPoint> points;  ///< the line breaks where y is not finite; alone there: a dot
 };
 
 struct Plot {
@@ -40,7 +40,9 @@ struct Plot {
   bool wide_range_is_log = false;  ///< y becomes logarithmic where values spread over a factor of 4
   bool as_points = false;          ///< points with bars for errors, not lines
   bool x_is_log = false;           ///< powers of ten; not with over_positions
-  std::vector<int64_t> marks;      ///< training lengths: vertical lines
+  double least = -std::numeric_limits<double>::infinity();  ///< what y can be: axis and bands end
+  double most = std::numeric_limits<double>::infinity();    ///< there (shares: 0 and 100)
+  std::vector<int64_t> marks;                               ///< training lengths: vertical lines
   std::vector<PlotLine> lines;
 };
 

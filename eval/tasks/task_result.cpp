@@ -13,6 +13,18 @@ namespace {
 
 constexpr double kNormal = 1.959963984540054;  // 97.5 % of a normal distribution lie below
 
+// The normal interval is the mean's as n grows; of a few scores that agree its width would be 0.
+// But n answers alike leave up to w = z² / (n + z²) of all answers unseen (Wilson's upper limit of
+// 0 of n; Wilson 1927, Brown, Cai and DasGupta 2001), and those may score 0 or 1: it is at least
+// that wide.
+Interval graded_interval(double mean, double variance, int64_t trials) {
+  const auto n = static_cast<double>(trials);
+  const double unseen = kNormal * kNormal / (n + kNormal * kNormal);
+  const double seen = (1 - unseen) * mean, half = kNormal * std::sqrt(variance / n);
+  return {.low = std::max(0.0, std::min(seen, mean - half)),
+          .high = std::min(1.0, std::max(seen + unseen, mean + half))};
+}
+
 std::string percent(double share) {
   char text[32];
   std::snprintf(text, sizeof text, "%.1f", 100 * share);
@@ -56,9 +68,7 @@ TaskCell cell_of(TaskCell cell, std::span<const double> scores, bool graded) {
   if (graded && scores.size() > 1) {
     double squares = 0;
     for (const double score : scores) squares += (score - cell.accuracy) * (score - cell.accuracy);
-    const double half = kNormal * std::sqrt(squares / (n - 1) / n);
-    interval = {.low = std::max(0.0, cell.accuracy - half),
-                .high = std::min(1.0, cell.accuracy + half)};
+    interval = graded_interval(cell.accuracy, squares / (n - 1), cell.trials);
   }
   cell.low = interval.low;
   cell.high = interval.high;

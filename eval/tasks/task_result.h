@@ -42,7 +42,7 @@ struct Interval {
 Interval wilson_interval(double share, int64_t trials);
 
 /// The cell of these scores, from 0 to 1. Its interval is Wilson's, or, of graded scores, the mean
-/// ± 1.96 standard errors.
+/// ± 1.96 standard errors, widened where few scores agree.
 TaskCell cell_of(TaskCell cell, std::span<const double> scores, bool graded);
 
 /// As JSON (Protobuf JSON of eval/tasks.proto), written atomically; and back. InputError naming

@@ -103,6 +103,8 @@ head -3 report.log | tail -2 | awk '{ print $2, $3 }' | diff - <(printf 'done 20
 awk '$2 == "ended" { print $1, $3 }' report.log | sort | diff - <(printf '%s\n' 'rate=0.001 40' 'rate=1e-05 20' 'rate=1e-06 20') ||
   { cat report.log; fail "what halving ended"; }
 grep -q '<svg' halving/report.html || fail "no plot"
+dot=$(grep -o "<use xlink:href='#[^']*'" halving/report.html | head -1 | sed "s/.*#//; s/'//")
+[ -n "$dot" ] && grep -q "id='$dot'" halving/report.html || fail "the plot's dots are defined nowhere"
 "$program" train halving/best.yaml parallel.threads=1 >/dev/null
 same_run halving/best halving/arms/rate=0.003
 

@@ -39,12 +39,14 @@ TEST(TaskResult, CellsAreMeansOfScores) {
   EXPECT_DOUBLE_EQ(cell.accuracy, 0.75);
   EXPECT_DOUBLE_EQ(cell.exact, 0.75);
   EXPECT_DOUBLE_EQ(cell.low, wilson_interval(0.75, 4).low);
-  const TaskCell graded = cell_of({}, std::vector<double>{1, 0.5, 0.6}, true);
-  EXPECT_NEAR(graded.accuracy, 0.7, 1e-12);
+  std::vector<double> scores;
+  for (int i = 0; i < 8; ++i) scores.insert(scores.end(), {1, 0.1, 0.1});
+  const TaskCell graded = cell_of({}, scores, true);
+  EXPECT_NEAR(graded.accuracy, 0.4, 1e-12);
   EXPECT_NEAR(graded.exact, 1.0 / 3, 1e-12);
-  const double error = std::sqrt((0.09 + 0.04 + 0.01) / 2 / 3);
-  EXPECT_NEAR(graded.low, 0.7 - 1.959963985 * error, 1e-9);
-  EXPECT_NEAR(graded.high, 0.7 + 1.959963985 * error, 1e-9);
+  const double error = std::sqrt(8 * (0.36 + 0.09 + 0.09) / 23 / 24);
+  EXPECT_NEAR(graded.low, 0.4 - 1.959963985 * error, 1e-9);
+  EXPECT_NEAR(graded.high, 0.4 + 1.959963985 * error, 1e-9);
   EXPECT_EQ(cell_of({}, {}, false).trials, 0);
   // All right is 1, not a little more.
   for (size_t n = 1; n < 200; ++n) {
@@ -53,6 +55,22 @@ TEST(TaskResult, CellsAreMeansOfScores) {
     EXPECT_EQ(right.exact, 1);
     EXPECT_LE(right.high, 1);
   }
+}
+
+TEST(TaskResult, ScoresThatAgreeStillHaveAnInterval) {
+  const auto graded = [](int n, double score) {
+    return cell_of({}, std::vector<double>(static_cast<size_t>(n), score), true);
+  };
+  // At the ends it is Wilson's, between them as wide.
+  EXPECT_EQ(graded(5, 0).low, 0);
+  EXPECT_NEAR(graded(5, 0).high, wilson_interval(0, 5).high, 1e-12);
+  EXPECT_NEAR(graded(5, 1).low, wilson_interval(1, 5).low, 1e-12);
+  EXPECT_NEAR(graded(5, 1).high, 1, 1e-12);
+  EXPECT_NEAR(graded(5, 0.5).low + graded(5, 0.5).high, 1, 1e-12);
+  EXPECT_NEAR(graded(5, 0.5).high - graded(5, 0.5).low, wilson_interval(0, 5).high, 1e-12);
+  // A score that hardly differs does not narrow it.
+  const TaskCell almost = cell_of({}, std::vector<double>{0, 0, 0, 0, 0.01}, true);
+  EXPECT_GE(almost.high, wilson_interval(0, 5).high);
 }
 
 TaskResult some_result() {
