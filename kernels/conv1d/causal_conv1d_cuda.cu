@@ -28,8 +28,8 @@ __device__ Pack<T, N> activated(const ConvWindow<T, N, K>& window) {
 }
 
 template <class T, int N, int K>
-__global__ void forward_rows(Forward<T> f) {
-  const ConvPlace place(N, kForwardRows, f.in.length);
+__global__ void forward_rows(Forward<T> f, ConvGrid grid) {
+  const ConvPlace place(grid, N, kForwardRows, f.in.length);
   if (!place.exists(f.in)) return;
   const int64_t b = place.sequence, channel = place.channel;
   ConvWindow<T, N, K> window(f.in, b, place.begin, channel);
@@ -176,11 +176,11 @@ __device__ void walk(const Backward<T>& f, const ConvPlace& place, Gradients<T, 
 /// The warps' sums over their rows, added in order, are the block's part.
 template <class T, int N, int K>
 __global__ void __launch_bounds__(kConvWarps* kConvLanes, K == 4 ? 4 : 2)
-    backward_rows(Backward<T> f) {
+    backward_rows(Backward<T> f, ConvGrid grid) {
   constexpr int kColumns = kConvLanes * N, kSums = (K + 1) * kColumns;
   SharedMemory memory;
   const Shared<float> sums = memory.take<float>(kConvWarps * kSums);
-  const ConvPlace place(N, kBackwardRows, f.in.length);
+  const ConvPlace place(grid, N, kBackwardRows, f.in.length);
   const int warp = static_cast<int>(threadIdx.x) / kConvLanes;
   const int column = static_cast<int>(threadIdx.x) % kConvLanes * N;
   const Shared<float> own = sums + (warp * kSums + column);
@@ -199,11 +199,9 @@ __global__ void __launch_bounds__(kConvWarps* kConvLanes, K == 4 ? 4 : 2)
     }
   }
   __syncthreads();
-  const int64_t first = static_cast<int64_t>(blockIdx.x) * kColumns;
-  const int64_t tile = static_cast<int64_t>(blockIdx.z) * gridDim.y + blockIdx.y;
-  float* part = f.parts + tile * (f.in.taps + 1) * f.in.channels;
+  float* part = f.parts + place.tile * (f.in.taps + 1) * f.in.channels;
   for (int i = static_cast<int>(threadIdx.x); i < kSums; i += kConvWarps * kConvLanes) {
-    const int64_t tap = i / kColumns - K + f.in.taps, channel = first + i % kColumns;
+    const int64_t tap = i / kColumns - K + f.in.taps, channel = place.first_channel + i % kColumns;
     if (tap < 0 || channel >= f.in.channels) continue;
     float sum = 0;
     for (int w = 0; w < kConvWarps; ++w) sum += sums[w * kSums + i];
@@ -232,8 +230,8 @@ void causal_conv1d_forward(core::Context& context, const CausalConv1dForward& ar
     with_window(
         f.in.taps,
         [&]<int N, int K>(std::integral_constant<int, N>, std::integral_constant<int, K>) {
-          core::launch(context, conv_shape(f.in, args.x.extent(0), N, kForwardRows),
-                       forward_rows<T, N, K>, f);
+          const ConvGrid grid(f.in.channels, f.in.length, N, kForwardRows);
+          core::launch(context, conv_shape(grid, args.x.extent(0)), forward_rows<T, N, K>, f, grid);
         },
         args.x, args.y);
   });
@@ -253,9 +251,10 @@ void causal_conv1d_backward(core::Context& context, const CausalConv1dBackward& 
     with_window(
         taps,
         [&]<int N, int K>(std::integral_constant<int, N>, std::integral_constant<int, K>) {
-          core::LaunchShape shape = conv_shape(f.in, batch, N, kBackwardRows);
+          const ConvGrid grid(channels, f.in.length, N, kBackwardRows);
+          core::LaunchShape shape = conv_shape(grid, batch);
           shape.shared_bytes = shape.threads * (K + 1) * N * static_cast<int64_t>(sizeof(float));
-          core::launch(context, shape, backward_rows<T, N, K>, f);
+          core::launch(context, shape, backward_rows<T, N, K>, f, grid);
         },
         args.x, args.dy, args.dx);
   });

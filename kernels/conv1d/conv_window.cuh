@@ -84,15 +84,30 @@ struct ConvWindow {
   }
 };
 
-/// The part of a sequence that a thread walks down: up to `rows` rows of N channels.
+/// Blocks of threads along the channels, and along a sequence: one more if it has no rows.
+struct ConvGrid {
+  unsigned across, tiles;
+  ConvGrid(int64_t channels, int64_t length, int pack, int64_t rows)
+      : across(static_cast<unsigned>(core::ceil_div(channels / pack, kConvLanes))),
+        tiles(static_cast<unsigned>(
+            std::max<int64_t>(1, core::ceil_div(length, kConvWarps * rows)))) {}
+};
+
+/// The part of a sequence that a thread walks down: up to `rows` rows of N channels. Block
+/// (sequence, tile, channels).
 struct ConvPlace {
+  int64_t tile;           ///< of [sequences, tiles]
+  int64_t first_channel;  ///< of the block
   int64_t sequence, channel, begin, end;
 
-  __device__ ConvPlace(int pack, int64_t rows, int64_t length) {
+  __device__ ConvPlace(const ConvGrid& grid, int pack, int64_t rows, int64_t length) {
     const int warp = static_cast<int>(threadIdx.x) / kConvLanes;
-    sequence = blockIdx.z;
-    channel = (static_cast<int64_t>(blockIdx.x) * kConvLanes + threadIdx.x % kConvLanes) * pack;
-    begin = (static_cast<int64_t>(blockIdx.y) * kConvWarps + warp) * rows;
+    const unsigned of_all = blockIdx.x / grid.across;
+    tile = of_all;
+    first_channel = static_cast<int64_t>(blockIdx.x % grid.across) * kConvLanes * pack;
+    sequence = of_all / grid.tiles;
+    channel = first_channel + static_cast<int64_t>(threadIdx.x % kConvLanes) * pack;
+    begin = (static_cast<int64_t>(of_all % grid.tiles) * kConvWarps + warp) * rows;
     end = min(length, begin + rows);
   }
   /// A sequence without rows has a part too: its states are passed on.
@@ -102,13 +117,9 @@ struct ConvPlace {
   }
 };
 
-/// Threads for ConvPlace, and one block more if the length is 0.
-template <class T>
-core::LaunchShape conv_shape(const ConvInput<T>& in, int64_t batch, int pack, int64_t rows) {
-  return {.blocks = core::ceil_div(in.channels / pack, kConvLanes),
-          .blocks_y = std::max<int64_t>(1, core::ceil_div(in.length, kConvWarps * rows)),
-          .blocks_z = batch,
-          .threads = kConvWarps * kConvLanes};
+/// Threads for ConvPlace.
+inline core::LaunchShape conv_shape(const ConvGrid& grid, int64_t batch) {
+  return {.blocks = batch * grid.tiles * grid.across, .threads = kConvWarps * kConvLanes};
 }
 
 template <class T, class Args>

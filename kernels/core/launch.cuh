@@ -3,6 +3,7 @@
 
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/core/context.h"
@@ -22,8 +23,11 @@ inline void require_success(cudaError_t status, const char* call, const char* fi
 /// The stream that all ops of a context run on, in order.
 cudaStream_t stream_of(Context& context);
 
+/// Blocks of a grid that any device takes along x, and along y and z.
+constexpr int64_t kMostBlocks = (int64_t{1} << 31) - 1, kMostBlocksAcross = 65535;
+
 struct LaunchShape {
-  int64_t blocks = 1;  ///< grid.x; y and z up to 65,535
+  int64_t blocks = 1;  ///< grid.x, for what grows with batch, heads or length
   int64_t blocks_y = 1, blocks_z = 1;
   int threads = 256;
   int64_t shared_bytes = 0;
@@ -34,6 +38,11 @@ template <class... Parameters, class... Arguments>
 void launch(Context& context, const LaunchShape& shape, void (*kernel)(Parameters...),
             Arguments&&... arguments) {
   if (shape.blocks == 0 || shape.blocks_y == 0 || shape.blocks_z == 0) return;
+  if (shape.blocks > kMostBlocks || std::max(shape.blocks_y, shape.blocks_z) > kMostBlocksAcross) {
+    throw Error(message("CUDA: a grid of ", shape.blocks, " x ", shape.blocks_y, " x ",
+                        shape.blocks_z, " blocks is more than a device takes (", kMostBlocks, " x ",
+                        kMostBlocksAcross, " x ", kMostBlocksAcross, ")"));
+  }
   constexpr int64_t kWithoutAsking = 48 << 10;
   if (shape.shared_bytes > kWithoutAsking) {
     const cudaError_t status = cudaFuncSetAttribute(

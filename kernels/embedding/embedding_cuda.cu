@@ -61,9 +61,12 @@ struct SortStep {
   }
 };
 
-/// The thread of a token's first key adds all its rows, in order.
+/// The thread of a token's first key adds all its rows, in order: kAhead of them are read at once,
+/// and the keys of the next as many meanwhile.
 template <class T>
 struct AddRows {
+  static constexpr int kAhead = 8;
+  static constexpr uint32_t kNone = ~uint32_t{0};
   const uint64_t* keys;
   const T* dy;
   float* dweight;
@@ -74,11 +77,31 @@ struct AddRows {
     if (position > 0 && keys[position - 1] >> 32 == token) return;
     float* to = dweight + static_cast<int64_t>(token) * width + column;
     float sum = *to;
-    for (int64_t p = position; p < rows && keys[p] >> 32 == token; ++p) {
-      const auto row = static_cast<int64_t>(keys[p] & 0xffffffffu);
-      sum += core::device::to_float(dy[row * width + column]);
+    uint32_t next[kAhead];
+    read_rows(token, position, next);
+    for (int64_t p = position + kAhead; next[0] != kNone; p += kAhead) {
+      uint32_t row[kAhead];
+      float value[kAhead];
+#pragma unroll
+      for (int u = 0; u < kAhead; ++u) {
+        row[u] = next[u];
+        if (row[u] != kNone) value[u] = core::device::to_float(dy[row[u] * width + column]);
+      }
+      read_rows(token, p, next);
+#pragma unroll
+      for (int u = 0; u < kAhead; ++u) {
+        if (row[u] != kNone) sum += value[u];
+      }
     }
     *to = sum;
+  }
+  /// Rows of the keys from `position` on, kNone behind the token's last.
+  __device__ void read_rows(uint64_t token, int64_t position, uint32_t (&row)[kAhead]) const {
+#pragma unroll
+    for (int u = 0; u < kAhead; ++u) {
+      const uint64_t key = position + u < rows ? keys[position + u] : ~uint64_t{0};
+      row[u] = key >> 32 == token ? static_cast<uint32_t>(key) : kNone;
+    }
   }
 };
 

@@ -1,6 +1,7 @@
 // cuBLASLt is column-major: a row-major matrix is its transpose there, so C = op(A) op(B) becomes
 // Cᵀ = op(B)ᵀ op(A)ᵀ with the same memory.
 #include <algorithm>
+#include <array>
 #include <map>
 #include <tuple>
 
@@ -40,14 +41,20 @@ MatrixLayout layout_of(const core::TensorView& matrix) {
   return MatrixLayout(layout);
 }
 
-/// What decides the algorithm: shapes, strides, types, alignment.
-using Problem =
-    std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int, int, int, uint64_t>;
-
-uint64_t alignment_of(const core::TensorView& matrix) {
+/// Of the address, in bytes; no algorithm asks for more than 16.
+uint32_t alignment_of(const core::TensorView& matrix) {
+  constexpr uintptr_t kMost = 16;
   const auto address = reinterpret_cast<uintptr_t>(matrix.raw());
-  return address == 0 ? 256 : std::min<uint64_t>(256, address & (~address + 1));
+  return static_cast<uint32_t>(address == 0 ? kMost : std::min(kMost, address & (~address + 1)));
 }
+using Alignments = std::array<uint32_t, 3>;
+Alignments alignments_of(const Gemm& g) {
+  return {alignment_of(g.a), alignment_of(g.b), alignment_of(g.c)};
+}
+
+/// What decides the algorithm: shapes, strides, types, alignments.
+using Problem =
+    std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int, int, int, Alignments>;
 
 class Blas final : public core::LibraryHandles {
  public:
@@ -92,7 +99,6 @@ class Blas final : public core::LibraryHandles {
   }
 
   static Problem problem_of(const Gemm& g) {
-    const uint64_t alignment = std::min({alignment_of(g.a), alignment_of(g.b), alignment_of(g.c)});
     const int transposes = (g.transpose_a ? 1 : 0) + (g.transpose_b ? 2 : 0);
     const int types = static_cast<int>(g.a.dtype()) * 16 + static_cast<int>(g.c.dtype());
     return {g.c.extent(0),
@@ -104,7 +110,7 @@ class Blas final : public core::LibraryHandles {
             transposes,
             types,
             g.beta == 0 ? 0 : 1,
-            alignment};
+            alignments_of(g)};
   }
 
   /// cuBLASLt's own first choice, remembered, so that a shape always gives the same bits. Split-k
@@ -121,10 +127,11 @@ class Blas final : public core::LibraryHandles {
     const uint32_t schemes =
         CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_NONE;
     set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, static_cast<uint32_t>(alignment_of(g.b)));
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, static_cast<uint32_t>(alignment_of(g.a)));
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, static_cast<uint32_t>(alignment_of(g.c)));
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, static_cast<uint32_t>(alignment_of(g.c)));
+    const auto [of_a, of_b, of_c] = alignments_of(g);
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, of_b);
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, of_a);
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, of_c);
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, of_c);
     cublasLtMatmulHeuristicResult_t result{};
     int found = 0;
     MUST_BLAS(cublas_lt().algo_heuristic(handle_.get(), operation.get(), a.get(), b.get(), c.get(),

@@ -57,7 +57,9 @@ struct Softmax {
     float most = largest;
     for (int k = 0; k < N; ++k) most = fmaxf(most, pack.value[k]);
     sum *= scale_to(most);
-    for (int k = 0; k < N; ++k) sum += power(pack.value[k], most);
+    // e^{−∞ − (−∞)} is not 0 by itself; NaN must not be lost.
+    const float reference = most == -std::numeric_limits<float>::infinity() ? 0.0f : most;
+    for (int k = 0; k < N; ++k) sum += power(pack.value[k], reference);
     largest = most;
   }
   /// What e^{· − largest} is to be multiplied by for another reference.

@@ -80,7 +80,7 @@ struct Gram {
   float* gram;
 };
 
-/// Block (tile pair of a chunk, group of a sequence).
+/// Block (tile pair of a chunk of a sequence, group).
 template <class T>
 __global__ void __launch_bounds__(kThreads, 3) gram_tiles(Gram<T> args) {
   constexpr int kAcross = 2;  // tiles of the state at once
@@ -89,12 +89,11 @@ __global__ void __launch_bounds__(kThreads, 3) gram_tiles(Gram<T> args) {
   const TileRow<T, kAcross> left{memory.take<T>(TileRow<T, kAcross>::kElements)},
       right{memory.take<T>(TileRow<T, kAcross>::kElements)};
   const auto pairs = static_cast<unsigned>(g.tile_pairs()),
-             groups = static_cast<unsigned>(g.groups);
+             chunks = static_cast<unsigned>(g.chunks), chunk = blockIdx.x / pairs;
   const TileOfPair tile(static_cast<int>(blockIdx.x % pairs));
-  const int c = static_cast<int>(blockIdx.x / pairs), tokens = static_cast<int>(g.tokens(c));
+  const int b = static_cast<int>(chunk / chunks), c = static_cast<int>(chunk % chunks);
+  const int tokens = static_cast<int>(g.tokens(c)), group = static_cast<int>(blockIdx.y);
   if (tile.I * kTile >= tokens) return;
-  const int group = static_cast<int>(blockIdx.y % groups),
-            b = static_cast<int>(blockIdx.y / groups);
   const int state = static_cast<int>(g.state);
   const int rows = min(tokens - tile.I * kTile, kTile);
   const int columns = min(tokens - tile.J * kTile, kTile);
@@ -145,8 +144,8 @@ core::Tensor make_gram(core::Context& context, const Geometry& g, const core::Te
   core::Tensor gram(context, core::DType::kF32, {g.batch * g.chunks * g.groups, side, side});
   core::launch(
       context,
-      {.blocks = g.chunks * g.tile_pairs(),
-       .blocks_y = g.batch * g.groups,
+      {.blocks = g.batch * g.chunks * g.tile_pairs(),
+       .blocks_y = g.groups,
        .threads = kThreads,
        .shared_bytes = 4 * Tile<T>::kBytes},
       gram_tiles<T>,

@@ -8,11 +8,12 @@ namespace {
 /// One group of one chunk.
 struct Place {
   int group, c, b, tokens, first_head, end_head;
-  __device__ Place(const Geometry& g, int64_t chunk, int64_t at)
-      : group(static_cast<int>(at % g.groups)),
-        c(static_cast<int>(chunk)),
-        b(static_cast<int>(at / g.groups)),
-        tokens(static_cast<int>(g.tokens(chunk))),
+  /// chunk: of [batch, chunks].
+  __device__ Place(const Geometry& g, unsigned chunk, unsigned group_)
+      : group(static_cast<int>(group_)),
+        c(static_cast<int>(chunk % static_cast<unsigned>(g.chunks))),
+        b(static_cast<int>(chunk / static_cast<unsigned>(g.chunks))),
+        tokens(static_cast<int>(g.tokens(c))),
         first_head(static_cast<int>(g.first_head(group))),
         end_head(static_cast<int>(g.first_head(group + 1))) {}
 };
@@ -70,15 +71,18 @@ struct GroupTile {
 
   __device__ GroupTile(const Gradient<T>& all, core::device::SharedMemory& memory)
       : args(all),
-        at(all.g, blockIdx.x / all.g.state_blocks() / all.g.tiles,
-           blockIdx.y % static_cast<unsigned>(all.g.batch * all.g.groups)),
-        own(static_cast<int>(blockIdx.x / all.g.state_blocks() % all.g.tiles)),
-        part(static_cast<int>(blockIdx.x % all.g.state_blocks())),
+        at(all.g, blockIdx.x / parts(all.g) / static_cast<unsigned>(all.g.tiles),
+           blockIdx.y % static_cast<unsigned>(all.g.groups)),
+        own(static_cast<int>(blockIdx.x / parts(all.g) % static_cast<unsigned>(all.g.tiles))),
+        part(static_cast<int>(blockIdx.x % parts(all.g))),
         n(part * kStateTiles * kTile),
         rows(Geometry::tile_rows(at.tokens, own)),
         columns(min(static_cast<int>(all.g.state) - n, kStateTiles * kTile)),
         tokens{memory.take<T>(TileRow<T, kStages>::kElements)},
         states{memory.take<T>(TileRow<T, kStages * kStateTiles>::kElements)} {}
+  __device__ static unsigned parts(const Geometry& g) {
+    return static_cast<unsigned>(g.state_blocks());
+  }
   static constexpr int64_t kBytes = kStages * (1 + kStateTiles) * Tile<T>::kBytes;
   static_assert(kBytes <= kMostShared);
 
@@ -266,7 +270,7 @@ struct GroupTile {
   }
 };
 
-/// Block (kStateTiles of the state and a tile of the tokens of a chunk, group of a sequence; then,
+/// Block (kStateTiles of the state and a tile of the tokens of a chunk of a sequence, group; then,
 /// for dB, the same again).
 template <class T>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 1)
@@ -274,7 +278,7 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 1)
   core::device::SharedMemory memory;
   GroupTile<T> tile(args, memory);
   if (tile.is_empty()) return;
-  if (args.intra && blockIdx.y < static_cast<unsigned>(args.g.batch * args.g.groups)) {
+  if (args.intra && blockIdx.y < static_cast<unsigned>(args.g.groups)) {
     for (int64_t J = 0; J <= tile.own; ++J) tile.template add_gram<false>(dgram, args.B, J);
     tile.template add_states<Weight::kFromStart>(args.dy, args.entering, args.C,
                                                  args.tokens.to_output);
@@ -301,8 +305,8 @@ void run_groups(core::Context& context, const Gradient<T>& args, const core::Ten
   }
   const Geometry& g = args.g;
   core::launch(context,
-               {.blocks = g.chunks * g.tiles * g.state_blocks(),
-                .blocks_y = g.batch * g.groups * (args.intra ? 2 : 1),
+               {.blocks = g.batch * g.chunks * g.tiles * g.state_blocks(),
+                .blocks_y = g.groups * (args.intra ? 2 : 1),
                 .threads = kThreads,
                 .shared_bytes = GroupTile<T>::kBytes},
                group_gradients<T>, args, core::optional_pointer<float>(dgram));

@@ -29,14 +29,16 @@ struct Space {
   static constexpr int64_t kBytes = 2 * TileRow<T, 2>::kBytes + (3 * 2 + 2 * 2 + 8) * kTile * 4;
 };
 
-/// Block (tile pair of a chunk, group of a sequence); pairs above the diagonal have none.
+/// Block (tile pair of a chunk of a sequence, group); pairs above the diagonal have none.
 struct Place {
   int I, J, c, b, group, tokens, i_token, j_token, pair, rows, columns;
 
   __device__ explicit Place(const Geometry& g)
-      : c(static_cast<int>(blockIdx.x / static_cast<unsigned>(g.tile_pairs()))),
-        b(static_cast<int>(blockIdx.y / static_cast<unsigned>(g.groups))),
-        group(static_cast<int>(blockIdx.y % static_cast<unsigned>(g.groups))),
+      : c(static_cast<int>(blockIdx.x / static_cast<unsigned>(g.tile_pairs()) %
+                           static_cast<unsigned>(g.chunks))),
+        b(static_cast<int>(blockIdx.x / static_cast<unsigned>(g.tile_pairs()) /
+                           static_cast<unsigned>(g.chunks))),
+        group(static_cast<int>(blockIdx.y)),
         tokens(static_cast<int>(g.tokens(c))),
         pair(static_cast<int>(blockIdx.x % static_cast<unsigned>(g.tile_pairs()))) {
     const TileOfPair tile(pair);
@@ -253,8 +255,8 @@ void run_pairs(core::Context& context, const Gradient<T>& args, const core::Tens
   }
   const Geometry& g = args.g;
   core::launch(context,
-               {.blocks = g.chunks * g.tile_pairs(),
-                .blocks_y = g.batch * g.groups,
+               {.blocks = g.batch * g.chunks * g.tile_pairs(),
+                .blocks_y = g.groups,
                 .threads = kThreads,
                 .shared_bytes = Space<T>::kBytes},
                pair_tiles<T>, args, dgram.data<float>());

@@ -13,15 +13,21 @@ struct Step {
   const float *dt, *A_log, *D;
   float* state;
   T* y;
-  int64_t heads, head_dim, groups, size;
+  int64_t heads, head_dim, groups, size, row_blocks;
   int64_t x_stride, B_stride, C_stride, dt_stride, y_stride;  ///< between sequences
 };
 
-/// A warp has one row of one state; block (rows of 4, head of a sequence).
+/// Rows of a state that one block has, a warp each.
+constexpr int kStepRows = 8;
+int64_t row_blocks(int64_t head_dim) { return core::ceil_div(head_dim, kStepRows); }
+
+/// Block (head of a sequence, kStepRows rows of its state).
 template <class T>
 __global__ void step_rows(Step<T> args) {
-  const int64_t p = blockIdx.x * int64_t{kThreads / 32} + threadIdx.x / 32;
-  const int64_t h = blockIdx.y % args.heads, b = blockIdx.y / args.heads;
+  const auto blocks = static_cast<unsigned>(args.row_blocks),
+             heads = static_cast<unsigned>(args.heads), head = blockIdx.x / blocks;
+  const int64_t p = blockIdx.x % blocks * kStepRows + threadIdx.x / 32;
+  const int64_t h = head % heads, b = head / heads;
   if (p >= args.head_dim) return;
   const int64_t group = h * args.groups / args.heads * args.size;
   const T* B = args.B + b * args.B_stride + group;
@@ -49,9 +55,8 @@ void ssd_step(core::Context& context, const SsdStep& args) {
   const int64_t batch = args.x.extent(0), heads = args.x.extent(1), head_dim = args.x.extent(2);
   core::dispatch_device("ssd_step", args.x.dtype(), [&]<class T>(T) {
     core::launch(context,
-                 {.blocks = core::ceil_div(head_dim, ssd::kThreads / 32),
-                  .blocks_y = batch * heads,
-                  .threads = ssd::kThreads},
+                 {.blocks = batch * heads * ssd::row_blocks(head_dim),
+                  .threads = 32 * static_cast<int>(std::min<int64_t>(ssd::kStepRows, head_dim))},
                  ssd::step_rows<T>,
                  ssd::Step<T>{.x = args.x.data<T>(),
                               .B = args.B.data<T>(),
@@ -65,6 +70,7 @@ void ssd_step(core::Context& context, const SsdStep& args) {
                               .head_dim = head_dim,
                               .groups = args.B.extent(1),
                               .size = args.B.extent(2),
+                              .row_blocks = ssd::row_blocks(head_dim),
                               .x_stride = args.x.stride(0),
                               .B_stride = args.B.stride(0),
                               .C_stride = args.C.stride(0),

@@ -21,15 +21,16 @@ using simt::Fault;
 struct Shape {
   unsigned blocks = 1, threads = 64;
   size_t shared_bytes = 0;
+  unsigned blocks_y = 1, blocks_z = 1;
 };
 
 template <class... Parameters, class... Arguments>
-void run(const Shape& shape, void (*kernel)(Parameters...), Arguments... arguments) {
+cudaError_t run(const Shape& shape, void (*kernel)(Parameters...), Arguments... arguments) {
   cudaLaunchConfig_t config;
-  config.gridDim = dim3(shape.blocks);
+  config.gridDim = dim3(shape.blocks, shape.blocks_y, shape.blocks_z);
   config.blockDim = dim3(shape.threads);
   config.dynamicSmemBytes = shape.shared_bytes;
-  cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
+  return cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
 }
 
 template <class... Arguments>
@@ -56,6 +57,17 @@ TEST(Simt, ABarrierOrdersSharedMemory) {
   std::iota(expected.rbegin(), expected.rend(), 0.0f);
   run({.shared_bytes = 256}, reverse, values.data(), true);
   EXPECT_EQ(values, expected);
+}
+
+void mark(bool* ran) { *ran = true; }
+
+TEST(Simt, GridsAndBlocksThatNoDeviceTakes) {
+  bool ran = false;
+  for (const Shape& shape :
+       {Shape{.blocks = 1u << 31}, {.blocks_y = 65536}, {.blocks_z = 65536}, {.threads = 1056}}) {
+    EXPECT_EQ(run(shape, mark, &ran), cudaErrorInvalidConfiguration);
+    EXPECT_FALSE(ran);
+  }
 }
 
 TEST(Simt, AMissingBarrierIsAFaultInEveryOrder) {

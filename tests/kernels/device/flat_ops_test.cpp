@@ -4,6 +4,7 @@
 
 #include "kernels/core/error.h"
 #include "kernels/elementwise/add.h"
+#include "kernels/elementwise/convert.h"
 #include "kernels/embedding/embedding.h"
 #include "kernels/linear/linear.h"
 #include "kernels/loss/linear_cross_entropy.h"
@@ -66,20 +67,42 @@ TEST_F(FlatOps, Add) {
   }
 }
 
-TEST_F(FlatOps, Embedding) {
+/// Any length from any element on; what lies around the target stays as it is.
+TEST_F(FlatOps, Convert) {
+  Context context(kCuda);
+  constexpr int64_t kAll = 1100;
+  for (const DType from : {DType::kF32, DType::kBF16}) {
+    for (const DType to : {DType::kF32, DType::kBF16}) {
+      const Tensor source = random_tensor(context, from, {kAll}, 1);
+      const auto values = rounded(values_of(source), to);
+      for (const int64_t count : {0, 1, 3, 4, 7, 1029}) {
+        for (const auto& [first, at] : {std::pair{0, 0}, {1, 1}, {4, 8}, {2, 4}, {4, 3}, {6, 6}}) {
+          const Tensor target = Tensor::zeros(context, to, {kAll});
+          kernels::convert(context, source.view().slice(0, first, first + count),
+                           target.view().slice(0, at, at + count));
+          std::vector<double> expected(kAll, 0);
+          std::copy_n(values.begin() + first, count, expected.begin() + at);
+          EXPECT_EQ(values_of(target), expected) << count << " from " << first << " to " << at;
+        }
+      }
+    }
+  }
+}
+
+void expect_embedding(const std::vector<int32_t>& tokens) {
   constexpr int64_t kVocabulary = 7;
   Context context(kCuda);
-  const std::vector<int32_t> tokens = {3, 0, 6, 3, 3};
+  const auto rows = static_cast<int64_t>(tokens.size());
   for (const Precision& precision : {kSingle, kHalf}) {
     for (const int64_t width : {5, 64}) {
-      const Tensor token = Tensor::from<int32_t>(context, tokens, {5});
+      const Tensor token = Tensor::from<int32_t>(context, tokens, {rows});
       const Tensor weight = random_tensor(context, precision.dtype, {kVocabulary, width}, 1),
-                   dy = random_tensor(context, precision.dtype, {5, width}, 2),
-                   y(context, precision.dtype, {5, width}),
+                   dy = random_tensor(context, precision.dtype, {rows, width}, 2),
+                   y(context, precision.dtype, {rows, width}),
                    dweight = random_tensor(context, DType::kF32, {kVocabulary, width}, 3);
       kernels::embedding_forward(context, {.tokens = token, .weight = weight, .y = y});
       auto sums = values_of(dweight);
-      for (int64_t r = 0; r < 5; ++r) {
+      for (int64_t r = 0; r < rows; ++r) {
         EXPECT_EQ(values_of(y.view().select(0, r)), values_of(weight.view().select(0, tokens[r])));
         const auto row = values_of(dy.view().select(0, r));
         for (int64_t i = 0; i < width; ++i) {  // in row order, as the contract says
@@ -90,6 +113,18 @@ TEST_F(FlatOps, Embedding) {
       kernels::embedding_backward(context, {.tokens = token, .dy = dy, .dweight = dweight});
       EXPECT_EQ(values_of(dweight), sums);
     }
+  }
+}
+
+TEST_F(FlatOps, Embedding) { expect_embedding({3, 0, 6, 3, 3}); }
+
+TEST_F(FlatOps, EmbeddingOfManyEqualTokens) {
+  for (const size_t many : {15, 16, 17, 33, 64}) {
+    SCOPED_TRACE(many);
+    std::vector<int32_t> tokens(many, 3);
+    expect_embedding(tokens);
+    for (const int32_t other : {0, 3, 6, 6}) tokens.insert(tokens.begin() + 2, other);
+    expect_embedding(tokens);
   }
 }
 
@@ -196,6 +231,37 @@ TEST_F(FlatOps, LinearCrossEntropy) {
       expect_close(run_loss(kCuda, precision.dtype, in, c), run_loss({}, DType::kF64, in, c),
                    precision.tolerance * c.tolerance);
     }
+  }
+}
+
+/// Logits may be −∞, alone in what a thread reads first; NaN among them is not lost.
+TEST_F(FlatOps, LinearCrossEntropyOfMinusInfinity) {
+  Context context(kCuda);
+  for (const int64_t vocabulary : {37, 40, 2048}) {
+    SCOPED_TRACE(vocabulary);
+    const int32_t label = static_cast<int32_t>(vocabulary) - 1;
+    std::vector<double> logits = random_values(vocabulary, 1);
+    std::fill(logits.begin(), logits.begin() + vocabulary / 2,
+              -std::numeric_limits<double>::infinity());
+    const auto loss_of = [&](const Tensor& dweight) {
+      const Tensor hidden = Tensor::from<float>(context, {1}, {1, 1}),
+                   weight = tensor_of(context, DType::kF32, {vocabulary, 1}, logits),
+                   labels = Tensor::from<int32_t>(context, {label}, {1});
+      return kernels::linear_cross_entropy(
+                 context,
+                 {.hidden = hidden, .weight = weight, .labels = labels, .dweight = dweight})
+          .sum;
+    };
+    std::vector<double> expected;
+    double sum = 0;
+    for (const double logit : logits) sum += std::exp(logit);
+    for (const double logit : logits) expected.push_back(std::exp(logit) / sum);
+    expected.back() -= 1;
+    const Tensor dweight = Tensor::zeros(context, DType::kF32, {vocabulary, 1});
+    EXPECT_NEAR(loss_of(dweight), std::log(sum) - logits.back(), 1e-5);
+    EXPECT_TRUE(close(dweight, expected, kSingle.tolerance));
+    logits[0] = std::numeric_limits<double>::quiet_NaN();
+    EXPECT_TRUE(std::isnan(loss_of({})));
   }
 }
 

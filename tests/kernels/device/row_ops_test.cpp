@@ -1,4 +1,7 @@
 // Norms, convolution, SwiGLU and time step on the device.
+#include <gmock/gmock.h>
+
+#include "kernels/core/error.h"
 #include "tests/kernels/conv_case.h"
 #include "tests/kernels/device/device_test.h"
 #include "tests/kernels/norm_case.h"
@@ -83,6 +86,34 @@ TEST_F(RowOps, ConvOfAlignedRows) {
                    .with_state = with_state,
                    .margin = 8});
     }
+  }
+}
+
+/// More than a grid takes along y and z.
+TEST_F(RowOps, ConvOfManySequences) {
+  core::Context context(kCuda);
+  const core::Shape shape{65'537, 1, 1};
+  const core::Tensor x = random_tensor(context, core::DType::kF32, shape, 1),
+                     weight = core::Tensor::from<float>(context, {1}, {1, 1}),
+                     y(context, core::DType::kF32, shape);
+  kernels::causal_conv1d_forward(context, {.x = x, .weight = weight, .y = y});
+  std::vector<double> expected = values_of(x);
+  for (double& v : expected) v /= 1 + std::exp(-v);
+  EXPECT_TRUE(close(y, expected, kSingle.tolerance));
+}
+
+TEST_F(RowOps, GridsThatNoDeviceTakesAreRefused) {
+  core::Context context(kCuda);
+  constexpr int64_t kGroups = 65'536;
+  const core::Tensor y = core::Tensor::zeros(context, core::DType::kF32, {1, kGroups}),
+                     weight = core::Tensor::zeros(context, core::DType::kF32, {kGroups}),
+                     rstd(context, core::DType::kF32, {1, kGroups});
+  try {
+    kernels::gated_rms_norm_forward(context,
+                                    {.y = y, .z = y, .weight = weight, .out = y, .rstd = rstd});
+    FAIL() << "launched";
+  } catch (const core::Error& error) {
+    EXPECT_THAT(error.what(), ::testing::HasSubstr("1 x 65536 x 1 blocks"));
   }
 }
 

@@ -125,6 +125,32 @@ TEST_F(Ssd, StepByStepIsTheRecurrence) {
   }
 }
 
+/// More than a grid takes along y and z: one token of one head, from no state.
+TEST_F(Ssd, ManySequences) {
+  core::Context context(kCuda);
+  constexpr int64_t kBatch = 65'537;
+  const auto single = [&](core::Shape shape, uint64_t seed) {
+    return random_tensor(context, DType::kF32, shape, seed);
+  };
+  const Tensor x = single({kBatch, 1, 1, 1}, 1), B = single({kBatch, 1, 1, 1}, 2),
+               C = single({kBatch, 1, 1, 1}, 3), y(context, DType::kF32, {kBatch, 1, 1, 1}),
+               dt = Tensor::from(context, std::vector<float>(kBatch, 0.5f), {kBatch, 1, 1}),
+               A_log = Tensor::zeros(context, DType::kF32, {1}),
+               state = Tensor::zeros(context, DType::kF32, {kBatch, 1, 1, 1});
+  std::vector<double> expected;
+  const auto xs = values_of(x), Bs = values_of(B), Cs = values_of(C);
+  for (size_t b = 0; b < xs.size(); ++b) expected.push_back(0.5 * xs[b] * Bs[b] * Cs[b]);
+  const auto token = [](const Tensor& all) { return all.view().select(1, 0); };
+  kernels::ssd_step(context, {.x = token(x),
+                              .dt = token(dt),
+                              .A_log = A_log,
+                              .B = token(B),
+                              .C = token(C),
+                              .state = state,
+                              .y = token(y)});
+  EXPECT_TRUE(close(y, expected, kPrecisions[0].forward));
+}
+
 TEST_F(Ssd, TheMapSaysWhatTheSegmentDoesToAnyState) {
   core::Context context(kCuda);
   const SsdShape shape{{2, 43, 3, 12, 1, 10}, 16};

@@ -155,6 +155,7 @@ enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
+  cudaErrorInvalidConfiguration = 9,
   cudaErrorNoDevice = 100,
   cudaErrorStreamCaptureUnsupported = 900
 };
@@ -166,6 +167,7 @@ using cudaEvent_t = void*;
 
 inline const char* cudaGetErrorString(cudaError_t error) {
   return error == cudaSuccess                         ? "no error"
+         : error == cudaErrorInvalidConfiguration     ? "invalid configuration argument"
          : error == cudaErrorStreamCaptureUnsupported ? "operation not permitted when stream is "
                                                         "capturing"
                                                       : "out of memory";
@@ -247,11 +249,15 @@ struct cudaLaunchConfig_t {
 template <class... Parameters, class... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
+  const dim3 &grid = config->gridDim, &block = config->blockDim;
+  if (grid.x > 0x7fffffffu || std::max(grid.y, grid.z) > 65535 || block.x > 1024) {
+    return cudaErrorInvalidConfiguration;
+  }
   const std::tuple<Parameters...> values(std::forward<Arguments>(arguments)...);
   const auto index = [](const dim3& d) { return longhaul::simt::Index{d.x, d.y, d.z}; };
   const longhaul::simt::Launch launch{
-      .grid = index(config->gridDim),
-      .block = index(config->blockDim),
+      .grid = index(grid),
+      .block = index(block),
       .shared_bytes = static_cast<int64_t>(config->dynamicSmemBytes)};
   longhaul::simt::run_or_record(config->stream, [=] {
     longhaul::simt::run_grid(launch, [&] { std::apply(kernel, values); });
