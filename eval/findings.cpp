@@ -112,6 +112,10 @@ ArmFinding find(const PositionCurve& curve) {
   if (inside == nullptr || !std::isfinite(inside->loss)) {
     return {.sentence = "it has no finite loss inside its training length"};
   }
+  if (curve.task == "recall" && inside->accuracy < kLearned) {
+    return {.sentence = "it has not learned the task: accuracy inside its training length is " +
+                        shown(100 * inside->accuracy, "%.1f%%")};
+  }
   if (far == nullptr) return {.sentence = "it was not evaluated past its training length"};
   if (result.verdict != Verdict::kFails) result.verdict = Verdict::kHolds;
   result.sentence = (curve.task == "recall" ? "accuracy at " : "perplexity at ") +

@@ -14,6 +14,9 @@ namespace longhaul::eval {
 /// seeds fails where most of them do, each judged by its own standard errors.
 constexpr double kFailingRatio = 1.1;
 constexpr double kFailingDrop = 0.05;
+/// Recall: with less accuracy inside its training length an arm has not learned the task, and
+/// nothing is said about it.
+constexpr double kLearned = 0.1;
 
 /// Plain sentences (not escaped), the verdict over all arms first.
 std::vector<std::string> findings(const Section& section, const std::vector<std::string>& arms);

@@ -76,6 +76,18 @@ TEST(Findings, SaysPlainlyThatNobodyFails) {
   EXPECT_NE(found[1].find("is 1.06 × that inside it"), std::string::npos) << found[1];
 }
 
+TEST(Findings, WhatWasNotLearnedDoesNotHold) {
+  PositionCurve unlearned = curve_that_grows(0);
+  unlearned.task = "recall";
+  for (Bucket& bucket : unlearned.buckets) bucket.accuracy = bucket.end <= 128 ? 0.02 : 0.04;
+  const auto found = findings_of({unlearned});
+  EXPECT_EQ(found[0], "Nothing can be said about lengths past the training length.");
+  EXPECT_NE(
+      found[1].find("it has not learned the task: accuracy inside its training length is 2.0%"),
+      std::string::npos)
+      << found[1];
+}
+
 TEST(Findings, NoiseIsNoFailure) {
   PositionCurve noisy = curve_that_grows(0.1);
   for (Bucket& bucket : noisy.buckets) bucket.loss_error = 0.5;
