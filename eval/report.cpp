@@ -134,6 +134,10 @@ std::string section_html(const Section& section, const Figures& figures, size_t 
   reach.marks = {};
   accuracy.name = id + "accuracy";
   accuracy.wide_range_is_log = false;
+  for (Plot* share : {&accuracy, &reach}) {
+    share->least = 0;
+    share->most = 100;
+  }
   states.name = id + "states";
   for (size_t i = 0; i < section.curves.size(); ++i) {
     if (section.curves[i] == nullptr) continue;

@@ -227,6 +227,8 @@ std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures
   Plot plot{.name = core::message("t", index, "all"),
             .x_label = letters ? "letters of the string" : "tokens of the prompt",
             .over_positions = !letters,
+            .least = 0,
+            .most = 100,
             .marks = {},
             .lines = {}};
   if (const int64_t trained = shortest_training(section.arms); trained > 0) plot.marks = {trained};
