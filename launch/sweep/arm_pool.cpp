@@ -131,7 +131,8 @@ ArmPool::ArmPool(const SweepConfig& sweep, int64_t at_once) : sweep_(sweep), gpu
 bool ArmPool::run(const std::vector<Target>& targets) {
   waiting_.assign(targets.begin(), targets.end());
   while (true) {
-    while (signals_ == 0 && !waiting_.empty() && !free_slots_.empty()) start_next();
+    const bool goes_on = signals_ == 0 && problem_.empty();
+    while (goes_on && !waiting_.empty() && !free_slots_.empty()) start_next();
     if (running_.empty()) {
       if (!problem_.empty()) throw core::InputError(problem_);
       return signals_ == 0;
@@ -195,7 +196,7 @@ void ArmPool::take_end(const ChildProcesses::Event& event) {
     }
     std::cout << std::endl;
     if (problem_.empty()) problem_ = missing_metric(sweep_, arm);
-    if (!problem_.empty() && signals_ == 0) take_signal();
+    if (!problem_.empty() && signals_ == 0 && !running_.empty()) take_signal();
   } else if (signals_ > 0) {
     std::cout << arm.name << ": stopped, saved at step " << progress.step << std::endl;
   } else if (is_saved && progress.step > ended.step) {
