@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 #include <map>
 
 #include "kernels/core/cuda_memory.h"
@@ -28,15 +30,86 @@ CLI::Validator whole_number(int64_t least) {
       "", "whole number");
 }
 
-void check_command_name(const CLI::App& program, const std::string& name) {
-  std::vector<std::string> names;
-  for (const CLI::App* command : program.get_subcommands({})) names.push_back(command->get_name());
-  const bool is_known = std::find(names.begin(), names.end(), name) != names.end();
-  if (is_known || name.rfind('-', 0) == 0) return;
+CLI::Validator number_within(double low, double high) {
+  return CLI::Validator(
+      [low, high](std::string& text) -> std::string {
+        YamlNode node;
+        node.kind = YamlNode::Kind::kScalar;
+        node.text = text;
+        double value = 0;
+        const std::string wrong = read_scalar(node, value);
+        if (!wrong.empty() || (std::isfinite(value) && value >= low && value <= high)) return wrong;
+        const bool has_end = high < std::numeric_limits<double>::max();
+        return core::message("must be a finite number ", has_end ? "from " : "that is at least ",
+                             low, has_end ? core::message(" to ", high) : "", ", is ", text);
+      },
+      "", "number");
+}
+
+namespace {
+
+[[noreturn]] void refuse_name(const char* what, const std::string& name,
+                              const std::vector<std::string>& names, const std::string& help) {
   const std::string near = close_match(name, names);
-  throw core::InputError(core::message("unknown command '", name, "'",
-                                       near.empty() ? "" : ", did you mean " + near + "?",
-                                       " (see --help)"));
+  throw core::InputError(core::message("unknown ", what, " '", name, "'",
+                                       near.empty() ? "" : ", did you mean " + near + "?", " (see ",
+                                       help, "--help)"));
+}
+
+/// Those of the groups in it (to CLI11 applications without a name) too.
+void append_option_names(const CLI::App& command, std::vector<std::string>& names) {
+  for (const CLI::Option* option : command.get_options({})) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  for (const CLI::App* group : command.get_subcommands({})) {
+    if (group->get_name().empty()) append_option_names(*group, names);
+  }
+}
+
+}  // namespace
+
+void check_command_names(const CLI::App& program, const std::vector<std::string>& arguments) {
+  const CLI::App* command = &program;
+  std::string help;
+  for (const std::string& word : arguments) {
+    if (command->get_require_subcommand_min() == 0 || word.rfind('-', 0) == 0) return;
+    std::vector<std::string> names;
+    const CLI::App* chosen = nullptr;
+    for (const CLI::App* candidate : command->get_subcommands({})) {
+      names.push_back(candidate->get_name());
+      if (candidate->get_name() == word) chosen = candidate;
+    }
+    if (chosen == nullptr) {
+      refuse_name(command == &program ? "command" : "measure", word, names, help);
+    }
+    command = chosen;
+    help += word + " ";
+  }
+}
+
+void check_option_names(const CLI::App& program) {
+  const CLI::App* command = &program;
+  std::string help;
+  while (true) {
+    const auto chosen = command->get_subcommands();
+    if (chosen.empty()) break;
+    command = chosen.front();
+    help += command->get_name() + " ";
+  }
+  for (const std::string& word : program.remaining(true)) {
+    if (word.rfind("--", 0) != 0 || word == "--") continue;
+    std::vector<std::string> names;
+    append_option_names(*command, names);
+    refuse_name("option", word.substr(0, word.find('=')), names, help);
+  }
+}
+
+void make_folder_of(const std::filesystem::path& file) {
+  std::error_code failed;
+  if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), failed);
+  if (failed) {
+    throw core::Error(core::message(file.parent_path().string(), ": ", failed.message()));
+  }
 }
 
 void ComputeOptions::describe(CLI::App& command) {

@@ -3,7 +3,9 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <filesystem>
 #include <string>
+#include <vector>
 
 #include "data/token_data.h"
 #include "kernels/core/context.h"
@@ -17,9 +19,19 @@ class RankSession;
 /// Decimal digits only (CLI11 alone reads 010 as 8), at least `least`.
 CLI::Validator whole_number(int64_t least);
 
-/// InputError for a first argument that is no command of the program: CLI11 alone says that one is
-/// missing.
-void check_command_name(const CLI::App& program, const std::string& name);
+/// A finite number between the two (CLI11's ranges take nan), ends included.
+CLI::Validator number_within(double low, double high);
+
+/// InputError for a word that is no command where one is required (the first argument, that of
+/// eval): CLI11 alone says that one is missing.
+void check_command_names(const CLI::App& program, const std::vector<std::string>& arguments);
+
+/// InputError for the first option that no command chosen in `program` knows, after parsing it,
+/// whether or not that went well: CLI11 alone tells first of what is missing.
+void check_option_names(const CLI::App& program);
+
+/// Makes the folder that the file is to lie in.
+void make_folder_of(const std::filesystem::path& file);
 
 struct ComputeOptions {
   std::string device = "auto";

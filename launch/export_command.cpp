@@ -79,7 +79,7 @@ class ExportCommand : public Command {
   bool chosen() const override { return command_->parsed(); }
 
   int run(RankSession&) override {
-    const fs::path source = model_of(model_);
+    const fs::path source = model::model_of(model_);
     if (fs::exists(output_) && fs::exists(source) && fs::equivalent(source, output_)) {
       throw InputError("--out: is the model itself, expected another folder");
     }
@@ -99,6 +99,11 @@ class ExportCommand : public Command {
         format_ == "gguf" ? write_gguf(stored, source) : write_folder(stored, source);
     std::cout << output_ << ": " << elements_of(stored.tensors) << " parameters as " << types
               << std::endl;
+    if (lacks_tokenizer_) {
+      std::cout << output_ << ": no tokenizer was written, as " << source.string()
+                << " has none; give --tokenizer FOLDER, or --tokenizer byte where tokens are bytes"
+                << std::endl;
+    }
     if (whole != nullptr) write_state(*whole, state);
     return kDone;
   }
@@ -150,8 +155,7 @@ class ExportCommand : public Command {
   }
 
   void choose_tokenizer(const model::StoredModel& stored, const fs::path& source,
-                        model::WriteOptions& options) const {
-    if (tokenizer_ == "none") return;
+                        model::WriteOptions& options) {
     if (tokenizer_ == "byte") {
       model::byte_gguf_tokenizer(stored.config.vocabulary);  // refuses a vocabulary too small
       options.beside.push_back({"tokenizer.json", model::byte_tokenizer_json()});
@@ -160,9 +164,14 @@ class ExportCommand : public Command {
       options.tokens = {.pad = end, .bos = end, .eos = end};
       return;
     }
-    const fs::path folder = tokenizer_folder(source);
+    const bool wants_none = tokenizer_ == "none";
+    const fs::path folder = wants_none ? source : tokenizer_folder(source);
+    const bool has_none = wants_none || data::find_tokenizer(folder).empty();
+    const auto run = run_of(source);
+    options.tokens = has_none && run ? token_ids_of_run(*run) : token_ids_of(folder);
+    if (wants_none) return;
     options.companions = companions_of(folder);
-    options.tokens = token_ids_of(folder);
+    lacks_tokenizer_ = has_none && format_ == "hf";
   }
 
   std::string card_text(const model::StoredModel& stored, const fs::path& run,
@@ -236,7 +245,7 @@ class ExportCommand : public Command {
   CLI::App* command_ = nullptr;
   std::string model_, output_, tokenizer_, pre_tokenizer_, state_source_;
   LearnedStateOptions state_{.length = 2048};
-  bool card_ = false, no_card_ = false;
+  bool card_ = false, no_card_ = false, lacks_tokenizer_ = false;
   std::string format_ = "hf", dtype_ = "auto";
   int64_t shard_bytes_ = int64_t{5} << 30;
 };

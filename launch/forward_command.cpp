@@ -1,5 +1,5 @@
 #include <CLI/CLI.hpp>
-#include <iostream>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <vector>
@@ -15,6 +15,7 @@ namespace longhaul::launch {
 
 namespace {
 
+namespace fs = std::filesystem;
 using core::DType;
 using core::InputError;
 using core::message;
@@ -128,7 +129,8 @@ class ForwardCommand : public Command {
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand("forward",
                                       "Logits, states and gradients of given tokens, as a file");
-    command_->add_option("--model", model_, "model folder or training checkpoint")->required();
+    command_->add_option("--model", model_, "run, model folder, training checkpoint or GGUF file")
+        ->required();
     command_
         ->add_option("--tokens", tokens_,
                      "safetensors with tokens I32 [batch, length]; with --grad one token more, "
@@ -160,6 +162,9 @@ class ForwardCommand : public Command {
                                ranks,
                                ranks == 1 ? " rank started (use mpirun)" : " ranks started"));
     }
+    refuse_own_input("--tokens", tokens_);
+    refuse_own_input("--initial-state", initial_);
+    refuse_own_input("--model", model_);
     core::Context context = make_context(compute_, session);
     DeviceWorld world(session, context, dist::MpiSession::Options{}.time_limit_s);
     const dist::Mesh mesh = make_mesh(world.get(), ranks);
@@ -180,6 +185,12 @@ class ForwardCommand : public Command {
   }
 
  private:
+  void refuse_own_input(const char* option, const std::string& input) const {
+    std::error_code error;  // of files that are not there
+    if (!fs::equivalent(input, output_, error)) return;
+    throw InputError(message("--out: is the file of ", option, ", expected another one"));
+  }
+
   void compute(RankSession& session, const dist::Mesh& mesh, model::LanguageModel& model,
                const TokenMatrix& matrix, const model::RecurrentState& initial) const {
     const int64_t length = matrix.length - (grad_ ? 1 : 0);
@@ -204,6 +215,7 @@ class ForwardCommand : public Command {
         output.add("grad." + parameter.name, parameters.gradient(parameter));
       }
     }
+    make_folder_of(output_);
     output.write(output_);
   }
 

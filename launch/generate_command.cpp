@@ -3,6 +3,7 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -72,7 +73,8 @@ class GenerateCommand : public Command {
  public:
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand("generate", "Continues a prompt from a constant-size state");
-    command_->add_option("--model", model_, "model folder or training checkpoint")->required();
+    command_->add_option("--model", model_, "run, model folder, training checkpoint or GGUF file")
+        ->required();
     auto* text = command_->add_option("--prompt", prompt_, "text to continue");
     command_->add_option("--prompt-file", prompt_file_, "file whose text is continued")
         ->excludes(text);
@@ -95,7 +97,7 @@ class GenerateCommand : public Command {
         ->check(whole_number(0))
         ->capture_default_str();
     command_->add_option("--temperature", choice_.temperature, "0: always the most likely token")
-        ->check(CLI::NonNegativeNumber)
+        ->check(number_within(0, std::numeric_limits<double>::max()))
         ->capture_default_str();
     command_->add_option("--top-k", choice_.top_k, "choose among so many; 0: all")
         ->check(whole_number(0))

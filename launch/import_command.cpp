@@ -21,10 +21,11 @@ class ImportCommand : public Command {
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand("import", "Makes a model folder of another program's model");
     command_
-        ->add_option("--from", source_,
-                     "folder of transformers, flash-linear-attention (Mamba-2) or state-spaces "
-                     "(config.json with model.safetensors or pytorch_model.bin), or GGUF file; "
-                     "recognised by what is in it")
+        ->add_option(
+            "--from", source_,
+            "run, or folder of transformers, flash-linear-attention (Mamba-2) or state-spaces "
+            "(config.json with model.safetensors or pytorch_model.bin), or GGUF file; "
+            "recognised by what is in it")
         ->required();
     command_->add_option("--out", output_, "model folder to write")->required();
     command_->add_option("--dtype", dtype_, "element type of the weights; auto: as they are")
@@ -37,6 +38,7 @@ class ImportCommand : public Command {
   bool chosen() const override { return command_->parsed(); }
 
   int run(RankSession&) override {
+    source_ = model::model_of(source_).string();
     if (fs::exists(output_) && fs::exists(source_) && fs::equivalent(source_, output_)) {
       throw core::InputError("--out: is what is imported itself, expected another folder");
     }

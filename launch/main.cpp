@@ -9,17 +9,16 @@
 #include <vector>
 
 #include "kernels/core/error.h"
+#include "launch/build_text.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
 #include "launch/rank_session.h"
 
 namespace {
 
-using longhaul::launch::Command;
-using longhaul::launch::RankSession;
+using namespace longhaul::launch;  // NOLINT(google-build-using-namespace)
 
 std::vector<std::unique_ptr<Command>> make_commands() {
-  using namespace longhaul::launch;  // NOLINT(google-build-using-namespace)
   std::vector<std::unique_ptr<Command>> commands;
   commands.push_back(make_tokenize_command());
   commands.push_back(make_detokenize_command());
@@ -44,14 +43,16 @@ int run(int argc, char** argv, RankSession& session) {
       "they were trained on."};
   program.name("longhaul");
   program.require_subcommand(1);
+  program.set_version_flag("--version", build_text);
   const auto commands = make_commands();
   for (const auto& command : commands) command->describe(program);
-  if (argc > 1) longhaul::launch::check_command_name(program, argv[1]);
+  check_command_names(program, {argv + 1, argv + argc});
   try {
     program.parse(argc, argv);
   } catch (const CLI::Success& help) {
     return session.is_first() ? program.exit(help) : 0;
   } catch (const CLI::ParseError& error) {
+    check_option_names(program);
     throw longhaul::core::InputError(std::string(error.what()) + " (see --help)");
   }
   for (const auto& command : commands) {
@@ -66,14 +67,14 @@ int run(int argc, char** argv, RankSession& session) {
 
 int main(int argc, char** argv) {
   RankSession session(&argc, &argv);
-  const longhaul::launch::LogSession log(argv[0], session);
+  const LogSession log(argv[0], session);
   try {
     return run(argc, argv, session);
   } catch (const longhaul::core::InputError& error) {
-    session.fail(longhaul::launch::kWrongInput, error.what());
+    session.fail(kWrongInput, error.what());
   } catch (const std::bad_alloc&) {
-    session.fail(longhaul::launch::kFailed, "out of memory");
+    session.fail(kFailed, "out of memory");
   } catch (const std::exception& error) {
-    session.fail(longhaul::launch::kFailed, error.what());
+    session.fail(kFailed, error.what());
   }
 }

@@ -86,6 +86,58 @@ void append_curve(std::ostringstream& out, const eval::Named<eval::PositionCurve
   }
 }
 
+template <class Measured>
+std::string sequences_of(const Measured& measured) {
+  return message(measured.read == "text" ? "text" : "associative recall", ", ", measured.sequences,
+                 " sequences of ", measured.length, " tokens");
+}
+
+std::string effrem_line(const eval::EffRem& effrem) {
+  std::string line = "effective remembrance, " + sequences_of(effrem);
+  if (effrem.points.empty()) return line;
+  const eval::EffRemPoint &first = effrem.points.front(), &last = effrem.points.back();
+  return message(line, ": ", rounded(first.distance, "%.4f"), " without the first ",
+                 first.dropped == 1 ? "token" : message(first.dropped, " tokens"), ", ",
+                 rounded(last.distance, "%.4f"), " without the first ", last.dropped);
+}
+
+std::string states_line(const eval::StateStatistics& states) {
+  const std::string line = "statistics of the states, " + sequences_of(states);
+  if (states.positions.empty() || states.pooled.deviation.empty()) return line;
+  return message(line, ": standard deviation ", rounded(states.pooled.deviation.front(), "%.4g"),
+                 " at ", states.positions.front(), ", ",
+                 rounded(states.pooled.deviation.back(), "%.4g"), " at ", states.positions.back(),
+                 " tokens; outlying heads at the end: ", eval::outlier_heads(states).size(), " of ",
+                 states.heads.size());
+}
+
+/// Over all depths.
+std::string task_line(const eval::TaskResult& result) {
+  std::string line = result.task + ", accuracy by length", part;
+  char sign = ':';
+  for (const eval::TaskCell& cell : result.cells) {
+    if (!cell.all_depths()) continue;
+    line += message(sign, " ", cell.part.empty() || cell.part == part ? "" : cell.part + " ",
+                    rounded(100 * cell.accuracy, "%.2f %%"), " at ", cell.length, " (", cell.trials,
+                    " trials)");
+    part = cell.part;
+    sign = ',';
+  }
+  return line;
+}
+
+/// A line each of what is no curve over positions.
+std::string other_measures(const eval::RunFolder& folder) {
+  std::string lines;
+  const auto add = [&](const std::string& name, const std::string& line) {
+    lines += "- `" + name + "`: " + line + "\n";
+  };
+  for (const auto& [name, effrem] : folder.effrems) add(name, effrem_line(effrem));
+  for (const auto& [name, states] : folder.states) add(name, states_line(states));
+  for (const auto& [name, result] : folder.tasks) add(name, task_line(result));
+  return lines;
+}
+
 }  // namespace
 
 std::string model_card(const ModelCard& card) {
@@ -102,9 +154,11 @@ std::string model_card(const ModelCard& card) {
          "their training sequences.\n\n";
   append_training(out, card, run, folder);
   out << "\n## Evaluation\n";
-  if (folder.evaluations.empty()) out << "\nNot measured.\n";
+  const std::string others = other_measures(folder);
+  if (folder.evaluations.empty() && others.empty()) out << "\nNot measured.\n";
   for (const eval::Named<eval::PositionCurve>& evaluation : folder.evaluations)
     append_curve(out, evaluation);
+  if (!others.empty()) out << "\n" << others;
   if (!card.initial_state.empty()) out << "\n## Learned initial state\n\n" << card.initial_state;
   out << "\n## Configuration\n\n`run.yaml` of the run, but for paths:\n\n```yaml\n";
   RunConfig shown = run;

@@ -4,8 +4,10 @@
 #include <array>
 #include <map>
 
+#include "data/tokenizer.h"
 #include "kernels/core/error.h"
 #include "kernels/core/mapped_file.h"
+#include "launch/run_config.h"
 #include "model/checkpoint/model_parts.h"
 #include "model/checkpoint/safetensors_header.h"
 
@@ -25,6 +27,32 @@ constexpr std::array kCompanions = {"tokenizer.json",
                                     "chat_template.jinja",
                                     "generation_config.json"};
 
+/// As JSON; null where what it is read from is not there any more or does not say it.
+template <class Read>
+std::string end_of_document(const Read& read) {
+  try {
+    const std::optional<int32_t> token = read();
+    return token ? std::to_string(*token) : "null";
+  } catch (const core::InputError&) {
+    return "null";
+  }
+}
+
+std::optional<int32_t> end_of_data(const RunConfig& config) {
+  const DataSection& data = config.data;
+  if (data.kind == DataKind::kTokens) {
+    data::TokenDataOptions options = data.file;
+    if (options.vocabulary == 0) options.vocabulary = config.model.shape.vocabulary;
+    const auto tokens = data::open_token_data(data.folder, options);
+    const bool says_it = !tokens->tokenizer().empty() || tokens->end_of_document() > 0;
+    return says_it ? std::optional(tokens->end_of_document()) : std::nullopt;
+  }
+  const bool is_text = data.kind == DataKind::kPasskey || data.kind == DataKind::kBabilong;
+  const bool is_byte = data.tokenizer.empty() && config.model.from.empty();
+  if (!is_text || (data.tokenizer.empty() && !is_byte)) return std::nullopt;
+  return data::make_tokenizer(is_byte ? "byte" : data.tokenizer)->end_of_document();
+}
+
 }  // namespace
 
 std::vector<fs::path> companions_of(const fs::path& folder) {
@@ -39,22 +67,30 @@ std::vector<fs::path> companions_of(const fs::path& folder) {
 model::TokenIds token_ids_of(const fs::path& folder) {
   const fs::path path = folder / "config.json";
   std::error_code error;
-  if (!fs::is_regular_file(path, error)) return {};
-  return model::read_token_ids(core::MappedFile(path).text(), path.string());
+  if (fs::is_regular_file(path, error) && !run_of(folder)) {
+    return model::read_token_ids(core::MappedFile(path).text(), path.string());
+  }
+  model::TokenIds ids;
+  const fs::path file = data::find_tokenizer(folder);
+  if (!file.empty()) {
+    ids.eos =
+        end_of_document([&] { return data::make_tokenizer(file.string())->end_of_document(); });
+  }
+  return ids;
 }
 
-fs::path model_of(const fs::path& path) {
-  const bool is_run = fs::exists(path / "run.yaml") && !fs::exists(path / "config.json");
-  if (is_run && !fs::exists(path / "model")) {
-    throw core::InputError(core::message(path.string(),
-                                         ": is a run that has no model yet, expected one that is "
-                                         "done, or one of its checkpoints"));
-  }
-  return is_run ? path / "model" : path;
+model::TokenIds token_ids_of_run(const fs::path& run) {
+  const RunConfig config = read_run_config((run / "run.yaml").string());
+  model::TokenIds ids;
+  const fs::path from = model::model_of(config.model.from);
+  std::error_code error;
+  if (!from.empty() && fs::is_regular_file(from / "config.json", error)) ids = token_ids_of(from);
+  if (ids.eos == "null") ids.eos = end_of_document([&] { return end_of_data(config); });
+  return ids;
 }
 
 std::optional<fs::path> run_of(const fs::path& model) {
-  const fs::path whole = fs::weakly_canonical(model);
+  const fs::path whole = fs::weakly_canonical(model::model_of(model));
   for (const fs::path& folder : {whole.parent_path(), whole.parent_path().parent_path()}) {
     if (fs::is_regular_file(folder / "run.yaml")) return folder;
   }

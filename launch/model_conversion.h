@@ -17,13 +17,15 @@ namespace longhaul::launch {
 /// as far as they are there.
 std::vector<std::filesystem::path> companions_of(const std::filesystem::path& folder);
 
-/// Token ids of the folder's config.json; transformers' usual ones where there is none.
+/// Token ids of the folder's config.json. Where it has none, and in a run, whose config.json knows
+/// nothing of tokens: of the tokenizer beside it the end of document.
 model::TokenIds token_ids_of(const std::filesystem::path& folder);
 
-/// RUN/model of a run, else the path itself.
-std::filesystem::path model_of(const std::filesystem::path& path);
+/// What is known of the token ids of a run that has no tokenizer: of the model it started from, and
+/// the end of document of its data.
+model::TokenIds token_ids_of_run(const std::filesystem::path& run);
 
-/// The folder of the run that a model lies in (RUN/model, RUN/checkpoints/step-N), if any.
+/// The folder of the run that a model lies in (RUN, RUN/model, RUN/checkpoints/step-N), if any.
 std::optional<std::filesystem::path> run_of(const std::filesystem::path& model);
 
 /// "auto" is none: as stored.

@@ -4,6 +4,7 @@
 #include "kernels/core/error.h"
 #include "launch/model_conversion.h"
 #include "launch/run_config.h"
+#include "model/checkpoint/stored_model.h"
 
 namespace longhaul::launch {
 
@@ -12,13 +13,20 @@ namespace fs = std::filesystem;
 
 /// 256 bytes and the end of document, with the embedding's rows rounded up.
 constexpr int64_t kMostOfBytes = 512;
+constexpr int kMostLinks = 16;  // a run can name itself
 }  // namespace
 
 fs::path folder_with_tokenizer(const fs::path& model) {
-  const auto run = run_of(model);
-  if (!run || !data::find_tokenizer(model).empty()) return model;
-  const fs::path from = read_run_config((*run / "run.yaml").string()).model.from;
-  return !from.empty() && !data::find_tokenizer(from).empty() ? from : model;
+  fs::path at = model::model_of(model);
+  for (int links = 0; links < kMostLinks; ++links) {
+    if (!data::find_tokenizer(at).empty()) return at;
+    const auto run = run_of(at);
+    if (!run) break;
+    const fs::path from = read_run_config((*run / "run.yaml").string()).model.from;
+    if (from.empty()) break;
+    at = model::model_of(from);
+  }
+  return model::model_of(model);
 }
 
 std::string tokenizer_of_model(const fs::path& model, int64_t vocabulary) {

@@ -6,8 +6,8 @@
 
 namespace longhaul::launch {
 
-/// Where the model's tokenizer is: beside it, or with the model that its run started from; `model`
-/// itself where it is at neither place.
+/// Where the model's tokenizer is: beside it, or with the model that its run started from, and so
+/// on; `model` itself (of a run, its model) where it is at no such place.
 std::filesystem::path folder_with_tokenizer(const std::filesystem::path& model);
 
 /// As data::make_tokenizer wants it: the file in folder_with_tokenizer, else "byte", if the

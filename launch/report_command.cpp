@@ -5,6 +5,7 @@
 
 #include "eval/report.h"
 #include "launch/command.h"
+#include "launch/command_options.h"
 
 namespace longhaul::launch {
 
@@ -34,6 +35,7 @@ class ReportCommand : public Command {
     job.output = output_;
     job.title = title_;
     job.figures = figures_;
+    make_folder_of(output_);
     eval::write_report(job);
     std::cout << output_ << ": report of " << runs_.size() << " runs" << std::endl;
     return kDone;

@@ -30,8 +30,10 @@ void check_same_computation(const RunConfig& config, const fs::path& file) {
   const RunConfig earlier = read_run_config(file.string());
   core::Problems problems;
   for (const auto& key : computation_differences(earlier, config)) {
-    problems.push_back(
-        message(file.string(), ": ", key, ": differs from the run that is to be resumed"));
+    problems.push_back(message(
+        file.string(), ": ", key, ": differs from the run that is to be resumed; to train ",
+        "on with other settings, start a new run from its model: model.from=", config.run.folder,
+        " run.folder=…"));
   }
   if (!problems.empty()) throw InputError(problems);
   const auto& before = earlier.parallel;

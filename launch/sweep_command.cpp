@@ -6,6 +6,7 @@
 
 #include "kernels/core/error.h"
 #include "launch/command.h"
+#include "launch/command_options.h"
 #include "launch/field_list.h"
 #include "launch/rank_session.h"
 #include "launch/sweep/slurm_array.h"
@@ -80,6 +81,7 @@ class SweepCommand : public Command {
     const fs::path page =
         output_.empty() ? fs::path(sweep.folder) / "report.html" : fs::path(output_);
     std::cout << recipe_table(sweep, results) << std::flush;
+    make_folder_of(page);
     model::write_file_atomically(page, report_page(sweep, results));
     std::cout << "report         " << page.string() << std::endl;
     if (const auto best = best_recipe_yaml(sweep, results)) {

@@ -146,6 +146,9 @@ std::vector<std::filesystem::path> find_babi_files(const std::filesystem::path& 
                                                    const std::string& split, int most) {
   std::vector<std::filesystem::path> files;
   if (!std::filesystem::is_directory(path)) {
+    if (!std::filesystem::exists(path))
+      throw core::InputError(core::message(
+          path.string(), ": is not there, expected a file of the bAbI tasks or a folder of them"));
     files.push_back(path);
     const int number = babi_task_number(path);
     if (number < 1 || number > most)

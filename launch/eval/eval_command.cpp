@@ -5,11 +5,11 @@
 #include <optional>
 
 #include "eval/model_fingerprint.h"
-#include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/eval/eval_progress.h"
 #include "launch/eval/measure.h"
 #include "launch/interruption.h"
+#include "launch/model_conversion.h"
 #include "launch/rank_session.h"
 #include "model/checkpoint/model_folder.h"
 
@@ -19,21 +19,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The configuration of the run that `model` lies in (RUN/model, RUN/checkpoints/step-N), if any.
-std::optional<RunConfig> run_of_model(const fs::path& model) {
-  const fs::path whole = fs::weakly_canonical(model);
-  for (const fs::path& folder : {whole.parent_path(), whole.parent_path().parent_path()}) {
-    if (fs::is_regular_file(folder / "run.yaml")) return read_run_config(folder / "run.yaml");
-  }
-  return std::nullopt;
-}
-
-void make_folder_of(const fs::path& file) {
-  std::error_code failed;
-  if (file.has_parent_path()) fs::create_directories(file.parent_path(), failed);
-  if (failed) {
-    throw core::Error(core::message(file.parent_path().string(), ": ", failed.message()));
-  }
+/// The configuration of the run that `model` lies in, if any.
+std::optional<RunConfig> run_config_of(const fs::path& model) {
+  const auto run = run_of(model);
+  return run ? std::optional(read_run_config(*run / "run.yaml")) : std::nullopt;
 }
 
 /// Units that are done are kept beside the JSON until it is there.
@@ -62,7 +51,7 @@ class EvalCommand : public Command {
     DeviceWorld world(session, context, dist::MpiSession::Options{}.time_limit_s);
     const dist::Mesh mesh = make_mesh(world.get(), options_.sequence_ranks);
     const auto run =
-        options_.run.empty() ? run_of_model(options_.model) : read_run_config(options_.run);
+        options_.run.empty() ? run_config_of(options_.model) : read_run_config(options_.run);
     (*measure)->prepare(options_, run);
     int64_t training_length = options_.training_length;
     if (training_length == 0 && run) training_length = run->data.batch.length;

@@ -7,7 +7,8 @@
 namespace longhaul::launch {
 
 void EvalOptions::describe(CLI::App& command) {
-  command.add_option("--model", model, "model folder or training checkpoint")->required();
+  command.add_option("--model", model, "run, model folder, training checkpoint or GGUF file")
+      ->required();
   command.add_option("--json", json, "file for the result, which longhaul report reads");
   command.add_option("--piece", piece, "tokens of a sequence read at a time")
       ->check(whole_number(1))

@@ -20,7 +20,7 @@ namespace longhaul::launch {
 
 /// What every measure takes.
 struct EvalOptions {
-  std::string model;  ///< model folder or training checkpoint
+  std::string model;  ///< run, model folder, training checkpoint or GGUF file
   std::string json;   ///< file for the result; "": none
   std::string run;    ///< a run.yaml; "": that of the run that the model lies in, if any
   int64_t piece = 2048, batch = 8;

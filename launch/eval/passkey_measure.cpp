@@ -16,7 +16,7 @@ class PasskeyMeasure : public Measure {
         ->add_option("--depths", depths_,
                      "where the key is, from 0, before all other text, to 1, after it")
         ->delimiter(',')
-        ->check(CLI::Range(0.0, 1.0))
+        ->check(number_within(0, 1))
         ->capture_default_str();
     command_->add_option("--tokenizer", tokenizer_,
                          "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them; "

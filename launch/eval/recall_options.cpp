@@ -21,7 +21,7 @@ void RecallOptions::describe(CLI::App& command, EvalOptions& options) {
       ->check(whole_number(1))
       ->excludes(run);
   group->add_option("--query-fraction", task.query_fraction, "share of pairs that are queries")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(number_within(0, 1))
       ->excludes(run);
 }
 

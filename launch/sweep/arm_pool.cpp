@@ -131,8 +131,12 @@ ArmPool::ArmPool(const SweepConfig& sweep, int64_t at_once) : sweep_(sweep), gpu
 bool ArmPool::run(const std::vector<Target>& targets) {
   waiting_.assign(targets.begin(), targets.end());
   while (true) {
-    while (signals_ == 0 && !waiting_.empty() && !free_slots_.empty()) start_next();
-    if (running_.empty()) return signals_ == 0;
+    const bool goes_on = signals_ == 0 && problem_.empty();
+    while (goes_on && !waiting_.empty() && !free_slots_.empty()) start_next();
+    if (running_.empty()) {
+      if (!problem_.empty()) throw core::InputError(problem_);
+      return signals_ == 0;
+    }
     const ChildProcesses::Event event = children_.wait();
     if (event.child == 0) {
       take_signal();
@@ -191,26 +195,35 @@ void ArmPool::take_end(const ChildProcesses::Event& event) {
       std::cout << ", " << sweep_.metric.name << " " << *value;
     }
     std::cout << std::endl;
+    if (problem_.empty()) problem_ = missing_metric(sweep_, arm);
+    if (!problem_.empty() && signals_ == 0 && !running_.empty()) take_signal();
   } else if (signals_ > 0) {
     std::cout << arm.name << ": stopped, saved at step " << progress.step << std::endl;
   } else if (is_saved && progress.step > ended.step) {
     waiting_.push_back(ended.target);  // somebody else stopped it
   } else {
-    count_failure(ended,
-                  is_ended || is_saved ? "ended without a step" : how_it_ended(event.status));
+    const bool is_refused = WIFEXITED(event.status) && WEXITSTATUS(event.status) == kWrongInput;
+    count_failure(ended, is_ended || is_saved ? "ended without a step" : how_it_ended(event.status),
+                  is_refused);
   }
 }
 
-void ArmPool::count_failure(const Running& ended, const std::string& failure) {
+void ArmPool::count_failure(const Running& ended, const std::string& failure, bool is_final) {
   const Arm& arm = *ended.target.arm;
   const fs::path file = record_file(sweep_, arm.name);
   ArmRecord record = read_arm_record(file);
   record.failures += 1;
-  record.failure = failure;
+  record.failure = failure + (is_final ? ", wrong input" : "");
+  record.is_final = is_final;
   write_arm_record(file, record);
-  const bool is_last = record.failures > sweep_.retries;
-  std::cout << arm.name << ": failed (" << failure << ")" << (is_last ? "" : ", to be tried again")
-            << std::endl;
+  const bool is_last = is_final || record.failures > sweep_.retries;
+  std::cout << arm.name << ": failed (" << record.failure << ")"
+            << (is_last ? "" : ", to be tried again") << std::endl;
+  if (is_final) {
+    for (const std::string& line : last_log_lines(sweep_, arm.name)) {
+      std::cout << "  " << line << std::endl;
+    }
+  }
   if (!is_last) waiting_.push_back(ended.target);
 }
 

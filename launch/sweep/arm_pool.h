@@ -28,7 +28,8 @@ class ArmPool {
 
   /// Runs all, in this order; an arm that fails goes to the end until it has failed too often.
   /// Tells on standard output what begins and ends. False if a signal came: SIGTERM, SIGINT or
-  /// SIGUSR1 has the arms save and end; a second one kills them.
+  /// SIGUSR1 has the arms save and end; a second one kills them. So does an arm that comes to its
+  /// goal without the sweep's metric: InputError once the others have saved.
   bool run(const std::vector<Target>& targets);
 
  private:
@@ -40,7 +41,8 @@ class ArmPool {
   void start_next();
   void take_signal();
   void take_end(const ChildProcesses::Event& event);
-  void count_failure(const Running& ended, const std::string& failure);
+  /// `is_final`: it is not tried again.
+  void count_failure(const Running& ended, const std::string& failure, bool is_final);
 
   const SweepConfig& sweep_;
   std::vector<std::string> gpus_;  ///< as CUDA_VISIBLE_DEVICES names them
@@ -48,6 +50,7 @@ class ArmPool {
   std::deque<Target> waiting_;
   std::map<pid_t, Running> running_;
   int signals_ = 0;
+  std::string problem_;  ///< that ends the whole sweep
   ChildProcesses children_;
 };
 

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "kernels/core/error.h"
 #include "launch/sweep/arm_record.pb.h"
+#include "launch/yaml_reader.h"
 #include "model/checkpoint/atomic_file.h"
 #include "trainer/training_checkpoint.h"
 
@@ -23,6 +25,16 @@ constexpr int kVersion = 1;
 constexpr std::uintmax_t kMostRecordBytes = 1 << 16;
 constexpr std::streamoff kLogTailBytes = 4096;
 constexpr size_t kLogLines = 5;
+
+const std::string& kind_of(const MetricConfig& metric) {
+  static const std::string train = "train", evaluation = "evaluation";
+  return metric.record == MetricRecord::kTrain ? train : evaluation;
+}
+
+std::vector<trainer::Record> records_of(const SweepConfig& sweep, const Arm& arm) {
+  const fs::path file = fs::path(arm_folder(sweep, arm.name)) / "metrics.jsonl";
+  return fs::exists(file) ? trainer::read_metrics(file) : std::vector<trainer::Record>{};
+}
 
 }  // namespace
 
@@ -49,7 +61,8 @@ ArmRecord read_arm_record(const fs::path& file) {
     throw core::InputError(
         message(file.string(), ": is not the record of an arm (version ", kVersion, ")"));
   }
-  return {.failures = stored.failures(), .failure = stored.failure()};
+  return {
+      .failures = stored.failures(), .failure = stored.failure(), .is_final = stored.is_final()};
 }
 
 void write_arm_record(const fs::path& file, const ArmRecord& record) {
@@ -57,6 +70,7 @@ void write_arm_record(const fs::path& file, const ArmRecord& record) {
   stored.set_version(kVersion);
   stored.set_failures(record.failures);
   stored.set_failure(record.failure);
+  stored.set_is_final(record.is_final);
   std::string text;
   const auto status = google::protobuf::util::MessageToJsonString(stored, &text);
   if (!status.ok()) throw core::Error(file.string() + ": cannot be written as JSON");
@@ -71,19 +85,19 @@ ArmProgress read_progress(const SweepConfig& sweep, const Arm& arm) {
   progress.is_done =
       progress.step >= arm.config.schedule.steps && fs::exists(folder / "model" / "config.json");
   progress.record = read_arm_record(record_file(sweep, arm.name));
-  progress.has_failed = !progress.is_done && progress.record.failures > sweep.retries;
+  const bool is_given_up = progress.record.is_final || progress.record.failures > sweep.retries;
+  progress.has_failed = !progress.is_done && is_given_up;
   return progress;
 }
 
 std::optional<double> metric_at(const std::vector<trainer::Record>& records,
                                 const MetricConfig& metric, int64_t step) {
-  const std::string kind = metric.record == MetricRecord::kTrain ? "train" : "evaluation";
   const size_t wanted =
       metric.record == MetricRecord::kTrain ? static_cast<size_t>(metric.window) : 1;
   double sum = 0;
   size_t count = 0;
   for (auto record = records.rbegin(); record != records.rend() && count < wanted; ++record) {
-    if (record->kind != kind || record->step > step) continue;
+    if (record->kind != kind_of(metric) || record->step > step) continue;
     const auto found = std::find_if(record->values.begin(), record->values.end(),
                                     [&](const auto& value) { return value.first == metric.name; });
     if (found == record->values.end()) continue;
@@ -95,9 +109,28 @@ std::optional<double> metric_at(const std::vector<trainer::Record>& records,
 }
 
 std::optional<double> arm_metric(const SweepConfig& sweep, const Arm& arm, int64_t step) {
-  const fs::path file = fs::path(arm_folder(sweep, arm.name)) / "metrics.jsonl";
-  if (!fs::exists(file)) return std::nullopt;
-  return metric_at(trainer::read_metrics(file), sweep.metric, step);
+  return metric_at(records_of(sweep, arm), sweep.metric, step);
+}
+
+std::string missing_metric(const std::vector<trainer::Record>& records,
+                           const MetricConfig& metric) {
+  std::set<std::string> names;
+  for (const trainer::Record& record : records) {
+    if (record.kind != kind_of(metric)) continue;
+    for (const auto& [name, value] : record.values) names.insert(name);
+  }
+  if (names.empty() || names.contains(metric.name)) return "";
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  const std::string near = close_match(metric.name, {names.begin(), names.end()});
+  return message("metric.name: found '", metric.name, "', which no ", kind_of(metric),
+                 " record has, ", near.empty() ? "" : "did you mean " + near + "? ",
+                 "expected one of ", all);
+}
+
+std::string missing_metric(const SweepConfig& sweep, const Arm& arm) {
+  const std::string problem = missing_metric(records_of(sweep, arm), sweep.metric);
+  return problem.empty() ? "" : message("arm ", arm.name, ": ", problem);
 }
 
 std::vector<std::string> last_log_lines(const SweepConfig& sweep, const std::string& arm) {

@@ -15,7 +15,8 @@ namespace longhaul::launch {
 /// SWEEP/records/ARM.json: what the run folder does not say.
 struct ArmRecord {
   int64_t failures = 0;
-  std::string failure;  ///< how the last of them ended, in words
+  std::string failure;    ///< how the last of them ended, in words
+  bool is_final = false;  ///< wrong input: tried again it would end the same way
 };
 /// An arm without a file has never failed. InputError naming the file if it is not understood.
 ArmRecord read_arm_record(const std::filesystem::path& file);
@@ -27,7 +28,7 @@ std::filesystem::path log_file(const SweepConfig& sweep, const std::string& arm)
 struct ArmProgress {
   int64_t step = 0;  ///< of the newest checkpoint
   bool is_done = false;
-  bool has_failed = false;  ///< so often that it is not tried again
+  bool has_failed = false;  ///< for good, or so often that it is not tried again
   ArmRecord record;
 };
 ArmProgress read_progress(const SweepConfig& sweep, const Arm& arm);
@@ -38,6 +39,12 @@ std::optional<double> metric_at(const std::vector<trainer::Record>& records,
                                 const MetricConfig& metric, int64_t step);
 /// Of an arm's metrics.jsonl.
 std::optional<double> arm_metric(const SweepConfig& sweep, const Arm& arm, int64_t step);
+
+/// In words, if there are records of the metric's kind but none of them has it (a name mistyped);
+/// "" otherwise.
+std::string missing_metric(const std::vector<trainer::Record>& records, const MetricConfig& metric);
+/// Of an arm's metrics.jsonl, naming the arm.
+std::string missing_metric(const SweepConfig& sweep, const Arm& arm);
 
 /// The last lines of an arm's log, printable; empty if there is none.
 std::vector<std::string> last_log_lines(const SweepConfig& sweep, const std::string& arm);

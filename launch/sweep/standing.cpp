@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/core/error.h"
+
 namespace longhaul::launch {
 
 namespace {
@@ -22,6 +24,32 @@ std::vector<Target> behind(const ArmList& list, const Standing& standing, int64_
     }
   }
   return targets;
+}
+
+/// A mistyped metric is told by the first arm that has come to where it is compared.
+void check_metric(const SweepConfig& sweep, const Arm& arm, const ArmProgress& progress) {
+  const std::vector<int64_t>& steps = sweep.halving.steps;
+  if (!progress.is_done && (steps.empty() || progress.step < steps.front())) return;
+  const std::string problem = missing_metric(sweep, arm);
+  if (!problem.empty()) throw core::InputError(problem);
+}
+
+/// Without any value the recipes that happen to come first would be the best.
+void check_some_value(const SweepConfig& sweep, const Standing& standing,
+                      const std::vector<bool>& alive,
+                      const std::vector<std::optional<double>>& values, int64_t step) {
+  bool some_trained = false;
+  for (size_t i = 0; i < alive.size(); ++i) {
+    if (values[i]) return;
+    const auto& arms = standing.arms[i];
+    some_trained |= alive[i] && std::none_of(arms.begin(), arms.end(),
+                                             [](const ArmProgress& arm) { return arm.has_failed; });
+  }
+  if (!some_trained) return;
+  throw core::InputError(
+      core::message("metric.name: no recipe has a finite ", sweep.metric.name, " of ",
+                    enum_names(MetricRecord{})[static_cast<size_t>(sweep.metric.record)],
+                    " records at step ", step, ", where halving.steps compares them"));
 }
 
 }  // namespace
@@ -60,7 +88,10 @@ Standing read_standing(const SweepConfig& sweep, const ArmList& list) {
   Standing standing;
   for (const Recipe& recipe : list.recipes) {
     auto& arms = standing.arms.emplace_back();
-    for (const Arm& arm : recipe.arms) arms.push_back(read_progress(sweep, arm));
+    for (const Arm& arm : recipe.arms) {
+      arms.push_back(read_progress(sweep, arm));
+      check_metric(sweep, arm, arms.back());
+    }
   }
   standing.ended_at.assign(list.recipes.size(), 0);
   std::vector<bool> alive(list.recipes.size(), true);
@@ -71,6 +102,7 @@ Standing read_standing(const SweepConfig& sweep, const ArmList& list) {
     for (size_t i = 0; i < alive.size(); ++i) {
       if (alive[i]) values[i] = recipe_metric(sweep, list.recipes[i], standing.arms[i], step);
     }
+    check_some_value(sweep, standing, alive, values, step);
     alive = survivors(alive, values, sweep.halving.keep, sweep.metric.goal);
     for (size_t i = 0; i < alive.size(); ++i) {
       if (!alive[i] && standing.ended_at[i] == 0) standing.ended_at[i] = step;

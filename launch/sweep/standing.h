@@ -28,7 +28,7 @@ struct Standing {
   std::vector<int64_t> ended_at;               ///< step at which halving ended the recipe; 0: not
   std::vector<Target> next;  ///< what can be done now; empty: nothing is left to do
 };
-/// Points into `list`.
+/// Points into `list`. InputError where the metric that recipes are compared by is not there.
 Standing read_standing(const SweepConfig& sweep, const ArmList& list);
 
 /// Mean over the recipe's arms; nothing if one of them has failed or has no value.

@@ -48,11 +48,12 @@ RecipeResult result_of(const SweepConfig& sweep, const Recipe& recipe,
 
 bool is_better(const SweepConfig& sweep, const RecipeResult& a, const RecipeResult& b) {
   const auto rank = [](const RecipeResult& result) {
-    return result.state == RecipeState::kFailed ? 2 : result.state == RecipeState::kDone ? 0 : 1;
+    if (!result.metric) return result.state == RecipeState::kFailed ? 3 : 2;
+    return result.state == RecipeState::kDone ? 0 : 1;
   };
   if (rank(a) != rank(b)) return rank(a) < rank(b);
-  if (rank(a) == 1 && a.step != b.step) return a.step > b.step;
-  if (!a.metric || !b.metric) return a.metric.has_value() && !b.metric.has_value();
+  if (rank(a) > 0 && a.step != b.step) return a.step > b.step;
+  if (!a.metric) return false;
   return sweep.metric.goal == MetricGoal::kMinimize ? *a.metric < *b.metric : *a.metric > *b.metric;
 }
 
@@ -251,7 +252,7 @@ std::string report_page(const SweepConfig& sweep, const std::vector<RecipeResult
   const char* goal = sweep.metric.goal == MetricGoal::kMinimize ? "lowest" : "highest";
   std::string body = "<h1>" + eval::escape_html(title) + "</h1>\n";
   body += "<p class=\"soft\">" + eval::escape_html(sweep.metric.name) + ", " + goal +
-          " first; recipes that are done come before others.</p>\n" +
+          " first; recipes that are done come before others, those without a value last.</p>\n" +
           html_table(table_rows(sweep, results));
   const Colours colours(results);
   const std::vector<std::string> keys = keys_of(results);

@@ -22,8 +22,8 @@ struct RecipeResult {
   double deviation = 0;          ///< between its arms (n − 1); 0 with one arm
 };
 
-/// Sorted: done recipes first, then those that came further, then by the metric; failed ones last.
-/// Points into `list`.
+/// Sorted: done recipes first, then those that came further, then by the metric; those without a
+/// value behind all others, failed ones last. Points into `list`.
 std::vector<RecipeResult> sweep_results(const SweepConfig& sweep, const ArmList& list,
                                         const Standing& standing);
 

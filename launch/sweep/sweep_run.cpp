@@ -35,8 +35,10 @@ void report_failures(const SweepConfig& sweep, const std::vector<const Arm*>& fa
   std::string text = message(failed.size(), " of ", arms, arms == 1 ? " arm" : " arms", " failed");
   for (const Arm* arm : failed) {
     const ArmRecord record = read_arm_record(record_file(sweep, arm->name));
-    text += message("\narm ", arm->name, ": failed ", record.failures,
-                    " times, last: ", record.failure, "; ", log_file(sweep, arm->name).string());
+    const std::string times =
+        record.failures == 1 ? "once: " : message(record.failures, " times, last: ");
+    text += message("\narm ", arm->name, ": failed ", times, record.failure, "; ",
+                    log_file(sweep, arm->name).string());
     for (const std::string& line : last_log_lines(sweep, arm->name)) text += "\n  " + line;
   }
   throw core::Error(text);

@@ -153,7 +153,7 @@ ModelConfig parse_model_config(std::string_view text, const std::string& name) {
 }
 
 TokenIds read_token_ids(std::string_view text, const std::string& name) {
-  TokenIds tokens;
+  TokenIds tokens{.pad = "0", .bos = "0", .eos = "0"};
   const nlohmann::json root = parse_python_json(text, name);
   if (!root.is_object()) return tokens;
   const auto is_id = [](const nlohmann::json& value) { return value.is_number_unsigned(); };

@@ -13,13 +13,13 @@ namespace longhaul::model {
 /// in. Throws InputError listing every problem with its key.
 ModelConfig parse_model_config(std::string_view text, const std::string& name);
 
-/// Values of pad_token_id, bos_token_id and eos_token_id, as JSON (a number, a list or null).
-/// Default: of the GPT-NeoX tokenizer, which all released Mamba-2 models use.
+/// Values of pad_token_id, bos_token_id and eos_token_id, as JSON (a number, a list or null: not
+/// known).
 struct TokenIds {
-  std::string pad = "0", bos = "0", eos = "0";
+  std::string pad = "null", bos = "null", eos = "null";
 };
-/// Those of a config.json of transformers; the default for each that it has not, or has as
-/// something else.
+/// Those of a config.json; for each that it has not, or has as something else, that of the GPT-NeoX
+/// tokenizer, which all released Mamba-2 models use.
 TokenIds read_token_ids(std::string_view text, const std::string& name);
 
 /// What transformers needs to load the model; `dtype` is that of the stored tensors ("float32").

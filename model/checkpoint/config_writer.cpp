@@ -75,7 +75,7 @@ std::string model_config_json(const ModelConfig& config, const std::string& dtyp
   out.number("initializer_range", 0.1);
   out.boolean("rescale_prenorm_residual", false);
   out.boolean("use_cache", true);
-  // transformers takes 1, 0 and 2 for what is left out.
+  // For what is left out transformers takes 1, 0 and 2, for null none.
   out.line("pad_token_id", tokens.pad);
   out.line("bos_token_id", tokens.bos);
   out.line("eos_token_id", tokens.eos);

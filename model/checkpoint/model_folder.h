@@ -17,9 +17,10 @@ namespace longhaul::model {
 /// with its key.
 ModelConfig read_model_config(const std::filesystem::path& path);
 
-/// Fills the parameters. Missing, unexpected, mis-shaped and mis-typed tensors are all named in one
-/// InputError. A tied head that is present must equal the embedding.
-void load_parameters(const std::filesystem::path& folder, LanguageModel& model);
+/// Fills the parameters from a run, a model folder or a GGUF file. Missing, unexpected, mis-shaped
+/// and mis-typed tensors are all named in one InputError. A tied head that is present must equal
+/// the embedding.
+void load_parameters(const std::filesystem::path& path, LanguageModel& model);
 
 /// A model in any format that open_stored_model reads.
 std::unique_ptr<LanguageModel> load_model(core::Context& context, const std::filesystem::path& path,

@@ -24,23 +24,36 @@ namespace {
 namespace fs = std::filesystem;
 using core::message;
 
+// As launch/run_folder.h and the trainer leave them.
+constexpr const char* kRunFile = "run.yaml";
+constexpr const char* kModelOfRun = "model";
+
 struct FolderConfig {
   ModelFormat format;
   ModelConfig config;
 };
 
+bool is_there(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
 FolderConfig read_folder_config(const fs::path& folder) {
-  const fs::path path = folder / kConfigFile;
+  const fs::path path = folder / kConfigFile, run = folder.parent_path();
+  if (folder.filename() == kModelOfRun && is_there(run / kRunFile) && !is_there(folder)) {
+    throw core::InputError(message(run.string(), ": is a run that has no model yet, expected one ",
+                                   "that is done, or one of its checkpoints"));
+  }
+  std::error_code error;
+  if (fs::is_regular_file(folder, error)) {
+    throw core::InputError(
+        message(folder.string(), ": is no GGUF file, expected a model folder or a GGUF file"));
+  }
   const core::MappedFile file(path);
   if (is_state_spaces_config(file.text(), path.string())) {
     return {ModelFormat::kStateSpaces, parse_state_spaces_config(file.text(), path.string())};
   }
   return {ModelFormat::kHuggingFace, parse_model_config(file.text(), path.string())};
-}
-
-bool is_there(const fs::path& path) {
-  std::error_code error;
-  return fs::exists(path, error);
 }
 
 /// Tensors that share memory would be trained apart: only a tied head may.
@@ -114,11 +127,19 @@ StoredWeights open_weights(const fs::path& folder, bool tied) {
   return {std::move(file), head_is_shared};
 }
 
-StoredModel open_stored_model(const fs::path& path) {
+fs::path model_of(const fs::path& path) {
+  if (path.empty()) return path;  // not the run of the current folder
+  const bool is_run = is_there(path / kRunFile) && !is_there(path / kConfigFile);
+  return is_run ? path / kModelOfRun : path;
+}
+
+StoredModel open_stored_model(const fs::path& given) {
+  const fs::path path = model_of(given);
   return is_gguf_file(path) ? open_gguf_model(path) : open_folder(path);
 }
 
-ModelConfig read_stored_config(const fs::path& path) {
+ModelConfig read_stored_config(const fs::path& given) {
+  const fs::path path = model_of(given);
   if (is_gguf_file(path)) return read_gguf_config(GgufFile(path).header(), path.string());
   return read_folder_config(path).config;
 }

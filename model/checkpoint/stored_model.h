@@ -24,9 +24,12 @@ struct StoredModel {
   std::unique_ptr<TensorFile> file;  ///< what they read from
 };
 
-/// A folder in the Hugging Face or state-spaces layout, or a GGUF file, recognised by what is in
-/// it. Reads configuration and headers (and the head of a tied model, if there is one); everything
-/// that is wrong is told in one InputError.
+/// RUN/model of the folder of a run, else the path itself. Whatever reads a model takes either.
+std::filesystem::path model_of(const std::filesystem::path& path);
+
+/// A run, a folder in the Hugging Face or state-spaces layout, or a GGUF file, recognised by what
+/// is in it. Reads configuration and headers (and the head of a tied model, if there is one);
+/// everything that is wrong is told in one InputError.
 StoredModel open_stored_model(const std::filesystem::path& path);
 
 /// The configuration alone.

@@ -76,6 +76,8 @@ TEST(BabiFile, FindsFilesByTheirNames) {
               ElementsAre(scratch / "qa1_c_test.txt"));
   EXPECT_THAT(problem_of([&] { find_babi_files(scratch / "notes.txt", "train", 6); }),
               HasSubstr("notes.txt: expected a name that begins with qa1_ to qa6_"));
+  EXPECT_THAT(problem_of([&] { find_babi_files(scratch / "nope", "train", 6); }),
+              HasSubstr("nope: is not there"));
   EXPECT_THAT(problem_of([&] { find_babi_files(scratch.path(), "valid", 6); }),
               HasSubstr("holds no file qa1_*_valid.txt"));
   EXPECT_THAT(problem_of([&] { read_babi(scratch / "none.txt"); }), HasSubstr("is no file"));

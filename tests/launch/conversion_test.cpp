@@ -6,18 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmath>
 #include <filesystem>
-#include <map>
 #include <string>
 #include <vector>
 
-#include "data/token_folder.h"
-#include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/model_writing.h"
-#include "model/checkpoint/safetensors.h"
 #include "model/parameter_list.h"
-#include "tests/launch/program.h"
+#include "tests/launch/conversion.h"
 
 namespace longhaul::launch {
 namespace {
@@ -56,33 +51,6 @@ std::vector<model::TensorStream> made_up_tensors(const model::ModelConfig& confi
   return tensors;
 }
 
-class Conversion : public Program {
- protected:
-  std::vector<char> weights_of(const std::string& name) {
-    core::Context context{core::Device{}, 1};
-    const auto model = model::load_model(context, folder_ / name);
-    const auto view = model->parameters().values();
-    const auto* bytes = static_cast<const char*>(view.raw());
-    return {bytes, bytes + view.bytes()};
-  }
-  std::map<std::string, std::vector<double>> tensors_of(const std::string& name) const {
-    const model::SafetensorsFile file(folder_ / name);
-    std::map<std::string, std::vector<double>> tensors;
-    for (const auto& stored : file.tensors()) {
-      auto& values = tensors[stored.name];
-      values.resize(static_cast<size_t>(stored.shape.elements()));
-      file.read_as(stored, core::TensorView(values.data(), core::DType::kF64, stored.shape));
-    }
-    return tensors;
-  }
-  void expect_done(const std::string& arguments, const std::string& text) {
-    const Result result = run(arguments);
-    EXPECT_EQ(result.exit_code, 0) << arguments << "\n" << result.err;
-    EXPECT_EQ(result.err, "") << arguments;
-    EXPECT_THAT(result.out, HasSubstr(text)) << arguments;
-  }
-};
-
 TEST_F(Conversion, ImportsStateSpacesWithTheTokenizer) {
   write("tokenizer.json", "{}");
   model::WriteOptions options;
@@ -105,7 +73,7 @@ TEST_F(Conversion, ImportsStateSpacesWithTheTokenizer) {
 TEST_F(Conversion, ImportRefusesWhatItCannotRead) {
   expect_refused("import --from nowhere --out out", "nowhere");
   write("file", "hello");
-  expect_refused("import --from file --out out", "file/config.json: cannot be read");
+  expect_refused("import --from file --out out", "file: is no GGUF file");
   fs::create_directory(folder_ / "theirs");
   write("theirs/config.json", R"({"d_model": 16, "n_layer": 1, "ssm_cfg": {}})");
   expect_refused("import --from theirs --out out", "Mamba-1");
@@ -159,105 +127,6 @@ TEST_F(Conversion, EveryFormatIsInspected) {
   fs::remove(folder_ / "ss/pytorch_model.bin");
   EXPECT_THAT(run("inspect ss").out, HasSubstr("stored: not usable: ss: expected"));
   expect_refused("inspect ss/config.json", "not a safetensors file");
-}
-
-/// A run of a moment on text, with an evaluation.
-class ExportOfARun : public Conversion {
- protected:
-  void SetUp() override {
-    Conversion::SetUp();
-    std::string text;
-    for (int i = 0; i < 400; ++i) text += "The quick brown fox. " + std::to_string(i);
-    write("text.txt", text);
-    ASSERT_EQ(run("tokenize --out tokens text.txt").exit_code, 0);
-    write("text.yaml",
-          "model: {shape: {vocabulary: 264, width: 16, layers: 2, heads: 4, head_dim: 8, "
-          "state_dim: 4, chunk: 8}}\n"
-          "data: {folder: tokens, length: 32, sequences: 4}\n"
-          "initial_state: {source: state_passing}\n"
-          "schedule: {steps: 3, warmup: 1}\nparallel: {threads: 1}\nrun: {folder: theses/run}\n");
-    const Result trained = run("train text.yaml");
-    ASSERT_EQ(trained.exit_code, 0) << trained.err;
-    ASSERT_EQ(
-        run("eval perplexity --model theses/run/model --data tokens --length 64 --sequences 2 "
-            "--json theses/run/evaluation/text.json")
-            .exit_code,
-        0);
-  }
-};
-
-TEST_F(ExportOfARun, WritesAModelCardThatIsTheSameEveryTime) {
-  expect_done("export --model theses/run --out a", "a: ");
-  const std::string card = text_of(folder_ / "a/README.md");
-  for (const char* part :
-       {"library_name: transformers", "# a\n", "| base model | none: trained from scratch |",
-        "| method | state passing", "| steps | 3 |", "| tokens | 384 |", "`tokens`", "### text",
-        "2 sequences of 64 tokens", "| 48 to 63 |", "source: state_passing", "folder: \"run\""}) {
-    EXPECT_THAT(card, HasSubstr(part));
-  }
-  EXPECT_THAT(card, ::testing::Not(HasSubstr("theses")));  // no paths
-  fs::rename(folder_ / "a", folder_ / "first");
-  expect_done("export --model theses/run/model --out a", "a: ");
-  EXPECT_EQ(text_of(folder_ / "a/README.md"), card);
-  expect_done("export --model theses/run --out b --no-card", "b: ");
-  EXPECT_FALSE(fs::exists(folder_ / "b/README.md"));
-  expect_done("export --model theses/run --out c --format state-spaces --card", "c: ");
-  EXPECT_TRUE(fs::exists(folder_ / "c/README.md"));
-  expect_refused("export --model first --out d --card", "first lies in no run");
-}
-
-TEST_F(ExportOfARun, WritesTheLearnedInitialState) {
-  expect_done(
-      "export --model theses/run --out a --initial-state tokens --state-length 40 "
-      "--state-sequences 3",
-      "mean final state over 3 sequences of 40 tokens");
-  expect_done("export --model theses/run --out b --initial-state theses/run",
-              "mean of the 4 states that the run hands on after step 3");
-  EXPECT_THAT(text_of(folder_ / "b/README.md"), HasSubstr("--initial-state b/initial_state.saf"));
-  // The mean, by what forward says of the same sequences.
-  const int64_t tokens = data::TokenFolder(folder_ / "tokens").tokens();
-  std::map<std::string, std::vector<double>> mean;
-  for (int64_t i = 0; i < 3; ++i) {
-    std::vector<int32_t> sequence(40);
-    data::TokenFolder(folder_ / "tokens").read((tokens - 40) / 2 * i, sequence);
-    model::write_safetensors(
-        folder_ / "t.safetensors",
-        {{"tokens", core::TensorView(sequence.data(), core::DType::kI32, {1, 40}),
-          model::StoredType::kI32}});
-    ASSERT_EQ(run("forward --model a --tokens t.safetensors --out o.safetensors").exit_code, 0);
-    for (const auto& [name, values] : tensors_of("o.safetensors")) {
-      if (!name.starts_with("final.")) continue;
-      auto& sum = mean[name.substr(6)];
-      sum.resize(values.size());
-      for (size_t j = 0; j < values.size(); ++j) sum[j] += values[j] / 3;
-    }
-  }
-  const auto state = tensors_of("a/initial_state.safetensors");
-  ASSERT_EQ(state.size(), mean.size());
-  for (const auto& [name, values] : mean) {
-    ASSERT_EQ(state.at(name).size(), values.size()) << name;
-    for (size_t j = 0; j < values.size(); ++j) {
-      ASSERT_NEAR(state.at(name)[j], values[j], 1e-6 + 1e-5 * std::fabs(values[j])) << name;
-    }
-  }
-  // It can be started from, and makes a difference.
-  for (const char* from : {"a", "b"}) {
-    const std::string file = std::string(from) + "/initial_state.safetensors";
-    ASSERT_EQ(
-        run("forward --model a --tokens t.safetensors --out p.safetensors --initial-state " + file)
-            .exit_code,
-        0);
-    EXPECT_NE(tensors_of("p.safetensors").at("logits"), tensors_of("o.safetensors").at("logits"));
-    EXPECT_EQ(run("generate --model a --prompt x --tokens 2 --initial-state " + file).exit_code, 0);
-  }
-  // State passing hands on the recurrent state only.
-  EXPECT_THAT(tensors_of("b/initial_state.safetensors")["conv.0"], ::testing::Each(0));
-  expect_done("export --model theses/run --out a", "a: ");
-  EXPECT_FALSE(fs::exists(folder_ / "a/initial_state.safetensors"));  // of other weights
-  expect_refused("export --model theses/run --out c --initial-state text.yaml", "neither a token");
-  expect_refused("export --model theses/run --out c --initial-state tokens --state-length 99999",
-                 "expected at least --state-length 99999");
-  EXPECT_FALSE(fs::exists(folder_ / "c"));
 }
 
 TEST_F(Conversion, ExportRefusesWhatAFormatCannotExpress) {

@@ -47,7 +47,17 @@ TEST_F(Program, SweepSaysWhatItWants) {
 TEST_F(Program, WrongUsage) {
   expect_refused("", "subcommand");
   expect_refused("trian", "unknown command 'trian', did you mean train?");
-  expect_refused("--loud", "subcommand");
+  expect_refused("--loud", "unknown option '--loud' (see --help)");
+  expect_refused("eval perplexty --model m",
+                 "unknown measure 'perplexty', did you mean perplexity?");
+  expect_refused("eval perplexity --modle x",
+                 "unknown option '--modle', did you mean --model? (see eval perplexity --help)");
+  expect_refused("eval recall --model x --qeury-fraction=1", "did you mean --query-fraction?");
+  for (const char* temperature : {"nan", "inf", ".nan", ".inf", "-1", "warm"}) {
+    expect_refused(std::string("generate --model m --prompt a --temperature ") + temperature,
+                   "--temperature");
+  }
+  expect_refused("eval passkey --model m --lengths 9 --depths 0,.nan", "--depths");
   expect_refused("train", "config");
   expect_refused("inspect . --loud", "--loud");
   expect_refused("generate --model m --tokens 010", "--tokens");
@@ -58,6 +68,13 @@ TEST_F(Program, WrongUsage) {
   expect_refused("eval", "subcommand");
   expect_refused("eval recall --model . --length 0 --sequences 1", "--length");
   expect_refused("forward --model m --tokens t --out o --sequence-ranks 2", "--sequence-ranks");
+}
+
+TEST_F(Program, VersionSaysWhatItWasBuiltWith) {
+  const Result result = run("--version");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out, ::testing::ContainsRegex("^longhaul [0-9.]+\ncommit   .+\nbuild    .+\n"
+                                                   "CUDA     .+\nNCCL     .+\nMPI      .+\n$"));
 }
 
 TEST_F(Program, WrongInput) {
@@ -104,6 +121,8 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   EXPECT_TRUE(fs::exists(folder_ / "run/model/model.safetensors"));
   expect_refused("train run.yaml", "holds checkpoints up to step 3");
   expect_refused("train run.yaml optimizer.rate=0.5 --resume", "optimizer.rate: differs");
+  expect_refused("train run.yaml schedule.steps=6 --resume",
+                 "start a new run from its model: model.from=run run.folder=…");
   EXPECT_EQ(run("train run.yaml --resume").exit_code, 0);
   EXPECT_THAT(run("inspect run").out, HasSubstr("step 3 of 3"));
   EXPECT_THAT(run("inspect run/checkpoints/step-3").out, HasSubstr("manifest.json"));
@@ -131,9 +150,9 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   expect_refused("eval effrem --model run/model --length 1 --sequences 1", "at least 2, is 1");
   expect_refused("eval states --model run/model --data x --keys 3 --length 8 --sequences 1",
                  "--data is for text");
-  const Result report = run("report run --out report.html");
+  const Result report = run("report run --out new/er/report.html");
   EXPECT_EQ(report.exit_code, 0) << report.err;
-  EXPECT_THAT(text_of(folder_ / "report.html"), HasSubstr("<svg"));
+  EXPECT_THAT(text_of(folder_ / "new/er/report.html"), HasSubstr("<svg"));
 }
 
 TEST_F(Program, TakesThreadsFromTheJobsEnvironment) {

@@ -110,6 +110,15 @@ class SweepStanding : public ::testing::Test {
     }
     return all;
   }
+  /// Why the standing cannot be told, or "".
+  std::string refusal() {
+    try {
+      next();
+    } catch (const core::InputError& error) {
+      return error.what();
+    }
+    return "";
+  }
 
   fs::path folder_;
   SweepConfig sweep_;
@@ -177,10 +186,56 @@ TEST_F(SweepStanding, AnArmThatFailedIsTriedAgainThenLeftAlone) {
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→10"));
 }
 
+TEST_F(SweepStanding, AnArmWithWrongInputIsNotTriedAgain) {
+  write_arm_record(record_file(sweep_, name(1, 1)),
+                   {.failures = 1, .failure = "exit code 2", .is_final = true});
+  EXPECT_EQ(next().size(), 5u);
+  EXPECT_TRUE(standing_.arms[0][0].has_failed);
+}
+
+TEST_F(SweepStanding, AMistypedMetricIsToldOnceAnArmIsCompared) {
+  sweep_.metric.name = "lss";
+  train(1, 1, 5, 1);
+  EXPECT_EQ(next().size(), 6u);
+  train(1, 1, 10, 1);
+  EXPECT_EQ(refusal(),
+            "arm rate=1,seed=1: metric.name: found 'lss', which no train record has, did you mean "
+            "loss? expected one of loss");
+  sweep_.halving.steps.clear();
+  EXPECT_EQ(refusal(), "");
+  train(1, 1, 50, 1);
+  EXPECT_THAT(refusal(), HasSubstr("found 'lss'"));
+}
+
+TEST_F(SweepStanding, RecipesAreNotComparedWithoutAnyValue) {
+  sweep_.metric.record = MetricRecord::kEvaluation;
+  for (int rate : {1, 2, 3}) {
+    for (int seed : {1, 2}) train(rate, seed, 10, rate);
+  }
+  EXPECT_THAT(refusal(), HasSubstr("no recipe has a finite loss of evaluation records at step 10"));
+  for (int rate : {1, 2, 3}) fail(rate, 1, 2);  // nothing left to compare
+  EXPECT_EQ(refusal(), "");
+}
+
+TEST_F(SweepStanding, ADoneRecipeWithoutAValueIsBehindOneWithIt) {
+  sweep_.halving.steps.clear();
+  for (int seed : {1, 2}) {
+    train(1, seed, 50, 1);
+    std::ofstream(fs::path(arm_folder(sweep_, name(1, seed))) / "metrics.jsonl", std::ios::app)
+        << "{\"kind\":\"train\",\"step\":\"50\",\"loss\":\"NaN\"}\n";
+    train(2, seed, 40, 7);
+  }
+  const auto results = sweep_results(sweep_, list_, read_standing(sweep_, list_));
+  EXPECT_EQ(results[0].recipe->name, "rate=2");
+  EXPECT_EQ(results[1].recipe->name, "rate=1");
+  EXPECT_EQ(best_recipe_yaml(sweep_, results), std::nullopt);
+}
+
 TEST_F(SweepStanding, AStoredRecordThatIsNoneIsNamed) {
   const fs::path file = record_file(sweep_, "x");
-  write_arm_record(file, {.failures = 3, .failure = "a \"b\"\n"});
+  write_arm_record(file, {.failures = 3, .failure = "a \"b\"\n", .is_final = true});
   EXPECT_EQ(read_arm_record(file).failures, 3);
+  EXPECT_TRUE(read_arm_record(file).is_final);
   EXPECT_EQ(read_arm_record(file).failure, "a \"b\"\n");
   for (const std::string text :
        {"", "{}", "nonsense", "{\"version\": 2, \"failures\": \"1\"}",

@@ -263,14 +263,14 @@ TEST(ConfigJson, RoundTripsAnyInnerWidth) {
 
 TEST(ConfigJson, WritesWhatTransformersNeeds) {
   const ModelConfig config = parse(kReleased);
-  std::string text = model_config_json(config, "bfloat16");
+  std::string text = model_config_json(config, "bfloat16", {.bos = "0", .eos = "[0, 5]"});
   EXPECT_THAT(text, HasSubstr("\"time_step_limit\": [0.0, Infinity]"));
   text.replace(text.find("Infinity"), 8, "null");
   const auto root = nlohmann::json::parse(text);
   const auto expected = nlohmann::json::parse(R"({
     "architectures": ["Mamba2ForCausalLM"], "model_type": "mamba2", "num_heads": 24, "head_dim": 64,
     "vocab_size": 50288, "hidden_size": 768, "state_size": 128, "num_hidden_layers": 24,
-    "layer_norm_epsilon": 1e-5, "pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0, "expand": 2,
+    "layer_norm_epsilon": 1e-5, "pad_token_id": null, "bos_token_id": 0, "eos_token_id": [0, 5], "expand": 2,
     "conv_kernel": 4, "n_groups": 1, "use_bias": false, "use_conv_bias": true, "hidden_act": "silu",
     "initializer_range": 0.1, "residual_in_fp32": true, "time_step_min": 0.001,
     "time_step_max": 0.1, "time_step_floor": 0.0001, "time_step_limit": [0.0, null],
