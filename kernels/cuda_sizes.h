@@ -59,13 +59,26 @@ constexpr int kChunkOfRows = 128, kHeadDimOfRows = 64, kStateOfRows = 128;
 constexpr bool goes_by_rows(int64_t padded_chunk, int64_t head_dim, int64_t state) {
   return padded_chunk <= kChunkOfRows && head_dim == kHeadDimOfRows && state == kStateOfRows;
 }
-/// Parts that the heads of a group are cut into where their sums are taken in one block of threads
-/// a chunk, so that `chunks`, those of all groups, are enough for a device; the parts are added in
-/// order.
-inline int64_t head_parts(int64_t chunks, int64_t heads_of_group) {
-  constexpr int64_t kEnough = 128;
-  return std::clamp<int64_t>(kEnough / std::max<int64_t>(chunks, 1), 1,
-                             std::clamp<int64_t>(heads_of_group, 1, 8));
+/// Parts that the heads of a group are cut into where their sums are taken in one block of threads;
+/// the parts are added in order. `blocks`, those of all chunks and groups, run one on a
+/// multiprocessor (an H100's are counted on), so what is least is waves times a part's heads and
+/// what a part costs besides: its sums are written, and read again.
+inline int64_t head_parts(int64_t blocks, int64_t heads_of_group) {
+  constexpr int64_t kMultiprocessors = 132, kMostParts = 8, kHeadsOfCost = 4;
+  const auto ceil_div = [](int64_t count, int64_t size) { return (count + size - 1) / size; };
+  const auto time = [&](int64_t parts) {
+    return ceil_div(blocks * parts, kMultiprocessors) *
+           (ceil_div(heads_of_group, parts) + kHeadsOfCost);
+  };
+  int64_t best = 1;
+  for (int64_t parts = 2; parts <= std::min(heads_of_group, kMostParts); ++parts) {
+    if (time(parts) < time(best)) best = parts;
+  }
+  return best;
+}
+/// Of the gradients to B and to C: `chunks` are those of all groups.
+inline int64_t gradient_parts(int64_t chunks, int64_t heads_of_group) {
+  return head_parts(2 * chunks, heads_of_group);
 }
 
 /// Tokens of the longest chunk, in whole tiles.

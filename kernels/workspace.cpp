@@ -16,7 +16,8 @@ constexpr int64_t kSingle = 4, kDouble = 8;
 
 /// Arrays of the recurrence on a device (ssd_device.cuh, ssd_backward_cuda.cu).
 struct DeviceSsd {
-  int64_t decays, tokens, through, sums, gram, dgram, states, run_states = 0, run_decays = 0;
+  int64_t decays, tokens, through, sums, gram, dgram, states;
+  int64_t group_sums = 0, run_states = 0, run_decays = 0;
 
   explicit DeviceSsd(const SsdExtents& e) {
     const int64_t chunks = e.batch * ssd_chunks(e.length, e.chunk), heads = chunks * e.heads;
@@ -32,7 +33,15 @@ struct DeviceSsd {
     gram = chunks * e.groups * padded * padded * kSingle;
     const bool by_rows =
         e.dtype == core::DType::kBF16 && cuda::ssd::goes_by_rows(padded, e.head_dim, e.state);
-    dgram = by_rows ? gram * cuda::ssd::head_parts(chunks * e.groups, e.heads / e.groups) : gram;
+    dgram = gram;
+    if (by_rows) {
+      const int64_t groups = chunks * e.groups, heads_of_group = e.heads / e.groups;
+      dgram *= cuda::ssd::head_parts(groups, heads_of_group);
+      const int64_t gradient_parts = cuda::ssd::gradient_parts(groups, heads_of_group);
+      if (gradient_parts > 1) {
+        group_sums = 2 * gradient_parts * groups * cuda::ssd::kChunkOfRows * e.state * kSingle;
+      }
+    }
     states = heads * e.head_dim * e.state * core::size_of(e.dtype);
     const int64_t every = e.batch * e.heads;
     const int64_t runs = cuda::ssd::chunk_runs(every * parts, ssd_chunks(e.length, e.chunk));
@@ -112,8 +121,8 @@ Workspace ssd_forward_workspace(const SsdExtents& extents) {
 Workspace ssd_backward_workspace(const SsdExtents& extents) {
   if (extents.device == DeviceKind::kCpu) return cpu::ssd_backward_workspace(extents);
   const DeviceSsd size(extents);
-  Workspace workspace{size.decays, size.tokens, size.through,    size.sums,
-                      size.gram,   size.dgram,  size.run_states, size.run_decays};
+  Workspace workspace{size.decays, size.tokens,     size.through,    size.sums,      size.gram,
+                      size.dgram,  size.group_sums, size.run_states, size.run_decays};
   if (!extents.scratch_given) workspace.push_back(size.states);
   return workspace;
 }

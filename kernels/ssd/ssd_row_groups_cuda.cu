@@ -1,5 +1,5 @@
-// The gradients to B and C by rows: each is a sum over the heads of a group, taken in one block of
-// threads, in which a warp has 16 tokens and the whole state.
+// The gradients to B and C by rows: each is a sum over the heads of a group or of a part of it,
+// taken in one block of threads, in which a warp has 16 tokens and the whole state.
 #include "kernels/ssd/ssd_gradient.cuh"
 #include "kernels/ssd/ssd_rows.cuh"
 
@@ -11,6 +11,8 @@ namespace {
 /// the end.
 enum class Of { kC, kB };
 
+/// kInParts: other blocks have other heads of the group.
+template <bool kInParts>
 struct RowGroups {
   static constexpr int kStages = 4;  ///< of a head: tokens and state
   static constexpr int kTiles = kState / 8;
@@ -30,8 +32,16 @@ struct RowGroups {
         at(all.g),
         tokens(Matrix<kHeadDim>::take(memory, kStages * kChunkOfRows)),
         states(Matrix<kState>::take(memory, kStages * kHeadDim)),
-        group(static_cast<int>(blockIdx.y)),
+        group(static_cast<int>(kInParts ? blockIdx.y % static_cast<unsigned>(all.g.groups)
+                                        : blockIdx.y)),
         own(balanced_block()) {}
+  /// Of the heads of the group.
+  __device__ int part() const {
+    return kInParts ? static_cast<int>(blockIdx.y / static_cast<unsigned>(args.g.groups)) : 0;
+  }
+  __device__ int parts() const {
+    return kInParts ? static_cast<int>(gridDim.y / static_cast<unsigned>(args.g.groups)) : 1;
+  }
 
   /// total += dΓ (for dB transposed) times the rows of `other`, which is B (for dB: C).
   template <Of kOf>
@@ -118,7 +128,7 @@ struct RowGroups {
     }
     const BFloat16* token_rows = of_tokens.at(at.b, at.first);
     const BFloat16* state_rows = of_states + g.head_at(at.b, at.c, 0) * g.state_size();
-    const HeadRange heads(g, group, 0, 1);
+    const HeadRange heads(g, group, part(), parts());
     const auto begin = [&](int h) {
       if (h < heads.end) {
         const int stage = (h - heads.begin) % kStages, row = h * kHeadDim;
@@ -200,25 +210,93 @@ struct RowGroups {
       if (row < there) core::device::store_words(to + row * target.token_stride + column, words);
     });
   }
+  /// As they are, [128, state].
+  __device__ void store_sums(float* to) const {
+    if (own >= at.blocks) return;
+#pragma unroll
+    for (int n = 0; n < kTiles; ++n) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int row = own * kBlock + lane_row() + half * 8;
+        core::device::store_pair(to + row * kState + n * 8 + lane_column(), total[n][half * 2],
+                                 total[n][half * 2 + 1]);
+      }
+    }
+  }
 };
 
-/// Block (chunk of a sequence, group, dB or dC; without intra dB alone).
+/// Sums of the parts of the heads, where there are several: [parts, dB and dC, batch, chunks,
+/// groups, 128, state].
+struct GroupParts {
+  int64_t count = 1;
+  float* sums = nullptr;
+
+  __device__ float* of(const Geometry& g, int64_t part, Of of, int64_t group_at) const {
+    const int64_t gradient = part * 2 + (of == Of::kC ? 1 : 0);
+    return sums + (gradient * g.batch * g.chunks * g.groups + group_at) * kChunkOfRows * kState;
+  }
+};
+
+/// Block (chunk of a sequence, part of the heads of a group, dB or dC; without intra dB alone).
+template <bool kInParts>
 __global__ void __launch_bounds__(kThreads, 1)
-    group_rows(Gradient<BFloat16> args, const float* dgram) {
+    group_rows(Gradient<BFloat16> args, const float* dgram, GroupParts parts) {
   core::device::SharedMemory memory;
-  RowGroups group(args, memory);
+  RowGroups<kInParts> group(args, memory);
+  const bool has_gram = args.intra && group.part() == 0;
+  const auto store = [&](Of of, const Tokens<BFloat16>& target, bool add) {
+    if constexpr (kInParts) {
+      const int64_t place = args.g.group_at(group.at.b, group.at.c, group.group);
+      group.store_sums(parts.of(args.g, group.part(), of, place));
+    } else {
+      group.store(target, add);
+    }
+  };
   if (args.intra && blockIdx.z == 1) {
-    group.add_gram<Of::kC>(dgram, args.B);
-    group.add_states<Of::kC>(args.dy, args.entering, args.C, args.tokens.to_output);
-    group.store(args.dC, false);
+    if (has_gram) group.template add_gram<Of::kC>(dgram, args.B);
+    group.template add_states<Of::kC>(args.dy, args.entering, args.C, args.tokens.to_output);
+    store(Of::kC, args.dC, false);
     return;
   }
-  if (args.intra) group.add_gram<Of::kB>(dgram, args.C);
+  if (has_gram) group.template add_gram<Of::kB>(dgram, args.C);
   if (args.inter) {
-    group.add_states<Of::kB>(args.x, args.leaving, args.B, args.tokens.to_leaving);
+    group.template add_states<Of::kB>(args.x, args.leaving, args.B, args.tokens.to_leaving);
   }
-  group.store(args.dB, !args.intra);
+  store(Of::kB, args.dB, !args.intra);
 }
+
+/// Item: a pack of dB, then of dC: [batch, length, groups, state].
+struct AddParts {
+  static constexpr int kPack = 4;
+
+  Geometry g;
+  GroupParts parts;
+  Tokens<BFloat16> dB, dC;
+  bool add;  ///< to what is there
+
+  __device__ void operator()(int64_t i) const {
+    const auto next = [&i](int64_t extent) {
+      const int64_t at = i % extent;
+      i /= extent;
+      return at;
+    };
+    const int64_t column = next(kState / kPack) * kPack, group = next(g.groups);
+    const int64_t t = next(g.length), b = next(g.batch), c = t / g.chunk;
+    const Of of = i == 0 ? Of::kB : Of::kC;
+    const int64_t within = t % g.chunk * kState + column;
+    core::device::Pack<float, kPack> sum = {};
+    for (int64_t part = 0; part < parts.count; ++part) {
+      const auto one = core::device::Pack<float, kPack>::load(
+          parts.of(g, part, of, g.group_at(b, c, group)) + within);
+      for (int k = 0; k < kPack; ++k) sum.value[k] += one.value[k];
+    }
+    BFloat16* to = (of == Of::kB ? dB : dC).at(b, t) + group * kState + column;
+    core::device::Pack<BFloat16, kPack> result = {};
+    if (add) result = core::device::Pack<BFloat16, kPack>::load(to);
+    for (int k = 0; k < kPack; ++k) result.value[k] += sum.value[k];
+    result.store(to);
+  }
+};
 
 }  // namespace
 }  // namespace rows
@@ -226,13 +304,26 @@ __global__ void __launch_bounds__(kThreads, 1)
 void run_row_groups(core::Context& context, const Gradient<BFloat16>& args,
                     const core::TensorView& dgram) {
   const Geometry& g = args.g;
+  const int64_t groups = g.batch * g.chunks * g.groups, gradients = args.intra ? 2 : 1;
+  rows::GroupParts parts{.count = gradient_parts(groups, g.heads / g.groups)};
+  core::Tensor sums;
+  if (parts.count > 1) {
+    sums =
+        core::Tensor(context, core::DType::kF32, {parts.count * 2 * groups, kChunkOfRows, g.state});
+    parts.sums = sums.data<float>();
+  }
   core::launch(context,
                {.blocks = g.batch * g.chunks,
-                .blocks_y = g.groups,
-                .blocks_z = args.intra ? 2 : 1,
+                .blocks_y = g.groups * parts.count,
+                .blocks_z = gradients,
                 .threads = kThreads,
-                .shared_bytes = rows::RowGroups::kBytes},
-               rows::group_rows, args, core::optional_pointer<float>(dgram));
+                .shared_bytes = rows::RowGroups<true>::kBytes},
+               parts.count > 1 ? rows::group_rows<true> : rows::group_rows<false>, args,
+               core::optional_pointer<float>(dgram), parts);
+  if (parts.count == 1) return;
+  core::for_each(
+      context, gradients * g.batch * g.length * g.groups * (g.state / rows::AddParts::kPack),
+      rows::AddParts{.g = g, .parts = parts, .dB = args.dB, .dC = args.dC, .add = !args.intra});
 }
 
 }  // namespace longhaul::kernels::cuda::ssd

@@ -1,4 +1,5 @@
 // The recurrence on the device against the plain recurrence in double and its adjoint.
+#include "kernels/cuda_sizes.h"
 #include "tests/kernels/device/device_test.h"
 #include "tests/kernels/ssd_case.h"
 #include "tests/support/random_tensor.h"
@@ -149,6 +150,20 @@ TEST_F(Ssd, ManySequences) {
                               .state = state,
                               .y = token(y)});
   EXPECT_TRUE(close(y, expected, kPrecisions[0].forward));
+}
+
+/// One block a multiprocessor: 132 at a time, and a part costs as much as four heads.
+TEST(SsdParts, AreAsManyAsTakeTheLeastTime) {
+  using kernels::cuda::ssd::gradient_parts;
+  using kernels::cuda::ssd::head_parts;
+  EXPECT_EQ(head_parts(128, 64), 1);
+  EXPECT_EQ(head_parts(136, 64), 4);  // 5 waves of 20, not 2 of 68
+  EXPECT_EQ(head_parts(16, 64), 8);
+  EXPECT_EQ(head_parts(16, 3), 3);
+  EXPECT_EQ(head_parts(1, 1), 1);
+  EXPECT_EQ(head_parts(0, 64), 1);
+  EXPECT_EQ(gradient_parts(16, 64), 4);
+  EXPECT_EQ(gradient_parts(128, 64), 1);
 }
 
 TEST_F(Ssd, TheMapSaysWhatTheSegmentDoesToAnyState) {
