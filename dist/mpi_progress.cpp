@@ -8,7 +8,8 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <system_error>
+#include <exception>
+#include <new>
 
 #include "dist/launcher_end.h"
 
@@ -37,7 +38,7 @@ void MpiProgress::begin_busy(const std::string& what) {
   if (busy_.size() > 1) return;
   try {
     answering_ = std::jthread([this](const std::stop_token& stop) { answer_while_busy(stop); });
-  } catch (const std::system_error& error) {  // then the time limit counts, as ever
+  } catch (const std::exception& error) {  // no thread, no memory: then the time limit counts
     LOG(WARNING) << "no thread to answer other ranks: " << error.what();
   }
 }
@@ -58,7 +59,11 @@ void MpiProgress::answer_while_busy(const std::stop_token& stop) {
     changed_.wait_for(lock, stop, std::chrono::duration<double>(kAnswerSeconds),
                       [] { return false; });
     if (stop.stop_requested()) return;
-    if (!waits_) liveness_.answer_questions({.text = busy_.back(), .busy = true});
+    if (waits_) continue;
+    try {
+      liveness_.answer_questions({.text = busy_.back(), .busy = true});
+    } catch (const std::bad_alloc&) {  // the work has the same trouble, and says so
+    }
   }
 }
 

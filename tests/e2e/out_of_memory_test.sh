@@ -3,7 +3,7 @@
 source "$(dirname "$0")/tiny_run.sh"
 command -v prlimit >/dev/null || { echo "SKIPPED: no prlimit"; exit 77; }
 host=$(hostname)
-# The evaluation needs memory that the steps before it did not.
+# Checkpoints, which are read back, and evaluations need memory that the steps before them did not.
 options=(schedule.steps=600 checkpoint.every=50 checkpoint.background=false evaluation.every=500 evaluation.length=65536)
 ranks 2 train tiny.yaml run.folder=whole "${options[@]}" >whole.log 2>&1 || { cat whole.log; fail "the undisturbed run"; }
 
