@@ -19,8 +19,8 @@ namespace longhaul::trainer {
 namespace {
 
 namespace fs = std::filesystem;
-using testing::content_of;
 using ::testing::AllOf;
+using testing::content_of;
 using ::testing::HasSubstr;
 using testing::names_in;
 using testing::put_content;
