@@ -52,8 +52,8 @@ fs::path find_tokenizer(const fs::path& folder) {
 }
 
 void Tokenizer::encode_inside(std::string_view text, std::vector<int32_t>& tokens) const {
-  constexpr std::string_view kBefore =
-      "\n";  // no token joins it with what follows, but for another
+  // No token joins it with what follows, unless that begins with another.
+  constexpr std::string_view kBefore = "\n";
   std::vector<int32_t> before, both;
   encode(kBefore, before);
   encode(std::string(kBefore).append(text), both);

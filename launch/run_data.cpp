@@ -66,7 +66,7 @@ void RunData::prepare_evaluation(const data::TokenDataOptions& options) {
   }
   // A prompt that does not fit into the length is refused now, not after training.
   constexpr int64_t kTried = 16;
-  for (int64_t i = 0; i < std::min(kTried, evaluation_options_.sequences); ++i) {
+  for (int64_t i = 0; i < std::min(kTried, evaluation_.count); ++i) {
     evaluation_.reader_of(i);
   }
 }

@@ -32,6 +32,9 @@ TEST_F(RunDataOfProgram, TextThatIsTooShort) {
   expect_no_run(text + "data.length=1000", "has 301 tokens, expected at least 1001");
   expect_no_run(text + "evaluation.length=1000", "has 301 tokens, expected at least 1001");
   EXPECT_EQ(run("train run.yaml " + text).exit_code, 0);
+  // Of sequences that share no token only nine fit.
+  write("few.yaml", std::string(kRecall) + "evaluation: {every: 100, length: 32, sequences: 16}\n");
+  EXPECT_EQ(run("train few.yaml run.folder=few " + text).exit_code, 0);
 }
 
 TEST_F(RunDataOfProgram, PromptsThatDoNotFit) {
