@@ -71,6 +71,7 @@ class Ops {
   TensorView state(const core::Shape& shape, double deviation = 1, double mean = 0) {
     return normal(DType::kF32, shape, deviation, mean);
   }
+  TensorView residual() { return normal(c_.residual_dtype(dtype_), {rows(), c_.width}); }
   void add(std::string name, double bytes, double flops, std::function<void()> run) {
     ops_.push_back({std::move(name), bytes, flops, std::move(run)});
   }
@@ -91,6 +92,15 @@ class Ops {
     add("linear forward", bytes_of({x, weight, y}), flops, [=, this] {
       kernels::linear_forward(context_, {.x = x, .weight = weight, .bias = {}, .y = y});
     });
+    const TensorView inner = model({rows(), c_.inner()}),
+                     out_weight = model({c_.width, c_.inner()}, 0.02);
+    const TensorView before = residual(), after = residual();
+    add("linear onto residual", bytes_of({inner, out_weight, before, after}),
+        2 * static_cast<double>(rows()) * static_cast<double>(c_.inner() * c_.width), [=, this] {
+          kernels::linear_forward(
+              context_,
+              {.x = inner, .weight = out_weight, .bias = {}, .addend = before, .y = after});
+        });
     add("linear backward", bytes_of({x, weight, y, dx}) + 2 * bytes_of({dweight}), 2 * flops,
         [=, this] {
           kernels::linear_backward(
@@ -99,23 +109,22 @@ class Ops {
         });
   }
   void add_norms() {
-    const TensorView x = model({rows(), c_.width}), residual = model({rows(), c_.width});
+    const TensorView x = model({rows(), c_.width}), stream = residual();
     const TensorView weight = model({c_.width}), y = model({rows(), c_.width});
     const TensorView rstd = state({rows()}), dweight = state({c_.width});
-    add("rms_norm forward", bytes_of({x, y, rstd}) + 2 * bytes_of({residual}), 0, [=, this] {
+    add("rms_norm forward", bytes_of({x, y, rstd}) + 2 * bytes_of({stream}), 0, [=, this] {
       kernels::rms_norm_forward(
-          context_, {.x = x, .residual = residual, .weight = weight, .y = y, .rstd = rstd});
+          context_, {.x = x, .residual = stream, .weight = weight, .y = y, .rstd = rstd});
     });
     const TensorView dresidual = model({rows(), c_.width});
-    add("rms_norm backward", bytes_of({y, residual, rstd}) + 2 * bytes_of({dresidual}), 0,
-        [=, this] {
-          kernels::rms_norm_backward(context_, {.residual = residual,
-                                                .weight = weight,
-                                                .rstd = rstd,
-                                                .dy = y,
-                                                .dresidual = dresidual,
-                                                .dweight = dweight});
-        });
+    add("rms_norm backward", bytes_of({y, stream, rstd}) + 2 * bytes_of({dresidual}), 0, [=, this] {
+      kernels::rms_norm_backward(context_, {.residual = stream,
+                                            .weight = weight,
+                                            .rstd = rstd,
+                                            .dy = y,
+                                            .dresidual = dresidual,
+                                            .dweight = dweight});
+    });
     const TensorView inner = model({rows(), c_.inner()}), z = model({rows(), c_.inner()});
     const TensorView out = model({rows(), c_.inner()}), wide = model({c_.inner()});
     const TensorView group_rstd = state({rows(), c_.groups}), dwide = state({c_.inner()});

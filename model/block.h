@@ -36,7 +36,8 @@ class BlockActivations {
 /// absent views: zeros where read, not wanted where written.
 using StateViews = std::vector<core::TensorView>;
 
-/// Rows are tokens, [batch · length, width]. residual_out = residual_in + what the block adds.
+/// Rows are tokens, [batch · length, width]. residual_out = residual_in + what the block adds; both
+/// of ModelConfig::residual_dtype.
 struct BlockForward {
   int64_t batch = 0, length = 0;
   core::TensorView residual_in;
@@ -55,7 +56,8 @@ struct BlockForward {
   bool keep_map = false;
 };
 
-/// dresidual: in, the gradient at residual_out; out, the gradient at residual_in.
+/// dresidual, of the model's dtype: in, the gradient at residual_out; out, the gradient at
+/// residual_in.
 struct BlockBackward {
   int64_t batch = 0, length = 0;
   core::TensorView residual_in;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/core/dtype.h"
 #include "kernels/core/fields.h"
 
 namespace longhaul::model {
@@ -25,6 +26,7 @@ struct ModelConfig {
   bool tied = true;        ///< output head shares the embedding
   bool linear_bias = false;
   bool conv_bias = true;
+  bool residual_in_fp32 = true;  ///< the residual stream of a bf16 model
   double norm_epsilon = 1e-5;
   double dt_low = 0, dt_high = std::numeric_limits<double>::infinity();  ///< clamp of the step size
   double dt_min = 1e-3, dt_max = 0.1, dt_floor = 1e-4;  ///< initialisation of dt_bias
@@ -33,6 +35,10 @@ struct ModelConfig {
   int64_t inner() const { return heads * head_dim; }
   int64_t conv_channels() const { return inner() + 2 * groups * state_dim; }
   int64_t in_projection() const { return 2 * inner() + 2 * groups * state_dim + heads; }
+  /// Of the residual stream, in a model that computes in `dtype`.
+  core::DType residual_dtype(core::DType dtype) const {
+    return residual_in_fp32 ? core::state_dtype(dtype) : dtype;
+  }
 
   template <class V>
   void visit(V& v) {
@@ -52,6 +58,7 @@ struct ModelConfig {
     v.field("tied", tied, "output head shares the embedding");
     v.field("linear_bias", linear_bias, "biases on the projections");
     v.field("conv_bias", conv_bias, "bias on the convolution");
+    v.field("residual_in_fp32", residual_in_fp32, "in bf16, keep the residual stream in fp32");
     v.field("norm_epsilon", norm_epsilon, "epsilon of the norms", core::Above{0});
     v.field("dt_low", dt_low, "lower clamp of the step size", core::AtLeast{0});
     v.field("dt_high", dt_high, "upper clamp of the step size", core::Above{0});

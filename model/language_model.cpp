@@ -58,6 +58,11 @@ TensorView LanguageModel::head_weight() const {
       *parameters_->find(config_.tied ? "backbone.embeddings.weight" : "lm_head.weight"));
 }
 
+/// One point of the residual stream.
+Tensor LanguageModel::residual_stream(int64_t rows) const {
+  return Tensor(context_, config_.residual_dtype(dtype_), {rows, config_.width});
+}
+
 void LanguageModel::run_blocks(const ForwardPass& pass, bool keep_activations,
                                bool backward_follows, Trace& trace) {
   trace.batch = pass.tokens.extent(0);
@@ -66,14 +71,14 @@ void LanguageModel::run_blocks(const ForwardPass& pass, bool keep_activations,
   const size_t states_per_block = state_specs_.size() / blocks_.size();
   if (backward_follows && pass.parallel != nullptr) trace.entering = make_state(trace.batch);
 
-  trace.residual.emplace_back(context_, dtype_, core::Shape{rows, config_.width});
+  trace.residual.push_back(residual_stream(rows));
   kernels::embedding_forward(
       context_, {.tokens = pass.tokens.reshape({rows}),
                  .weight = parameters_->operand(*parameters_->find("backbone.embeddings.weight")),
                  .y = trace.residual.back(),
                  .tokens_checked = pass.tokens_checked});
   for (size_t i = 0; i < blocks_.size(); ++i) {
-    Tensor next(context_, dtype_, {rows, config_.width});
+    Tensor next = residual_stream(rows);
     const size_t first = i * states_per_block;
     trace.kept.push_back(blocks_[i]->forward(
         context_, {.batch = trace.batch,
@@ -143,7 +148,7 @@ kernels::LossSum LanguageModel::forward_backward(const TrainStep& step) {
               .parallel = step.parallel,
               .tokens_checked = step.deferred != nullptr},
              !step.recompute, true, trace);
-  Tensor dresidual = Tensor::zeros(context_, dtype_, trace.residual.back().shape());
+  const Tensor dresidual = Tensor::zeros(context_, dtype_, trace.residual.back().shape());
   const kernels::LossSum loss = backward_of_head(step, trace, dresidual);
 
   const Parameter& head_begin = *parameters_->find("backbone.norm_f.weight");
@@ -201,7 +206,7 @@ void LanguageModel::backward_of_block(const TrainStep& step, size_t index, Trace
   const bool ends_here = step.parallel == nullptr || step.parallel->is_last();
   if (step.recompute) {
     // The segment again, on its own, from the states that entered it: no message is sent twice.
-    Tensor output(context_, dtype_, trace.residual.back().shape());
+    const Tensor output = residual_stream(trace.batch * trace.length);
     trace.kept[index] = block.forward(context_, {.batch = trace.batch,
                                                  .length = trace.length,
                                                  .residual_in = trace.residual.back(),

@@ -77,6 +77,7 @@ class LanguageModel {
   void run_blocks(const ForwardPass& pass, bool keep_activations, bool backward_follows,
                   Trace& trace);
   core::Tensor final_norm(const Trace& trace, core::Tensor& rstd);
+  core::Tensor residual_stream(int64_t rows) const;
   kernels::LossSum backward_of_head(const TrainStep& step, Trace& trace,
                                     const core::TensorView& dresidual);
   void backward_of_block(const TrainStep& step, size_t index, Trace& trace,

@@ -146,12 +146,14 @@ std::unique_ptr<BlockActivations> Mamba2Block::forward(Context& context, const B
                                             .epsilon = config_.norm_epsilon,
                                             .out = act->gated,
                                             .rstd = act->gated_rstd});
-  core::copy(context, args.residual_in, args.residual_out);
-  kernels::linear_forward(context, {.x = act->gated,
-                                    .weight = out_proj_.value,
-                                    .bias = out_proj_bias_.value,
-                                    .y = args.residual_out,
-                                    .accumulate = true});
+  if (fc1_.value)
+    act->residual_mid = Tensor(context, args.residual_in.dtype(), {rows, config_.width});
+  kernels::linear_forward(context,
+                          {.x = act->gated,
+                           .weight = out_proj_.value,
+                           .bias = out_proj_bias_.value,
+                           .addend = args.residual_in,
+                           .y = fc1_.value ? act->residual_mid.view() : args.residual_out});
   if (fc1_.value) mlp_forward(context, args.residual_out, *act);
   return args.keep ? std::move(act) : nullptr;
 }
@@ -258,10 +260,9 @@ void Mamba2Block::step(Context& context, const BlockForward& args, Mamba2Activat
                               .y = act.y.view().reshape({args.batch, H, P})});
 }
 
-void Mamba2Block::mlp_forward(Context& context, const TensorView& residual,
+void Mamba2Block::mlp_forward(Context& context, const TensorView& residual_out,
                               Mamba2Activations& act) const {
-  const int64_t rows = residual.extent(0), F = config_.mlp_width;
-  act.residual_mid = Tensor::copy_of(context, residual);
+  const int64_t rows = residual_out.extent(0), F = config_.mlp_width;
   act.normed2 = Tensor(context, dtype_, {rows, config_.width});
   act.rstd2 = Tensor(context, state_dtype_, {rows});
   kernels::rms_norm_forward(context, {.x = {},
@@ -275,9 +276,11 @@ void Mamba2Block::mlp_forward(Context& context, const TensorView& residual,
                           {.x = act.normed2, .weight = fc1_.value, .bias = {}, .y = act.fc1_out});
   act.gate_out = Tensor(context, dtype_, {rows, F});
   kernels::swiglu_forward(context, {.x = act.fc1_out, .y = act.gate_out});
-  kernels::linear_forward(
-      context,
-      {.x = act.gate_out, .weight = fc2_.value, .bias = {}, .y = residual, .accumulate = true});
+  kernels::linear_forward(context, {.x = act.gate_out,
+                                    .weight = fc2_.value,
+                                    .bias = {},
+                                    .addend = act.residual_mid,
+                                    .y = residual_out});
 }
 
 int64_t Mamba2Block::parameters_begin() const {

@@ -56,7 +56,7 @@ class Mamba2Block final : public Block {
   void convolve(core::Context& context, const BlockForward& args, Mamba2Activations& act) const;
   void scan(core::Context& context, const BlockForward& args, Mamba2Activations& act) const;
   void step(core::Context& context, const BlockForward& args, Mamba2Activations& act) const;
-  void mlp_forward(core::Context& context, const core::TensorView& residual,
+  void mlp_forward(core::Context& context, const core::TensorView& residual_out,
                    Mamba2Activations& act) const;
 
   struct Gradients;

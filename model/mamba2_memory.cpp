@@ -88,7 +88,11 @@ Mamba2Memory::Kept Mamba2Memory::forward(bool keep, bool exchanges) {
   scan(act, keep, exchanges);
   act.gated = rows_of(config_.inner());
   act.gated_rstd = state_rows_of(config_.groups);
-  if (config_.mlp_width > 0) mlp_forward(act);
+  if (config_.mlp_width > 0) {
+    act.residual_mid =
+        tally_.tensor(config_.residual_dtype(extents_.dtype), {extents_.rows(), config_.width});
+    mlp_forward(act);
+  }
   return keep ? std::move(act) : Kept{};
 }
 
@@ -113,7 +117,6 @@ void Mamba2Memory::scan(Kept& act, bool keep, bool exchanges) {
 }
 
 void Mamba2Memory::mlp_forward(Kept& act) {
-  act.residual_mid = rows_of(config_.width);
   act.normed2 = rows_of(config_.width);
   act.rstd2 = state_rows_of(1);
   act.fc1_out = rows_of(2 * config_.mlp_width);

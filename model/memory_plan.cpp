@@ -29,7 +29,9 @@ std::vector<MemoryTally::Block> plan_state(const ModelConfig& config, core::DTyp
 }
 
 StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, MemoryTally& tally) {
-  const auto residual = [&] { return tally.tensor(extents.dtype, {extents.rows(), config.width}); };
+  const core::DType wide = config.residual_dtype(extents.dtype);
+  const core::Shape rows{extents.rows(), config.width};
+  const auto residual = [&] { return tally.tensor(wide, rows); };
   Mamba2Memory block(config, extents, tally);
   const int64_t before = tally.in_use();
 
@@ -48,12 +50,12 @@ StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, Memo
   StepMemory memory{
       .kept = tally.in_use() - before - states, .loss = 0, .exchange = block.exchange_bytes()};
 
-  const MemoryTally::Block dresidual = residual();
+  const MemoryTally::Block dresidual = tally.tensor(extents.dtype, rows);
   {
     // backward_of_head
-    const MemoryTally::Block hidden = residual();
+    const MemoryTally::Block hidden = tally.tensor(extents.dtype, rows);
     const auto rstd = tally.tensor(core::state_dtype(extents.dtype), {extents.rows()});
-    const MemoryTally::Block dhidden = residual();
+    const MemoryTally::Block dhidden = tally.tensor(extents.dtype, rows);
     const auto loss = kernels::linear_cross_entropy_workspace(extents.device, extents.rows(),
                                                               config.vocabulary, extents.dtype);
     memory.loss = std::accumulate(loss.begin(), loss.end(), int64_t{0});

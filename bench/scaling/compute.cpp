@@ -16,6 +16,7 @@ class Ops {
   Ops(const ModelConfig& config, ElementType dtype, const RankTokens& tokens)
       : t_(tokens.tokens),
         e_(dtype == ElementType::kBF16 ? 2 : 4),
+        r_(config.residual_in_fp32 ? 4 : e_),
         D_(as_double(config.width)),
         E_(as_double(config.inner())),
         H_(as_double(config.heads)),
@@ -27,9 +28,10 @@ class Ops {
         F_(as_double(config.mlp_width)),
         Q_(as_double(std::min(config.chunk, tokens.length))) {}
 
-  OpWork rms_norm() const { return memory("rms_norm forward", e_ * 2 * D_ + 4); }
-  OpWork rms_norm_backward() const { return memory("rms_norm backward", e_ * 4 * D_ + 4); }
-  OpWork residual_copy() const { return memory("copy", e_ * 2 * D_); }
+  OpWork rms_norm() const { return memory("rms_norm forward", (r_ + e_) * D_ + 4); }
+  OpWork rms_norm_backward() const { return memory("rms_norm backward", (r_ + 3 * e_) * D_ + 4); }
+  OpWork embedding() const { return memory("embedding forward", (e_ + r_) * D_); }
+  OpWork embedding_backward() const { return memory("embedding backward", e_ * 2 * D_); }
   OpWork conv() const { return memory("causal_conv1d forward", e_ * 2 * C_, 2 * K_ * C_); }
   OpWork conv_backward() const {
     return memory("causal_conv1d backward", e_ * 3 * C_, 4 * K_ * C_);
@@ -46,6 +48,12 @@ class Ops {
   OpWork linear(double in, double out) const {
     return {"linear forward", OpKind::kLinear, t_ * 2 * in * out,
             t_ * e_ * (in + out) + e_ * in * out};
+  }
+  /// Added to the residual stream, which is D wide.
+  OpWork linear_onto_residual(double in) const {
+    OpWork work = linear(in, D_);
+    work.bytes += t_ * (2 * r_ - e_) * D_;
+    return work;
   }
   OpWork linear_backward(double in, double out) const {
     return {"linear backward", OpKind::kLinear, t_ * 4 * in * out,
@@ -86,7 +94,7 @@ class Ops {
     return {name, OpKind::kScan, t_ * flops, t_ * bytes, launches};
   }
 
-  double t_, e_, D_, E_, H_, N_, G_, C_, projected_, K_, F_, Q_;
+  double t_, e_, r_, D_, E_, H_, N_, G_, C_, projected_, K_, F_, Q_;
 };
 
 }  // namespace
@@ -96,11 +104,10 @@ LayerWork forward_work(const ModelConfig& config, ElementType dtype, const RankT
   LayerWork work{.to_halo = {ops.rms_norm(), ops.linear(ops.D(), ops.projected())},
                  .to_exchange = {ops.conv(), ops.time_step(), ops.ssd_map()},
                  .meanwhile = {ops.ssd_intra()},
-                 .rest = {ops.ssd_inter(), ops.gated_norm(), ops.residual_copy(),
-                          ops.linear(ops.E(), ops.D())}};
+                 .rest = {ops.ssd_inter(), ops.gated_norm(), ops.linear_onto_residual(ops.E())}};
   if (config.mlp_width > 0) {
-    for (const OpWork& op : {ops.residual_copy(), ops.rms_norm(), ops.linear(ops.D(), 2 * ops.F()),
-                             ops.swiglu(), ops.linear(ops.F(), ops.D())}) {
+    for (const OpWork& op : {ops.rms_norm(), ops.linear(ops.D(), 2 * ops.F()), ops.swiglu(),
+                             ops.linear_onto_residual(ops.F())}) {
       work.rest.push_back(op);
     }
   }
@@ -128,12 +135,12 @@ Works head_work(const ModelConfig& config, ElementType dtype, const RankTokens& 
   const Ops ops(config, dtype, tokens);
   const double D = as_double(config.width), V = as_double(config.vocabulary);
   const double e = dtype == ElementType::kBF16 ? 2 : 4;
-  return {ops.residual_copy(),  // the embedding: one row read, one written
+  return {ops.embedding(),
           ops.rms_norm(),
           {"linear_cross_entropy", OpKind::kLinear, tokens.tokens * 6 * D * V,
            tokens.tokens * e * 2 * D + (e + 4) * D * V, 4},
           ops.rms_norm_backward(),
-          ops.residual_copy()};
+          ops.embedding_backward()};
 }
 
 Works optimizer_work(ElementType dtype, double parameters, double owned) {

@@ -79,14 +79,17 @@ struct Pack {
 /// kept for later.
 template <class T, int N>
 struct Packed {
-  static_assert(N == 1 || Pack<T, N>::kBytes == 16);
-  std::conditional_t<N == 1, T, Words> elements;
+  static constexpr int64_t kBytes = Pack<T, N>::kBytes;
+  static_assert(N == 1 || kBytes == 16 || kBytes == 8);
+  std::conditional_t<N == 1, T, std::conditional_t<kBytes == 16, Words, HalfWords>> elements;
 
   __device__ static Packed load(const T* from) {
     if constexpr (N == 1) {
       return {*from};
-    } else {
+    } else if constexpr (kBytes == 16) {
       return {load_words(from)};
+    } else {
+      return {load_half_words(from)};
     }
   }
   __device__ Pack<T, N> values() const {
@@ -114,6 +117,18 @@ auto dispatch_device(std::string_view op, DType dtype, const Body& body) {
       throw Error(
           message(op, ": dtype ", name_of(dtype), " is not supported on CUDA (fp32, bf16)"));
   }
+}
+
+/// body(T{}, W{}): the same, and W is T or, where wide_dtype says so, fp32.
+template <class Body>
+void dispatch_wide(std::string_view op, DType dtype, DType wide_dtype, const Body& body) {
+  dispatch_device(op, dtype, [&]<class T>(T) {
+    if (wide_dtype == dtype) {
+      body(T{}, T{});
+    } else {
+      body(T{}, float{});
+    }
+  });
 }
 
 /// True if every row of the view begins at a multiple of 16 bytes and is a whole number of them

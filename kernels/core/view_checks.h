@@ -31,6 +31,12 @@ inline void check_contiguous(const Context& context, std::string_view name, cons
   CHECK(view.is_contiguous() || view.elements() == 0) << name << " is strided, expected contiguous";
 }
 
+/// What a view's dtype has to be where both `dtype` and its state dtype (fp32 for bf16) are taken.
+inline DType dtype_or_wide(const TensorView& view, DType dtype) {
+  const DType wide = state_dtype(dtype);
+  return view && view.dtype() == wide ? wide : dtype;
+}
+
 inline void check_rank(std::string_view name, const TensorView& view, int rank) {
   CHECK(view) << name << " is absent";
   CHECK_EQ(view.rank(), rank) << name << " is " << view.shape();

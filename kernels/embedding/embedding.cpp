@@ -7,12 +7,13 @@ namespace longhaul::kernels {
 void embedding_forward(core::Context& context, const EmbeddingForward& args) {
   core::check_rank("embedding y", args.y, 2);
   core::check_rank("embedding weight", args.weight, 2);
-  const core::DType dtype = args.y.dtype();
+  const core::DType dtype = args.weight.dtype();
   const int64_t rows = args.y.extent(0), width = args.y.extent(1);
   core::check_contiguous(context, "embedding tokens", args.tokens, core::DType::kI32, {rows});
   core::check_contiguous(context, "embedding weight", args.weight, dtype,
                          {args.weight.extent(0), width});
-  core::check_contiguous(context, "embedding y", args.y, dtype, {rows, width});
+  core::check_contiguous(context, "embedding y", args.y, core::dtype_or_wide(args.y, dtype),
+                         {rows, width});
   return context.device().is_cpu() ? cpu::embedding_forward(context, args)
                                    : cuda::embedding_forward(context, args);
 }

@@ -6,8 +6,9 @@
 
 namespace longhaul::kernels {
 
-/// tokens [rows] I32 in [0, vocabulary); weight [vocabulary, width]; y [rows, width]. Tokens are
-/// checked, and a device is waited for to do so, unless the caller has done it.
+/// tokens [rows] I32 in [0, vocabulary); weight [vocabulary, width]; y [rows, width], of
+/// the weight's dtype or its state dtype. Tokens are checked, and a device is waited for to do so,
+/// unless the caller has done it.
 struct EmbeddingForward {
   core::TensorView tokens, weight;
   core::TensorView y;

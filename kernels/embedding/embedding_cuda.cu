@@ -23,15 +23,18 @@ void check_tokens(core::Context& context, const core::TensorView& tokens, int64_
   }
 }
 
-template <class T, int N>
+template <class T, class Y, int N>
 struct LookUp {
   const int32_t* tokens;
   const T* weight;
-  T* y;
+  Y* y;
   int64_t width;
   __device__ void operator()(int64_t i) const {
     const int64_t packs = width / N, row = i / packs, column = i % packs * N;
-    Pack<T, N>::load(weight + tokens[row] * width + column).store(y + row * width + column);
+    const auto found = Pack<T, N>::load(weight + tokens[row] * width + column);
+    Pack<Y, N> copy;
+    for (int k = 0; k < N; ++k) copy.value[k] = found.value[k];
+    copy.store(y + row * width + column);
   }
 };
 
@@ -125,15 +128,16 @@ core::Tensor sorted_keys(core::Context& context, const core::TensorView& tokens)
 void embedding_forward(core::Context& context, const EmbeddingForward& args) {
   if (!args.tokens_checked) check_tokens(context, args.tokens, args.weight.extent(0));
   const int64_t rows = args.y.extent(0), width = args.y.extent(1);
-  core::dispatch_device("embedding_forward", args.y.dtype(), [&]<class T>(T) {
-    core::with_pack<T>(
-        [&]<int N>(std::integral_constant<int, N>) {
-          core::for_each(context, rows * (width / N),
-                         LookUp<T, N>{args.tokens.data<int32_t>(), args.weight.data<T>(),
-                                      args.y.data<T>(), width});
-        },
-        args.weight, args.y);
-  });
+  core::dispatch_wide(
+      "embedding_forward", args.weight.dtype(), args.y.dtype(), [&]<class T, class Y>(T, Y) {
+        core::with_pack<Y>(
+            [&]<int N>(std::integral_constant<int, N>) {
+              core::for_each(context, rows * (width / N),
+                             LookUp<T, Y, N>{args.tokens.data<int32_t>(), args.weight.data<T>(),
+                                             args.y.data<Y>(), width});
+            },
+            args.weight, args.y);
+      });
 }
 
 void embedding_backward(core::Context& context, const EmbeddingBackward& args) {

@@ -1,5 +1,5 @@
 // cuBLASLt is column-major: a row-major matrix is its transpose there, so C = op(A) op(B) becomes
-// Cᵀ = op(B)ᵀ op(A)ᵀ with the same memory.
+// Cᵀ = op(B)ᵀ op(A)ᵀ with the same memory. Its C is our addend, its D our C.
 #include <algorithm>
 #include <array>
 #include <map>
@@ -47,14 +47,15 @@ uint32_t alignment_of(const core::TensorView& matrix) {
   const auto address = reinterpret_cast<uintptr_t>(matrix.raw());
   return static_cast<uint32_t>(address == 0 ? kMost : std::min(kMost, address & (~address + 1)));
 }
-using Alignments = std::array<uint32_t, 3>;
+using Alignments = std::array<uint32_t, 4>;
 Alignments alignments_of(const Gemm& g) {
-  return {alignment_of(g.a), alignment_of(g.b), alignment_of(g.c)};
+  return {alignment_of(g.a), alignment_of(g.b), alignment_of(g.addend), alignment_of(g.c)};
 }
 
-/// What decides the algorithm: shapes, strides, types, alignments.
-using Problem =
-    std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int, int, int, Alignments>;
+/// What decides the algorithm: shapes, strides (of the addend: −1 without one), types, alignments,
+/// and whether the addend is C.
+using Problem = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int, int,
+                           bool, Alignments>;
 
 class Blas final : public core::LibraryHandles {
  public:
@@ -68,21 +69,23 @@ class Blas final : public core::LibraryHandles {
 
   void multiply(core::Context& context, const Gemm& g) {
     const Operation operation = operation_of(g);
-    const MatrixLayout a = layout_of(g.b), b = layout_of(g.a), c = layout_of(g.c);
+    const MatrixLayout a = layout_of(g.b), b = layout_of(g.a), d = layout_of(g.c);
+    const MatrixLayout own_addend = g.addend ? layout_of(g.addend) : MatrixLayout();
+    const MatrixLayout& c = g.addend ? own_addend : d;
     const auto [entry, is_new] = algorithms_.try_emplace(problem_of(g));
     if (is_new) {
       try {
-        entry->second = choose(operation, a, b, c, g);
+        entry->second = choose(operation, a, b, c, d, g);
       } catch (...) {
         algorithms_.erase(entry);
         throw;
       }
     }
-    const float alpha = 1;
-    MUST_BLAS(cublas_lt().matmul(handle_.get(), operation.get(), &alpha, g.b.raw(), a.get(),
-                                 g.a.raw(), b.get(), &g.beta, g.c.raw(), c.get(), g.c.raw(),
-                                 c.get(), &entry->second, workspace_.view().raw(),
-                                 static_cast<size_t>(kGemmWorkspace), core::stream_of(context)));
+    const float alpha = 1, beta = g.addend ? 1 : 0;
+    MUST_BLAS(cublas_lt().matmul(
+        handle_.get(), operation.get(), &alpha, g.b.raw(), a.get(), g.a.raw(), b.get(), &beta,
+        g.addend ? g.addend.raw() : g.c.raw(), c.get(), g.c.raw(), d.get(), &entry->second,
+        workspace_.view().raw(), static_cast<size_t>(kGemmWorkspace), core::stream_of(context)));
   }
 
  private:
@@ -107,16 +110,18 @@ class Blas final : public core::LibraryHandles {
             leading_dimension(g.a),
             leading_dimension(g.b),
             leading_dimension(g.c),
+            g.addend ? leading_dimension(g.addend) : -1,
             transposes,
             types,
-            g.beta == 0 ? 0 : 1,
+            g.addend.raw() == g.c.raw(),
             alignments_of(g)};
   }
 
   /// cuBLASLt's own first choice, remembered, so that a shape always gives the same bits. Split-k
   /// through atomics is excluded by the reduction schemes it may use.
   cublasLtMatmulAlgo_t choose(const Operation& operation, const MatrixLayout& a,
-                              const MatrixLayout& b, const MatrixLayout& c, const Gemm& g) {
+                              const MatrixLayout& b, const MatrixLayout& c, const MatrixLayout& d,
+                              const Gemm& g) {
     cublasLtMatmulPreference_t created = nullptr;
     MUST_BLAS(cublas_lt().preference_create(&created));
     const Preference preference(created);
@@ -127,15 +132,15 @@ class Blas final : public core::LibraryHandles {
     const uint32_t schemes =
         CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE | CUBLASLT_REDUCTION_SCHEME_NONE;
     set(CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, schemes);
-    const auto [of_a, of_b, of_c] = alignments_of(g);
+    const auto [of_a, of_b, of_addend, of_c] = alignments_of(g);
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, of_b);
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, of_a);
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, of_c);
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, g.addend ? of_addend : of_c);
     set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, of_c);
     cublasLtMatmulHeuristicResult_t result{};
     int found = 0;
     MUST_BLAS(cublas_lt().algo_heuristic(handle_.get(), operation.get(), a.get(), b.get(), c.get(),
-                                         c.get(), created, 1, &result, &found));
+                                         d.get(), created, 1, &result, &found));
     if (found == 0) {
       throw core::Error(core::message("cuBLASLt has no algorithm for ", g.a.shape(), " times ",
                                       g.b.shape(), " in ", name_of(g.a.dtype())));
@@ -154,8 +159,10 @@ void gemm(core::Context& context, const Gemm& args) {
   const int64_t k = args.transpose_a ? args.a.extent(0) : args.a.extent(1);
   if (args.c.elements() == 0) return;
   if (k == 0) {
-    if (args.beta == 0) {
+    if (!args.addend) {
       for (int64_t i = 0; i < args.c.extent(0); ++i) core::set_zero(context, args.c.select(0, i));
+    } else if (args.addend.raw() != args.c.raw()) {
+      core::copy(context, args.addend, args.c);
     }
     return;
   }

@@ -9,13 +9,13 @@
 
 namespace longhaul::kernels::cuda {
 
-/// C = op(A) op(B) + beta C; A and B of one dtype (fp32, bf16), C of that or fp32. Views are
-/// matrices whose rows may be strided, in the shape they are stored in: op(A) is [m, k], op(B) is
-/// [k, n], C is [m, n].
+/// C = op(A) op(B) + addend; A and B of one dtype (fp32, bf16), C and the addend (may be absent,
+/// may be C) of that or fp32. Views are matrices whose rows may be strided, in the shape they are
+/// stored in: op(A) is [m, k], op(B) is [k, n], C is [m, n].
 struct Gemm {
   bool transpose_a = false, transpose_b = false;
-  core::TensorView a, b, c;
-  float beta = 0;
+  core::TensorView a, b, addend;
+  core::TensorView c;
 };
 void gemm(core::Context& context, const Gemm& args);
 

@@ -12,9 +12,9 @@ void linear_forward(core::Context& context, const LinearForward& args) {
   core::check_rows(context, "linear x", args.x, dtype, {rows, in});
   core::check_contiguous(context, "linear weight", args.weight, dtype, {out, in});
   if (args.bias) core::check_contiguous(context, "linear bias", args.bias, dtype, {out});
-  const bool wide = args.y && !args.bias && args.y.dtype() == core::state_dtype(dtype);
-  core::check_rows(context, "linear y", args.y, wide ? core::state_dtype(dtype) : dtype,
-                   {rows, out});
+  const core::DType result = core::dtype_or_wide(args.y, dtype);
+  core::check_rows(context, "linear y", args.y, result, {rows, out});
+  if (args.addend) core::check_rows(context, "linear addend", args.addend, result, {rows, out});
   return context.device().is_cpu() ? cpu::linear_forward(context, args)
                                    : cuda::linear_forward(context, args);
 }

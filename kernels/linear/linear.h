@@ -1,4 +1,4 @@
-// Dense layer: y = x Wᵀ + b.
+// Dense layer: y = x Wᵀ + b + addend.
 #pragma once
 
 #include "kernels/core/context.h"
@@ -6,13 +6,12 @@
 
 namespace longhaul::kernels {
 
-/// Shapes: x [rows, in], weight [out, in], bias [out] or absent, y [rows, out].
-/// x and y may have a row stride; weight is contiguous. All of one dtype, without a bias y also of
-/// its state dtype (bf16 operands, sums kept in fp32). accumulate: y += … instead of y = ….
+/// Shapes: x [rows, in], weight [out, in], bias [out] or absent, addend [rows, out] or absent, y
+/// [rows, out]. x, addend and y may have a row stride; weight is contiguous. All of one dtype; y
+/// and the addend also of its state dtype (bf16 operands, fp32 sums). The addend may be y.
 struct LinearForward {
-  core::TensorView x, weight, bias;
+  core::TensorView x, weight, bias, addend;
   core::TensorView y;
-  bool accumulate = false;
 };
 void linear_forward(core::Context& context, const LinearForward& args);
 

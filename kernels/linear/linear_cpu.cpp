@@ -13,20 +13,35 @@ int64_t leading(const core::TensorView& matrix) {
   return std::max<int64_t>({matrix.stride(0), matrix.extent(1), 1});
 }
 
+/// There is something to write into y before the product is added.
+bool begins_with_terms(const LinearForward& args) {
+  return args.bias || (args.addend && args.addend.raw() != args.y.raw());
+}
+
+/// y = addend + bias, each where there is one.
+template <class T>
+void set_terms(core::Context& context, const LinearForward& args) {
+  const int64_t rows = args.y.extent(0), out = args.y.extent(1);
+  const T* bias = args.bias ? args.bias.data<T>() : nullptr;
+  core::parallel_ranges(context, rows, 1 + 16384 / (out + 1), [&](int64_t begin, int64_t end) {
+    for (int64_t r = begin; r < end; ++r) {
+      T* y = args.y.data<T>() + r * leading(args.y);
+      const T* addend = args.addend ? args.addend.data<T>() + r * leading(args.addend) : nullptr;
+      if (bias == nullptr) {
+        std::copy(addend, addend + out, y);
+      } else {
+        for (int64_t j = 0; j < out; ++j) y[j] = addend ? addend[j] + bias[j] : bias[j];
+      }
+    }
+  });
+}
+
 template <class T>
 void forward(core::Context& context, const LinearForward& args) {
   const int64_t rows = args.x.extent(0), in = args.x.extent(1), out = args.weight.extent(0);
   T* y = args.y.data<T>();
   const int64_t ldy = leading(args.y);
-  if (args.bias) {
-    const T* bias = args.bias.data<T>();
-    core::parallel_ranges(context, rows, 1 + 16384 / (out + 1), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        T* row = y + r * ldy;
-        for (int64_t j = 0; j < out; ++j) row[j] = args.accumulate ? row[j] + bias[j] : bias[j];
-      }
-    });
-  }
+  if (begins_with_terms(args)) set_terms<T>(context, args);
   gemm(context, Gemm<T>{.transpose_b = true,
                         .m = rows,
                         .n = out,
@@ -35,7 +50,7 @@ void forward(core::Context& context, const LinearForward& args) {
                         .lda = leading(args.x),
                         .b = args.weight.data<T>(),
                         .ldb = leading(args.weight),
-                        .beta = args.bias || args.accumulate ? T(1) : T(0),
+                        .beta = args.bias || args.addend ? T(1) : T(0),
                         .c = y,
                         .ldc = ldy});
 }

@@ -5,19 +5,18 @@
 namespace longhaul::kernels::cuda {
 namespace {
 
-/// y = bias in every row, or y += bias.
-template <class T>
+/// y = bias in every row, or addend + bias; Y is the bias's type or wider.
+template <class T, class Y>
 struct SetBias {
   const T* bias;
-  T* y;
-  int64_t width, stride;
-  bool add;
+  const Y* addend;  ///< or null
+  Y* y;
+  int64_t width, addend_stride, stride;
   __device__ void operator()(int64_t i) const {
     const int64_t row = i / width, column = i % width;
     float value = core::device::to_float(bias[column]);
-    T* to = y + row * stride + column;
-    if (add) value += core::device::to_float(*to);
-    *to = core::device::from_float<T>(value);
+    if (addend != nullptr) value += core::device::to_float(addend[row * addend_stride + column]);
+    y[row * stride + column] = core::device::from_float<Y>(value);
   }
 };
 
@@ -42,26 +41,34 @@ struct ColumnSums {
 
 void linear_forward(core::Context& context, const LinearForward& args) {
   const int64_t rows = args.x.extent(0), out = args.weight.extent(0);
-  core::dispatch_device("linear_forward", args.x.dtype(), [&]<class T>(T) {
-    if (!args.bias) return;
-    core::for_each(context, rows * out,
-                   SetBias<T>{.bias = args.bias.data<T>(),
-                              .y = args.y.data<T>(),
-                              .width = out,
-                              .stride = leading_dimension(args.y),
-                              .add = args.accumulate});
-  });
+  if (args.bias) {
+    core::dispatch_wide(
+        "linear_forward", args.x.dtype(), args.y.dtype(), [&]<class T, class Y>(T, Y) {
+          core::for_each(
+              context, rows * out,
+              SetBias<T, Y>{.bias = args.bias.data<T>(),
+                            .addend = core::optional_pointer<Y>(args.addend),
+                            .y = args.y.data<Y>(),
+                            .width = out,
+                            .addend_stride = args.addend ? leading_dimension(args.addend) : 0,
+                            .stride = leading_dimension(args.y)});
+        });
+  }
   gemm(context, {.transpose_b = true,
                  .a = args.x,
                  .b = args.weight,
-                 .c = args.y,
-                 .beta = args.bias || args.accumulate ? 1.0f : 0.0f});
+                 .addend = args.bias ? args.y : args.addend,
+                 .c = args.y});
 }
 
 void linear_backward(core::Context& context, const LinearBackward& args) {
   if (args.dx) gemm(context, {.a = args.dy, .b = args.weight, .c = args.dx});
   if (args.dweight) {
-    gemm(context, {.transpose_a = true, .a = args.dy, .b = args.x, .c = args.dweight, .beta = 1});
+    gemm(context, {.transpose_a = true,
+                   .a = args.dy,
+                   .b = args.x,
+                   .addend = args.dweight,
+                   .c = args.dweight});
   }
   if (!args.dbias) return;
   const int64_t out = args.dy.extent(1);

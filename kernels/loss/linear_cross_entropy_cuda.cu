@@ -209,7 +209,11 @@ void run_block(core::Context& context, const LinearCrossEntropy& args,
                core::all_aligned(scores) ? finish_rows<T, 4> : finish_rows<T, 1>, of_rows);
   if (args.dhidden) gemm(context, {.a = gradient, .b = args.weight, .c = rows_of(args.dhidden)});
   if (args.dweight) {
-    gemm(context, {.transpose_a = true, .a = gradient, .b = hidden, .c = args.dweight, .beta = 1});
+    gemm(context, {.transpose_a = true,
+                   .a = gradient,
+                   .b = hidden,
+                   .addend = args.dweight,
+                   .c = args.dweight});
   }
 }
 

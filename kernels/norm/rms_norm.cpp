@@ -6,9 +6,11 @@ namespace longhaul::kernels {
 
 void rms_norm_forward(core::Context& context, const RmsNormForward& args) {
   core::check_rank("rms_norm residual", args.residual, 2);
-  const core::DType dtype = args.residual.dtype();
+  if (!args.x && !args.y) return;
+  const core::DType dtype = args.y ? args.y.dtype() : args.x.dtype();
   const int64_t rows = args.residual.extent(0), width = args.residual.extent(1);
-  core::check_contiguous(context, "rms_norm residual", args.residual, dtype, {rows, width});
+  core::check_contiguous(context, "rms_norm residual", args.residual,
+                         core::dtype_or_wide(args.residual, dtype), {rows, width});
   if (args.x) core::check_contiguous(context, "rms_norm x", args.x, dtype, {rows, width});
   if (args.y) {
     core::check_contiguous(context, "rms_norm weight", args.weight, dtype, {width});
@@ -21,9 +23,11 @@ void rms_norm_forward(core::Context& context, const RmsNormForward& args) {
 
 void rms_norm_backward(core::Context& context, const RmsNormBackward& args) {
   core::check_rank("rms_norm residual", args.residual, 2);
-  const core::DType dtype = args.residual.dtype();
+  core::check_rank("rms_norm dy", args.dy, 2);
+  const core::DType dtype = args.dy.dtype();
   const int64_t rows = args.residual.extent(0), width = args.residual.extent(1);
-  core::check_contiguous(context, "rms_norm residual", args.residual, dtype, {rows, width});
+  core::check_contiguous(context, "rms_norm residual", args.residual,
+                         core::dtype_or_wide(args.residual, dtype), {rows, width});
   core::check_contiguous(context, "rms_norm weight", args.weight, dtype, {width});
   core::check_contiguous(context, "rms_norm rstd", args.rstd, core::state_dtype(dtype), {rows});
   core::check_contiguous(context, "rms_norm dy", args.dy, dtype, {rows, width});

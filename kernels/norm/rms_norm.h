@@ -1,5 +1,6 @@
 // RMSNorm with the residual addition in the same pass:
 //   residual ← residual + x;  y = residual · rstd ⊙ weight,  rstd = 1/√(mean(residual²) + epsilon).
+// In a bf16 model the residual stream may be kept in fp32 ("wide").
 #pragma once
 
 #include "kernels/core/context.h"
@@ -7,8 +8,9 @@
 
 namespace longhaul::kernels {
 
-/// x [rows, width] or absent (nothing is added); residual [rows, width] in and out; weight [width];
-/// y [rows, width] or absent (only the addition is done); rstd [rows], kept for backward.
+/// x [rows, width] or absent (nothing is added); residual [rows, width] in and out, of x's dtype or
+/// wide; weight [width]; y [rows, width] or absent (only the addition is done); rstd [rows], kept
+/// for backward.
 struct RmsNormForward {
   core::TensorView x, residual, weight;
   double epsilon = 1e-5;
@@ -16,8 +18,8 @@ struct RmsNormForward {
 };
 void rms_norm_forward(core::Context& context, const RmsNormForward& args);
 
-/// residual: the sum that was normed. dresidual [rows, width] += gradient through the norm;
-/// dweight [width] += … (fixed order).
+/// residual: the sum that was normed. dresidual [rows, width], of dy's dtype, += gradient through
+/// the norm; dweight [width] += … (fixed order).
 struct RmsNormBackward {
   core::TensorView residual, weight, rstd, dy;
   core::TensorView dresidual, dweight;

@@ -9,10 +9,11 @@ using core::device::Packed;
 using core::device::Shared;
 using core::device::SharedMemory;
 
-template <class T>
+/// R: the residual stream's type, T or fp32.
+template <class T, class R>
 struct Forward {
   const T* x;  ///< or null
-  T* residual;
+  R* residual;
   const T* weight;
   T* y;  ///< or null: only the addition is done
   float* rstd;
@@ -21,20 +22,20 @@ struct Forward {
 };
 
 /// One block a row.
-template <class T, int N>
-__global__ void forward_rows(Forward<T> args) {
+template <class T, class R, int N>
+__global__ void forward_rows(Forward<T, R> args) {
   SharedMemory memory;
   const Shared<float> scratch = memory.take<float>(32);
   const int64_t row = blockIdx.x, first = row * args.width;
   const int64_t step = static_cast<int64_t>(blockDim.x) * N;
   float squares = 0;
   for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
-    auto sum = Pack<T, N>::load(args.residual + first + i);
+    auto sum = Pack<R, N>::load(args.residual + first + i);
     if (args.x != nullptr) {
       const auto x = Pack<T, N>::load(args.x + first + i);
       for (int k = 0; k < N; ++k) sum.value[k] += x.value[k];
       sum.store(args.residual + first + i);
-      sum = Pack<T, N>::load(args.residual + first + i);  // as rounded, which backward will see
+      sum = Pack<R, N>::load(args.residual + first + i);  // as rounded, which backward will see
     }
     for (int k = 0; k < N; ++k) squares += sum.value[k] * sum.value[k];
   }
@@ -44,16 +45,18 @@ __global__ void forward_rows(Forward<T> args) {
   const auto rstd = static_cast<float>(1 / sqrt(mean + args.epsilon));
   if (threadIdx.x == 0) args.rstd[row] = rstd;
   for (int64_t i = threadIdx.x * N; i < args.width; i += step) {
-    auto sum = Pack<T, N>::load(args.residual + first + i);
+    const auto sum = Pack<R, N>::load(args.residual + first + i);
     const auto weight = Pack<T, N>::load(args.weight + i);
-    for (int k = 0; k < N; ++k) sum.value[k] *= rstd * weight.value[k];
-    sum.store(args.y + first + i);
+    Pack<T, N> y;
+    for (int k = 0; k < N; ++k) y.value[k] = sum.value[k] * (rstd * weight.value[k]);
+    y.store(args.y + first + i);
   }
 }
 
-template <class T>
+template <class T, class R>
 struct Backward {
-  const T *residual, *weight, *dy;
+  const R* residual;
+  const T *weight, *dy;
   const float* rstd;
   T* dresidual;
   float* parts;  ///< [blocks, width], of dweight
@@ -63,8 +66,8 @@ struct Backward {
 
 /// With x̂ = rstd x, v = weight ⊙ dy: the gradient is rstd (v − x̂ mean(x̂ ⊙ v)). One block a block of
 /// rows.
-template <class T, int N>
-__global__ void __launch_bounds__(kMostNormThreads) backward_rows(Backward<T> args) {
+template <class T, class R, int N>
+__global__ void __launch_bounds__(kMostNormThreads) backward_rows(Backward<T, R> args) {
   SharedMemory memory;
   const Shared<float> scratch = memory.take<float>(32);
   const Panels panels{static_cast<int>(args.width / N)};
@@ -75,10 +78,11 @@ __global__ void __launch_bounds__(kMostNormThreads) backward_rows(Backward<T> ar
   for (int64_t row = args.blocks.begin(blockIdx.x); row < args.blocks.end(blockIdx.x); ++row) {
     const int64_t first = row * args.width;
     const float rstd = args.rstd[row];
-    Packed<T, N> x[kHeldPacks], dy[kHeldPacks], before[kHeldPacks];
+    Packed<R, N> x[kHeldPacks];
+    Packed<T, N> dy[kHeldPacks], before[kHeldPacks];
     const auto load = [&](int p) {
       panels.each(p, [&](int h, int pack) {
-        x[h] = Packed<T, N>::load(args.residual + first + pack * N);
+        x[h] = Packed<R, N>::load(args.residual + first + pack * N);
         dy[h] = Packed<T, N>::load(args.dy + first + pack * N);
         before[h] = Packed<T, N>::load(args.dresidual + first + pack * N);
       });
@@ -87,7 +91,8 @@ __global__ void __launch_bounds__(kMostNormThreads) backward_rows(Backward<T> ar
     for (int p = 0; p < panels.packs; p += panels.width()) {
       load(p);
       panels.each(p, [&](int h, int pack) {
-        const auto value = x[h].values(), upstream = dy[h].values();
+        const auto value = x[h].values();
+        const auto upstream = dy[h].values();
         const auto scale = Pack<T, N>::load(args.weight + pack * N);
         for (int k = 0; k < N; ++k) {
           product = fmaf(value.value[k], scale.value[k] * upstream.value[k], product);
@@ -99,7 +104,8 @@ __global__ void __launch_bounds__(kMostNormThreads) backward_rows(Backward<T> ar
     for (int p = 0; p < panels.packs; p += panels.width()) {
       if (!panels.held()) load(p);
       panels.each(p, [&](int h, int pack) {
-        const auto value = x[h].values(), upstream = dy[h].values();
+        const auto value = x[h].values();
+        const auto upstream = dy[h].values();
         const auto scale = Pack<T, N>::load(args.weight + pack * N);
         auto dresidual = before[h].values();
         Pack<float, N> dscale;
@@ -122,25 +128,26 @@ __global__ void __launch_bounds__(kMostNormThreads) backward_rows(Backward<T> ar
 }  // namespace
 
 void rms_norm_forward(core::Context& context, const RmsNormForward& args) {
-  if (!args.x && !args.y) return;
   const int64_t rows = args.residual.extent(0), width = args.residual.extent(1);
-  core::dispatch_device("rms_norm_forward", args.residual.dtype(), [&]<class T>(T) {
-    core::with_pack<T>(
-        [&]<int N>(std::integral_constant<int, N>) {
-          core::launch(
-              context,
-              {.blocks = rows, .threads = threads_for(width / N), .shared_bytes = kScratch},
-              forward_rows<T, N>,
-              Forward<T>{.x = core::optional_pointer<T>(args.x),
-                         .residual = args.residual.data<T>(),
-                         .weight = core::optional_pointer<T>(args.weight),
-                         .y = core::optional_pointer<T>(args.y),
-                         .rstd = core::optional_pointer<float>(args.rstd),
-                         .width = width,
-                         .epsilon = args.epsilon});
-        },
-        args.x, args.residual, args.weight, args.y);
-  });
+  const core::DType dtype = args.y ? args.y.dtype() : args.x.dtype();
+  core::dispatch_wide(
+      "rms_norm_forward", dtype, args.residual.dtype(), [&]<class T, class R>(T, R) {
+        core::with_pack<R>(
+            [&]<int N>(std::integral_constant<int, N>) {
+              core::launch(
+                  context,
+                  {.blocks = rows, .threads = threads_for(width / N), .shared_bytes = kScratch},
+                  forward_rows<T, R, N>,
+                  Forward<T, R>{.x = core::optional_pointer<T>(args.x),
+                                .residual = args.residual.data<R>(),
+                                .weight = core::optional_pointer<T>(args.weight),
+                                .y = core::optional_pointer<T>(args.y),
+                                .rstd = core::optional_pointer<float>(args.rstd),
+                                .width = width,
+                                .epsilon = args.epsilon});
+            },
+            args.x, args.residual, args.weight, args.y);
+      });
 }
 
 void rms_norm_backward(core::Context& context, const RmsNormBackward& args) {
@@ -148,25 +155,26 @@ void rms_norm_backward(core::Context& context, const RmsNormBackward& args) {
   if (rows == 0) return;
   const core::DeviceRowBlocks blocks(rows);
   const core::Tensor parts(context, core::DType::kF32, {blocks.count, width});
-  core::dispatch_device("rms_norm_backward", args.residual.dtype(), [&]<class T>(T) {
-    core::with_pack<T>(
-        [&]<int N>(std::integral_constant<int, N>) {
-          core::launch(context,
-                       {.blocks = blocks.count,
-                        .threads = norm_threads(width / N),
-                        .shared_bytes = norm_shared_bytes(width)},
-                       backward_rows<T, N>,
-                       Backward<T>{.residual = args.residual.data<T>(),
-                                   .weight = args.weight.data<T>(),
-                                   .dy = args.dy.data<T>(),
-                                   .rstd = args.rstd.data<float>(),
-                                   .dresidual = args.dresidual.data<T>(),
-                                   .parts = parts.data<float>(),
-                                   .width = width,
-                                   .blocks = blocks});
-        },
-        args.residual, args.weight, args.dy, args.dresidual);
-  });
+  core::dispatch_wide("rms_norm_backward", args.dy.dtype(), args.residual.dtype(),
+                      [&]<class T, class R>(T, R) {
+                        core::with_pack<R>(
+                            [&]<int N>(std::integral_constant<int, N>) {
+                              core::launch(context,
+                                           {.blocks = blocks.count,
+                                            .threads = norm_threads(width / N),
+                                            .shared_bytes = norm_shared_bytes(width)},
+                                           backward_rows<T, R, N>,
+                                           Backward<T, R>{.residual = args.residual.data<R>(),
+                                                          .weight = args.weight.data<T>(),
+                                                          .dy = args.dy.data<T>(),
+                                                          .rstd = args.rstd.data<float>(),
+                                                          .dresidual = args.dresidual.data<T>(),
+                                                          .parts = parts.data<float>(),
+                                                          .width = width,
+                                                          .blocks = blocks});
+                            },
+                            args.residual, args.weight, args.dy, args.dresidual);
+                      });
   core::add_parts(context, parts, args.dweight);
 }
 

@@ -23,7 +23,7 @@ constexpr const char* kModelType = "mamba2";
 constexpr const char* kModelTypeWithMlp = "mamba2_mlp";
 
 // Each field of ModelConfig and its key: rules speak of fields, users of keys.
-constexpr std::array<KeyOfField, 21> kKeyOfField = {{
+constexpr std::array<KeyOfField, 22> kKeyOfField = {{
     {"vocabulary", "vocab_size"},     {"width", "hidden_size"},
     {"layers", "num_hidden_layers"},  {"heads", "num_heads"},
     {"head_dim", "head_dim"},         {"state_dim", "state_size"},
@@ -34,7 +34,7 @@ constexpr std::array<KeyOfField, 21> kKeyOfField = {{
     {"dt_low", "time_step_limit[0]"}, {"dt_high", "time_step_limit[1]"},
     {"dt_min", "time_step_min"},      {"dt_max", "time_step_max"},
     {"dt_floor", "time_step_floor"},  {"a_low", "A_init_range[0]"},
-    {"a_high", "A_init_range[1]"},
+    {"a_high", "A_init_range[1]"},    {"residual_in_fp32", "residual_in_fp32"},
 }};
 
 void check_architecture(ConfigReader& reader) {
@@ -119,6 +119,7 @@ ModelConfig read_fields(ConfigReader& reader) {
   config.tied = reader.boolean({"tie_word_embeddings"}, false);
   config.linear_bias = reader.boolean({"use_bias"}, false);
   config.conv_bias = reader.boolean({"use_conv_bias"}, true);
+  config.residual_in_fp32 = reader.boolean({"residual_in_fp32"}, true);
   config.norm_epsilon = reader.number({"layer_norm_epsilon", "norm_eps"}, 1e-5);
   const double infinity = std::numeric_limits<double>::infinity();
   std::tie(config.dt_low, config.dt_high) =

@@ -64,7 +64,7 @@ std::string model_config_json(const ModelConfig& config, const std::string& dtyp
   out.string("hidden_act", "silu");
   out.boolean("rms_norm", true);
   out.number("layer_norm_epsilon", config.norm_epsilon);
-  out.boolean("residual_in_fp32", true);
+  out.boolean("residual_in_fp32", config.residual_in_fp32);
   out.range("time_step_limit", config.dt_low, config.dt_high);
   out.number("time_step_min", config.dt_min);
   out.number("time_step_max", config.dt_max);

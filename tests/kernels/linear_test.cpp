@@ -214,6 +214,31 @@ TEST(Linear, EqualsPlainLoops) {
   }
 }
 
+/// The addend is a matrix of its own, which stays as it was, or y itself.
+TEST(Linear, AddsWhatIsGiven) {
+  Context context({}, 2);
+  constexpr int64_t kRows = 7, kIn = 5, kOut = 9;
+  const Tensor x = testing::random_tensor(context, DType::kF64, {kRows, kIn}, 1),
+               weight = testing::random_tensor(context, DType::kF64, {kOut, kIn}, 2),
+               some_bias = testing::random_tensor(context, DType::kF64, {kOut}, 3),
+               wide = testing::random_tensor(context, DType::kF64, {kRows, kOut + 4}, 4),
+               product(context, DType::kF64, {kRows, kOut});
+  const core::TensorView addend = wide.view().slice(1, 3, 3 + kOut);
+  const auto added = values_of(addend);
+  for (const core::TensorView& bias : {core::TensorView{}, some_bias.view()}) {
+    linear_forward(context, {.x = x, .weight = weight, .bias = bias, .y = product});
+    auto expected = values_of(product);
+    for (size_t i = 0; i < expected.size(); ++i) expected[i] += added[i];
+    const Tensor apart(context, DType::kF64, {kRows, kOut}),
+        same = tensor_of(context, DType::kF64, {kRows, kOut}, added);
+    linear_forward(context, {.x = x, .weight = weight, .bias = bias, .addend = addend, .y = apart});
+    linear_forward(context, {.x = x, .weight = weight, .bias = bias, .addend = same, .y = same});
+    EXPECT_TRUE(testing::close(apart, expected, 1e-14));
+    EXPECT_TRUE(testing::close(same, expected, 1e-14));
+    EXPECT_EQ(values_of(addend), added);
+  }
+}
+
 TEST(Linear, GradientsMatchDifferences) {
   for (const int64_t rows : {0, 1, 13}) {
     Layer layer{.rows = rows, .in = 6, .out = 4};

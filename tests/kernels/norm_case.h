@@ -15,6 +15,7 @@ inline constexpr double kNormEpsilon = 1e-3;  // large enough that a wrong place
 struct Norm {
   int64_t rows, width;
   bool with_x = true;
+  bool wide = false;  ///< the residual stream in the state dtype
   core::DType dtype = core::DType::kF64;
   core::Device device = {};
   int threads = 2;
@@ -26,9 +27,12 @@ struct Norm {
     return values;
   }
 
+  core::DType residual_dtype() const { return wide ? core::state_dtype(dtype) : dtype; }
+
   Values forward(const Values& in) const {
     core::Context context(device, threads);
-    const core::Tensor residual = tensor_of(context, dtype, {rows, width}, in.at("residual"));
+    const core::Tensor residual =
+        tensor_of(context, residual_dtype(), {rows, width}, in.at("residual"));
     const core::Tensor weight = tensor_of(context, dtype, {width}, in.at("weight"));
     const core::Tensor x =
         with_x ? tensor_of(context, dtype, {rows, width}, in.at("x")) : core::Tensor();
@@ -47,7 +51,7 @@ struct Norm {
     core::Context context(device, threads);
     auto sum = in.at("residual");
     for (size_t i = 0; with_x && i < sum.size(); ++i) sum[i] += in.at("x")[i];
-    const core::Tensor residual = tensor_of(context, dtype, {rows, width}, sum);
+    const core::Tensor residual = tensor_of(context, residual_dtype(), {rows, width}, sum);
     const core::Tensor weight = tensor_of(context, dtype, {width}, in.at("weight"));
     const core::Tensor y(context, dtype, {rows, width}),
         rstd(context, core::state_dtype(dtype), {rows});

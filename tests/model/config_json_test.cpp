@@ -237,6 +237,7 @@ TEST(ConfigJson, RoundTripsEveryField) {
   config.tied = false;
   config.linear_bias = true;
   config.conv_bias = false;
+  config.residual_in_fp32 = false;
   config.norm_epsilon = 1.0 / 3e5;
   config.dt_low = 0.001;
   config.dt_high = 0.1 + 0.2;

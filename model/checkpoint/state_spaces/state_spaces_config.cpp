@@ -171,6 +171,7 @@ ModelConfig parse_state_spaces_config(std::string_view text, const std::string& 
   config.width = extent(reader, "d_model", 2560);
   config.layers = reader.integer({"n_layer"}, 64);
   config.tied = reader.boolean({"tie_embeddings"}, true);
+  config.residual_in_fp32 = reader.boolean({"residual_in_fp32"}, true);
   config.mlp_width = rounded_up(extent(reader, "d_intermediate", 0), kMlpMultiple);
   const int64_t multiple = extent(reader, "pad_vocab_size_multiple", 8);
   if (multiple < 1) reader.problem("pad_vocab_size_multiple", "must be at least 1, is 0");
@@ -233,7 +234,7 @@ std::string state_spaces_config_json(const ModelConfig& config) {
   root["attn_layer_idx"] = nlohmann::ordered_json::array();
   root["attn_cfg"] = nlohmann::ordered_json::object();
   root["rms_norm"] = true;
-  root["residual_in_fp32"] = true;
+  root["residual_in_fp32"] = config.residual_in_fp32;
   root["fused_add_norm"] = true;
   root["pad_vocab_size_multiple"] = config.vocabulary % 16 == 0  ? 16
                                     : config.vocabulary % 8 == 0 ? 8

@@ -93,12 +93,14 @@ void expect_embedding(const std::vector<int32_t>& tokens) {
   constexpr int64_t kVocabulary = 7;
   Context context(kCuda);
   const auto rows = static_cast<int64_t>(tokens.size());
-  for (const Precision& precision : {kSingle, kHalf}) {
+  for (const auto& [dtype, outside] : {std::pair{DType::kF32, DType::kF32},
+                                       {DType::kBF16, DType::kBF16},
+                                       {DType::kBF16, DType::kF32}}) {
     for (const int64_t width : {5, 64}) {
       const Tensor token = Tensor::from<int32_t>(context, tokens, {rows});
-      const Tensor weight = random_tensor(context, precision.dtype, {kVocabulary, width}, 1),
-                   dy = random_tensor(context, precision.dtype, {rows, width}, 2),
-                   y(context, precision.dtype, {rows, width}),
+      const Tensor weight = random_tensor(context, dtype, {kVocabulary, width}, 1),
+                   dy = random_tensor(context, outside, {rows, width}, 2),
+                   y(context, outside, {rows, width}),
                    dweight = random_tensor(context, DType::kF32, {kVocabulary, width}, 3);
       kernels::embedding_forward(context, {.tokens = token, .weight = weight, .y = y});
       auto sums = values_of(dweight);
@@ -142,8 +144,17 @@ TEST_F(FlatOps, EmbeddingRefusesTokensOutsideTheVocabulary) {
   }
 }
 
-/// y and x are columns of wider matrices.
-Values run_linear(core::Device device, DType dtype, const Values& in, bool accumulate) {
+enum class Addend { kNone, kOther, kY };
+
+/// What a linear layer is asked for besides the product.
+struct LinearCase {
+  Addend addend = Addend::kNone;
+  bool with_bias = true;
+  bool wide = false;  ///< y and the addend in the state dtype
+};
+
+/// x and the other addend are columns of wider matrices.
+Values run_linear(core::Device device, DType dtype, const Values& in, const LinearCase& c) {
   Context context(device);
   constexpr int64_t kRows = 9, kIn = 13, kOut = 21;
   const DType state = core::state_dtype(dtype);
@@ -152,13 +163,22 @@ Values run_linear(core::Device device, DType dtype, const Values& in, bool accum
   assign(x, in.at("x"));
   const Tensor weight = tensor_of(context, dtype, {kOut, kIn}, in.at("weight")),
                bias = tensor_of(context, dtype, {kOut}, in.at("bias")),
-               y = tensor_of(context, dtype, {kRows, kOut}, in.at("y")),
+               y = tensor_of(context, c.wide ? state : dtype, {kRows, kOut}, in.at("y")),
+               other = Tensor::zeros(context, y.dtype(), {kRows, kOut + 5}),
                dy = tensor_of(context, dtype, {kRows, kOut}, in.at("dy")),
                dx(context, dtype, {kRows, kIn}),
                dweight = tensor_of(context, state, {kOut, kIn}, in.at("weight")),
                dbias = tensor_of(context, state, {kOut}, in.at("bias"));
-  kernels::linear_forward(
-      context, {.x = x, .weight = weight, .bias = bias, .y = y, .accumulate = accumulate});
+  const TensorView apart = other.view().slice(1, 2, 2 + kOut);
+  assign(apart, in.at("other"));
+  kernels::linear_forward(context, {.x = x,
+                                    .weight = weight,
+                                    .bias = c.with_bias ? bias.view() : TensorView{},
+                                    .addend = c.addend == Addend::kNone    ? TensorView{}
+                                              : c.addend == Addend::kOther ? apart
+                                                                           : y.view(),
+                                    .y = y});
+  EXPECT_EQ(values_of(apart), in.at("other"));
   kernels::linear_backward(
       context, {.x = x, .weight = weight, .dy = dy, .dx = dx, .dweight = dweight, .dbias = dbias});
   return {{"y", values_of(y)},
@@ -173,11 +193,20 @@ TEST_F(FlatOps, Linear) {
                                {"weight", random_values(21 * 13, 2)},
                                {"bias", random_values(21, 3)},
                                {"y", random_values(9 * 21, 4)},
+                               {"other", random_values(9 * 21, 6)},
                                {"dy", random_values(9 * 21, 5)}},
                               precision.dtype);
-    for (const bool accumulate : {false, true}) {
-      expect_close(run_linear(kCuda, precision.dtype, in, accumulate),
-                   run_linear({}, DType::kF64, in, accumulate), precision.tolerance);
+    for (const Addend addend : {Addend::kNone, Addend::kOther, Addend::kY}) {
+      for (const auto& [with_bias, wide] :
+           {std::pair{false, false}, {true, false}, {false, true}, {true, true}}) {
+        SCOPED_TRACE(::testing::Message() << static_cast<int>(addend) << with_bias << wide);
+        const LinearCase c{.addend = addend, .with_bias = with_bias, .wide = wide};
+        const Values expected = run_linear({}, DType::kF64, in, c);
+        const Values found = run_linear(kCuda, precision.dtype, in, c);
+        expect_close(found, expected, precision.tolerance);
+        const double tolerance = wide ? kSingle.tolerance : precision.tolerance;
+        EXPECT_TRUE(close(found.at("y"), expected.at("y"), tolerance));
+      }
     }
   }
 }

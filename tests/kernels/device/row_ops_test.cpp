@@ -22,6 +22,28 @@ TEST_F(RowOps, RmsNorm) {
   }
 }
 
+/// Nothing of a wide residual stream is rounded on the way.
+TEST_F(RowOps, RmsNormOfAWideResidual) {
+  for (const int64_t width : {1, 19, 64, 68, 1032, 16448}) {
+    SCOPED_TRACE(width);
+    constexpr int64_t kRows = 5;
+    Norm here{.rows = kRows, .width = width, .wide = true}, there = here;
+    there.dtype = kHalf.dtype;
+    there.device = kCuda;
+    Values in = rounded(here.inputs(), kHalf.dtype);
+    in["residual"] = rounded(here.inputs().at("residual"), kSingle.dtype);
+    const Values up{{"y", rounded(random_values(kRows * width, 7), kHalf.dtype)},
+                    {"sum", rounded(random_values(kRows * width, 8), kHalf.dtype)}};
+    const Values forward = there.forward(in), backward = there.backward(in, up);
+    EXPECT_TRUE(close(forward.at("sum"), here.forward(in).at("sum"), kSingle.tolerance));
+    EXPECT_TRUE(close(forward.at("y"), here.forward(in).at("y"), kHalf.tolerance));
+    const Values expected = here.backward(in, up);
+    EXPECT_TRUE(close(backward.at("residual"), expected.at("residual"), kHalf.tolerance));
+    EXPECT_TRUE(close(backward.at("weight"), expected.at("weight"), kSingle.tolerance));
+    EXPECT_EQ(there.backward(in, up), backward);
+  }
+}
+
 TEST_F(RowOps, GatedRmsNorm) {
   for (const int64_t rows : {0, 1, 37}) {
     for (const auto& [width, groups] : {std::pair{21, 3}, {64, 1}, {96, 2}, {520, 1}}) {

@@ -44,9 +44,11 @@ Values run_step(core::Device device, DType dtype, const model::ModelConfig& conf
 using ModelOnDevice = DeviceTest;
 
 TEST_F(ModelOnDevice, StepIsThatOfTheCpu) {
-  model::ModelConfig with_mlp = tiny_config();
-  with_mlp.mlp_width = 7;
-  for (const model::ModelConfig& config : {tiny_config(), with_mlp}) {
+  model::ModelConfig with_mlp = tiny_config(), narrow = with_mlp;
+  with_mlp.mlp_width = narrow.mlp_width = 7;
+  with_mlp.linear_bias = true;
+  narrow.residual_in_fp32 = false;
+  for (const model::ModelConfig& config : {tiny_config(), with_mlp, narrow}) {
     const Values expected = run_step({}, DType::kF64, config, false);
     expect_close(run_step(kCuda, DType::kF32, config, false), expected, 1e-4);
     expect_close(run_step(kCuda, DType::kBF16, config, true), expected, 0.1);
@@ -67,6 +69,41 @@ TEST_F(ModelOnDevice, RecomputationAndRepetitionGiveTheSameBits) {
     const Values once = run_step(kCuda, dtype, tiny_config(), false);
     EXPECT_EQ(run_step(kCuda, dtype, tiny_config(), true), once);
   }
+}
+
+/// Logits after a token, of a model whose layers each add little to a large residual stream.
+std::vector<double> logits_of_small_additions(core::Device device, DType dtype,
+                                              bool residual_in_fp32) {
+  core::Context context(device);
+  model::ModelConfig config = tiny_config();
+  config.width = 64, config.layers = 16, config.vocabulary = 100;
+  config.residual_in_fp32 = residual_in_fp32;
+  model::LanguageModel model(context, config, dtype);
+  model::initialize(model, 1);
+  for (const model::Parameter& parameter : model.parameters().list()) {
+    if (!parameter.name.ends_with("embeddings.weight")) continue;
+    std::vector<double> values = values_of(model.parameters().value(parameter));
+    for (double& v : values) v *= 100;
+    assign(model.parameters().value(parameter), values);
+  }
+  model.parameters().update_rounded();
+  TokenBatch batch(2, 5, config.vocabulary, 7);
+  const Tensor tokens = Tensor::copy_of(context, batch.token_view()),
+               logits(context, core::state_dtype(dtype), {2, config.vocabulary});
+  model.forward({.tokens = tokens, .labels = {}, .last_logits = logits});
+  return values_of(logits);
+}
+
+/// What a layer adds is not rounded away.
+TEST_F(ModelOnDevice, ResidualStreamInFp32KeepsSmallAdditions) {
+  const std::vector<double> exact = logits_of_small_additions({}, DType::kF64, true);
+  const auto squared_error = [&](bool residual_in_fp32) {
+    const auto found = logits_of_small_additions(kCuda, DType::kBF16, residual_in_fp32);
+    double sum = 0;
+    for (size_t i = 0; i < exact.size(); ++i) sum += (found[i] - exact[i]) * (found[i] - exact[i]);
+    return sum;
+  };
+  EXPECT_LT(squared_error(true), 0.5 * squared_error(false));
 }
 
 /// Past the first step all memory comes from the pool: no cudaMalloc, which would wait for the

@@ -29,6 +29,10 @@ void multiply(const Gemm& g) {
   CHECK_EQ(m, g.transpose_a ? g.a.extent(1) : g.a.extent(0));
   CHECK_EQ(n, g.transpose_b ? g.b.extent(0) : g.b.extent(1));
   CHECK(g.a.dtype() == g.b.dtype());
+  if (g.addend) {
+    CHECK(g.addend.dtype() == g.c.dtype());
+    CHECK(g.addend.shape() == g.c.shape());
+  }
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < n; ++j) {
       float sum = 0;
@@ -36,7 +40,7 @@ void multiply(const Gemm& g) {
         sum += (g.transpose_a ? read(g.a, l, i) : read(g.a, i, l)) *
                (g.transpose_b ? read(g.b, j, l) : read(g.b, l, j));
       }
-      if (g.beta != 0) sum += g.beta * read(g.c, i, j);
+      if (g.addend) sum += read(g.addend, i, j);
       const int64_t at = i * leading_dimension(g.c) + j;
       if (g.c.dtype() == core::DType::kF32) {
         g.c.data<float>()[at] = sum;

@@ -37,6 +37,7 @@ std::vector<PlannedRun> runs() {
   mlp.mlp_width = 80;
   wide.vocabulary = 1000, wide.tied = false;
   grouped.groups = 2, grouped.linear_bias = true, grouped.chunk = 80;
+  grouped.residual_in_fp32 = false;
   by_rows.head_dim = 64, by_rows.state_dim = 128, by_rows.chunk = 256;  // ssd_best_chunk: 128
   const auto batch = batch_of(48, 2), recomputed = batch_of(48, 2, true);
   std::vector<PlannedRun> runs{
