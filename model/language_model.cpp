@@ -15,11 +15,13 @@ namespace longhaul::model {
 using core::Tensor;
 using core::TensorView;
 
-/// What a forward pass leaves for backward: the residual stream at every block's input (and after
-/// the last), what the blocks kept, and the states each block's segment started from.
+/// What a forward pass leaves for backward, as Retention has it: the residual stream at every
+/// block's input (and after the last), what the blocks kept, and the states each block's segment
+/// started from.
 struct LanguageModel::Trace {
   int64_t batch = 0, length = 0;
-  std::vector<Tensor> residual;  // [rows, width] each; without backward only the last survives
+  Retention retention;
+  std::vector<Tensor> residual;  // [rows, width] each
   std::vector<std::unique_ptr<BlockActivations>> kept;
   RecurrentState entering;  // sequence-parallel only
 };
@@ -63,13 +65,13 @@ Tensor LanguageModel::residual_stream(int64_t rows) const {
   return Tensor(context_, config_.residual_dtype(dtype_), {rows, config_.width});
 }
 
-void LanguageModel::run_blocks(const ForwardPass& pass, bool keep_activations,
-                               bool backward_follows, Trace& trace) {
+void LanguageModel::run_blocks(const ForwardPass& pass, const Retention& retention, Trace& trace) {
+  trace.retention = retention;
   trace.batch = pass.tokens.extent(0);
   trace.length = pass.tokens.extent(1);
   const int64_t rows = trace.batch * trace.length;
   const size_t states_per_block = state_specs_.size() / blocks_.size();
-  if (backward_follows && pass.parallel != nullptr) trace.entering = make_state(trace.batch);
+  if (retention.together > 0 && pass.parallel != nullptr) trace.entering = make_state(trace.batch);
 
   trace.residual.push_back(residual_stream(rows));
   kernels::embedding_forward(
@@ -90,8 +92,8 @@ void LanguageModel::run_blocks(const ForwardPass& pass, bool keep_activations,
                    .entering = block_views(&trace.entering, first, states_per_block),
                    .log_decay = pass.log_decays.empty() ? TensorView{} : pass.log_decays[i],
                    .parallel = pass.parallel,
-                   .keep = keep_activations}));
-    if (!backward_follows) trace.residual.clear();
+                   .keep = retention.keeps_activations(static_cast<int64_t>(i))}));
+    if (!retention.keeps_input(static_cast<int64_t>(i))) trace.residual.back() = Tensor();
     trace.residual.push_back(std::move(next));
   }
 }
@@ -112,7 +114,7 @@ Tensor LanguageModel::final_norm(const Trace& trace, Tensor& rstd) {
 
 kernels::LossSum LanguageModel::forward(const ForwardPass& pass) {
   Trace trace;
-  run_blocks(pass, false, false, trace);
+  run_blocks(pass, {.layers = config_.layers, .together = 0}, trace);
   Tensor rstd;
   const Tensor hidden = final_norm(trace, rstd);
   const int64_t rows = trace.batch * trace.length;
@@ -147,7 +149,7 @@ kernels::LossSum LanguageModel::forward_backward(const TrainStep& step) {
               .final_state = step.final_state,
               .parallel = step.parallel,
               .tokens_checked = step.deferred != nullptr},
-             !step.recompute, true, trace);
+             retention_of(config_, context_.device().kind, dtype_, step.recompute), trace);
   const Tensor dresidual = Tensor::zeros(context_, dtype_, trace.residual.back().shape());
   const kernels::LossSum loss = backward_of_head(step, trace, dresidual);
 
@@ -197,6 +199,25 @@ kernels::LossSum LanguageModel::backward_of_head(const TrainStep& step, Trace& t
   return loss;
 }
 
+/// Blocks up to `last`, whose activations were not kept. Each runs its segment on its own, from the
+/// states that entered it: no message is sent twice.
+void LanguageModel::run_again(const TrainStep& step, int64_t last, Trace& trace) {
+  const size_t count = state_specs_.size() / blocks_.size(), end = static_cast<size_t>(last);
+  const RecurrentState* started_from = step.parallel ? &trace.entering : step.initial;
+  for (size_t i = static_cast<size_t>(trace.retention.begin_of(last)); i <= end; ++i) {
+    Tensor output = residual_stream(trace.batch * trace.length);
+    trace.kept[i] =
+        blocks_[i]->forward(context_, {.batch = trace.batch,
+                                       .length = trace.length,
+                                       .residual_in = trace.residual[i],
+                                       .residual_out = output,
+                                       .initial = block_views(started_from, i * count, count),
+                                       .keep = true,
+                                       .keep_map = step.parallel != nullptr});
+    if (i < end) trace.residual[i + 1] = std::move(output);
+  }
+}
+
 void LanguageModel::backward_of_block(const TrainStep& step, size_t index, Trace& trace,
                                       const TensorView& dresidual) {
   Block& block = *blocks_[index];
@@ -204,17 +225,7 @@ void LanguageModel::backward_of_block(const TrainStep& step, size_t index, Trace
   const RecurrentState* started_from = step.parallel ? &trace.entering : step.initial;
   // Only the last segment ends where the sequence does.
   const bool ends_here = step.parallel == nullptr || step.parallel->is_last();
-  if (step.recompute) {
-    // The segment again, on its own, from the states that entered it: no message is sent twice.
-    const Tensor output = residual_stream(trace.batch * trace.length);
-    trace.kept[index] = block.forward(context_, {.batch = trace.batch,
-                                                 .length = trace.length,
-                                                 .residual_in = trace.residual.back(),
-                                                 .residual_out = output,
-                                                 .initial = block_views(started_from, first, count),
-                                                 .keep = true,
-                                                 .keep_map = step.parallel != nullptr});
-  }
+  if (trace.kept[index] == nullptr) run_again(step, static_cast<int64_t>(index), trace);
   block.backward(context_,
                  {.batch = trace.batch,
                   .length = trace.length,

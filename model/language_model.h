@@ -14,6 +14,7 @@
 #include "model/config.h"
 #include "model/parameters.h"
 #include "model/recurrent_state.h"
+#include "model/retention.h"
 
 namespace longhaul::model {
 
@@ -29,7 +30,7 @@ struct TrainStep {
   const SequenceParallel* parallel = nullptr;
   /// For work that is recorded: tokens and labels were checked, scale and losses lie on the device.
   const kernels::DeferredLoss* deferred = nullptr;
-  bool recompute = false;  ///< keep only each block's input, run its forward again in backward
+  bool recompute = false;  ///< keep only some blocks' inputs, run them again (model/retention.h)
   /// Called as soon as gradients [begin, end) of the flat buffer are final on this rank.
   std::function<void(int64_t begin, int64_t end)> gradients_ready;
 };
@@ -74,12 +75,12 @@ class LanguageModel {
 
  private:
   struct Trace;
-  void run_blocks(const ForwardPass& pass, bool keep_activations, bool backward_follows,
-                  Trace& trace);
+  void run_blocks(const ForwardPass& pass, const Retention& retention, Trace& trace);
   core::Tensor final_norm(const Trace& trace, core::Tensor& rstd);
   core::Tensor residual_stream(int64_t rows) const;
   kernels::LossSum backward_of_head(const TrainStep& step, Trace& trace,
                                     const core::TensorView& dresidual);
+  void run_again(const TrainStep& step, int64_t last, Trace& trace);
   void backward_of_block(const TrainStep& step, size_t index, Trace& trace,
                          const core::TensorView& dresidual);
   static void announce(const TrainStep& step, int64_t begin, int64_t end);

@@ -1,11 +1,13 @@
 #include "model/memory_plan.h"
 
 #include <numeric>
+#include <optional>
 #include <utility>
 
 #include "kernels/workspace.h"
 #include "model/mamba2_block.h"
 #include "model/mamba2_memory.h"
+#include "model/retention.h"
 
 namespace longhaul::model {
 
@@ -39,12 +41,17 @@ StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, Memo
   std::vector<MemoryTally::Block> entering;
   if (extents.is_parallel()) entering = plan_state(config, extents.dtype, extents.batch, tally);
   const int64_t states = tally.in_use() - before;
+  const Retention retention =
+      retention_of(config, extents.device, extents.dtype, extents.recompute);
   std::vector<MemoryTally::Block> stream;
-  std::vector<Mamba2Memory::Kept> kept;
+  std::vector<std::optional<Mamba2Memory::Kept>> kept(static_cast<size_t>(config.layers));
   stream.push_back(residual());
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     MemoryTally::Block next = residual();
-    kept.push_back(block.forward(!extents.recompute, extents.is_parallel()));
+    const bool keeps = retention.keeps_activations(layer);
+    Mamba2Memory::Kept own = block.forward(keeps, extents.is_parallel());
+    if (keeps) kept[static_cast<size_t>(layer)] = std::move(own);
+    if (!retention.keeps_input(layer)) stream.back().release();
     stream.push_back(std::move(next));
   }
   StepMemory memory{
@@ -65,14 +72,17 @@ StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, Memo
     stream.pop_back();
   }
   for (int64_t layer = config.layers; layer-- > 0;) {
-    // backward_of_block
-    auto& own = kept[static_cast<size_t>(layer)];
-    if (extents.recompute) {
-      const MemoryTally::Block output = residual();
-      own = block.forward(true, false);
+    if (!kept[static_cast<size_t>(layer)]) {
+      // run_again
+      for (int64_t again = retention.begin_of(layer); again <= layer; ++again) {
+        MemoryTally::Block output = residual();
+        kept[static_cast<size_t>(again)] = block.forward(true, false);
+        if (again < layer) stream[static_cast<size_t>(again) + 1] = std::move(output);
+      }
     }
-    block.backward(own);
-    own = {};
+    // backward_of_block
+    block.backward(*kept[static_cast<size_t>(layer)]);
+    kept[static_cast<size_t>(layer)].reset();
     stream.pop_back();
   }
   tally.op(kernels::embedding_backward_workspace(extents.device, extents.rows()));

@@ -108,7 +108,7 @@ struct BatchConfig {
   int64_t segments =
       1;  ///< consecutive segments that a rank runs its sequence in, state carried, gradients cut
           ///< between them: sequences longer than memory allows in one go
-  bool recompute = false;  ///< activation recomputation per layer
+  bool recompute = false;  ///< activation recomputation (model/retention.h)
 
   template <class V>
   void visit(V& v) {
@@ -118,7 +118,9 @@ struct BatchConfig {
     v.field("accumulation", accumulation, "micro-steps of an optimizer step", core::AtLeast{1});
     v.field("segments", segments, "consecutive segments a sequence is run in on its rank",
             core::AtLeast{1});
-    v.field("recompute", recompute, "recompute activations per layer");
+    v.field(
+        "recompute", recompute,
+        "keep few activations, run blocks again in backward: less memory, up to a third more time");
   }
 };
 

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/core/device.h"
 #include "kernels/core/dtype.h"
 #include "kernels/core/fields.h"
 
@@ -41,6 +42,9 @@ struct Device {
 
   core::DType element() const {
     return dtype == ElementType::kBF16 ? core::DType::kBF16 : core::DType::kF32;
+  }
+  core::DeviceKind kind() const {
+    return processors > 0 ? core::DeviceKind::kCpu : core::DeviceKind::kCuda;
   }
   template <class V>
   void visit(V& v) {

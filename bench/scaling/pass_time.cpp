@@ -22,9 +22,10 @@ class Timeline {
     compute(pass_.head_s);
     times_.head_ready = latest(now_);
     times_.layer_ready.resize(static_cast<size_t>(pass_.layers));
-    for (auto ready = times_.layer_ready.rbegin(); ready != times_.layer_ready.rend(); ++ready) {
+    for (int64_t layer = pass_.layers; layer-- > 0;) {
+      if (layer < pass_.run_again) run_again();
       backward_layer();
-      *ready = latest(now_);
+      times_.layer_ready[static_cast<size_t>(layer)] = latest(now_);
     }
     times_.end = latest(now_);
     return times_;
@@ -49,12 +50,14 @@ class Timeline {
     compute(pass_.forward.rest);
   }
 
+  /// A segment on its own, from the states that entered it.
+  void run_again() {
+    compute(pass_.forward.sum());
+    all_to_all(pass_.scatter);
+    all_to_all(pass_.gather);
+  }
+
   void backward_layer() {
-    if (pass_.recompute) {  // a segment on its own, from the states that entered it
-      compute(pass_.forward.sum());
-      all_to_all(pass_.scatter);
-      all_to_all(pass_.gather);
-    }
     all_to_all(pass_.gather);
     compute(pass_.backward.to_exchange);
     const bool exchanges = shares_states() && pass_.full_gradient;

@@ -21,8 +21,8 @@ struct PassCase {
   Sharing sharing = Sharing::kStates;
   dist::ExchangeAlgorithm algorithm = dist::ExchangeAlgorithm::kChain;
   bool full_gradient = true;
-  bool recompute = false;
   int64_t layers = 1;
+  int64_t run_again = 0;  ///< the first so many layers' forward, once more in backward
   LayerSeconds forward, backward;
   double head_s = 0;
   ExchangeSize exchange;

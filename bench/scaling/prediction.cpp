@@ -7,6 +7,7 @@
 
 #include "kernels/core/error.h"
 #include "model/parameter_list.h"
+#include "model/retention.h"
 #include "trainer/memory_plan.h"
 #include "trainer/optimizer.h"
 
@@ -72,6 +73,12 @@ double gather_bytes(const StepQuestion& q, double e) {
   return (W - 1) / W * as_double(q.rows() * q.segment() * q.model.inner()) * e;
 }
 
+/// Layers whose activations lie in memory at once.
+int64_t kept_layers(const StepQuestion& q) {
+  return model::retention_of(q.model, q.device.kind(), q.device.element(), q.batch.recompute)
+      .together;
+}
+
 double element_bytes(const Device& device) { return as_double(core::size_of(device.element())); }
 
 PassCase pass_of(const StepQuestion& q, const Device& device) {
@@ -89,8 +96,8 @@ PassCase pass_of(const StepQuestion& q, const Device& device) {
           .sharing = q.sharing,
           .algorithm = q.algorithm,
           .full_gradient = q.full_gradient,
-          .recompute = q.batch.recompute,
           .layers = q.model.layers,
+          .run_again = q.model.layers - kept_layers(q),
           .forward = seconds_of(device, forward_work(q.model, device.dtype, tokens)),
           .backward = seconds_of(device, backward_work(q.model, device.dtype, tokens)),
           .head_s = seconds_of(device, head_work(q.model, device.dtype, tokens)),
@@ -195,8 +202,8 @@ double exchange_bytes_of(const StepQuestion& q, const PassCase& pass) {
   const double layers = as_double(q.batch.accumulation * q.model.layers);
   if (q.mesh.sequence == 1) return 0;
   if (q.sharing == Sharing::kHeads) {
-    const double passes = q.batch.recompute ? 3 : 2;
-    return layers * passes * (pass.scatter.bytes + pass.gather.bytes);
+    const double passes = as_double(2 * pass.layers + pass.run_again);
+    return as_double(q.batch.accumulation) * passes * (pass.scatter.bytes + pass.gather.bytes);
   }
   const double state = exchange_bytes(
       {.network = q.network, .group = pass.group, .algorithm = q.algorithm, .size = pass.exchange});
@@ -218,8 +225,8 @@ double head_memory(const StepQuestion& q) {
       2 * as_double(q.model.state_dim) * e * whole *
       (std::max(1.0, as_double(q.model.groups) / W) - as_double(q.model.groups) / W);
   constexpr double kTensors = 2;  // before and after the convolution
-  const double layers = q.batch.recompute ? 1 : as_double(q.model.layers);
-  return kTensors * replicas * layers + 2 * W / std::max(1.0, W - 1) * scatter_bytes(q, e);
+  return kTensors * replicas * as_double(kept_layers(q)) +
+         2 * W / std::max(1.0, W - 1) * scatter_bytes(q, e);
 }
 
 }  // namespace
@@ -250,13 +257,12 @@ double memory_of(const StepQuestion& q) {
   settings.shard_optimizer = q.shard_optimizer;
   double most = 0;
   for (const int rank : ranks_that_need_most(q.mesh.sequence)) {
-    const trainer::MemoryPlan plan = trainer::plan_memory_of_rank(
-        {.model = q.model,
-         .device = q.device.processors > 0 ? core::DeviceKind::kCpu : core::DeviceKind::kCuda,
-         .dtype = q.device.element(),
-         .trainer = settings,
-         .mesh = q.mesh},
-        rank);
+    const trainer::MemoryPlan plan = trainer::plan_memory_of_rank({.model = q.model,
+                                                                   .device = q.device.kind(),
+                                                                   .dtype = q.device.element(),
+                                                                   .trainer = settings,
+                                                                   .mesh = q.mesh},
+                                                                  rank);
     most = std::max(most, as_double(plan.peak));
   }
   return q.sharing == Sharing::kHeads && q.mesh.sequence > 1 ? most + head_memory(q) : most;
