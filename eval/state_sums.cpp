@@ -10,7 +10,7 @@ std::vector<HeadMoments> head_moments(core::Context& context, const core::Tensor
   std::vector<double> sum(static_cast<size_t>(heads)), squares(sum.size());
   // Every head of every sequence is a group of its own: one call for all.
   kernels::state_moments(
-      context, {.state = state.reshape({1, heads, state.elements() / heads}),
+      context, {.states = {state.reshape({1, heads, state.elements() / heads})},
                 .sum = core::TensorView(sum.data(), core::DType::kF64, {heads}),
                 .sum_of_squares = core::TensorView(squares.data(), core::DType::kF64, {heads})});
   std::vector<HeadMoments> moments;

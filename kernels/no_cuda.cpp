@@ -53,5 +53,6 @@ std::vector<double> sums_of_squares(Context&, std::span<const TensorView>) { una
 void block_sums_of_squares(Context&, const BlockSums&) { unavailable(); }
 void state_noise(Context&, const StateNoise&) { unavailable(); }
 void state_moments(Context&, const StateMoments&) { unavailable(); }
+void state_gather(Context&, const StateGather&) { unavailable(); }
 
 }  // namespace longhaul::kernels::cuda

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "kernels/state/state_ops.h"
+
 namespace longhaul::model {
 
 int64_t largest_state(const std::vector<StateSpec>& specs) {
@@ -40,12 +42,6 @@ void RecurrentState::set_zero(core::Context& context) {
   for (const core::Tensor& tensor : tensors_) core::set_zero(context, tensor);
 }
 
-void RecurrentState::zero_sequence(core::Context& context, int64_t sequence) {
-  for (const core::Tensor& tensor : tensors_) {
-    core::set_zero(context, tensor.view().select(0, sequence));
-  }
-}
-
 void RecurrentState::zero_kind(core::Context& context, const std::vector<StateSpec>& specs,
                                StateKind kind) {
   CHECK_EQ(specs.size(), tensors_.size());
@@ -54,12 +50,21 @@ void RecurrentState::zero_kind(core::Context& context, const std::vector<StateSp
   }
 }
 
-void RecurrentState::copy_sequence(core::Context& context, int64_t sequence,
-                                   const RecurrentState& source, int64_t source_sequence) {
-  CHECK_EQ(source.size(), size());
+void RecurrentState::gather(core::Context& context, const std::vector<int32_t>& from,
+                            const RecurrentState* source) {
+  using kernels::StateGather;
+  if (source != nullptr) CHECK_EQ(source->size(), size());
+  CHECK_EQ(static_cast<int64_t>(from.size()), batch());
+  const int64_t rows = source != nullptr ? source->batch() : 0;
+  for (const int32_t row : from) CHECK(row >= StateGather::kKeep && row < rows) << row;
+  const auto stays = [](int32_t row) { return row == StateGather::kKeep; };
+  if (std::all_of(from.begin(), from.end(), stays)) return;
+  const core::Tensor on_device = core::Tensor::from(context, from, {batch()});
   for (size_t i = 0; i < tensors_.size(); ++i) {
-    core::copy(context, source.tensors_[i].view().select(0, source_sequence),
-               tensors_[i].view().select(0, sequence));
+    kernels::state_gather(context,
+                          {.source = source ? source->tensors_[i].view() : core::TensorView{},
+                           .from = on_device,
+                           .target = tensors_[i]});
   }
 }
 

@@ -43,12 +43,12 @@ class RecurrentState {
   int64_t bytes() const;
 
   void set_zero(core::Context& context);
-  /// Zeroes what belongs to one sequence / to one kind.
-  void zero_sequence(core::Context& context, int64_t sequence);
   void zero_kind(core::Context& context, const std::vector<StateSpec>& specs, StateKind kind);
-  /// This sequence's state becomes `source`'s of `source_sequence`.
-  void copy_sequence(core::Context& context, int64_t sequence, const RecurrentState& source,
-                     int64_t source_sequence);
+  /// The state of sequence b becomes that of sequence from[b] of `source`, another state (nullptr:
+  /// no sequence asks for one), or zero, or stays (kernels::StateGather). `from`: one for each
+  /// sequence.
+  void gather(core::Context& context, const std::vector<int32_t>& from,
+              const RecurrentState* source = nullptr);
 
  private:
   std::vector<core::Tensor> tensors_;

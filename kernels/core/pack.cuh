@@ -92,6 +92,13 @@ struct Packed {
       return {load_half_words(from)};
     }
   }
+  __device__ void store(T* to) const {
+    if constexpr (N == 1) {
+      *to = elements;
+    } else {
+      store_words(to, elements);
+    }
+  }
   __device__ Pack<T, N> values() const {
     if constexpr (N == 1) {
       return {{to_float(elements)}};

@@ -1,6 +1,8 @@
 // What the sources of h₀ and the measurements do with recurrent states.
 #pragma once
 
+#include <vector>
+
 #include "kernels/core/context.h"
 #include "kernels/core/random.h"
 #include "kernels/core/tensor.h"
@@ -19,21 +21,34 @@ struct StateNoise {
 };
 void state_noise(core::Context& context, const StateNoise& args);
 
-/// sum, sum_of_squares [groups] (fp64, host) += Σ over batch and inner elements of x, x². Fixed
-/// order.
+/// states: each [batch, groups, …] contiguous, of one dtype. sum, sum_of_squares [groups of all
+/// states] (fp64, host), the groups in the order of the states, += Σ over batch and inner elements
+/// of x, x². Fixed order. A device is waited for once.
 struct StateMoments {
-  core::TensorView state;
+  std::vector<core::TensorView> states;
   core::TensorView sum, sum_of_squares;
 };
 void state_moments(core::Context& context, const StateMoments& args);
 
+/// Row b of target [batch, …] becomes row from[b] of source [any batch, …], or zeros, or stays as
+/// it is. Both contiguous, of one dtype, not the same memory; source may be absent if no row asks
+/// for it. from [batch] I32, on the device; the caller has checked it.
+struct StateGather {
+  static constexpr int32_t kZero = -1, kKeep = -2;
+  core::TensorView source, from;
+  core::TensorView target;
+};
+void state_gather(core::Context& context, const StateGather& args);
+
 namespace cpu {
 void state_noise(core::Context& context, const StateNoise& args);
 void state_moments(core::Context& context, const StateMoments& args);
+void state_gather(core::Context& context, const StateGather& args);
 }  // namespace cpu
 namespace cuda {
 void state_noise(core::Context& context, const StateNoise& args);
 void state_moments(core::Context& context, const StateMoments& args);
+void state_gather(core::Context& context, const StateGather& args);
 }  // namespace cuda
 
 }  // namespace longhaul::kernels

@@ -1,3 +1,4 @@
+#include <cstring>
 #include <vector>
 
 #include "kernels/core/dispatch.h"
@@ -41,11 +42,14 @@ void state_noise(core::Context& context, const StateNoise& args) {
   });
 }
 
-void state_moments(core::Context& context, const StateMoments& args) {
-  const Rows rows(args.state);
+namespace {
+
+void add_moments(core::Context& context, const core::TensorView& tensor, double* sum_of_group,
+                 double* squares_of_group) {
+  const Rows rows(tensor);
   std::vector<double> sums(static_cast<size_t>(rows.count)), squares(sums.size());
-  core::dispatch_float("state_moments", args.state.dtype(), [&]<class T>(T) {
-    const T* state = args.state.data<T>();
+  core::dispatch_float("state_moments", tensor.dtype(), [&]<class T>(T) {
+    const T* state = tensor.data<T>();
     const int64_t grain = 1 + 16384 / (rows.inner + 1);
     core::parallel_ranges(context, rows.count, grain, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
@@ -63,9 +67,34 @@ void state_moments(core::Context& context, const StateMoments& args) {
     });
   });
   for (int64_t row = 0; row < rows.count; ++row) {
-    args.sum.data<double>()[row % rows.groups] += sums[static_cast<size_t>(row)];
-    args.sum_of_squares.data<double>()[row % rows.groups] += squares[static_cast<size_t>(row)];
+    sum_of_group[row % rows.groups] += sums[static_cast<size_t>(row)];
+    squares_of_group[row % rows.groups] += squares[static_cast<size_t>(row)];
   }
+}
+
+}  // namespace
+
+void state_moments(core::Context& context, const StateMoments& args) {
+  int64_t first = 0;
+  for (const core::TensorView& state : args.states) {
+    add_moments(context, state, args.sum.data<double>() + first,
+                args.sum_of_squares.data<double>() + first);
+    first += state.extent(1);
+  }
+}
+
+void state_gather(core::Context& context, const StateGather& args) {
+  const auto* from = args.from.data<int32_t>();
+  core::parallel_items(context, args.target.extent(0), [&](int64_t row) {
+    if (from[row] == StateGather::kKeep) return;
+    const core::TensorView target = args.target.select(0, row);
+    const auto bytes = static_cast<size_t>(target.bytes());
+    if (from[row] == StateGather::kZero) {
+      std::memset(target.raw(), 0, bytes);
+    } else {
+      std::memcpy(target.raw(), args.source.select(0, from[row]).raw(), bytes);
+    }
+  });
 }
 
 }  // namespace longhaul::kernels::cpu

@@ -53,6 +53,23 @@ __global__ void row_moments(const T* state, Rows rows, double* sums) {
   }
 }
 
+template <class T, int N>
+struct Gather {
+  using Packed = core::device::Packed<T, N>;
+  const T* source;
+  const int32_t* from;
+  T* target;
+  int64_t inner;
+  __device__ void operator()(int64_t i) const {
+    const int64_t packs = inner / N, row = i / packs, column = i % packs * N;
+    const int32_t origin = from[row];
+    if (origin == StateGather::kKeep) return;
+    Packed values{};
+    if (origin >= 0) values = Packed::load(source + origin * inner + column);
+    values.store(target + row * inner + column);
+  }
+};
+
 }  // namespace
 
 void state_noise(core::Context& context, const StateNoise& args) {
@@ -72,20 +89,50 @@ void state_noise(core::Context& context, const StateNoise& args) {
 }
 
 void state_moments(core::Context& context, const StateMoments& args) {
-  const Rows rows(args.state);
-  if (rows.count == 0) return;
-  const core::Tensor sums(context, core::DType::kF64, {2 * rows.count});
-  core::dispatch_device("state_moments", args.state.dtype(), [&]<class T>(T) {
-    core::launch(context, {.blocks = rows.count, .shared_bytes = 32 * sizeof(double)},
-                 row_moments<T>, args.state.data<T>(), rows, sums.data<double>());
-  });
-  std::vector<double> host(static_cast<size_t>(2 * rows.count));
-  core::copy(context, sums, core::TensorView(host.data(), core::DType::kF64, {2 * rows.count}));
-  for (int64_t row = 0; row < rows.count; ++row) {
-    args.sum.data<double>()[row % rows.groups] += host[static_cast<size_t>(row)];
-    args.sum_of_squares.data<double>()[row % rows.groups] +=
-        host[static_cast<size_t>(rows.count + row)];
+  int64_t all = 0;
+  for (const core::TensorView& state : args.states) all += Rows(state).count;
+  if (all == 0) return;
+  const core::Tensor sums(context, core::DType::kF64, {2 * all});
+  int64_t begin = 0;
+  for (const core::TensorView& state : args.states) {
+    const Rows rows(state);
+    if (rows.count == 0) continue;
+    core::dispatch_device("state_moments", state.dtype(), [&]<class T>(T) {
+      core::launch(context, {.blocks = rows.count, .shared_bytes = 32 * sizeof(double)},
+                   row_moments<T>, state.data<T>(), rows, sums.data<double>() + begin);
+    });
+    begin += 2 * rows.count;
   }
+  std::vector<double> host(static_cast<size_t>(2 * all));
+  core::copy(context, sums, core::TensorView(host.data(), core::DType::kF64, {2 * all}));
+  const double* found = host.data();
+  double *sum = args.sum.data<double>(), *squares = args.sum_of_squares.data<double>();
+  for (const core::TensorView& state : args.states) {
+    const Rows rows(state);
+    for (int64_t row = 0; row < rows.count; ++row) {
+      sum[row % rows.groups] += found[row];
+      squares[row % rows.groups] += found[rows.count + row];
+    }
+    found += 2 * rows.count;
+    sum += rows.groups;
+    squares += rows.groups;
+  }
+}
+
+void state_gather(core::Context& context, const StateGather& args) {
+  const int64_t rows = args.target.extent(0), inner = args.target.elements() / rows;
+  core::dispatch_device("state_gather", args.target.dtype(), [&]<class T>(T) {
+    core::with_pack<T>(
+        [&]<int N>(std::integral_constant<int, N>) {
+          core::for_each(context, rows * (inner / N),
+                         Gather<T, N>{.source = core::optional_pointer<T>(args.source),
+                                      .from = args.from.data<int32_t>(),
+                                      .target = args.target.data<T>(),
+                                      .inner = inner});
+        },
+        args.source ? args.source.reshape({args.source.extent(0), inner}) : core::TensorView{},
+        args.target.reshape({rows, inner}));
+  });
 }
 
 }  // namespace longhaul::kernels::cuda

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <tuple>
+
 #include "tests/support/compare.h"
 #include "tests/support/random_tensor.h"
 
@@ -66,14 +68,30 @@ TEST(StateMoments, AddToTheStatistics) {
     }
     const Tensor sum = Tensor::from<double>(one, {1, 2, 3}, {3}),
                  square = Tensor::from<double>(one, {4, 5, 6}, {3});
-    state_moments(one, {.state = state, .sum = sum, .sum_of_squares = square});
+    state_moments(one, {.states = {state}, .sum = sum, .sum_of_squares = square});
     EXPECT_TRUE(testing::close(sum, sums, 1e-13));
     EXPECT_TRUE(testing::close(square, squares, 1e-13));
     const Tensor sum3 = Tensor::from<double>(one, {1, 2, 3}, {3}),
                  square3 = Tensor::from<double>(one, {4, 5, 6}, {3});
-    state_moments(three, {.state = state, .sum = sum3, .sum_of_squares = square3});
+    state_moments(three, {.states = {state}, .sum = sum3, .sum_of_squares = square3});
     EXPECT_TRUE(testing::bit_equal(sum3, sum));
     EXPECT_TRUE(testing::bit_equal(square3, square));
+  }
+}
+
+TEST(StateMoments, OfSeveralStatesFollowEachOther) {
+  Context context({}, 2);
+  const Tensor first = testing::random_tensor(context, DType::kF32, {2, 3, 5}, 1),
+               second = testing::random_tensor(context, DType::kF32, {4, 2, 7}, 2);
+  const Tensor sum = Tensor::zeros(context, DType::kF64, {5}),
+               squares = Tensor::zeros(context, DType::kF64, {5});
+  state_moments(context, {.states = {first, second}, .sum = sum, .sum_of_squares = squares});
+  for (const auto& [state, begin, end] : {std::tuple{&first, 0, 3}, {&second, 3, 5}}) {
+    const Tensor own_sum = Tensor::zeros(context, DType::kF64, {end - begin}),
+                 own_squares = Tensor::zeros(context, DType::kF64, {end - begin});
+    state_moments(context, {.states = {*state}, .sum = own_sum, .sum_of_squares = own_squares});
+    EXPECT_EQ(values_of(own_sum), values_of(sum.view().slice(0, begin, end)));
+    EXPECT_EQ(values_of(own_squares), values_of(squares.view().slice(0, begin, end)));
   }
 }
 
@@ -81,7 +99,7 @@ TEST(StateOpsDeathTest, RefuseStatisticsOfAnotherSize) {
   Context context({}, 1);
   const Tensor state = Tensor::zeros(context, DType::kF32, {1, 4, 2}),
                wrong = Tensor::zeros(context, DType::kF64, {3});
-  EXPECT_DEATH(state_moments(context, {.state = state, .sum = wrong, .sum_of_squares = wrong}),
+  EXPECT_DEATH(state_moments(context, {.states = {state}, .sum = wrong, .sum_of_squares = wrong}),
                "statistics");
 }
 

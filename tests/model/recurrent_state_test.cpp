@@ -5,11 +5,13 @@
 #include <vector>
 
 #include "kernels/core/context.h"
+#include "kernels/state/state_ops.h"
 
 namespace longhaul::model {
 namespace {
 
 using core::DType;
+using kernels::StateGather;
 
 std::vector<StateSpec> specs() {
   return {{"ssm.0", {2, 3, 4}, StateKind::kRecurrent, 0, 2},
@@ -78,7 +80,7 @@ TEST_F(States, CloneSharesNothing) {
 TEST_F(States, ZeroOneSequence) {
   RecurrentState state = filled(3, 1);
   const RecurrentState before = state.clone(context_);
-  state.zero_sequence(context_, 1);
+  state.gather(context_, {StateGather::kKeep, StateGather::kZero, StateGather::kKeep});
   for (size_t i = 0; i < state.size(); ++i) {
     EXPECT_EQ(sequence_of(state, i, 0), sequence_of(before, i, 0));
     EXPECT_EQ(sequence_of(state, i, 1),
@@ -101,11 +103,22 @@ TEST_F(States, CopyASequenceFromAnotherBatch) {
   RecurrentState target = filled(2, 1);
   const RecurrentState before = target.clone(context_);
   const RecurrentState source = filled(4, 1000);
-  target.copy_sequence(context_, 0, source, 3);
+  target.gather(context_, {3, StateGather::kKeep}, &source);
   for (size_t i = 0; i < target.size(); ++i) {
     EXPECT_EQ(sequence_of(target, i, 0), sequence_of(source, i, 3));
     EXPECT_EQ(sequence_of(target, i, 1), sequence_of(before, i, 1));
   }
+}
+
+using StatesDeathTest = States;
+
+TEST_F(StatesDeathTest, ASequenceThatTheSourceHasNotIsRefused) {
+  RecurrentState target = filled(2, 1);
+  const RecurrentState source = filled(4, 1000);
+  EXPECT_DEATH(target.gather(context_, {4, 0}, &source), "4");
+  EXPECT_DEATH(target.gather(context_, {0, StateGather::kZero}), "0");
+  EXPECT_DEATH(target.gather(context_, {-3, 0}, &source), "-3");
+  EXPECT_DEATH(target.gather(context_, {0}, &source), "1 vs. 2");
 }
 
 }  // namespace

@@ -22,12 +22,16 @@ class FittedNoiseSource final : public InitialStateSource {
         zero_probability_(config.noise_zero_probability),
         state_(setup.context, setup.specs, setup.state_dtype, setup.batch) {
     for (const model::StateSpec& spec : setup.specs) {
+      if (spec.kind == model::StateKind::kRecurrent) groups_ += spec.groups;
+    }
+    on_device_ = core::Tensor(setup.context, core::DType::kF64, {2, groups_});
+    int64_t first = 0;
+    for (const model::StateSpec& spec : setup.specs) {
       GroupMoments& own = fitted_.emplace_back();
       if (spec.kind != model::StateKind::kRecurrent) continue;
-      groups_ += spec.groups;
-      for (core::Tensor* moment : {&own.mean, &own.deviation}) {
-        *moment = core::Tensor(setup.context, core::DType::kF64, {spec.groups});
-      }
+      own.mean = on_device_.view().select(0, 0).slice(0, first, first + spec.groups);
+      own.deviation = on_device_.view().select(0, 1).slice(0, first, first + spec.groups);
+      first += spec.groups;
     }
     running_.assign(static_cast<size_t>(2 * groups_), 0);
   }
@@ -62,18 +66,19 @@ class FittedNoiseSource final : public InitialStateSource {
     const auto part = [&](int64_t first, int64_t count) {
       return core::TensorView(sums.data() + first, core::DType::kF64, {count});
     };
+    std::vector<core::TensorView> states;
     int64_t first = 0;
     for (size_t i = 0; i < setup_.specs.size(); ++i) {
       const model::StateSpec& spec = setup_.specs[i];
       if (spec.kind != model::StateKind::kRecurrent) continue;
-      kernels::state_moments(setup_.context,
-                             {.state = final_state[i],
-                              .sum = part(first, spec.groups),
-                              .sum_of_squares = part(groups_ + first, spec.groups)});
+      states.push_back(final_state[i]);
       const int64_t count = final_state[i].elements() / spec.groups;
       std::fill_n(sums.begin() + 2 * groups_ + first, spec.groups, static_cast<double>(count));
       first += spec.groups;
     }
+    kernels::state_moments(
+        setup_.context,
+        {.states = states, .sum = part(0, groups_), .sum_of_squares = part(groups_, groups_)});
     setup_.group.all_reduce_sum(part(0, 3 * groups_));
     for (int64_t i = 0; i < 2 * groups_; ++i) {
       sums[static_cast<size_t>(i)] /= sums[static_cast<size_t>(2 * groups_ + i % groups_)];
@@ -83,22 +88,12 @@ class FittedNoiseSource final : public InitialStateSource {
 
   /// What the running moments say, to where the states are.
   void fit() {
-    auto next = running_.begin();
-    for (size_t i = 0; i < setup_.specs.size(); ++i) {
-      const model::StateSpec& spec = setup_.specs[i];
-      if (spec.kind != model::StateKind::kRecurrent) continue;
-      std::vector<double> mean, deviation;
-      for (int64_t group = 0; group < spec.groups; ++group, ++next) {
-        const double mean_square = *(next + groups_);
-        mean.push_back(*next);
-        deviation.push_back(std::sqrt(std::max(0.0, mean_square - *next * *next)));
-      }
-      for (auto [values, target] :
-           {std::pair{&mean, &fitted_[i].mean}, std::pair{&deviation, &fitted_[i].deviation}}) {
-        core::copy(setup_.context,
-                   core::TensorView(values->data(), core::DType::kF64, {spec.groups}), *target);
-      }
+    std::vector<double> moments(running_);
+    for (size_t mean = 0, i = running_.size() / 2; i < moments.size(); ++mean, ++i) {
+      moments[i] = std::sqrt(std::max(0.0, running_[i] - running_[mean] * running_[mean]));
     }
+    core::copy(setup_.context, core::TensorView(moments.data(), core::DType::kF64, {2, groups_}),
+               on_device_);
   }
 
   SourceSetup setup_;
@@ -107,7 +102,8 @@ class FittedNoiseSource final : public InitialStateSource {
   int64_t groups_ = 0;           // of all recurrent tensors together
   std::vector<double> running_;  // E[x] of each group, then E[x²]
   double updates_ = 0;
-  std::vector<GroupMoments> fitted_;  // by tensor; empty for those that are no recurrent states
+  core::Tensor on_device_;            // [2, groups]: means, deviations
+  std::vector<GroupMoments> fitted_;  // its parts by tensor; absent for what is no recurrent state
 };
 
 }  // namespace

@@ -1,5 +1,7 @@
 // Random noise: "an IID Gaussian with zero mean and a constant standard deviation (using the same
 // mean / standard deviation for all layers and heads)". The conv state is zero.
+#include <algorithm>
+
 #include "trainer/sources/sources.h"
 
 namespace longhaul::trainer {
@@ -12,12 +14,17 @@ class NoiseSource final : public InitialStateSource {
       : setup_(setup),
         zero_probability_(config.noise_zero_probability),
         state_(setup.context, setup.specs, setup.state_dtype, setup.batch) {
+    int64_t most = 0;
+    for (const model::StateSpec& spec : setup.specs) most = std::max(most, spec.groups);
+    const auto all_groups = [&](double value) {
+      return core::Tensor::from(setup.context, std::vector(static_cast<size_t>(most), value),
+                                {most});
+    };
+    mean_ = all_groups(config.mean);
+    deviation_ = all_groups(config.deviation);
     for (const model::StateSpec& spec : setup.specs) {
-      const auto all_groups = [&](double value) {
-        return core::Tensor::from(
-            setup.context, std::vector(static_cast<size_t>(spec.groups), value), {spec.groups});
-      };
-      moments_.push_back({all_groups(config.mean), all_groups(config.deviation)});
+      moments_.push_back(
+          {mean_.view().slice(0, 0, spec.groups), deviation_.view().slice(0, 0, spec.groups)});
     }
   }
 
@@ -33,6 +40,7 @@ class NoiseSource final : public InitialStateSource {
   SourceSetup setup_;
   double zero_probability_;
   model::RecurrentState state_;
+  core::Tensor mean_, deviation_;  // as many of each as the tensor with the most groups has
   std::vector<GroupMoments> moments_;
 };
 

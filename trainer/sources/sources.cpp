@@ -13,7 +13,7 @@ bool starts_from_zero(uint64_t seed, const SourceStep& step, int64_t row, double
 
 void draw_noise(const SourceSetup& setup, const SourceStep& step,
                 const std::vector<GroupMoments>& moments, double zero_probability,
-                const model::RecurrentState& state) {
+                model::RecurrentState& state) {
   for (size_t i = 0; i < setup.specs.size(); ++i) {
     if (setup.specs[i].kind != model::StateKind::kRecurrent) continue;
     kernels::state_noise(setup.context, {.mean = moments[i].mean,
@@ -23,12 +23,13 @@ void draw_noise(const SourceSetup& setup, const SourceStep& step,
                                          .first_sequence = step.first_sequence,
                                          .offset = static_cast<uint64_t>(i) << 40,
                                          .state = state[i]});
-    for (int64_t row = 0; row < setup.batch; ++row) {
-      if (starts_from_zero(setup.seed, step, row, zero_probability)) {
-        core::set_zero(setup.context, state[i].view().select(0, row));
-      }
-    }
   }
+  std::vector<int32_t> from;
+  for (int64_t row = 0; row < setup.batch; ++row) {
+    const bool is_zero = starts_from_zero(setup.seed, step, row, zero_probability);
+    from.push_back(is_zero ? kernels::StateGather::kZero : kernels::StateGather::kKeep);
+  }
+  state.gather(setup.context, from);
 }
 
 std::vector<InitialStateSource::NamedTensor> stored_rows(const std::vector<model::StateSpec>& specs,

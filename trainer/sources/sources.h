@@ -24,7 +24,7 @@ bool starts_from_zero(uint64_t seed, const SourceStep& step, int64_t row, double
 
 /// Mean and deviation (fp64) of each group of one state tensor, where the state is.
 struct GroupMoments {
-  core::Tensor mean, deviation;
+  core::TensorView mean, deviation;
 };
 
 /// Fills every kRecurrent tensor of `state` with IID normal numbers, moments[i] for tensor i; then
@@ -32,7 +32,7 @@ struct GroupMoments {
 /// global sequence, tensor, element) alone.
 void draw_noise(const SourceSetup& setup, const SourceStep& step,
                 const std::vector<GroupMoments>& moments, double zero_probability,
-                const model::RecurrentState& state);
+                model::RecurrentState& state);
 
 /// The tensors of a per-row buffer of states under "`prefix`.NAME" (conv states only if asked).
 std::vector<InitialStateSource::NamedTensor> stored_rows(const std::vector<model::StateSpec>& specs,

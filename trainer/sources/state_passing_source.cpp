@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/core/random.h"
+#include "kernels/state/state_ops.h"
 #include "trainer/sources/sources.h"
 
 namespace longhaul::trainer {
@@ -28,22 +29,31 @@ class StatePassingSource final : public InitialStateSource {
   const model::RecurrentState& initial(const SourceStep& step) override {
     const std::vector<int64_t> origin = origins(step);
     std::vector<std::unique_ptr<dist::Pending>> under_way;
+    std::vector<int32_t> from(static_cast<size_t>(setup_.batch), kernels::StateGather::kKeep);
     for (int64_t row = 0; row < rows(); ++row) {
       const bool is_zero =
           starts_from_zero(setup_.seed, step, row - first_row(), zero_probability_);
-      if (is_zero && is_own(row)) state_.zero_sequence(setup_.context, row - first_row());
-      if (!is_zero) pass(origin[static_cast<size_t>(row)], row, under_way);
+      const int64_t giver = origin[static_cast<size_t>(row)];
+      if (!is_own(row)) {
+        if (!is_zero && is_own(giver)) give(giver, row, under_way);
+        continue;
+      }
+      int32_t& own = from[static_cast<size_t>(row - first_row())];
+      if (is_zero) {
+        own = kernels::StateGather::kZero;
+      } else if (is_own(giver)) {
+        own = static_cast<int32_t>(giver - first_row());
+      } else {
+        take(giver, row, under_way);
+      }
     }
+    state_.gather(setup_.context, from, &passed_);
     for (const auto& message : under_way) message->wait();
     return state_;
   }
 
   void keep(const SourceStep&, const model::RecurrentState& final_state) override {
-    for (size_t i = 0; i < setup_.specs.size(); ++i) {
-      if (setup_.specs[i].kind == model::StateKind::kRecurrent || pass_conv_) {
-        core::copy(setup_.context, final_state[i], passed_[i]);
-      }
-    }
+    for_each_passed([&](size_t i) { core::copy(setup_.context, final_state[i], passed_[i]); });
   }
 
   bool uses_final_states() const override { return true; }
@@ -75,24 +85,28 @@ class StatePassingSource final : public InitialStateSource {
     return origin;
   }
 
-  /// This rank's part in giving the state that row `from` left behind to row `to`. All ranks go
-  /// through the rows in one order, so one tag tells the messages of two ranks apart.
-  void pass(int64_t from, int64_t to, std::vector<std::unique_ptr<dist::Pending>>& under_way) {
-    constexpr int kTag = 1;
-    const bool gives = is_own(from), takes = is_own(to);
-    if (gives && takes) {
-      state_.copy_sequence(setup_.context, to - first_row(), passed_, from - first_row());
-      return;
-    }
-    if (!gives && !takes) return;
+  using Messages = std::vector<std::unique_ptr<dist::Pending>>;
+  /// All ranks go through the rows in one order, so one tag tells the messages of two ranks apart.
+  static constexpr int kTag = 1;
+
+  /// What this rank's row `from` left behind, to row `to` of another rank.
+  void give(int64_t from, int64_t to, Messages& under_way) {
+    for_each_passed([&](size_t i) {
+      under_way.push_back(setup_.group.start_send(passed_[i].view().select(0, from - first_row()),
+                                                  static_cast<int>(to / setup_.batch), kTag));
+    });
+  }
+  void take(int64_t from, int64_t to, Messages& under_way) {
+    for_each_passed([&](size_t i) {
+      under_way.push_back(setup_.group.start_receive(state_[i].view().select(0, to - first_row()),
+                                                     static_cast<int>(from / setup_.batch), kTag));
+    });
+  }
+  /// body(i) for the tensors that are passed; the others are zero everywhere.
+  template <class Body>
+  void for_each_passed(const Body& body) const {
     for (size_t i = 0; i < setup_.specs.size(); ++i) {
-      // What is not passed is zero everywhere.
-      if (setup_.specs[i].kind != model::StateKind::kRecurrent && !pass_conv_) continue;
-      under_way.push_back(
-          gives ? setup_.group.start_send(passed_[i].view().select(0, from - first_row()),
-                                          static_cast<int>(to / setup_.batch), kTag)
-                : setup_.group.start_receive(state_[i].view().select(0, to - first_row()),
-                                             static_cast<int>(from / setup_.batch), kTag));
+      if (setup_.specs[i].kind == model::StateKind::kRecurrent || pass_conv_) body(i);
     }
   }
 

@@ -2,6 +2,7 @@
 // zero where the data says that it does not continue it.
 #include <glog/logging.h>
 
+#include "kernels/state/state_ops.h"
 #include "trainer/sources/sources.h"
 
 namespace longhaul::trainer {
@@ -18,9 +19,11 @@ class TbttSource final : public InitialStateSource {
   const model::RecurrentState& initial(const SourceStep& step) override {
     CHECK(step.fresh != nullptr);
     CHECK_EQ(static_cast<int64_t>(step.fresh->size()), setup_.batch);
-    for (int64_t row = 0; row < setup_.batch; ++row) {
-      if ((*step.fresh)[static_cast<size_t>(row)]) carried_.zero_sequence(setup_.context, row);
+    std::vector<int32_t> from;
+    for (const uint8_t fresh : *step.fresh) {
+      from.push_back(fresh ? kernels::StateGather::kZero : kernels::StateGather::kKeep);
     }
+    carried_.gather(setup_.context, from);
     return carried_;
   }
 

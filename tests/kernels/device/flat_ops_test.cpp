@@ -9,7 +9,6 @@
 #include "kernels/linear/linear.h"
 #include "kernels/loss/linear_cross_entropy.h"
 #include "kernels/optimizer/adamw.h"
-#include "kernels/state/state_ops.h"
 #include "tests/kernels/device/device_test.h"
 #include "tests/support/random_tensor.h"
 
@@ -363,44 +362,6 @@ TEST_F(FlatOps, SumOfSquares) {
   EXPECT_EQ(sums[2], 0);
   EXPECT_EQ(sums[3], kernels::sum_of_squares(context, y));
   EXPECT_TRUE(kernels::sums_of_squares(context, {}).empty());
-}
-
-Tensor noise(Context& context, DType dtype) {
-  Tensor state(context, dtype, {4, 3, 4, 5});
-  const Tensor mean = Tensor::from<double>(context, {0, 1, -2}, {3}),
-               deviation = Tensor::from<double>(context, {1, 0.5, 0}, {3});
-  kernels::state_noise(
-      context, {.mean = mean,
-                .deviation = deviation,
-                .key = {.seed = 9, .step = 4, .purpose = core::RandomPurpose::kInitialState},
-                .first_sequence = 11,
-                .offset = uint64_t{7} << 40,
-                .state = state});
-  return state;
-}
-
-TEST_F(FlatOps, StateNoiseIsTheNumbersOfTheCpu) {
-  Context device(kCuda), host;
-  EXPECT_TRUE(close(noise(device, DType::kF32), values_of(noise(host, DType::kF32)), 1e-7));
-  EXPECT_TRUE(close(noise(device, DType::kBF16), values_of(noise(host, DType::kF32)), 5e-3));
-}
-
-TEST_F(FlatOps, StateMoments) {
-  Context device(kCuda), host;
-  for (const int64_t batch : {0, 1, 5}) {
-    const auto values = random_values(batch * 3 * 7 * 11, 1, 2, 0.5);
-    std::vector<std::vector<double>> found;
-    for (Context* context : {&device, &host}) {
-      const Tensor state = tensor_of(*context, DType::kF32, {batch, 3, 7, 11}, values);
-      const Tensor sum = Tensor::from<double>(host, {1, 2, 3}, {3}),
-                   squares = Tensor::from<double>(host, {4, 5, 6}, {3});
-      kernels::state_moments(*context, {.state = state, .sum = sum, .sum_of_squares = squares});
-      found.push_back(values_of(sum));
-      found.push_back(values_of(squares));
-    }
-    EXPECT_TRUE(close(found[0], found[2], 1e-12));
-    EXPECT_TRUE(close(found[1], found[3], 1e-12));
-  }
 }
 
 TEST_F(FlatOps, FloatsOfDoublePrecisionAreRefused) {
