@@ -2,6 +2,7 @@
 # mpirun and Slurm are stand-ins.
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 source "$(dirname "$0")/tiny_run.sh"
+trap 'echo 1 >code' EXIT  # no job outlives this
 mkdir bin
 export PATH=$PWD/bin:$PATH
 # Writes down what it is told, and ends with the code in the file of that name.
