@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <functional>
 
 #include "eval/plot.h"
 #include "kernels/core/error.h"
@@ -36,18 +37,33 @@ bool exceeds(double difference, double error_a, double error_b) {
   return difference > 2 * std::hypot(error_a, error_b);
 }
 
-/// Is `later` past the training length worse than `inside` at its end, beyond noise? `curve` is
-/// where they are from; of a mean over seeds most seeds decide, each by its own noise.
-bool is_failure(const PositionCurve& curve, const Bucket& inside, const Bucket& later) {
-  int64_t failing = 0, judged = 0;
-  for (const Named<PositionCurve>& seed : curve.of_seeds) {
-    const Bucket* own_inside = find_bucket(seed.value, inside.begin, inside.end);
-    const Bucket* own_later = find_bucket(seed.value, later.begin, later.end);
-    if (own_inside == nullptr || own_later == nullptr) continue;
-    ++judged;
-    failing += is_failure(seed.value, *own_inside, *own_later);
+/// Of a mean over seeds, each judged by itself, by its own noise: most decide.
+struct SeedVerdicts {
+  int64_t failing = 0, known = 0;
+  bool most_fail() const { return 2 * failing > known; }
+};
+
+SeedVerdicts judge_seeds(const PositionCurve& mean,
+                         const std::function<Verdict(const PositionCurve&)>& judge) {
+  SeedVerdicts seeds;
+  for (const Named<PositionCurve>& seed : mean.of_seeds) {
+    const Verdict verdict = judge(seed.value);
+    seeds.known += verdict != Verdict::kUnknown;
+    seeds.failing += verdict == Verdict::kFails;
   }
-  if (judged > 0) return 2 * failing > judged;
+  return seeds;
+}
+
+/// Is `later` past the training length worse than `inside` at its end, beyond noise? `curve` is
+/// where they are from.
+bool is_failure(const PositionCurve& curve, const Bucket& inside, const Bucket& later) {
+  const SeedVerdicts seeds = judge_seeds(curve, [&](const PositionCurve& seed) {
+    const Bucket* own_inside = find_bucket(seed, inside.begin, inside.end);
+    const Bucket* own_later = find_bucket(seed, later.begin, later.end);
+    if (own_inside == nullptr || own_later == nullptr) return Verdict::kUnknown;
+    return is_failure(seed, *own_inside, *own_later) ? Verdict::kFails : Verdict::kHolds;
+  });
+  if (seeds.known > 0) return seeds.most_fail();
   if (!std::isfinite(later.loss)) return true;
   if (curve.task == "recall") {
     const double drop = inside.accuracy - later.accuracy;
@@ -129,19 +145,14 @@ ArmFinding find(const PositionCurve& curve) {
   return result;
 }
 
-/// Of a mean over seeds the verdict is that of most seeds.
 ArmFinding find_in_arm(const PositionCurve& arm) {
   ArmFinding result = find(arm);
-  int64_t failing = 0, known = 0;
-  for (const Named<PositionCurve>& seed : arm.of_seeds) {
-    const Verdict verdict = find(seed.value).verdict;
-    known += verdict != Verdict::kUnknown;
-    failing += verdict == Verdict::kFails;
-  }
-  if (known == 0) return result;
-  result.verdict = 2 * failing > known ? Verdict::kFails : Verdict::kHolds;
-  result.sentence =
-      core::message("fails in ", failing, " of ", known, " seeds; in their mean ", result.sentence);
+  const SeedVerdicts seeds =
+      judge_seeds(arm, [](const PositionCurve& seed) { return find(seed).verdict; });
+  if (seeds.known == 0) return result;
+  result.verdict = seeds.most_fail() ? Verdict::kFails : Verdict::kHolds;
+  result.sentence = core::message("fails in ", seeds.failing, " of ", seeds.known,
+                                  " seeds; in their mean ", result.sentence);
   return result;
 }
 

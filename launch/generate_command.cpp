@@ -35,7 +35,9 @@ class StateReader {
  public:
   StateReader(model::LanguageModel& model, model::RecurrentState initial)
       : model_(model), entering_(std::move(initial)), leaving_(model.make_state(1)) {
-    logits_ = Tensor(model.context(), model.dtype(), {1, model.config().vocabulary});
+    // Rounded to bf16 the best of them would often be equal.
+    logits_ =
+        Tensor(model.context(), core::state_dtype(model.dtype()), {1, model.config().vocabulary});
   }
 
   void read(const int32_t* tokens, int64_t count) {

@@ -41,8 +41,9 @@ fi
 
 if ((EUID == 0)); then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
-# Of SIGTERM mpirun makes a SIGKILL after one second, in which nothing is saved.
-job='' told_at=''
+# shellcheck source=launch/forward_signals.sh
+source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/forward_signals.sh"
+told_at=''
 # shellcheck disable=SC2317  # a trap calls it
 tell() {
   local signal=USR1
@@ -51,19 +52,9 @@ tell() {
     signal=TERM
   fi
   told_at=$SECONDS
-  [[ -z $job ]] || kill "-$signal" "$job" 2>/dev/null || true
+  pass_on "$signal"
 }
 trap tell TERM INT HUP
-trap '[[ -z $job ]] || kill -USR1 "$job" 2>/dev/null || true' USR1
 set -m  # mpirun's own process group: what is sent to this one's does not reach it
-mpirun "${options[@]}" -n "$ranks" "$@" <&0 &
-job=$!
-if [[ -n $told_at ]]; then kill -USR1 "$job"; fi
-# A signal ends wait before mpirun has ended.
-code=0
-wait "$job" || code=$?
-while kill -0 "$job" 2>/dev/null; do
-  code=0
-  wait "$job" || code=$?
-done
+run_job mpirun "${options[@]}" -n "$ranks" "$@"
 exit "$code"

@@ -63,6 +63,7 @@ class TrainCommand : public Command {
       return kDone;
     }
     return run_training(session, {.config = resolved,
+                                  .data = data,
                                   .shape = shape,
                                   .plan = plan,
                                   .resume = !resume_        ? trainer::Resume::kNo

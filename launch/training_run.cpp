@@ -47,9 +47,9 @@ std::unique_ptr<model::LanguageModel> make_model(dist::Communicator& world, core
   return model;
 }
 
-void print_map(const TrainingRun& run, const core::Context& context, const RunData& data) {
+void print_map(const TrainingRun& run, const core::Context& context) {
   const auto& config = run.config;
-  std::cout << "data           " << data.description() << "\n"
+  std::cout << "data           " << run.data.description() << "\n"
             << describe(run.plan, config) << "device         " << core::name_of(context.device())
             << ", " << context.threads() << (context.threads() == 1 ? " thread" : " threads")
             << " a rank, " << core::name_of(element_type(config.run.dtype)) << "\n"
@@ -98,7 +98,6 @@ int run_training(RankSession& session, const TrainingRun& run) {
   }
   DeviceWorld world(session, context, config.parallel.time_limit_s);
   const dist::Mesh mesh(world.get(), run.plan.mesh);
-  const RunData data(config);
   if (session.is_first()) open_run_folder(folder);
   session.world().barrier();
   std::ostringstream environment;  // shown once nothing else is refused
@@ -115,12 +114,12 @@ int run_training(RankSession& session, const TrainingRun& run) {
   if (session.is_first()) {
     write_run_config(config, resume_from.has_value());
     std::cout << environment.str();
-    print_map(run, context, data);
+    print_map(run, context);
   }
   session.world().barrier();
 
   const auto model = make_model(session.world(), context, run, resume_from.has_value());
-  const auto batches = data.batches(
+  const auto batches = run.data.batches(
       {.data_ranks = mesh.shape().data, .data_rank = mesh.data_rank(), .rows = run.plan.rows});
   trainer::TrainerParts parts{
       .context = context,
@@ -138,7 +137,7 @@ int run_training(RankSession& session, const TrainingRun& run) {
     parts.evaluate = [&](int64_t) -> std::optional<trainer::Numbers> {
       const dist::Busy busy(session.world(), "evaluating");
       try {
-        return numbers_of(data.evaluate(mesh, *model));
+        return numbers_of(run.data.evaluate(mesh, *model));
       } catch (const eval::Interrupted&) {
         return std::nullopt;
       }

@@ -7,9 +7,11 @@
 namespace longhaul::launch {
 
 class RankSession;
+class RunData;
 
 struct TrainingRun {
   RunConfig config;  ///< resolved
+  const RunData& data;
   model::ModelConfig shape;
   RunPlan plan;
   trainer::Resume resume = trainer::Resume::kNo;

@@ -16,6 +16,8 @@
 
 namespace longhaul::launch {
 
+extern const char kForwardSignals[];  // launch/forward_signals.sh, put here by CMake
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -42,32 +44,9 @@ std::string directive(const std::string& option, const std::string& path) {
 }
 
 constexpr const char* kBody = R"(
-set -uo pipefail
-job='' interrupted=no
-interrupt() {
-  interrupted=yes
-  [[ -z $job ]] || kill -USR1 "$job" 2>/dev/null || true
-}
-trap interrupt USR1 TERM
 arm=$(sed -n "$((SLURM_ARRAY_TASK_ID + 1))p" "$names")
-"$program" sweep "$sweep" --arm "$arm" &
-job=$!
-[[ $interrupted == no ]] || interrupt
-# A signal ends wait before the program has ended: wait again.
-code=0
-wait "$job" || code=$?
-while ((code > 128)) && kill -0 "$job" 2>/dev/null; do
-  code=0
-  wait "$job" || code=$?
-done
-if ((code > 128)); then
-  code=0
-  wait "$job" || code=$?
-fi
-# Above 128: the signal came while the program was starting, and ended it. Nothing was computed yet.
-if ((code == 75)) || { [[ $interrupted == yes ]] && ((code > 128)); }; then
-  scontrol requeue "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
-fi
+run_job "$program" sweep "$sweep" --arm "$arm"
+requeue_if_saved "${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"
 exit "$code"
 )";
 
@@ -134,7 +113,8 @@ std::string array_script(const SweepConfig& sweep, const ArrayJob& job) {
   if (!slurm.partition.empty()) out << "#SBATCH --partition=" << slurm.partition << "\n";
   for (const std::string& option : slurm.options) out << "#SBATCH " << option << "\n";
   out << "program=" << quoted(job.program) << "\nsweep=" << quoted(job.sweep_file)
-      << "\nnames=" << quoted(job.names_file) << kBody;
+      << "\nnames=" << quoted(job.names_file) << "\nset -uo pipefail\n"
+      << kForwardSignals << kBody;
   return out.str();
 }
 

@@ -52,7 +52,8 @@ TEST(BabiFile, RefusesNamingFileAndLine) {
   EXPECT_THAT(problem(first + "\n"), HasSubstr("a.txt:2: expected a number from 1 on"));
   EXPECT_THAT(problem(first + "2 Where?\tthere\n"),
               HasSubstr("a.txt:2: expected question, tab, answer, tab and the numbers"));
-  EXPECT_THAT(problem(first + "2 Where?\t\t1\n"), HasSubstr("a.txt:2: expected a question and an"));
+  for (const char* line : {"2 Where?\t\t1\n", "2 \tthere\t1\n"})
+    EXPECT_THAT(problem(first + line), HasSubstr("a.txt:2: expected a question and an"));
   EXPECT_THAT(problem(first + "2 Where?\tthere\t \n"), HasSubstr("a.txt:2: expected the numbers"));
   EXPECT_THAT(problem(first + "2 Where?\tthere\t2\n"),
               HasSubstr("a.txt:2: found '2', expected the number of a sentence of this story"));
@@ -63,6 +64,19 @@ TEST(BabiFile, RefusesNamingFileAndLine) {
   EXPECT_THAT(problem("1 a\x01 b\n"), HasSubstr("a.txt:1: holds a control character"));
   EXPECT_THAT(problem(first), HasSubstr("a.txt: asks no question"));
   EXPECT_THAT(problem(""), HasSubstr("a.txt: asks no question"));
+  EXPECT_THAT(problem(first + "2 Where?\tthere\t" + std::string(99, 'x') + "\n"),
+              HasSubstr("found '" + std::string(20, 'x') + "', expected"));
+}
+
+TEST(BabiFile, TellsTheFirstTenProblems) {
+  std::string text, expected;
+  for (int line = 1; line <= 12; ++line) {
+    text += "x\n";
+    if (line > 10) continue;
+    expected += core::message(line > 1 ? "\n" : "", "a.txt:", line,
+                              ": expected a number from 1 on, a space and a sentence");
+  }
+  EXPECT_EQ(problem_of([&] { parse_babi(text, "a.txt"); }), expected);
 }
 
 TEST(BabiFile, FindsFilesByTheirNames) {
@@ -74,13 +88,17 @@ TEST(BabiFile, FindsFilesByTheirNames) {
               ElementsAre(scratch / "qa1_c_train.txt", scratch / "qa2_b_train.txt"));
   EXPECT_THAT(find_babi_files(scratch / "qa1_c_test.txt", "train", 6),
               ElementsAre(scratch / "qa1_c_test.txt"));
-  EXPECT_THAT(problem_of([&] { find_babi_files(scratch / "notes.txt", "train", 6); }),
-              HasSubstr("notes.txt: expected a name that begins with qa1_ to qa6_"));
+  for (const std::string name : {"notes.txt", "qa10_a_train.txt"})
+    EXPECT_THAT(problem_of([&] { find_babi_files(scratch / name, "train", 6); }),
+                HasSubstr(name + ": expected a name that begins with qa1_ to qa6_"));
   EXPECT_THAT(problem_of([&] { find_babi_files(scratch / "nope", "train", 6); }),
               HasSubstr("nope: is not there"));
   EXPECT_THAT(problem_of([&] { find_babi_files(scratch.path(), "valid", 6); }),
               HasSubstr("holds no file qa1_*_valid.txt"));
   EXPECT_THAT(problem_of([&] { read_babi(scratch / "none.txt"); }), HasSubstr("is no file"));
+  std::filesystem::resize_file(scratch / "notes.txt", (256 << 20) + 1);
+  EXPECT_THAT(problem_of([&] { read_babi(scratch / "notes.txt"); }),
+              HasSubstr("notes.txt: has more than 268435456 bytes"));
 }
 
 TEST(BabiWorld, AnswersFollowFromTheSentences) {

@@ -219,17 +219,34 @@ TEST_F(BabilongTaskTest, ShotsAreAsManyAsAskedFor) {
   }
   EXPECT_THAT(problem_of([] { babilong_head(1, 3, true); }),
               HasSubstr("shots: found 3, expected at most 2 for qa1"));
+  EXPECT_THAT(problem_of([] { babilong_head(1, -2, true); }), HasSubstr("shots: found -2"));
 }
 
 TEST_F(BabilongTaskTest, RefusesWhatCannotBe) {
   const auto babilong = task(3);
-  EXPECT_THAT(problem_of([&] { babilong->example({.length = 50}); }),
-              HasSubstr("no story fits into 50 tokens, expected at least "));
+  const std::string problem = problem_of([&] { babilong->example({.length = 50}); });
+  const std::string words = "no story fits into 50 tokens, expected at least ";
+  ASSERT_THAT(problem, HasSubstr(words));
+  const int64_t least = std::stoll(problem.substr(problem.find(words) + words.size()));
+  EXPECT_EQ(std::ssize(babilong->example({.length = least}).prompt), least);
+  EXPECT_THAT(problem_of([&] { babilong->example({.length = least - 1}); }),
+              HasSubstr("no story fits"));
   EXPECT_THAT(problem_of([&] { babilong->example({.length = 10'000'000}); }),
               HasSubstr("tokens of text, a context needs "));
   const auto byte = make_tokenizer("byte");
   EXPECT_THAT(problem_of([&] { BackgroundText(*folder_, *byte); }),
               HasSubstr("holds tokens of the tokenizer"));
+  TokenFolderWriter larger(scratch_ / "larger", {.tokenizer = tokenizer_->name(),
+                                                 .vocabulary = tokenizer_->vocabulary() + 1,
+                                                 .end_of_document = tokenizer_->end_of_document()});
+  larger.finish();
+  EXPECT_THAT(problem_of([&] { BackgroundText(TokenFolder(scratch_ / "larger"), *tokenizer_); }),
+              HasSubstr("larger: has a vocabulary of "));
+  for (const std::string name : {"stories.txt", "qa7_x.txt"}) {
+    testing::write_file(scratch_ / name, "1 Ann is here.\n2 Where is Ann?\there\t1\n");
+    EXPECT_THAT(problem_of([&] { make_babilong_task(scratch_ / name, *byte, nullptr, {}); }),
+                HasSubstr(name + ": expected a name that begins with qa1_ to qa6_"));
+  }
   TokenFolderWriter writer(scratch_ / "ends", {.tokenizer = tokenizer_->name(),
                                                .vocabulary = tokenizer_->vocabulary(),
                                                .end_of_document = tokenizer_->end_of_document()});
@@ -302,6 +319,12 @@ TEST_F(FewShotPrompt, ShowsThreeExamplesOfTaskFive) {
             "Answer with one word and nothing more.\n"
             "<context>\n Fred took the football there. Fred gave the football to Bill.\n"
             "</context>\nQuestion: What did Fred give to Bill?");
+}
+
+TEST_F(FewShotPrompt, NeedsTextForALength) {
+  const auto task = make_babilong_task(scratch_ / "qa1_hand.txt", *byte_, nullptr, {});
+  EXPECT_THAT(problem_of([&] { task->example({.length = 5000}); }),
+              HasSubstr("no background text is given, expected length 0 only"));
 }
 
 TEST_F(FewShotPrompt, TrainsOnTheAnswerAlone) {

@@ -51,6 +51,8 @@ TEST(TokenFolder, GivesBackWhatWasWritten) {
   folder.read(2, middle);
   EXPECT_THAT(middle, ElementsAre(3, 256, 256));
   folder.verify();
+  const auto manifest = nlohmann::json::parse(read_file(scratch / "out/manifest.json"));
+  EXPECT_EQ(manifest.at("sources").at(0), "some/file \uFFFD.txt");
 }
 
 TEST(TokenFolder, IsLaidOutAsPromised) {
@@ -229,6 +231,11 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"UnknownField", kManifest, key("colour", "red"), {"colour"}},
         Damage{"OtherFormat", kManifest, key("format", "zip"), {"format: is \"zip\""}},
         Damage{"LaterVersion", kManifest, key("version", 2), {"version: is 2, expected 1"}},
+        Damage{"NoTokenizer", kManifest, key("tokenizer", ""), {"tokenizer: is empty"}},
+        Damage{"TooLarge",
+               kManifest,
+               becomes(std::string((64 << 20) + 1, ' ')),
+               {"expected a manifest of at most 67108864"}},
         Damage{"WrongType", kManifest, key("tokens", "many"), {"tokens", "many"}},
         Damage{"Fraction", kManifest, key("tokens", 9.5), {"tokens"}},
         Damage{"NegativeTokens", kManifest, key("tokens", -9), {"tokens: is -9"}},
@@ -254,6 +261,7 @@ INSTANTIATE_TEST_SUITE_P(
                kManifest,
                key("vocabulary", 65537),
                {"element_bytes: is 2, expected 4"}},
+        Damage{"EndNegative", kManifest, key("end_of_document", -1), {"end_of_document: is -1"}},
         Damage{"EndOutside", kManifest, key("end_of_document", 8), {"end_of_document: is 8"}}),
     [](const auto& info) { return info.param.name; });
 

@@ -37,5 +37,13 @@ TEST(ExchangeChoice, OneCollectiveForFewDevices) {
   EXPECT_EQ(over_nccl(8, 2 * kMiB), ExchangeAlgorithm::kLogStep);
 }
 
+TEST(ExchangeChoice, RoundsAndMessagesAreCountedExactly) {
+  // Four ranks take two rounds; with three the all-gather would be cheaper.
+  EXPECT_EQ(over_nccl(4, 2 * kMiB), ExchangeAlgorithm::kLogStep);
+  // MPI's all-gather takes two messages for a map, which only large states make up for.
+  EXPECT_EQ(over_mpi(2, kMiB), ExchangeAlgorithm::kLogStep);
+  EXPECT_EQ(over_mpi(2, 4 * kMiB), ExchangeAlgorithm::kAllGather);
+}
+
 }  // namespace
 }  // namespace longhaul::dist

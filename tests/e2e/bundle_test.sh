@@ -39,8 +39,13 @@ if grep -q '^LONGHAUL_BUNDLE:BOOL=ON' "$(dirname "$program")/../CMakeCache.txt";
 fi
 
 # As on a machine whose C library is older.
+loads_own_c_library() {
+  alone LD_DEBUG=libs "$bundle/bin/$name" inspect moved-run/model >inspect.log 2>libraries.log || { cat inspect.log; fail "inspect in the bundle"; }
+  grep -qF "calling init: $bundle/lib/glibc/libc.so" libraries.log
+}
+if loads_own_c_library; then fail "the bundle's C library was taken where the machine's would do"; fi
 sed -i 's/^glibc .*/glibc 99.9/' "$bundle/bundle.txt"
-alone "$bundle/bin/$name" inspect moved-run/model >older.log || fail "on the C library of the bundle"
+loads_own_c_library || fail "the C library of the bundle was not taken"
 
 [ "$("$launch/bundle.sh" >/dev/null 2>&1; echo $?)" = 2 ] || fail "no folder named"
 [ "$("$launch/bundle.sh" "$PWD/moved-run" >/dev/null 2>&1; echo $?)" = 2 ] || fail "a folder that is no bundle was taken"

@@ -1,4 +1,5 @@
 # Work that one rank does while the others wait may take longer than the time limit, and is told; a rank that is stopped in it is found.
+source "$(dirname "$0")/rank_of_job.sh"
 source "$(dirname "$0")/tiny_run.sh"
 
 # One sequence for two data ranks: rank 1 has nothing to evaluate and waits for several times the limit.
@@ -13,18 +14,6 @@ for ((i = 0; i < 400; ++i)); do
   grep -q "goes on: busy is rank 0" stopped.log && break
   sleep 0.05
 done
-for victim in $(pgrep -P "$job" -f "run.folder=stopped"); do
-  grep -qz '^OMPI_COMM_WORLD_RANK=0$' "/proc/$victim/environ" && break
-done
-kill -STOP "$victim"
-start=$SECONDS code=0
-for ((i = 0; i < 200; ++i)); do
-  kill -0 "$job" 2>/dev/null || break
-  sleep 0.1
-done
-kill -0 "$job" 2>/dev/null && { kill -KILL "$victim" "$job"; cat stopped.log; fail "20 s after a busy rank was stopped the job still runs"; }
-wait "$job" || code=$?
-kill -KILL "$victim" 2>/dev/null || true
-[ "$code" != 0 ] || { cat stopped.log; fail "exit 0 after SIGSTOP"; }
+lose_rank 0 stopped STOP
 grep -q "no answer from rank 0" stopped.log || { cat stopped.log; fail "no message names rank 0"; }
-echo "stopped while busy: $((SECONDS - start)) s: $(grep -m1 'no answer' stopped.log)"
+echo "stopped while busy: $took s: $(grep -m1 'no answer' stopped.log)"

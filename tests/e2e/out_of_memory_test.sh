@@ -1,5 +1,6 @@
 # A rank that gets no more memory in the midst of a run ends the job with exit code 1, naming rank, host and step; resumed, the run
 # ends as the undisturbed one did. The limit is on the rank's address space.
+source "$(dirname "$0")/rank_of_job.sh"
 source "$(dirname "$0")/tiny_run.sh"
 command -v prlimit >/dev/null || { echo "SKIPPED: no prlimit"; exit 77; }
 host=$(hostname)
@@ -10,9 +11,7 @@ ranks 2 train tiny.yaml run.folder=whole "${options[@]}" >whole.log 2>&1 || { ca
 mpirun -n 2 "$program" train tiny.yaml run.folder=broken "${options[@]}" >broken.log 2>&1 &
 job=$!
 for ((i = 0; i < 600; ++i)); do [ -d broken/checkpoints/step-50 ] && break; sleep 0.02; done
-for victim in $(pgrep -P "$job" -f "run.folder=broken"); do
-  grep -qz '^OMPI_COMM_WORLD_RANK=1$' "/proc/$victim/environ" && break
-done
+find_rank 1 broken
 kib=$(awk '/^VmSize/ { print $2 }' "/proc/$victim/status")
 prlimit --pid "$victim" --as=$((kib * 1024))
 [ -f broken/model/model.safetensors ] && fail "the run was over before the limit"

@@ -1,5 +1,6 @@
 # A rank that is slow, here stopped for moments again and again, is named with its host while it is, and it is said when it is no
 # longer; the run's results are those of an undisturbed one.
+source "$(dirname "$0")/rank_of_job.sh"
 source "$(dirname "$0")/tiny_run.sh"
 host=$(hostname)
 # Steps of work that is long beside the waiting: a rank that is stopped while it waits is not slow.
@@ -24,9 +25,7 @@ wait_for() {
   fail "waited for '$1'"
 }
 for ((i = 0; i < 200; ++i)); do [ -s run/metrics.jsonl ] && break; sleep 0.05; done
-for victim in $(pgrep -P "$job" -f "run.folder=run"); do
-  grep -qz '^OMPI_COMM_WORLD_RANK=1$' "/proc/$victim/environ" && break
-done
+find_rank 1 run
 while :; do kill -STOP "$victim"; sleep 0.3; kill -CONT "$victim"; sleep 0.1; done &
 pulses=$!
 wait_for "rank 1 (host $host): own work takes .* times the median"

@@ -58,6 +58,8 @@ TEST_F(Program, WrongUsage) {
                    "--temperature");
   }
   expect_refused("eval passkey --model m --lengths 9 --depths 0,.nan", "--depths");
+  expect_refused("eval babilong --model m --lengths 0", "--stories: is not given");
+  expect_refused("eval babilong --model m --lengths 0,9 --stories s", "--data: is not given");
   expect_refused("train", "config");
   expect_refused("inspect . --loud", "--loud");
   expect_refused("generate --model m --tokens 010", "--tokens");

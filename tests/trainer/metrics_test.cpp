@@ -125,10 +125,16 @@ TEST(Metrics, DamageBeforeTheStepOfResumptionIsAnError) {
   const auto file = folder.path() / "metrics.jsonl";
   const std::string before = "{\"kind\":\"train\",\"step\":\"2\"}\n";
   const std::string at = "{\"kind\":\"train\",\"step\":\"3\"}\n";
-  for (const std::string& damaged : {before + "\x01\n", at + "\x01\n" + at, "\x01\n" + at}) {
+  for (const std::string& damaged :
+       {before + "\x01\n", at + "\x01\n\x01\n" + at, before + "\x01\n" + at}) {
     std::filesystem::remove(file);
     append(file, damaged);
-    EXPECT_THROW(MetricsWriter(folder.path(), 3), core::InputError) << damaged;
+    try {
+      const MetricsWriter writer(folder.path(), 3);
+      ADD_FAILURE() << damaged;
+    } catch (const core::InputError& error) {
+      EXPECT_THAT(error.what(), HasSubstr("metrics.jsonl:2:")) << damaged;
+    }
     EXPECT_EQ(content_of(file), damaged);
   }
 }

@@ -83,9 +83,11 @@ TEST(TrainingCheckpoint, EveryDamagedFileIsNamed) {
     if (name == "manifest.json") bad = {good.substr(0, good.size() / 2), "", "[]", "{}"};
     for (const std::string& content : bad) {
       put_content(path / name, content);
-      EXPECT_THAT(testing::input_error_of([&] { run.train(folder.path()); }),
-                  HasSubstr("step-2/" + name))
-          << content.size();
+      const std::string problem = testing::input_error_of([&] { run.train(folder.path()); });
+      EXPECT_THAT(problem, HasSubstr("step-2/" + name)) << content.size();
+      if (name == "manifest.json") continue;
+      const bool same_size = content.size() == good.size();
+      EXPECT_THAT(problem, HasSubstr(same_size ? "its CRC-32C is" : " bytes, expected "));
     }
     if (name != "manifest.json") {
       fs::remove(path / name);
@@ -97,15 +99,21 @@ TEST(TrainingCheckpoint, EveryDamagedFileIsNamed) {
   EXPECT_EQ(run.train(folder.path()), Ending::kDone);
 }
 
-TEST(TrainingCheckpoint, ALaterVersionIsRefused) {
+TEST(TrainingCheckpoint, AnotherFormatAndALaterVersionAreRefused) {
   const ScratchFolder folder;
   const TinyRun run = interrupted_run(folder.path());
   const fs::path file = folder / "checkpoints/step-2/manifest.json";
-  auto manifest = nlohmann::json::parse(content_of(file));
-  manifest["version"] = 2;
-  put_content(file, manifest.dump());
-  EXPECT_THAT(testing::input_error_of([&] { run.train(folder.path()); }),
-              HasSubstr("version: is 2, expected 1"));
+  const auto good = nlohmann::json::parse(content_of(file));
+  auto later = good, other = good;
+  later["version"] = 2;
+  later["new"] = "of version 2";
+  other["format"] = "zip";
+  for (const auto& [manifest, expected] :
+       {std::pair{later, "version: is 2, expected 1"},
+        std::pair{other, "format: is \"zip\", expected \"longhaul training checkpoint\""}}) {
+    put_content(file, manifest.dump());
+    EXPECT_THAT(testing::input_error_of([&] { run.train(folder.path()); }), HasSubstr(expected));
+  }
 }
 
 TEST(TrainingCheckpoint, CountersThatCannotBeAreRefused) {
@@ -117,8 +125,12 @@ TEST(TrainingCheckpoint, CountersThatCannotBeAreRefused) {
   for (const auto& [key, value, expected] :
        {std::tuple{"optimizer_steps", largest, "expected from 0 to 2"},
         std::tuple{"skipped", largest, "expected from 0 to 2"},
+        std::tuple{"skipped_in_row", std::string("1"), "expected from 0 to 0"},
+        std::tuple{"data_ranks", std::string("0"), "expected from 1 to"},
+        std::tuple{"sequence_ranks", std::string("0"), "expected from 1 to"},
         std::tuple{"tokens", largest, "expected from 0 to"},
         std::tuple{"micro_step", std::string("-1"), "expected from 0 to"},
+        std::tuple{"step", largest, "expected from 0 to"},
         std::tuple{"step", std::string("3"), "step: is 3, expected that of its folder, 2"}}) {
     auto manifest = good;
     manifest[key] = value;
