@@ -52,6 +52,13 @@ TEST(Retention, MakesWhatIsKeptSmallest) {
   EXPECT_EQ(retention_of(config, DeviceKind::kCuda, DType::kBF16, false).together, 48);
 }
 
+/// Blocks that keep hardly more than the normed input, which is as large as the input: of 48, four
+/// at a time keep 15 inputs and as much as four, five 14 and five.
+TEST(Retention, CountsTheInputsOfWhatIsRunAgain) {
+  ModelConfig config{.width = 4096, .layers = 48, .heads = 1, .head_dim = 1, .state_dim = 1};
+  EXPECT_EQ(retention_of(config, DeviceKind::kCpu, DType::kF32, true).together, 4);
+}
+
 ModelConfig deep_config() {
   ModelConfig config = tiny_config();
   config.width = 60, config.layers = 13;

@@ -42,6 +42,9 @@ std::vector<PlannedRun> cases() {
   const auto narrow_states = changed([](auto& c) { c.state_dim = 8, c.head_dim = 16; });
   const auto many_heads = changed([](auto& c) { c.heads = 24, c.head_dim = 8, c.width = 32; });
   const auto deep = changed([](auto& c) { c.layers = 12, c.width = 32, c.heads = 2; });
+  // The residual stream is most of what a block keeps: several are run again together.
+  const auto wide_stream = changed(
+      [](auto& c) { c.layers = 16, c.width = 128, c.heads = 1, c.head_dim = 16, c.state_dim = 8; });
   const BatchConfig batch = batch_of(256, 8);
   std::vector<PlannedRun> all = {
       {"plain", planned_model(), batch, {1, 1}},
@@ -54,6 +57,7 @@ std::vector<PlannedRun> cases() {
       {"recompute", planned_model(), recomputed(batch), {1, 1}},
       {"recompute_deep", deep, recomputed(batch), {1, 1}},
       {"recompute_mlp", mlp, recomputed(batch), {1, 1}},
+      {"recompute_together", wide_stream, recomputed(batch), {1, 1}},
       {"segments", planned_model(), in_segments(batch_of(1024, 2), 4), {1, 1}},
       {"short_sequences", planned_model(), batch_of(8, 64), {1, 1}},
       {"large_state", planned_model(), batch_of(16, 32), {1, 1}, SourceKind::kStatePassing},
