@@ -3,6 +3,8 @@
 // memory that only kernels and copies may touch (device_memory.h).
 #pragma once
 
+// NOLINTBEGIN(readability-identifier-naming,google-explicit-constructor): the names are NVIDIA's.
+
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -289,3 +291,5 @@ inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cu
 inline cudaError_t cudaGraphExecDestroy(longhaul::simt::Recording* executable) {
   return delete executable, cudaSuccess;
 }
+
+// NOLINTEND(readability-identifier-naming,google-explicit-constructor)
