@@ -146,8 +146,9 @@ std::unique_ptr<BlockActivations> Mamba2Block::forward(Context& context, const B
                                             .epsilon = config_.norm_epsilon,
                                             .out = act->gated,
                                             .rstd = act->gated_rstd});
-  if (fc1_.value)
+  if (fc1_.value) {
     act->residual_mid = Tensor(context, args.residual_in.dtype(), {rows, config_.width});
+  }
   kernels::linear_forward(context,
                           {.x = act->gated,
                            .weight = out_proj_.value,

@@ -89,8 +89,9 @@ class FittedNoiseSource final : public InitialStateSource {
   /// What the running moments say, to where the states are.
   void fit() {
     std::vector<double> moments(running_);
-    for (size_t mean = 0, i = running_.size() / 2; i < moments.size(); ++mean, ++i) {
-      moments[i] = std::sqrt(std::max(0.0, running_[i] - running_[mean] * running_[mean]));
+    for (size_t group = 0, half = moments.size() / 2; group < half; ++group) {
+      const double mean = running_[group], mean_square = running_[half + group];
+      moments[half + group] = std::sqrt(std::max(0.0, mean_square - mean * mean));
     }
     core::copy(setup_.context, core::TensorView(moments.data(), core::DType::kF64, {2, groups_}),
                on_device_);
