@@ -82,6 +82,7 @@ void LanguageModel::run_blocks(const ForwardPass& pass, const Retention& retenti
   for (size_t i = 0; i < blocks_.size(); ++i) {
     Tensor next = residual_stream(rows);
     const size_t first = i * states_per_block;
+    const auto layer = static_cast<int64_t>(i);
     trace.kept.push_back(blocks_[i]->forward(
         context_, {.batch = trace.batch,
                    .length = trace.length,
@@ -92,8 +93,8 @@ void LanguageModel::run_blocks(const ForwardPass& pass, const Retention& retenti
                    .entering = block_views(&trace.entering, first, states_per_block),
                    .log_decay = pass.log_decays.empty() ? TensorView{} : pass.log_decays[i],
                    .parallel = pass.parallel,
-                   .keep = retention.keeps_activations(static_cast<int64_t>(i))}));
-    if (!retention.keeps_input(static_cast<int64_t>(i))) trace.residual.back() = Tensor();
+                   .keep = retention.keeps_activations(layer)}));
+    if (!retention.keeps_input(layer)) trace.residual.back() = Tensor();
     trace.residual.push_back(std::move(next));
   }
 }

@@ -50,6 +50,14 @@ void RecurrentState::zero_kind(core::Context& context, const std::vector<StateSp
   }
 }
 
+void RecurrentState::zero_sequences(core::Context& context, const std::vector<uint8_t>& which) {
+  std::vector<int32_t> from;
+  for (const uint8_t is_zero : which) {
+    from.push_back(is_zero ? kernels::StateGather::kZero : kernels::StateGather::kKeep);
+  }
+  gather(context, from);
+}
+
 void RecurrentState::gather(core::Context& context, const std::vector<int32_t>& from,
                             const RecurrentState* source) {
   using kernels::StateGather;

@@ -43,6 +43,8 @@ class RecurrentState {
   int64_t bytes() const;
 
   void set_zero(core::Context& context);
+  /// Zeroes the sequences b with which[b], one for each / what belongs to one kind.
+  void zero_sequences(core::Context& context, const std::vector<uint8_t>& which);
   void zero_kind(core::Context& context, const std::vector<StateSpec>& specs, StateKind kind);
   /// The state of sequence b becomes that of sequence from[b] of `source`, another state (nullptr:
   /// no sequence asks for one), or zero, or stays (kernels::StateGather). `from`: one for each

@@ -80,7 +80,7 @@ TEST_F(States, CloneSharesNothing) {
 TEST_F(States, ZeroOneSequence) {
   RecurrentState state = filled(3, 1);
   const RecurrentState before = state.clone(context_);
-  state.gather(context_, {StateGather::kKeep, StateGather::kZero, StateGather::kKeep});
+  state.zero_sequences(context_, {0, 1, 0});
   for (size_t i = 0; i < state.size(); ++i) {
     EXPECT_EQ(sequence_of(state, i, 0), sequence_of(before, i, 0));
     EXPECT_EQ(sequence_of(state, i, 1),

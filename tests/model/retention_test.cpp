@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "model/memory_plan.h"
 #include "tests/model/tiny_model.h"
 
 namespace longhaul::model {

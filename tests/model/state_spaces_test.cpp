@@ -63,7 +63,8 @@ TEST(StateSpacesConfig, EveryArgumentOfTheModule) {
   const ModelConfig config = parsed(
       R"({"d_model": 32, "n_layer": 2, "vocab_size": 10, "pad_vocab_size_multiple": 1,
           "d_intermediate": 100, "tie_embeddings": false, "residual_in_fp32": false,
-          "ssm_cfg": {"layer": "Mamba2", "d_state": 16, "d_conv": 3, "expand": 3, "headdim": 8, "d_ssm": 96, "ngroups": 4,
+          "ssm_cfg": {"layer": "Mamba2", "d_state": 16, "d_conv": 3, "expand": 3, "headdim": 8,
+          "d_ssm": 96, "ngroups": 4,
           "A_init_range": [2, 8], "D_has_hdim": false, "rmsnorm": true, "norm_before_gate": false,
           "dt_min": 0.002, "dt_max": 0.2, "dt_init_floor": 0.0002, "dt_limit": [0.001, Infinity],
           "bias": true, "conv_bias": false, "chunk_size": 128, "use_mem_eff_path": true}})");

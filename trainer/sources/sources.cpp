@@ -24,12 +24,11 @@ void draw_noise(const SourceSetup& setup, const SourceStep& step,
                                          .offset = static_cast<uint64_t>(i) << 40,
                                          .state = state[i]});
   }
-  std::vector<int32_t> from;
+  std::vector<uint8_t> from_zero;
   for (int64_t row = 0; row < setup.batch; ++row) {
-    const bool is_zero = starts_from_zero(setup.seed, step, row, zero_probability);
-    from.push_back(is_zero ? kernels::StateGather::kZero : kernels::StateGather::kKeep);
+    from_zero.push_back(starts_from_zero(setup.seed, step, row, zero_probability));
   }
-  state.gather(setup.context, from);
+  state.zero_sequences(setup.context, from_zero);
 }
 
 std::vector<InitialStateSource::NamedTensor> stored_rows(const std::vector<model::StateSpec>& specs,

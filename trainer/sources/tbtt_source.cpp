@@ -2,7 +2,6 @@
 // zero where the data says that it does not continue it.
 #include <glog/logging.h>
 
-#include "kernels/state/state_ops.h"
 #include "trainer/sources/sources.h"
 
 namespace longhaul::trainer {
@@ -19,11 +18,7 @@ class TbttSource final : public InitialStateSource {
   const model::RecurrentState& initial(const SourceStep& step) override {
     CHECK(step.fresh != nullptr);
     CHECK_EQ(static_cast<int64_t>(step.fresh->size()), setup_.batch);
-    std::vector<int32_t> from;
-    for (const uint8_t fresh : *step.fresh) {
-      from.push_back(fresh ? kernels::StateGather::kZero : kernels::StateGather::kKeep);
-    }
-    carried_.gather(setup_.context, from);
+    carried_.zero_sequences(setup_.context, *step.fresh);
     return carried_;
   }
 

@@ -99,9 +99,8 @@ TEST_F(ModelOnDevice, ResidualStreamInFp32KeepsSmallAdditions) {
   const std::vector<double> exact = logits_of_small_additions({}, DType::kF64, true);
   const auto squared_error = [&](bool residual_in_fp32) {
     const auto found = logits_of_small_additions(kCuda, DType::kBF16, residual_in_fp32);
-    double sum = 0;
-    for (size_t i = 0; i < exact.size(); ++i) sum += (found[i] - exact[i]) * (found[i] - exact[i]);
-    return sum;
+    const double rms = difference(found, exact).normalised_rms;
+    return rms * rms;
   };
   EXPECT_LT(squared_error(true), 0.5 * squared_error(false));
 }
