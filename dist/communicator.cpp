@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 namespace longhaul::dist {
@@ -11,7 +12,31 @@ namespace {
 
 core::TensorView view_of(double& value) { return {&value, core::DType::kF64, {1}}; }
 
+class AllOf final : public Pending {
+ public:
+  explicit AllOf(std::vector<std::unique_ptr<Pending>> parts) : parts_(std::move(parts)) {}
+  void wait() override {
+    for (const auto& part : parts_) part->wait();
+  }
+  bool test() override {
+    std::erase_if(parts_, [](const auto& part) { return part->test(); });
+    return parts_.empty();
+  }
+
+ private:
+  std::vector<std::unique_ptr<Pending>> parts_;
+};
+
 }  // namespace
+
+std::unique_ptr<Pending> Communicator::start_transfers(const std::vector<Transfer>& sends,
+                                                       const std::vector<Transfer>& receives) {
+  constexpr int kTag = kLargestTag + 1;
+  std::vector<std::unique_ptr<Pending>> parts;
+  for (const auto& [view, peer] : receives) parts.push_back(start_receive(view, peer, kTag));
+  for (const auto& [view, peer] : sends) parts.push_back(start_send(view, peer, kTag));
+  return std::make_unique<AllOf>(std::move(parts));
+}
 
 double Communicator::sum(double value) {
   all_reduce_sum(view_of(value));

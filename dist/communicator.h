@@ -6,7 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "kernels/core/tensor.h"
 
@@ -24,6 +26,31 @@ class Pending {
   }
   /// Makes progress without blocking; true once complete.
   virtual bool test() = 0;
+};
+
+/// To or from `peer`.
+struct Transfer {
+  core::TensorView view;
+  int peer = 0;
+};
+
+/// Which ranks are still there, and what they do. Thread-safe.
+class Liveness {
+ public:
+  virtual ~Liveness() = default;
+  /// What a rank does ten times a second: answers those that ask. `doing`: what with; `waits`: it
+  /// is another rank's turn, so that this one is not Busy whatever it says.
+  virtual void answer(const std::string& doing, bool waits) = 0;
+  /// Asks everybody, unless this rank asks already. answer() collects the answers too.
+  virtual void ask(const std::string& doing) = 0;
+  struct Findings {
+    std::string text;  ///< "no answer from rank 1 (host a)"; if all answered, what they wait in
+    std::string busy;  ///< "rank 1 (host a): writing the model"; empty where nobody is Busy, or one
+                       ///< did not answer
+    bool others_tell = false;  ///< a lower rank asked too: it reports
+  };
+  /// What has come since ask(), which ends here; nothing if it had ended before.
+  virtual std::optional<Findings> findings() = 0;
 };
 
 /// All ranks call the collectives in the same order with equal sizes and dtypes (all_gather and
@@ -55,7 +82,14 @@ class Communicator {
   /// parts of full stay as they are.
   virtual std::unique_ptr<Pending> start_reduce_scatter_sum(core::TensorView full,
                                                             core::TensorView own) = 0;
-  /// Messages between two ranks with one tag arrive in order. Tags are 0 to 32,767.
+  /// Many messages at once. Collective, with empty lists where a rank has none: the k-th of `sends`
+  /// to a rank meets the k-th of its `receives` from this one, which has the same size. On a device
+  /// one call of NCCL's, without anything over the host: the better way wherever all ranks know who
+  /// sends what.
+  virtual std::unique_ptr<Pending> start_transfers(const std::vector<Transfer>& sends,
+                                                   const std::vector<Transfer>& receives);
+  /// Messages between two ranks with one tag arrive in order. Tags are 0 to kLargestTag.
+  static constexpr int kLargestTag = 32766;
   virtual std::unique_ptr<Pending> start_send(core::TensorView view, int peer, int tag) = 0;
   virtual std::unique_ptr<Pending> start_receive(core::TensorView view, int peer, int tag) = 0;
   virtual void barrier() = 0;
@@ -63,6 +97,8 @@ class Communicator {
   /// messages may then take the place of a collective.
   virtual bool has_free_messages() const { return true; }
 
+  /// Absent where no wait has a limit.
+  virtual Liveness* liveness() { return nullptr; }
   /// Busy's. Nothing to do where no wait has a limit.
   virtual void begin_busy(const std::string& what) { static_cast<void>(what); }
   virtual void end_busy() {}
@@ -93,8 +129,7 @@ class Communicator {
 /// While one lives, work of this rank that the others have no share of (a model to write, the last
 /// sequence of an evaluation) may take longer than the time limit: ranks that wait for it say so
 /// whenever the limit passes, and go on as long as its process answers. A rank whose process does
-/// not answer, and one that hangs in an operation, are found within the limit all the same. What
-/// ends such work must be an operation on host memory: on a device's none is asked about.
+/// not answer, and one that hangs in an operation, are found within the limit all the same.
 class Busy {
  public:
   /// `what`: "writing the model". `world` outlives it.

@@ -13,9 +13,6 @@ namespace {
 using core::Tensor;
 using core::TensorView;
 
-constexpr int kForwardTag = kReservedTags + 8192;
-constexpr int kBackwardTag = kForwardTag + 1;
-
 struct HaloSetting {
   core::Context& context;
   Communicator& group;
@@ -98,8 +95,9 @@ class NeighbourForward final : public StateExchange::Run {
   NeighbourForward(const HaloSetting& setting, const TensorView& rows, const TensorView& boundary,
                    const TensorView& halo) {
     const int rank = setting.group.rank();
+    std::vector<Transfer> sends, receives;
     if (rank > 0) {
-      receiving_ = setting.group.start_receive(halo, rank - 1, kForwardTag);
+      receives.push_back({halo, rank - 1});
     } else if (boundary) {
       core::copy(setting.context, boundary, halo);
     } else {
@@ -108,17 +106,15 @@ class NeighbourForward final : public StateExchange::Run {
     if (rank + 1 < setting.group.size()) {
       outgoing_ = Tensor(setting.context, halo.dtype(), halo.shape());
       last_rows(setting.context, {}, rows, outgoing_);
-      sending_ = setting.group.start_send(outgoing_, rank + 1, kForwardTag);
+      sends.push_back({outgoing_, rank + 1});
     }
+    under_way_ = setting.group.start_transfers(sends, receives);
   }
-  void finish() override {
-    if (receiving_) receiving_->wait();
-    if (sending_) sending_->wait();
-  }
+  void finish() override { under_way_->wait(); }
 
  private:
   Tensor outgoing_;
-  std::unique_ptr<Pending> receiving_, sending_;
+  std::unique_ptr<Pending> under_way_;
 };
 
 /// Some segment is shorter than the halo: everybody receives everybody's last rows.
@@ -164,11 +160,13 @@ class NeighbourBackward final : public StateExchange::Run {
                     const TensorView& dboundary)
       : context_(setting.context), drows_(drows), width_(setting.width) {
     const int rank = setting.group.rank();
+    std::vector<Transfer> sends, receives;
     if (rank + 1 < setting.group.size()) {
       arriving_ = Tensor(setting.context, dhalo.dtype(), dhalo.shape());
-      receiving_ = setting.group.start_receive(arriving_, rank + 1, kBackwardTag);
+      receives.push_back({arriving_, rank + 1});
     }
-    if (rank > 0) sending_ = setting.group.start_send(dhalo, rank - 1, kBackwardTag);
+    if (rank > 0) sends.push_back({dhalo, rank - 1});
+    under_way_ = setting.group.start_transfers(sends, receives);
     if (dboundary) {
       if (rank == 0) core::copy(setting.context, dhalo, dboundary);
       broadcasting_ = setting.group.start_broadcast(dboundary, 0);
@@ -176,11 +174,10 @@ class NeighbourBackward final : public StateExchange::Run {
   }
 
   void finish() override {
-    if (receiving_) {
-      receiving_->wait();
+    under_way_->wait();
+    if (arriving_) {
       add_rows(context_, arriving_, drows_.slice(1, drows_.extent(1) - width_, drows_.extent(1)));
     }
-    if (sending_) sending_->wait();
     if (broadcasting_) broadcasting_->wait();
   }
 
@@ -189,7 +186,7 @@ class NeighbourBackward final : public StateExchange::Run {
   TensorView drows_;
   int64_t width_;
   Tensor arriving_;
-  std::unique_ptr<Pending> receiving_, sending_, broadcasting_;
+  std::unique_ptr<Pending> under_way_, broadcasting_;
 };
 
 class GatherBackward final : public StateExchange::Run {

@@ -34,6 +34,7 @@ class MessageCommunicator final : public Communicator {
   std::unique_ptr<Pending> start_send(core::TensorView view, int peer, int tag) override;
   std::unique_ptr<Pending> start_receive(core::TensorView view, int peer, int tag) override;
   void barrier() override;
+  Liveness* liveness() override { return transport_->progress().liveness(); }
   void begin_busy(const std::string& what) override { transport_->progress().begin_busy(what); }
   void end_busy() override { transport_->progress().end_busy(); }
   std::unique_ptr<Communicator> split(int color, int key) override;

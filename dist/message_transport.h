@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "dist/communicator.h"
 #include "kernels/core/memory_pool.h"
 
 namespace longhaul::dist {
@@ -48,6 +49,8 @@ class Progress {
   /// Busy's (dist/communicator.h); nothing to do where no wait has a limit.
   virtual void begin_busy(const std::string& what) { static_cast<void>(what); }
   virtual void end_busy() {}
+  /// Communicator's.
+  virtual Liveness* liveness() { return nullptr; }
   /// By this rank so far, in wait_for.
   double seconds_waited() const { return seconds_waited_; }
   core::MemoryPool& pool() { return pool_; }

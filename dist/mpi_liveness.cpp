@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <cstring>
 #include <list>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "kernels/core/error.h"
@@ -15,7 +17,7 @@ namespace longhaul::dist {
 namespace {
 
 constexpr int kTag = 0;
-constexpr size_t kMostNamed = 16;  // ranks in a message
+constexpr size_t kMostNamed = 16;  // ranks of one kind in a message
 constexpr int kHostBytes = 64;     // of a host's name, with the zero at its end
 static_assert(kHostBytes <= MPI_MAX_PROCESSOR_NAME);
 
@@ -48,10 +50,10 @@ std::vector<std::string> gather_hosts(MPI_Comm comm, int size) {
   return hosts;
 }
 
-std::string joined(const std::vector<std::string>& items) {
+std::string joined(const std::vector<std::string>& items, const char* between) {
   std::string text;
   for (size_t i = 0; i < std::min(items.size(), kMostNamed); ++i)
-    text += (i > 0 ? ", " : "") + items[i];
+    text += (i > 0 ? between : "") + items[i];
   if (items.size() > kMostNamed) text += core::message(" and ", items.size() - kMostNamed, " more");
   return text;
 }
@@ -153,19 +155,32 @@ std::string MpiLiveness::busy_ranks() const {
     if (answer.text.empty()) return "";
     if (answer.busy) busy.push_back("rank " + state_->place(r) + ": " + answer.text);
   }
-  return joined(busy);
+  return joined(busy, ", ");
 }
 
 std::string MpiLiveness::findings() const {
-  std::vector<std::string> silent, waiting;
+  std::vector<std::string> silent;
+  std::map<std::string, std::vector<std::string>> waiting;  // ranks by what they wait in
   for (int r = 0; r < state_->size; ++r) {
     const std::string& answer = state_->answers[static_cast<size_t>(r)].text;
-    if (answer.empty()) silent.push_back(state_->place(r));
-    if (!answer.empty() && r != state_->rank)
-      waiting.push_back("rank " + state_->place(r) + " waits in " + answer);
+    if (answer.empty()) {
+      silent.push_back(state_->place(r));
+    } else if (r != state_->rank) {
+      waiting[answer].push_back(state_->place(r));
+    }
   }
-  return silent.empty() ? "all ranks answered: " + joined(waiting)
-                        : "no answer from rank " + joined(silent);
+  if (!silent.empty()) return "no answer from rank " + joined(silent, ", ");
+  // Who waits in something else than most is the one to look at.
+  std::vector<std::pair<size_t, std::string>> groups;
+  for (const auto& [operation, ranks] : waiting) {
+    groups.emplace_back(ranks.size(),
+                        core::message(ranks.size() == 1 ? "rank " : "ranks ", joined(ranks, ", "),
+                                      ranks.size() == 1 ? " waits in " : " wait in ", operation));
+  }
+  std::sort(groups.begin(), groups.end());
+  std::vector<std::string> told;
+  for (const auto& [count, text] : groups) told.push_back(text);
+  return "all ranks answered: " + joined(told, "; ");
 }
 
 }  // namespace longhaul::dist

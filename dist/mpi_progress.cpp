@@ -53,6 +53,44 @@ void MpiProgress::end_busy() {
   if (answering_.joinable()) answering_.join();
 }
 
+void MpiProgress::set_activity(const std::string& activity) {
+  const std::lock_guard lock(mpi_);
+  activity_ = activity;
+}
+
+/// Not while another thread is inside MPI: a split, which waits for others, or a wait that answers.
+void MpiProgress::answer(const std::string& doing, bool waits) {
+  {
+    const std::lock_guard lock(elsewhere_mutex_);
+    waits_elsewhere_ = waits ? doing : "";
+  }
+  const std::unique_lock lock(mpi_, std::try_to_lock);
+  if (lock.owns_lock() && !waits_) answer_locked(doing);
+}
+
+void MpiProgress::answer_locked(const std::string& doing) {
+  const std::lock_guard lock(elsewhere_mutex_);
+  const bool is_busy = !busy_.empty() && waits_elsewhere_.empty();
+  const std::string& waits_in = waits_elsewhere_.empty() ? doing : waits_elsewhere_;
+  liveness_.answer_questions(
+      {.text = is_busy ? busy_.back() : waits_in + at_activity(), .busy = is_busy});
+}
+
+void MpiProgress::ask(const std::string& doing) {
+  const std::lock_guard lock(mpi_);
+  if (!liveness_.asking()) liveness_.ask(doing + at_activity());
+}
+
+std::optional<Liveness::Findings> MpiProgress::findings() {
+  const std::lock_guard lock(mpi_);
+  if (!liveness_.asking()) return std::nullopt;
+  Findings found{.text = liveness_.findings(),
+                 .busy = liveness_.busy_ranks(),
+                 .others_tell = liveness_.lower_rank_asked()};
+  liveness_.stop_asking();
+  return found;
+}
+
 void MpiProgress::answer_while_busy(const std::stop_token& stop) {
   std::unique_lock lock(mpi_);
   for (;;) {
@@ -61,7 +99,7 @@ void MpiProgress::answer_while_busy(const std::stop_token& stop) {
     if (stop.stop_requested()) return;
     if (waits_) continue;
     try {
-      liveness_.answer_questions({.text = busy_.back(), .busy = true});
+      answer_locked("");
     } catch (const std::bad_alloc&) {  // the work has the same trouble, and says so
     }
   }

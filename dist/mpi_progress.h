@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -14,8 +15,9 @@
 namespace longhaul::dist {
 
 /// Polls: spins for microseconds, then gives the processor away (two ranks may share one), then
-/// sleeps. Answers the questions of other ranks meanwhile; while this rank is busy a thread does.
-class MpiProgress final : public Progress {
+/// sleeps. Answers the questions of other ranks meanwhile; while this rank is busy a thread does,
+/// and where it waits for something else whoever calls answer().
+class MpiProgress final : public Progress, public Liveness {
  public:
   explicit MpiProgress(double time_limit_s);
 
@@ -23,9 +25,13 @@ class MpiProgress final : public Progress {
   void give_up(const std::string&) override { gave_up_ = true; }  // MpiSession's end aborts the job
   void begin_busy(const std::string& what) override;
   void end_busy() override;
+  Liveness* liveness() override { return this; }
+  void answer(const std::string& doing, bool waits) override;
+  void ask(const std::string& doing) override;
+  std::optional<Findings> findings() override;
 
   void set_time_limit(double seconds) { time_limit_s_ = seconds; }
-  void set_activity(const std::string& activity) { activity_ = activity; }
+  void set_activity(const std::string& activity);
   /// Held in every call to MPI that a busy rank may make: MPI_THREAD_SERIALIZED is all it promises.
   std::mutex& mpi() { return mpi_; }
 
@@ -36,10 +42,11 @@ class MpiProgress final : public Progress {
   void run_out_of_time(const Wait& wait);
   [[noreturn]] void end_job(const Wait& wait);
   void answer_while_busy(const std::stop_token& stop);
+  void answer_locked(const std::string& doing);
   std::string at_activity() const { return activity_.empty() ? "" : " at " + activity_; }
 
   double time_limit_s_;
-  std::string host_, activity_;
+  std::string host_;
   int rank_ = 0;
   bool gave_up_ = false;
   // Of the current wait, in its seconds.
@@ -49,8 +56,11 @@ class MpiProgress final : public Progress {
 
   std::mutex mpi_;  // guards what follows too
   MpiLiveness liveness_;
+  std::string activity_;
   std::vector<std::string> busy_;  // innermost last
   bool waits_ = false;             // long enough that it answers itself
+  std::mutex elsewhere_mutex_;
+  std::string waits_elsewhere_;  // in what, if it does
   std::condition_variable_any changed_;
   std::jthread answering_;  // the last member: it uses the others
 };

@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 #include <nccl.h>
 
+#include <algorithm>
 #include <exception>
 #include <utility>
 #include <vector>
@@ -51,8 +52,7 @@ class DevicePending final : public Pending {
 
   void wait() override {
     if (waited_) return;
-    engine_.wait_until([&] { return operation_.stage == NcclOperation::Stage::kLaunched; },
-                       operation_.description);
+    engine_.wait_until_launched(operation_);
     engine_.runtime().wait(engine_.compute_stream(), operation_.done);
     waited_ = true;
   }
@@ -90,15 +90,21 @@ class HostPending final : public Pending {
 class NcclCommunicator final : public Communicator {
  public:
   NcclCommunicator(NcclEngine& engine, std::unique_ptr<Communicator> host)
-      : engine_(engine),
-        host_(std::move(host)),
-        messages_(engine, *host_),
-        collectives_(engine.add_channel(host_->size(), host_->rank(), shared_id())) {}
-  ~NcclCommunicator() override { engine_.remove_channel(collectives_); }
+      : engine_(engine), host_(std::move(host)), messages_(engine, *host_) {
+    if (size() == 1) return;  // nothing that NCCL is needed for
+    collectives_ = &engine_.add_channel({.ranks = size(), .rank = rank(), .id = shared_id()});
+  }
+  ~NcclCommunicator() override {
+    if (std::uncaught_exceptions() > exceptions_at_start_) {
+      engine_.fail("gave up, because of another failure");  // no end that waits for the others
+    }
+    if (collectives_ != nullptr) engine_.remove_channels({collectives_});
+  }
 
   int rank() const override { return host_->rank(); }
   int size() const override { return host_->size(); }
   bool has_free_messages() const override { return false; }
+  Liveness* liveness() override { return host_->liveness(); }
   void begin_busy(const std::string& what) override { host_->begin_busy(what); }
   void end_busy() override { host_->end_busy(); }
 
@@ -134,6 +140,7 @@ class NcclCommunicator final : public Communicator {
     CHECK_EQ(own.elements() * size(), gathered.elements());
     if (is_on_host(own)) return on_host(host_->start_all_gather(own, gathered));
     CHECK(gathered.is_contiguous());
+    if (size() == 1) return copy_alone("all_gather", own, gathered);
     return start("all_gather", own, [=](ncclComm* comm, cudaStream_t stream) {
       return ncclAllGather(own.raw(), gathered.raw(), count(own), type_of(own.dtype()), comm,
                            stream);
@@ -144,10 +151,31 @@ class NcclCommunicator final : public Communicator {
     CHECK_EQ(own.elements() * size(), full.elements());
     if (is_on_host(own)) return on_host(host_->start_reduce_scatter_sum(full, own));
     CHECK(full.is_contiguous());
+    if (size() == 1) return copy_alone("reduce_scatter_sum", full, own);
     return start("reduce_scatter_sum", own, [=](ncclComm* comm, cudaStream_t stream) {
       return ncclReduceScatter(full.raw(), own.raw(), count(own), type_of(own.dtype()), ncclSum,
                                comm, stream);
     });
+  }
+  std::unique_ptr<Pending> start_transfers(const std::vector<Transfer>& sends,
+                                           const std::vector<Transfer>& receives) override {
+    const auto is_device = [](const Transfer& each) { return !is_on_host(each.view); };
+    const auto on_device = std::count_if(sends.begin(), sends.end(), is_device) +
+                           std::count_if(receives.begin(), receives.end(), is_device);
+    if (on_device == 0 || size() == 1) return Communicator::start_transfers(sends, receives);
+    CHECK_EQ(on_device, std::ssize(sends) + std::ssize(receives)) << "host and device memory";
+    int64_t bytes = 0;
+    for (const auto* list : {&sends, &receives}) {
+      for (const auto& [view, peer] : *list) {
+        CHECK(peer >= 0 && peer < size());
+        bytes += view.bytes();
+      }
+    }
+    return start_on_device(core::message(sends.size(), " sends and ", receives.size(),
+                                         " receives of ", bytes, " bytes"),
+                           [=](ncclComm* comm, cudaStream_t stream) {
+                             return transfer(sends, receives, comm, stream);
+                           });
   }
   std::unique_ptr<Pending> start_send(TensorView view, int peer, int tag) override {
     CHECK(peer >= 0 && peer < size());
@@ -181,15 +209,49 @@ class NcclCommunicator final : public Communicator {
   }
   std::unique_ptr<Pending> start(const char* name, const TensorView& view, const Call& issue) {
     const bool is_empty = view.elements() == 0;
+    return start_on_device(core::message(name, " of ", view.bytes(), " bytes"),
+                           [issue, is_empty](ncclComm* comm, cudaStream_t stream) {
+                             return is_empty ? ncclSuccess : issue(comm, stream);
+                           });
+  }
+  std::unique_ptr<Pending> start_on_device(std::string description, const Call& issue) {
     NcclOperation& operation = engine_.new_operation(
-        core::message(name, " of ", view.bytes(), " bytes"),
-        [issue, is_empty](ncclComm* comm, DeviceRuntime::Stream stream) -> int {
-          return is_empty ? ncclSuccess : issue(comm, static_cast<cudaStream_t>(stream));
+        std::move(description), [issue](ncclComm* comm, DeviceRuntime::Stream stream) -> int {
+          return issue(comm, static_cast<cudaStream_t>(stream));
         });
-    engine_.push(collectives_, operation);
+    if (collectives_ == nullptr) {
+      engine_.launch_on_compute(operation, [] {});
+    } else {
+      engine_.push(*collectives_, operation);
+    }
     engine_.advance();
     return std::make_unique<DevicePending>(engine_, operation);
   }
+  /// Of one rank.
+  std::unique_ptr<Pending> copy_alone(const char* name, const TensorView& from,
+                                      const TensorView& to) {
+    if (from.raw() != to.raw() && from.bytes() > 0) {
+      engine_.runtime().copy(to.raw(), from.raw(), from.bytes(), engine_.compute_stream());
+    }
+    return start_on_device(name, nullptr);
+  }
+  static ncclResult_t transfer(const std::vector<Transfer>& sends,
+                               const std::vector<Transfer>& receives, ncclComm* comm,
+                               cudaStream_t stream) {
+    ncclResult_t worst = ncclGroupStart();
+    const auto keep = [&](ncclResult_t code) {
+      if (code != ncclSuccess && code != ncclInProgress) worst = code;
+    };
+    for (const auto& [view, peer] : sends) {
+      if (view.bytes() > 0) keep(ncclSend(view.raw(), size_of(view), ncclInt8, peer, comm, stream));
+    }
+    for (const auto& [view, peer] : receives) {
+      if (view.bytes() > 0) keep(ncclRecv(view.raw(), size_of(view), ncclInt8, peer, comm, stream));
+    }
+    const ncclResult_t end = ncclGroupEnd();
+    return worst == ncclSuccess ? end : worst;
+  }
+  static size_t size_of(const TensorView& view) { return static_cast<size_t>(view.bytes()); }
   /// Rank 0's, through the host.
   NcclId shared_id() {
     NcclId id = rank() == 0 ? new_nccl_id() : NcclId{};
@@ -200,7 +262,8 @@ class NcclCommunicator final : public Communicator {
   NcclEngine& engine_;
   std::unique_ptr<Communicator> host_;
   NcclMessages messages_;
-  NcclChannel& collectives_;
+  NcclChannel* collectives_ = nullptr;  ///< of several ranks
+  int exceptions_at_start_ = std::uncaught_exceptions();
 };
 
 }  // namespace
@@ -210,7 +273,7 @@ const char* nccl_unavailable_reason() noexcept { return ""; }
 
 struct NcclSession::State {
   State(Communicator& bootstrap, const NcclOptions& options, std::unique_ptr<DeviceRuntime> runtime)
-      : engine(bootstrap.rank(), options, std::move(runtime)),
+      : engine(bootstrap.rank(), bootstrap.liveness(), options, std::move(runtime)),
         world(engine, bootstrap.split(0, bootstrap.rank())) {}
   NcclEngine engine;
   NcclCommunicator world;

@@ -5,9 +5,8 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <utility>
 
 #include "kernels/core/error.h"
@@ -19,9 +18,8 @@ namespace {
 using Clock = NcclOperation::Clock;
 using Stage = NcclOperation::Stage;
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
+constexpr double kPatienceSeconds = 10;  // for the end of communicators: the others may be gone
+constexpr int kNarrowBlocks = 4;         // multiprocessors of a narrow communicator, at most
 
 }  // namespace
 
@@ -39,30 +37,24 @@ NcclId new_nccl_id() {
   return result;
 }
 
-NcclChannel::NcclChannel(DeviceRuntime& runtime, int ranks, int rank, const NcclId& id)
+NcclChannel::NcclChannel(DeviceRuntime& runtime, const NcclChannelSetup& setup)
     : runtime_(runtime), stream_(runtime.make_stream()) {
   ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
   config.blocking = 0;
-  ncclUniqueId nccl_id;
-  std::memcpy(nccl_id.internal, id.bytes, sizeof(id.bytes));
-  const ncclResult_t code = ncclCommInitRankConfig(&comm_, ranks, nccl_id, rank, &config);
+  if (setup.is_narrow) {
+    config.minCTAs = 1;
+    config.maxCTAs = kNarrowBlocks;
+  }
+  ncclUniqueId id;
+  std::memcpy(id.internal, setup.id.bytes, sizeof(id.internal));
+  const ncclResult_t code = ncclCommInitRankConfig(&comm_, setup.ranks, id, setup.rank, &config);
   if (code != ncclSuccess && code != ncclInProgress) {
     runtime_.destroy(stream_);
     throw core::Error(nccl_problem("ncclCommInitRankConfig", code));
   }
 }
 
-NcclChannel::~NcclChannel() {
-  if (comm_ != nullptr) {
-    constexpr double kPatience = 10;  // the others may be gone
-    ncclResult_t state = ncclCommFinalize(comm_);
-    for (const auto start = Clock::now();
-         state == ncclInProgress && seconds_since(start) < kPatience;)
-      ncclCommGetAsyncError(comm_, &state);
-    state == ncclSuccess ? ncclCommDestroy(comm_) : ncclCommAbort(comm_);
-  }
-  runtime_.destroy(stream_);
-}
+NcclChannel::~NcclChannel() { runtime_.destroy(stream_); }
 
 void NcclChannel::push(NcclOperation& operation) {
   operation.stage = Stage::kQueued;
@@ -74,6 +66,12 @@ int NcclChannel::error() const {
   ncclResult_t state = ncclSuccess;
   const ncclResult_t code = ncclCommGetAsyncError(comm_, &state);
   return code == ncclSuccess ? state : code;
+}
+
+std::string NcclChannel::problem(int result) const {
+  const char* detail = comm_ != nullptr ? ncclGetLastError(comm_) : nullptr;
+  const bool has_detail = detail != nullptr && detail[0] != '\0';
+  return nccl_problem("NCCL", result) + (has_detail ? core::message(" (", detail, ")") : "");
 }
 
 int NcclChannel::advance() {
@@ -94,21 +92,66 @@ int NcclChannel::advance() {
   }
 }
 
-void NcclChannel::abort() noexcept {
-  if (comm_ != nullptr) ncclCommAbort(std::exchange(comm_, nullptr));
-  queue_.clear();
+void NcclChannel::begin_end() {
+  if (comm_ != nullptr) ncclCommFinalize(comm_);
 }
 
-NcclEngine::NcclEngine(int world_rank, const NcclOptions& options,
+bool NcclChannel::has_ended() const { return error() != ncclInProgress; }
+
+void NcclChannel::destroy() {
+  if (comm_ != nullptr) ncclCommDestroy(std::exchange(comm_, nullptr));
+}
+
+ncclComm* NcclChannel::release() {
+  queue_.clear();
+  return std::exchange(comm_, nullptr);
+}
+
+void NcclAborts::begin(ncclComm* comm, std::shared_ptr<DeviceRuntime> runtime) noexcept {
+  if (comm == nullptr) return;
+  try {
+    {
+      const std::lock_guard lock(state_->mutex);
+      ++state_->under_way;
+    }
+    std::thread([comm, runtime = std::move(runtime), state = state_] {
+      try {
+        runtime->use_on_this_thread();
+      } catch (const core::Error&) {  // the device is lost: the abort says so again, to nobody
+      }
+      ncclCommAbort(comm);
+      const std::lock_guard lock(state->mutex);
+      --state->under_way;
+      state->changed.notify_all();
+    }).detach();
+  } catch (const std::exception& error) {  // no thread: the end of the job ends it too
+    LOG(ERROR) << "a communicator is not aborted: " << error.what();
+  }
+}
+
+bool NcclAborts::wait(double seconds) const {
+  std::unique_lock lock(state_->mutex);
+  return state_->changed.wait_for(lock, std::chrono::duration<double>(seconds),
+                                  [&] { return state_->under_way == 0; });
+}
+
+NcclEngine::NcclEngine(int world_rank, Liveness* liveness, const NcclOptions& options,
                        std::unique_ptr<DeviceRuntime> runtime)
     : world_rank_(world_rank),
+      liveness_(liveness),
       options_(options),
+      time_limit_s_(options.time_limit_s),
       runtime_(std::move(runtime)),
       watchdog_([this](const std::stop_token& stop) { watch(stop); }) {}
 
 NcclEngine::~NcclEngine() {
   watchdog_.request_stop();
   watchdog_.join();
+  if (!aborts_.wait(kPatienceSeconds)) {
+    // Destroying what they still use could hang as they do; the process is near its end.
+    for (auto& channel : channels_) static_cast<void>(channel.release());
+    return;
+  }
   channels_.clear();
   for (const NcclOperation& operation : operations_) {
     free_events_.insert(free_events_.end(), {operation.ready, operation.done});
@@ -116,31 +159,54 @@ NcclEngine::~NcclEngine() {
   for (const DeviceRuntime::Event event : free_events_) runtime_->destroy_event(event);
 }
 
-NcclChannel& NcclEngine::add_channel(int ranks, int rank, const NcclId& id) {
+NcclChannel& NcclEngine::add_channel(const NcclChannelSetup& setup) {
   const std::lock_guard lock(mutex_);
-  channels_.push_back(std::make_unique<NcclChannel>(*runtime_, ranks, rank, id));
-  if (failed_) channels_.back()->abort();
+  channels_.push_back(std::make_unique<NcclChannel>(*runtime_, setup));
+  if (failed_) aborts_.begin(channels_.back()->release(), runtime_);
   return *channels_.back();
 }
 
-void NcclEngine::remove_channel(NcclChannel& channel) {
-  const std::lock_guard lock(mutex_);
-  channels_.remove_if([&](const auto& each) { return each.get() == &channel; });
+void NcclEngine::remove_channels(const std::vector<NcclChannel*>& channels) {
+  std::vector<std::unique_ptr<NcclChannel>> ending;
+  {
+    const std::lock_guard lock(mutex_);
+    for (NcclChannel* channel : channels) {
+      const auto each = std::find_if(channels_.begin(), channels_.end(),
+                                     [&](const auto& own) { return own.get() == channel; });
+      ending.push_back(std::move(*each));
+      channels_.erase(each);
+    }
+  }
+  for (const auto& channel : ending) channel->begin_end();
+  const auto start = Clock::now();
+  for (const auto& channel : ending) {
+    while (!channel->has_ended() && seconds_since(start) < kPatienceSeconds) sched_yield();
+    if (channel->error() == ncclSuccess) {
+      channel->destroy();
+    } else {
+      aborts_.begin(channel->release(), runtime_);
+    }
+  }
 }
 
 NcclOperation& NcclEngine::new_operation(std::string description, NcclCall issue) {
-  const std::lock_guard lock(mutex_);
-  if (failed_) throw_failure();
-  NcclOperation& operation = operations_.emplace_back();
-  operation.description = std::move(description);
-  operation.issue = std::move(issue);
-  for (DeviceRuntime::Event* event : {&operation.ready, &operation.done}) {
-    if (free_events_.empty()) free_events_.push_back(runtime_->make_event());
-    *event = free_events_.back();
-    free_events_.pop_back();
+  NcclOperation* operation = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    if (failed_) throw_failure();
+    operation = &operations_.emplace_back();
+    operation->description = std::move(description);
+    operation->number = ++begun_;
+    operation->issue = std::move(issue);
+    for (DeviceRuntime::Event* event : {&operation->ready, &operation->done}) {
+      if (free_events_.empty()) free_events_.push_back(runtime_->make_event());
+      *event = free_events_.back();
+      free_events_.pop_back();
+    }
   }
-  runtime_->record(operation.ready, options_.compute_stream);
-  return operation;
+  // It may block, while the compute stream has no room.
+  runtime_->record(operation->ready, options_.compute_stream);
+  return *operation;
 }
 
 void NcclEngine::push(NcclChannel& channel, NcclOperation& operation) {
@@ -149,9 +215,9 @@ void NcclEngine::push(NcclChannel& channel, NcclOperation& operation) {
 }
 
 void NcclEngine::launch_on_compute(NcclOperation& operation, const std::function<void()>& work) {
-  const std::lock_guard lock(mutex_);
   work();
   runtime_->record(operation.done, options_.compute_stream);
+  const std::lock_guard lock(mutex_);
   operation.stage = Stage::kLaunched;
 }
 
@@ -180,34 +246,26 @@ void NcclEngine::advance_channels() {
   const std::lock_guard lock(mutex_);
   for (const auto& channel : channels_) {
     const int code = channel->advance();
-    if (code != ncclSuccess && code != ncclInProgress) {
-      fail_locked(nccl_problem("NCCL", code));
-    }
+    if (code != ncclSuccess && code != ncclInProgress) fail_locked(channel->problem(code));
   }
   if (failed_) throw_failure();
 }
 
-void NcclEngine::wait_until(const std::function<bool()>& is_met, const std::string& description) {
+void NcclEngine::wait_until_launched(NcclOperation& operation) {
   constexpr int kSpins = 256;
-  const auto start = Clock::now();
   for (int64_t attempts = 0;; ++attempts) {
     advance();
-    if (is_met()) return;
+    if (operation.stage == Stage::kLaunched) return;  // only this thread moves it on
     if (attempts < kSpins) continue;
-    sched_yield();
-    const double limit = [&] {
+    if (attempts == kSpins) {
       const std::lock_guard lock(mutex_);
-      return options_.time_limit_s;
-    }();
-    if (seconds_since(start) < limit) continue;
-    fail(core::message(description, " did not finish within ", limit, " s"));
+      operation.awaited = true;
+    }
+    sched_yield();
   }
 }
 
-void NcclEngine::set_time_limit(double seconds) {
-  const std::lock_guard lock(mutex_);
-  options_.time_limit_s = seconds;
-}
+void NcclEngine::set_time_limit(double seconds) { time_limit_s_ = seconds; }
 
 void NcclEngine::set_activity(const std::string& activity) {
   const std::lock_guard lock(mutex_);
@@ -224,73 +282,30 @@ void NcclEngine::fail(const std::string& what) {
   fail_locked(what);
 }
 
-/// `what`, and during which operation: the oldest that is not done.
+const NcclOperation* NcclEngine::oldest() const {
+  const auto found = std::find_if(operations_.begin(), operations_.end(), [](const auto& each) {
+    return !each.over && (each.stage != Stage::kWaiting || each.awaited);
+  });
+  return found == operations_.end() ? nullptr : &*found;
+}
+
+/// `what`, and during which operation.
 void NcclEngine::fail_locked(const std::string& what) {
   if (failed_) return;
   failed_ = true;
   failed_at_ = Clock::now();
   failure_ = core::message("rank ", world_rank_, ": ", what);
-  const auto oldest = std::find_if(operations_.begin(), operations_.end(),
-                                   [](const auto& each) { return each.stage != Stage::kWaiting; });
-  if (oldest != operations_.end() && what.find(oldest->description) == std::string::npos) {
-    failure_ += " during " + oldest->description;
+  const NcclOperation* during = oldest();
+  if (during != nullptr && what.find(during->description) == std::string::npos) {
+    failure_ += " during " + during->description;
   }
   if (!activity_.empty()) failure_ += " at " + activity_;
-  for (const auto& channel : channels_) channel->abort();
+  for (const auto& channel : channels_) aborts_.begin(channel->release(), runtime_);
 }
 
 void NcclEngine::throw_failure() {
   noticed_ = true;
   throw core::Error(failure_);
-}
-
-void NcclEngine::watch(const std::stop_token& stop) {
-  constexpr auto kTick = std::chrono::milliseconds(20);
-  runtime_->use_on_this_thread();
-  std::unique_lock lock(mutex_);
-  while (!stop.stop_requested()) {
-    changed_.wait_for(lock, stop, kTick, [] { return false; });
-    if (!failed_) {
-      try {
-        check_operations();
-      } catch (const core::Error& error) {  // the device itself
-        fail_locked(error.what());
-      }
-    } else if (!noticed_ && seconds_since(failed_at_) > options_.grace_s) {
-      noticed_ = true;
-      const std::string failure = failure_;
-      lock.unlock();
-      std::fprintf(stderr, "longhaul: %s\n", failure.c_str());
-      options_.end_job ? options_.end_job(failure) : std::abort();
-      lock.lock();
-    }
-  }
-}
-
-void NcclEngine::check_operations() {
-  for (const auto& channel : channels_) {
-    const int code = channel->error();
-    if (code == ncclSuccess || code == ncclInProgress) continue;
-    return fail_locked(nccl_problem("NCCL", code));
-  }
-  for (auto each = operations_.begin(); each != operations_.end();) {
-    NcclOperation& operation = *each++;
-    if (operation.stage == Stage::kLaunched && runtime_->is_complete(operation.done)) {
-      if (!operation.forgotten) continue;
-      free_events_.insert(free_events_.end(), {operation.ready, operation.done});
-      operations_.erase(std::prev(each));
-      continue;
-    }
-    if (operation.stage == Stage::kWaiting) continue;  // its rank waits for it, or does not yet
-    if (!operation.others_due && runtime_->is_complete(operation.ready)) {
-      operation.others_due = true;
-      operation.due_since = Clock::now();
-    }
-    if (operation.others_due && seconds_since(operation.due_since) > options_.time_limit_s) {
-      return fail_locked(core::message(operation.description, " did not finish within ",
-                                       options_.time_limit_s, " s"));
-    }
-  }
 }
 
 }  // namespace longhaul::dist

@@ -41,11 +41,13 @@ NcclMessages::~NcclMessages() {
     static_cast<void>(ready_notes_.release());
     static_cast<void>(go_notes_.release());
   }
-  for (auto* lanes : {&outgoing_, &incoming_}) {
-    for (auto& [peer, lane] : *lanes) {
-      if (lane.channel != nullptr) engine_.remove_channel(*lane.channel);
-    }
-  }
+  // In one order on all ranks: by sender, then receiver.
+  std::map<std::pair<int, int>, NcclChannel*> by_pair;
+  for (const auto& [peer, lane] : outgoing_) by_pair[{rank_, peer}] = lane.channel;
+  for (const auto& [peer, lane] : incoming_) by_pair[{peer, rank_}] = lane.channel;
+  std::vector<NcclChannel*> channels;
+  for (const auto& [pair, channel] : by_pair) channels.push_back(channel);
+  engine_.remove_channels(channels);
 }
 
 NcclOperation& NcclMessages::new_operation(const char* what, const core::TensorView& view,
@@ -133,7 +135,8 @@ bool NcclMessages::advance_send(Message& message) {
   Lane& lane = outgoing_[message.peer];
   if (lane.channel == nullptr) {
     lane.id = new_nccl_id();
-    lane.channel = &engine_.add_channel(2, kSender, lane.id);
+    lane.channel =
+        &engine_.add_channel({.ranks = 2, .rank = kSender, .id = lane.id, .is_narrow = true});
   }
   message.go.number = lane.next++;
   message.go.bytes = message.memory.bytes();
@@ -155,7 +158,8 @@ bool NcclMessages::advance_receive(Message& message) {
   }
   Lane& lane = incoming_[message.peer];
   if (lane.channel == nullptr) {
-    lane.channel = &engine_.add_channel(2, kReceiver, message.go.id);
+    lane.channel = &engine_.add_channel(
+        {.ranks = 2, .rank = kReceiver, .id = message.go.id, .is_narrow = true});
   }
   lane.numbered[message.go.number] = message.operation;
   for (auto next = lane.numbered.find(lane.next); next != lane.numbered.end();

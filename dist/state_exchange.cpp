@@ -70,7 +70,7 @@ StateExchange::~StateExchange() = default;
 std::unique_ptr<StateExchange::Run> StateExchange::start(const ExchangeArgs& args) {
   check_args(args);
   if (group_.size() == 1) return std::make_unique<SoloRun>(context_, args);
-  constexpr int64_t kExchangeTags = 8192;  // more than ever are under way; the halo's follow
+  constexpr int64_t kExchangeTags = 8192;  // more than ever are under way
   const int tag = kReservedTags + static_cast<int>(started_++ % kExchangeTags);
   return start_with(algorithm_, {context_, group_, args, tag});
 }

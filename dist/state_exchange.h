@@ -49,8 +49,7 @@ struct ExchangeArgs {
 
 /// All ranks of the group start and finish the same exchanges in the same order; several may be
 /// under way. One object a group is meant: several objects on one group must be finished in the
-/// order of their starts. Tags from kReservedTags up are taken on `group` by this and by
-/// HaloExchange.
+/// order of their starts. Tags from kReservedTags up are taken on `group`.
 inline constexpr int kReservedTags = 16384;
 class StateExchange {
  public:

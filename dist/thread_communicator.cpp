@@ -6,6 +6,7 @@
 #include <cstring>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -56,7 +57,7 @@ class ExpectedMessage final : public Message {
   int64_t place_;
 };
 
-class ThreadProgress final : public Progress {
+class ThreadProgress final : public Progress, public Liveness {
  public:
   ThreadProgress(ThreadWorld& world, int rank) : world_(world), rank_(rank) {}
   bool broken() const override { return world_.failed(); }
@@ -70,6 +71,17 @@ class ThreadProgress final : public Progress {
   void end_busy() override {
     busy_.pop_back();
     world_.set_busy(rank_, busy_.empty() ? "" : busy_.back());
+  }
+  Liveness* liveness() override { return this; }
+  void answer(const std::string& doing, bool waits) override {
+    world_.set_doing(rank_, {doing, waits});
+  }
+  void ask(const std::string& doing) override {
+    world_.set_doing(rank_, {doing, true});
+    world_.forget_doing(rank_);
+  }
+  std::optional<Findings> findings() override {
+    return Findings{.text = world_.missing_ranks(rank_), .busy = world_.busy_ranks()};
   }
 
  private:

@@ -9,7 +9,8 @@ ThreadWorld::ThreadWorld(int ranks, double time_limit_s)
     : mailboxes_(static_cast<size_t>(ranks)),
       time_limit_s_(time_limit_s),
       waiting_(mailboxes_.size()),
-      busy_(mailboxes_.size()) {}
+      busy_(mailboxes_.size()),
+      doing_(mailboxes_.size()) {}
 
 void ThreadWorld::deliver(int rank, const Address& address, Bytes bytes) {
   Mailbox& box = mailboxes_[static_cast<size_t>(rank)];
@@ -97,11 +98,24 @@ void ThreadWorld::set_busy(int rank, const std::string& what) {
   busy_[static_cast<size_t>(rank)] = what;
 }
 
+void ThreadWorld::set_doing(int rank, const Doing& doing) {
+  const std::lock_guard lock(mutex_);
+  doing_[static_cast<size_t>(rank)] = doing;
+}
+
+void ThreadWorld::forget_doing(int asking) {
+  const std::lock_guard lock(mutex_);
+  for (int r = 0; r < ranks(); ++r) {
+    if (r != asking) doing_[static_cast<size_t>(r)] = {};
+  }
+}
+
 std::string ThreadWorld::busy_ranks() const {
   const std::lock_guard lock(mutex_);
   std::string text;
   for (size_t r = 0; r < busy_.size(); ++r) {
-    if (!waiting_[r].empty()) continue;
+    if (!waiting_[r].empty() || doing_[r].waits) continue;
+    if (busy_[r].empty() && !doing_[r].what.empty()) continue;
     if (busy_[r].empty()) return "";
     text += core::message(text.empty() ? "rank " : ", rank ", r, ": ", busy_[r]);
   }
@@ -113,7 +127,8 @@ std::string ThreadWorld::missing_ranks(int asking) const {
   std::string missing, waiting;
   for (int r = 0; r < ranks(); ++r) {
     if (r == asking) continue;
-    const std::string& operation = waiting_[static_cast<size_t>(r)];
+    const std::string& message = waiting_[static_cast<size_t>(r)];
+    const std::string& operation = message.empty() ? doing_[static_cast<size_t>(r)].what : message;
     if (operation.empty() && busy_[static_cast<size_t>(r)].empty()) {
       missing += core::message(missing.empty() ? "no answer from rank " : ", ", r);
     } else if (!operation.empty()) {

@@ -53,6 +53,13 @@ class ThreadWorld {
 
   void set_waiting(int rank, const std::string& operation);  ///< empty: not waiting
   void set_busy(int rank, const std::string& what);          ///< empty: not busy
+  /// Answers of ranks that wait for something else than messages, and their end.
+  struct Doing {
+    std::string what;
+    bool waits = false;
+  };
+  void set_doing(int rank, const Doing& doing);
+  void forget_doing(int asking);
   /// "rank 1: writing the model" of the ranks that are busy and wait for nobody; empty where there
   /// is none, or a rank that neither waits nor is busy.
   std::string busy_ranks() const;
@@ -78,6 +85,7 @@ class ThreadWorld {
   bool failed_ = false;
   std::string failure_;
   std::vector<std::string> waiting_, busy_;  // by rank
+  std::vector<Doing> doing_;                 // likewise
 };
 
 }  // namespace longhaul::dist

@@ -141,8 +141,8 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model,
       .run = [&](int64_t first, int64_t, std::span<double> numbers, BatchWatch& watch) {
         SuffixRun(pieces, model, options, grid).run(*sequences.reader_of(first), numbers, watch);
       }};
-  const std::vector<double> numbers = run_units(
-      mesh, model.context(), job, continuation_of("effrem", options, sequences, mesh, model));
+  const std::vector<double> numbers =
+      run_units(mesh, job, continuation_of("effrem", options, sequences, mesh, model));
   EffRem result{.model = options.model,
                 .read = sequences.task,
                 .length = options.length,

@@ -46,13 +46,12 @@ dist::HaloExchange PieceRun::halo_exchange(const Piece& piece) {
 void PieceRun::hand_over(const Piece& piece, const model::RecurrentState& state) {
   if (!piece.sharded) return;
   const int last = group_.size() - 1;
-  std::vector<std::unique_ptr<dist::Pending>> pending;
+  std::vector<dist::Transfer> sends, receives;
   for (size_t i = 0; i < state.size(); ++i) {
-    const int tag = static_cast<int>(i);
-    if (group_.rank() == last) pending.push_back(group_.start_send(state[i], 0, tag));
-    if (group_.rank() == 0) pending.push_back(group_.start_receive(state[i], last, tag));
+    if (group_.rank() == last) sends.push_back({state[i], 0});
+    if (group_.rank() == 0) receives.push_back({state[i], last});
   }
-  for (const auto& operation : pending) operation->wait();
+  group_.start_transfers(sends, receives)->wait();
 }
 
 LabelledTokens read_piece(const Piece& piece, const Readers& readers) {

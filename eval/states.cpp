@@ -218,8 +218,8 @@ StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& mo
         StatesBatch(pieces, model, options, layout)
             .run(readers_of(sequences, first, count), numbers, watch);
       }};
-  const std::vector<double> numbers = run_units(
-      mesh, model.context(), job, continuation_of("states", options, sequences, mesh, model));
+  const std::vector<double> numbers =
+      run_units(mesh, job, continuation_of("states", options, sequences, mesh, model));
   StateStatistics result{.model = options.model,
                          .read = sequences.task,
                          .length = options.length,

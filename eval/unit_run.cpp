@@ -12,10 +12,8 @@ namespace {
 
 class UnitRun : private BatchWatch {
  public:
-  UnitRun(const dist::Mesh& mesh, core::Context& context, const UnitJob& job,
-          const Continuation& continuation)
+  UnitRun(const dist::Mesh& mesh, const UnitJob& job, const Continuation& continuation)
       : mesh_(mesh),
-        context_(context),
         job_(job),
         continuation_(continuation),
         results_(job.units, job.width),
@@ -109,7 +107,9 @@ class UnitRun : private BatchWatch {
       std::vector<double> sums(static_cast<size_t>(batch.length() * job_.width) + 1);
       if (mine && !had) std::copy(own.begin(), own.end(), sums.begin());
       if (mine && cut) sums.back() = 1;
-      all_reduce(sums);
+      // On host memory: the others may still be inside a batch.
+      mesh_.world().all_reduce_sum(
+          {sums.data(), core::DType::kF64, {static_cast<int64_t>(sums.size())}});
       any_cut = any_cut || sums.back() > 0;
       if (sums.back() > 0 || had) continue;
       for (int64_t unit = batch.begin; unit < batch.end; ++unit) {
@@ -118,14 +118,6 @@ class UnitRun : private BatchWatch {
       }
     }
     return any_cut;
-  }
-
-  void all_reduce(std::vector<double>& values) {
-    const core::TensorView host(values.data(), core::DType::kF64,
-                                {static_cast<int64_t>(values.size())});
-    const core::Tensor sums = core::Tensor::copy_of(context_, host);
-    mesh_.world().all_reduce_sum(sums);
-    core::copy(context_, sums, host);
   }
 
   bool asked_to_stop(dist::Communicator& ranks) const {
@@ -143,7 +135,6 @@ class UnitRun : private BatchWatch {
   }
 
   const dist::Mesh& mesh_;
-  core::Context& context_;
   const UnitJob& job_;
   const Continuation& continuation_;
   PartialResults results_;
@@ -153,9 +144,9 @@ class UnitRun : private BatchWatch {
 
 }  // namespace
 
-std::vector<double> run_units(const dist::Mesh& mesh, core::Context& context, const UnitJob& job,
+std::vector<double> run_units(const dist::Mesh& mesh, const UnitJob& job,
                               const Continuation& continuation) {
-  return UnitRun(mesh, context, job, continuation).run();
+  return UnitRun(mesh, job, continuation).run();
 }
 
 }  // namespace longhaul::eval

@@ -14,7 +14,6 @@
 
 #include "dist/mesh.h"
 #include "eval/partial_results.h"
-#include "kernels/core/context.h"
 
 namespace longhaul::eval {
 
@@ -50,7 +49,7 @@ struct UnitJob {
 
 /// Collective over the mesh: the numbers of all units [units, width], the same on every rank.
 /// Throws InputError for a file that is not of this evaluation, on every rank.
-std::vector<double> run_units(const dist::Mesh& mesh, core::Context& context, const UnitJob& job,
+std::vector<double> run_units(const dist::Mesh& mesh, const UnitJob& job,
                               const Continuation& continuation);
 
 }  // namespace longhaul::eval

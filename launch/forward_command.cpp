@@ -22,8 +22,6 @@ using core::message;
 using core::Tensor;
 using core::TensorView;
 
-constexpr int kLogitsTag = 1, kStateTag = 2;
-
 /// This rank's share of the sequences, and how it works with the others.
 class ShardedForward {
  public:
@@ -69,18 +67,23 @@ class ShardedForward {
     pass.parallel = parallel();
     pass.logits = own;
     model_.forward(pass);
-    if (group_.rank() > 0) {
-      group_.send(own, 0, kLogitsTag);
-      return {};
-    }
     if (group_.size() == 1) return own;
-    Tensor whole(context_, model_.dtype(), {batch_, length_, vocabulary});
-    core::copy(context_, own, whole.view().slice(1, segment_.begin, segment_.end));
-    for (int peer = 1; peer < group_.size(); ++peer) {
-      const auto theirs = dist::segment_of(length_, group_.size(), peer);
-      Tensor piece(context_, model_.dtype(), {batch_, theirs.length(), vocabulary});
-      group_.receive(piece, peer, kLogitsTag);
-      core::copy(context_, piece, whole.view().slice(1, theirs.begin, theirs.end));
+    const bool is_first = group_.rank() == 0;
+    Tensor whole;
+    if (is_first) whole = Tensor(context_, model_.dtype(), {batch_, length_, vocabulary});
+    for (int rank = 0; rank < group_.size(); ++rank) {
+      const auto theirs = dist::segment_of(length_, group_.size(), rank);
+      Tensor arriving;
+      std::vector<dist::Transfer> sends, receives;
+      if (is_first && rank > 0) {
+        arriving = Tensor(context_, model_.dtype(), {batch_, theirs.length(), vocabulary});
+        receives.push_back({arriving, rank});
+      }
+      if (!is_first && rank == group_.rank()) sends.push_back({own, 0});
+      group_.start_transfers(sends, receives)->wait();
+      if (!is_first) continue;
+      core::copy(context_, rank == 0 ? own : arriving,
+                 whole.view().slice(1, theirs.begin, theirs.end));
     }
     return whole;
   }
@@ -107,10 +110,12 @@ class ShardedForward {
   void collect_final(const model::RecurrentState& state) {
     const int last = group_.size() - 1;
     if (last == 0) return;
+    std::vector<dist::Transfer> sends, receives;
     for (size_t i = 0; i < state.size(); ++i) {
-      if (group_.rank() == last) group_.send(state[i], 0, kStateTag);
-      if (group_.rank() == 0) group_.receive(state[i], last, kStateTag);
+      if (group_.rank() == last) sends.push_back({state[i], 0});
+      if (group_.rank() == 0) receives.push_back({state[i], last});
     }
+    group_.start_transfers(sends, receives)->wait();
   }
 
  private:
@@ -167,7 +172,13 @@ class ForwardCommand : public Command {
     refuse_own_input("--model", model_);
     core::Context context = make_context(compute_, session);
     DeviceWorld world(session, context, dist::MpiSession::Options{}.time_limit_s);
-    const dist::Mesh mesh = make_mesh(world.get(), ranks);
+    return world.run([&] { return run_on(session, world.get(), context); });
+  }
+
+ private:
+  int run_on(RankSession& session, dist::Communicator& world, core::Context& context) const {
+    const int ranks = world.size();
+    const dist::Mesh mesh = make_mesh(world, ranks);
     const dist::Busy busy(session.world(), "forward");
     const auto model = model::load_model(context, model_, compute_.element_type());
     const TokenMatrix matrix = read_tokens(tokens_, model->config().vocabulary);
@@ -184,7 +195,6 @@ class ForwardCommand : public Command {
     return kDone;
   }
 
- private:
   void refuse_own_input(const char* option, const std::string& input) const {
     std::error_code error;  // of files that are not there
     if (!fs::equivalent(input, output_, error)) return;

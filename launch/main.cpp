@@ -1,10 +1,7 @@
 // The program: starts the ranks, runs one command, turns failures into exit codes (0 done, 1 failed
 // while running, 2 wrong usage or input, 75 interrupted and saved).
 #include <CLI/CLI.hpp>
-#include <exception>
-#include <iostream>
 #include <memory>
-#include <new>
 #include <string>
 #include <vector>
 
@@ -68,13 +65,5 @@ int run(int argc, char** argv, RankSession& session) {
 int main(int argc, char** argv) {
   RankSession session(&argc, &argv);
   const LogSession log(argv[0], session);
-  try {
-    return run(argc, argv, session);
-  } catch (const longhaul::core::InputError& error) {
-    session.fail(kWrongInput, error.what());
-  } catch (const std::bad_alloc&) {
-    session.fail(kFailed, "out of memory");
-  } catch (const std::exception& error) {
-    session.fail(kFailed, error.what());
-  }
+  return session.run([&] { return run(argc, argv, session); });
 }

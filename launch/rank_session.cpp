@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <exception>
 #include <iostream>
+#include <new>
 #include <sstream>
 #include <thread>
 
@@ -14,6 +16,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/host_name.h"
 #include "launch/command.h"
+#include "launch/rank_devices.h"
 
 namespace longhaul::launch {
 
@@ -55,9 +58,23 @@ void RankSession::fail(int exit_code, const std::string& text) {
   std::exit(exit_code);
 }
 
+int RankSession::run(const std::function<int()>& body) {
+  try {
+    return body();
+  } catch (const core::InputError& error) {
+    fail(kWrongInput, error.what());
+  } catch (const std::bad_alloc&) {
+    fail(kFailed, "out of memory");
+  } catch (const std::exception& error) {
+    fail(kFailed, error.what());
+  }
+}
+
 DeviceWorld::DeviceWorld(RankSession& session, core::Context& context, double time_limit_s)
     : session_(session) {
-  if (context.device().is_cpu() || session.size() == 1) return;
+  if (session.size() == 1) return;
+  check_devices(session.world(), context.device());
+  if (context.device().is_cpu()) return;
   nccl_.emplace(session.world(),
                 dist::NcclOptions{.device = context.device(),
                                   .compute_stream = core::cuda_stream(context),
@@ -70,6 +87,10 @@ DeviceWorld::DeviceWorld(RankSession& session, core::Context& context, double ti
 void DeviceWorld::set_activity(const std::string& activity) {
   session_.set_activity(activity);
   if (nccl_) nccl_->set_activity(activity);
+}
+
+int DeviceWorld::run(const std::function<int()>& body) {
+  return nccl_ ? session_.run(body) : body();
 }
 
 dist::Mesh make_mesh(dist::Communicator& world, int64_t sequence_ranks) {

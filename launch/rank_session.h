@@ -1,6 +1,7 @@
 // The ranks of this job as a command sees them: MPI where mpirun started several, else one.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,6 +32,8 @@ class RankSession {
   /// Ranks that met the same failure leave the telling to the first of them. What failed while
   /// running (kFailed) is told with host and activity.
   [[noreturn]] void fail(int exit_code, const std::string& text);
+  /// What `body` returns; what it throws ends this process, with the exit code that belongs to it.
+  int run(const std::function<int()>& body);
 
  private:
   std::optional<dist::MpiSession> mpi_;
@@ -43,9 +46,13 @@ class RankSession {
 /// there are others, else as the session does. Goes before the context and the session.
 class DeviceWorld {
  public:
+  /// InputError where the ranks' devices cannot work together. Collective.
   DeviceWorld(RankSession& session, core::Context& context, double time_limit_s);
   dist::Communicator& get() { return nccl_ ? nccl_->world() : session_.world(); }
   void set_activity(const std::string& activity);
+  /// Runs `body`. On GPUs what it throws ends the job at once, told by this rank: unwinding would
+  /// end communicators and wait for the device, and so for ranks that wait for this one.
+  int run(const std::function<int()>& body);
 
  private:
   RankSession& session_;

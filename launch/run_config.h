@@ -100,7 +100,7 @@ struct ParallelSection {
   GradientMode gradient = GradientMode::kFull;
   int64_t zero = 0;
   bool cuda_graphs = false;
-  double bucket_mib = 4;
+  double bucket_mib = 0;
   double time_limit_s = 300;
   double straggler_window_s = 30;
   int64_t threads = 0;
@@ -121,7 +121,8 @@ struct ParallelSection {
         "cuda_graphs", cuda_graphs,
         "on cuda with parallel.sequence 1: record forward and backward once and start them as a "
         "whole from then on; the results are the same bits");
-    v.field("bucket_mib", bucket_mib, "size of a gradient bucket", core::Within{0.001, 1e6});
+    v.field("bucket_mib", bucket_mib, "size of a gradient bucket; 0: 4 on the CPU, 32 on GPUs",
+            core::Within{0, 1e6});
     v.field("time_limit_s", time_limit_s,
             "longest wait for other ranks before the job is ended; one that writes or evaluates "
             "what others have no share of is waited for as long as it answers",

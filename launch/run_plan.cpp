@@ -109,7 +109,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
   }
   plan.checkpoint = checkpoint_bytes(config, plan);
 
-  trainer::TrainerConfig settings = trainer_config(config);
+  trainer::TrainerConfig settings = trainer_config(config, plan.device);
   settings.exchange = plan.exchange;
   const trainer::MemoryQuestion question{.model = shape,
                                          .device = plan.device,

@@ -1,8 +1,17 @@
 #include "launch/trainer_settings.h"
 
+#include <algorithm>
+
 namespace longhaul::launch {
 
-trainer::TrainerConfig trainer_config(const RunConfig& config) {
+int64_t bucket_bytes(const ParallelSection& parallel, core::DeviceKind device) {
+  constexpr double kOnCpu = 4, kOnCuda = 32;
+  const double automatic = device == core::DeviceKind::kCpu ? kOnCpu : kOnCuda;
+  const double mib = parallel.bucket_mib > 0 ? parallel.bucket_mib : automatic;
+  return std::max<int64_t>(1 << 10, static_cast<int64_t>(mib * (1 << 20)));
+}
+
+trainer::TrainerConfig trainer_config(const RunConfig& config, core::DeviceKind device) {
   trainer::TrainerConfig parts;
   parts.initial_state = config.initial_state;
   parts.optimizer = config.optimizer;
@@ -11,7 +20,7 @@ trainer::TrainerConfig trainer_config(const RunConfig& config) {
   parts.checkpoint = config.checkpoint;
   parts.exchange = config.parallel.exchange;
   parts.full_gradient = config.parallel.gradient == GradientMode::kFull;
-  parts.bucket_bytes = static_cast<int64_t>(config.parallel.bucket_mib * (1 << 20));
+  parts.bucket_bytes = bucket_bytes(config.parallel, device);
   parts.cuda_graphs = config.parallel.cuda_graphs;
   parts.shard_optimizer = config.parallel.zero == 1;
   parts.seed = static_cast<uint64_t>(config.run.seed);

@@ -82,21 +82,10 @@ void print_memory(const TrainingRun& run, core::Context& context) {
   std::cout << std::endl;
 }
 
-}  // namespace
-
-int run_training(RankSession& session, const TrainingRun& run) {
-  catch_interruptions();
+int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
+             const TrainingRun& run) {
   const RunConfig& config = run.config;
   const fs::path folder = config.run.folder;
-  session.set_time_limit(config.parallel.time_limit_s);
-  session.set_activity("start");
-  core::Context context(choose_device(config.run.device, session),
-                        choose_threads(config.parallel.threads, session));
-  if (context.device().is_cpu() && config.run.dtype == DTypeChoice::kBF16) {
-    throw core::InputError(core::message("run.dtype: bf16 is there for cuda only, and run.device ",
-                                         "cannot be cuda: ", why_auto_is_cpu()));
-  }
-  DeviceWorld world(session, context, config.parallel.time_limit_s);
   const dist::Mesh mesh(world.get(), run.plan.mesh);
   if (session.is_first()) open_run_folder(folder);
   session.world().barrier();
@@ -143,7 +132,7 @@ int run_training(RankSession& session, const TrainingRun& run) {
       }
     };
   }
-  trainer::TrainerConfig settings = trainer_config(config);
+  trainer::TrainerConfig settings = trainer_config(config, context.device().kind);
   settings.stop_at = run.until;
   settings.peak_flops = measure_peak_flops(context, model->dtype());
   if (trainer::train(settings, parts, resume_from) == trainer::Ending::kInterrupted) {
@@ -161,6 +150,23 @@ int run_training(RankSession& session, const TrainingRun& run) {
   }
   session.world().barrier();
   return kDone;
+}
+
+}  // namespace
+
+int run_training(RankSession& session, const TrainingRun& run) {
+  catch_interruptions();
+  const RunConfig& config = run.config;
+  session.set_time_limit(config.parallel.time_limit_s);
+  session.set_activity("start");
+  core::Context context(choose_device(config.run.device, session),
+                        choose_threads(config.parallel.threads, session));
+  if (context.device().is_cpu() && config.run.dtype == DTypeChoice::kBF16) {
+    throw core::InputError(core::message("run.dtype: bf16 is there for cuda only, and run.device ",
+                                         "cannot be cuda: ", why_auto_is_cpu()));
+  }
+  DeviceWorld world(session, context, config.parallel.time_limit_s);
+  return world.run([&] { return train_on(session, world, context, run); });
 }
 
 }  // namespace longhaul::launch

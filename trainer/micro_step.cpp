@@ -123,13 +123,14 @@ core::TensorView MicroStep::columns(const std::vector<int32_t>& values,
 }
 
 void MicroStep::hand_to_first_rank(const model::RecurrentState& state) {
-  constexpr int kTag = 1;
   dist::Communicator& group = mesh_.sequence_group();
   const int last = group.size() - 1;
+  std::vector<dist::Transfer> sends, receives;
   for (size_t i = 0; i < state.size(); ++i) {
-    if (group.rank() == last) group.send(state[i], 0, kTag);
-    if (group.rank() == 0) group.receive(state[i], last, kTag);
+    if (group.rank() == last) sends.push_back({state[i], 0});
+    if (group.rank() == 0) receives.push_back({state[i], last});
   }
+  group.start_transfers(sends, receives)->wait();
 }
 
 }  // namespace longhaul::trainer

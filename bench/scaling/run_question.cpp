@@ -4,6 +4,7 @@
 #include "launch/run_data.h"
 #include "launch/run_plan.h"
 #include "launch/run_rules.h"
+#include "launch/trainer_settings.h"
 #include "model/memory_plan.h"
 
 namespace longhaul::bench {
@@ -30,7 +31,7 @@ Prediction RunQuestion::predict(const Network& network, const Device& device) co
                         .algorithm = parallel.exchange,
                         .full_gradient = parallel.gradient == launch::GradientMode::kFull,
                         .shard_optimizer = parallel.zero == 1,
-                        .bucket_bytes = static_cast<int64_t>(parallel.bucket_mib * (1 << 20)),
+                        .bucket_bytes = launch::bucket_bytes(parallel, core::DeviceKind::kCuda),
                         .source = config_.initial_state.source};
   if (parallel.exchange == dist::ExchangeAlgorithm::kAutomatic) {
     const int64_t rows =

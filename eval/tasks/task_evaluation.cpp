@@ -51,7 +51,7 @@ class TaskRun {
         .run = [this](int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
           run_batch(first, count, numbers, watch);
         }};
-    const std::vector<double> numbers = run_units(mesh_, model_.context(), job, continuation());
+    const std::vector<double> numbers = run_units(mesh_, job, continuation());
     scores_.resize(kinds_.size());
     for (int64_t unit = 0; unit < job.units; ++unit) {
       const int64_t trial = trial_of(unit);

@@ -20,6 +20,13 @@ std::string cuda_device_name(Device device) {
   return properties.name;
 }
 
+std::string cuda_device_place(Device device) {
+  char place[32] = {};
+  const cudaError_t status = cudaDeviceGetPCIBusId(place, sizeof(place), device.index);
+  if (status != cudaSuccess) throw Error(cudaGetErrorString(status));
+  return place;
+}
+
 std::string cuda_versions() {
   const auto text = [](int version) {
     return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);

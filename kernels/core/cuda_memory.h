@@ -21,6 +21,8 @@ int cuda_device_count() noexcept;
 
 /// As the driver calls it ("NVIDIA H200").
 std::string cuda_device_name(Device device);
+/// Its place on the bus ("0000:18:00.0"): one a card of a machine, however processes number them.
+std::string cuda_device_place(Device device);
 
 /// The stream that the ops of a context run on (cudaStream_t); null on the CPU.
 void* cuda_stream(Context& context) noexcept;

@@ -24,6 +24,7 @@ const char* cuda_unavailable_reason() noexcept {
 }
 void* cuda_stream(Context&) noexcept { return nullptr; }
 int cuda_device_count() noexcept { return 0; }
+std::string cuda_device_place(Device) { throw Error(cuda_unavailable_reason()); }
 std::string cuda_device_name(Device) { throw Error(cuda_unavailable_reason()); }
 std::string cuda_versions() { throw Error(cuda_unavailable_reason()); }
 CudaMemory cuda_memory(Device) { throw Error(cuda_unavailable_reason()); }

@@ -44,12 +44,17 @@ class EvalCommand : public Command {
   bool uses_ranks() const override { return true; }
 
   int run(RankSession& session) override {
-    const auto measure = std::find_if(measures_.begin(), measures_.end(),
-                                      [](const auto& each) { return each->chosen(); });
     if (!options_.json.empty()) catch_interruptions();
     core::Context context = make_context(options_.compute, session);
     DeviceWorld world(session, context, dist::MpiSession::Options{}.time_limit_s);
-    const dist::Mesh mesh = make_mesh(world.get(), options_.sequence_ranks);
+    return world.run([&] { return run_on(session, world.get(), context); });
+  }
+
+ private:
+  int run_on(RankSession& session, dist::Communicator& world, core::Context& context) {
+    const auto measure = std::find_if(measures_.begin(), measures_.end(),
+                                      [](const auto& each) { return each->chosen(); });
+    const dist::Mesh mesh = make_mesh(world, options_.sequence_ranks);
     const auto run =
         options_.run.empty() ? run_config_of(options_.model) : read_run_config(options_.run);
     (*measure)->prepare(options_, run);
@@ -82,7 +87,6 @@ class EvalCommand : public Command {
     return kDone;
   }
 
- private:
   CLI::App* command_ = nullptr;
   EvalOptions options_;
   std::vector<std::unique_ptr<Measure>> measures_ = make_measures();

@@ -13,17 +13,11 @@
 #include <vector>
 
 #include "dist/communicator.h"
+#include "tests/dist/point_to_point_contract.h"
 #include "tests/dist/rank_values.h"
 #include "tests/support/rank_case.h"
 
 namespace longhaul::test {
-
-using dist::Communicator;
-using dist::Pending;
-
-/// 0, 1, odd, about the border between the small and the large algorithm, larger than a message of
-/// the MPI tests.
-inline std::vector<int64_t> sizes() { return {0, 1, 3, 17, 2047, 4097, 8193, 70001}; }
 
 template <class Body>
 void for_each_dtype(const Body& body) {
@@ -162,74 +156,6 @@ inline void bf16_sums_round_once(Communicator& group) {
   group.all_reduce_sum(view_of(values));
   EXPECT_EQ(number(values[0]),
             number(core::BFloat16(256.0f + static_cast<float>(group.size() - 1))));
-}
-
-inline void messages_of_one_tag_keep_their_order(Communicator& group) {
-  const int next = (group.rank() + 1) % group.size();
-  const int previous = (group.rank() + group.size() - 1) % group.size();
-  constexpr int kMessages = 20;
-  std::vector<std::vector<int32_t>> out, in;
-  std::vector<std::unique_ptr<Pending>> pending;
-  for (int m = 0; m < kMessages; ++m) {
-    out.push_back({group.rank(), m});
-    in.push_back({-1, -1});
-  }
-  for (auto& message : out) pending.push_back(group.start_send(view_of(message), next, 7));
-  for (auto& message : in) pending.push_back(group.start_receive(view_of(message), previous, 7));
-  // Waited for from the last to the first: completion order must not matter.
-  while (!pending.empty()) {
-    pending.back()->wait();
-    pending.pop_back();
-  }
-  for (int m = 0; m < kMessages; ++m)
-    EXPECT_EQ(in[static_cast<size_t>(m)], (std::vector<int32_t>{previous, m}));
-}
-
-/// The sender is still sending while the receiver polls all its receives: each gets the message of
-/// its place.
-inline void receives_are_matched_in_the_order_of_their_start(Communicator& group) {
-  constexpr int kMessages = 300;
-  const int previous = (group.rank() + group.size() - 1) % group.size();
-  std::vector<std::vector<int32_t>> out, in;
-  for (int m = 0; m < kMessages; ++m) {
-    out.push_back({m});
-    in.push_back({-1});
-  }
-  std::vector<std::unique_ptr<Pending>> receives, sends;
-  for (auto& message : in) receives.push_back(group.start_receive(view_of(message), previous, 5));
-  for (auto& message : out) {
-    sends.push_back(group.start_send(view_of(message), (group.rank() + 1) % group.size(), 5));
-  }
-  for (auto& receive : receives) receive->wait();
-  for (auto& send : sends) send->wait();
-  for (int m = 0; m < kMessages; ++m) ASSERT_EQ(in[static_cast<size_t>(m)][0], m);
-}
-
-inline void tags_are_kept_apart(Communicator& group) {
-  const int peer =
-      group.size() - 1 - group.rank();  // the middle rank of an odd group talks to itself
-  std::vector<int32_t> low{group.rank()}, high{100 + group.rank()}, got_low{-1}, got_high{-1};
-  auto send_low = group.start_send(view_of(low), peer, 0);
-  auto send_high = group.start_send(view_of(high), peer, 32767);
-  auto receive_high = group.start_receive(view_of(got_high), peer, 32767);
-  receive_high->wait();
-  group.receive(view_of(got_low), peer, 0);
-  EXPECT_EQ(got_low[0], peer);
-  EXPECT_EQ(got_high[0], 100 + peer);
-}
-
-inline void receives_may_be_posted_first(Communicator& group) {
-  const int peer = group.size() - 1 - group.rank();
-  for (int64_t count : sizes()) {
-    auto out = filled<float>(count, [&](int64_t i) { return group.rank() + i % 1000; });
-    std::vector<float> in(static_cast<size_t>(count), -1.0f);
-    auto receive = group.start_receive(view_of(in), peer, 3);
-    auto send = group.start_send(view_of(out), peer, 3);
-    send->wait();
-    receive->wait();
-    expect_values(
-        in, [&](int64_t i) { return peer + i % 1000; }, "from " + std::to_string(peer));
-  }
 }
 
 /// Waits in an order that differs between ranks: only progress of all operations at once gets
@@ -375,25 +301,24 @@ inline std::vector<RankCase> many_ranks_contract() {
 }
 
 inline std::vector<RankCase> communicator_contract() {
-  return {{"sums_equal_the_formula", sums_equal_the_formula},
-          {"maxima_equal_the_formula", maxima_equal_the_formula},
-          {"a_nan_survives_the_maximum", a_nan_survives_the_maximum},
-          {"gather_keeps_rank_order", gather_keeps_rank_order},
-          {"gather_in_place", gather_in_place},
-          {"reduce_scatter_gives_own_part", reduce_scatter_gives_own_part},
-          {"broadcast_from_every_root", broadcast_from_every_root},
-          {"messages_of_one_tag_keep_their_order", messages_of_one_tag_keep_their_order},
-          {"receives_are_matched_in_the_order_of_their_start",
-           receives_are_matched_in_the_order_of_their_start},
-          {"tags_are_kept_apart", tags_are_kept_apart},
-          {"receives_may_be_posted_first", receives_may_be_posted_first},
-          {"several_in_flight_waited_for_in_any_order", several_in_flight_waited_for_in_any_order},
-          {"test_makes_progress", test_makes_progress},
-          {"destruction_waits", destruction_waits},
-          {"split_orders_by_key", split_orders_by_key},
-          {"scalars", scalars},
-          {"bytes_of_any_length", bytes_of_any_length},
-          {"nobody_leaves_a_barrier_early", nobody_leaves_a_barrier_early}};
+  std::vector<RankCase> cases = point_to_point_contract();
+  const std::vector<RankCase> collective{
+      {"sums_equal_the_formula", sums_equal_the_formula},
+      {"maxima_equal_the_formula", maxima_equal_the_formula},
+      {"a_nan_survives_the_maximum", a_nan_survives_the_maximum},
+      {"gather_keeps_rank_order", gather_keeps_rank_order},
+      {"gather_in_place", gather_in_place},
+      {"reduce_scatter_gives_own_part", reduce_scatter_gives_own_part},
+      {"broadcast_from_every_root", broadcast_from_every_root},
+      {"several_in_flight_waited_for_in_any_order", several_in_flight_waited_for_in_any_order},
+      {"test_makes_progress", test_makes_progress},
+      {"destruction_waits", destruction_waits},
+      {"split_orders_by_key", split_orders_by_key},
+      {"scalars", scalars},
+      {"bytes_of_any_length", bytes_of_any_length},
+      {"nobody_leaves_a_barrier_early", nobody_leaves_a_barrier_early}};
+  cases.insert(cases.end(), collective.begin(), collective.end());
+  return cases;
 }
 
 }  // namespace longhaul::test

@@ -14,6 +14,7 @@
 #include "tests/dist/communicator_contract.h"
 #include "tests/dist/exchange_contract.h"
 #include "tests/dist/halo_contract.h"
+#include "tests/dist/liveness_contract.h"
 #include "tests/dist/reducer_contract.h"
 
 namespace longhaul::test {
@@ -59,6 +60,10 @@ INSTANTIATE_TEST_SUITE_P(Halo, Threads,
 INSTANTIATE_TEST_SUITE_P(Reducer, Threads,
                          ::testing::Combine(::testing::ValuesIn(reducer_contract()),
                                             ::testing::Values(1, 2, 3, 4)),
+                         name_of_case);
+INSTANTIATE_TEST_SUITE_P(Liveness, Threads,
+                         ::testing::Combine(::testing::ValuesIn(liveness_contract()),
+                                            ::testing::Values(2, 3)),
                          name_of_case);
 
 TEST(SoloCommunicator, keeps_the_contract) {

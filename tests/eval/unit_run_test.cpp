@@ -73,12 +73,11 @@ Attempt attempt(dist::MeshShape shape, int64_t batch, const Continuation& contin
       shape.data * shape.sequence,
       [&](dist::Communicator& world) {
         const dist::Mesh mesh(world, shape);
-        core::Context context({}, 1);
         Continuation own = continuation;
         int asked = 0;
         if (interrupt) own.interrupted = [&] { return interrupt(world.rank(), asked++); };
         try {
-          const auto numbers = run_units(mesh, context, job_of(mesh, batch, counted), own);
+          const auto numbers = run_units(mesh, job_of(mesh, batch, counted), own);
           const std::lock_guard lock(mutex);
           if (!result.numbers.empty()) {
             EXPECT_EQ(numbers, result.numbers);
@@ -242,9 +241,8 @@ TEST_F(PartialFile, RefusalReachesEveryRank) {
   std::mutex mutex;
   dist::run_thread_ranks(2, [&](dist::Communicator& world) {
     const dist::Mesh mesh(world, {1, 2});
-    core::Context context({}, 1);
     try {
-      run_units(mesh, context, job_of(mesh, 1, counted), {.file = file_, .identity = {}});
+      run_units(mesh, job_of(mesh, 1, counted), {.file = file_, .identity = {}});
     } catch (const core::InputError& error) {
       const std::lock_guard lock(mutex);
       ++refused;

@@ -168,7 +168,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(RunConfig, SizesThatWouldOverflowAreRefused) {
   for (const std::string override :
-       {"parallel.bucket_mib=1e-9", "parallel.bucket_mib=1e18", "checkpoint.shard_mib=1e18",
+       {"parallel.bucket_mib=-1", "parallel.bucket_mib=1e18", "checkpoint.shard_mib=1e18",
         "data.sequences=4000000", "data.length=9000000000000000000"}) {
     const std::string key = override.substr(0, override.find('='));
     EXPECT_THAT(problems_of(kScratch, {override}),

@@ -2,11 +2,17 @@
 
 #include <nccl.h>
 
+#include <algorithm>
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
+#include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include "dist/reduction.h"
@@ -18,7 +24,7 @@ namespace {
 using longhaul::core::DType;
 using longhaul::test::FakeStream;
 
-enum class Kind { kAllReduce, kReduceScatter, kAllGather, kBroadcast, kMessage };
+enum class Kind { kAllReduce, kReduceScatter, kAllGather, kBroadcast };
 
 struct Call {
   Kind kind = Kind::kAllReduce;
@@ -42,10 +48,17 @@ DType dtype_of(ncclDataType_t type) {
   }
 }
 size_t bytes_of(const Call& call) {
-  const size_t element =
-      call.type == ncclInt8 ? 1 : static_cast<size_t>(longhaul::core::size_of(dtype_of(call.type)));
-  return call.count * element;
+  return call.count * static_cast<size_t>(longhaul::core::size_of(dtype_of(call.type)));
 }
+
+/// One end of a message; of a rank's call, where it waits for the other end.
+struct MessageEnd {
+  bool sends = false;
+  void* data = nullptr;
+  size_t bytes = 0;
+  int peer = 0;
+  bool met = false;
+};
 
 /// The n-th operation of a communicator, where all ranks meet.
 struct Meeting {
@@ -65,8 +78,20 @@ struct World {
   std::vector<bool> left;  // by rank: aborted here, which ends what runs on this rank's device only
   std::map<int64_t, Meeting> meetings;
 
+  /// By sender and receiver: ends that wait for the other one, in order.
+  struct Line {
+    std::deque<MessageEnd*> sends, receives;
+  };
+  std::map<std::pair<int, int>, Line> lines;
+
   void meet(int64_t number, int rank, const Call& call);
   void perform(Meeting& meeting);
+  void exchange(int rank, std::vector<MessageEnd> ends);
+  void match(Line& line);
+  bool hangs(int rank) const {
+    const auto& faults = longhaul::test::nccl_faults();
+    return faults.size == size && faults.hangs == rank;
+  }
 };
 
 void gather_into(const std::vector<Call>& calls, const Call& target) {
@@ -99,10 +124,8 @@ void World::perform(Meeting& meeting) {
   }
   for (const Call& call : meeting.calls) {
     if (first.kind == Kind::kAllGather) gather_into(meeting.calls, call);
-    const bool receives = first.kind == Kind::kMessage && call.to != nullptr;
-    const size_t root = first.kind == Kind::kMessage ? 0 : static_cast<size_t>(call.root);
-    if (receives || first.kind == Kind::kBroadcast) {
-      std::memmove(call.to, meeting.calls[root].from, bytes);
+    if (first.kind == Kind::kBroadcast) {
+      std::memmove(call.to, meeting.calls[static_cast<size_t>(call.root)].from, bytes);
     }
   }
 }
@@ -112,9 +135,7 @@ void World::meet(int64_t number, int rank, const Call& call) {
   Meeting& meeting = meetings[number];
   meeting.calls.resize(static_cast<size_t>(size));
   meeting.calls[static_cast<size_t>(rank)] = call;
-  const auto& faults = longhaul::test::nccl_faults();
-  const bool hangs = faults.size == size && faults.hangs == rank;
-  if (!hangs && ++meeting.arrived == size) {
+  if (!hangs(rank) && ++meeting.arrived == size) {
     perform(meeting);
     meeting.done = true;
     changed.notify_all();
@@ -122,11 +143,45 @@ void World::meet(int64_t number, int rank, const Call& call) {
   changed.wait(lock, [&] { return meeting.done || left[static_cast<size_t>(rank)]; });
 }
 
+void World::match(Line& line) {
+  while (!line.sends.empty() && !line.receives.empty()) {
+    MessageEnd &from = *line.sends.front(), &to = *line.receives.front();
+    mismatched = mismatched || from.bytes != to.bytes;
+    if (!mismatched) std::memmove(to.data, from.data, to.bytes);
+    from.met = to.met = true;
+    line.sends.pop_front();
+    line.receives.pop_front();
+  }
+}
+
+/// All of one group of calls: none waits for another of them.
+void World::exchange(int rank, std::vector<MessageEnd> ends) {
+  std::unique_lock lock(mutex);
+  const auto line_of = [&](const MessageEnd& end) -> Line& {
+    return lines[end.sends ? std::pair(rank, end.peer) : std::pair(end.peer, rank)];
+  };
+  for (MessageEnd& end : ends) {
+    if (hangs(rank)) break;
+    Line& line = line_of(end);
+    (end.sends ? line.sends : line.receives).push_back(&end);
+    match(line);
+  }
+  changed.notify_all();
+  changed.wait(lock, [&] {
+    return left[static_cast<size_t>(rank)] ||
+           std::all_of(ends.begin(), ends.end(), [](const MessageEnd& end) { return end.met; });
+  });
+  for (MessageEnd& end : ends) {
+    Line& line = line_of(end);
+    std::erase(end.sends ? line.sends : line.receives, &end);
+  }
+}
+
 struct Registry {
   std::mutex mutex;
   std::map<int64_t, std::unique_ptr<World>> worlds;
   int64_t next_id = 1;
-  std::atomic<int> communicators{0};
+  std::atomic<int> communicators{0}, made{0}, made_narrow{0};
 };
 Registry& registry() {
   static Registry instance;
@@ -143,19 +198,53 @@ struct ncclComm {
 
 namespace {
 
-ncclResult_t put(ncclComm_t comm, cudaStream_t stream, const Call& call) {
+ncclResult_t put(ncclComm_t comm, cudaStream_t stream, std::function<void()> work) {
   ncclResult_t state = ncclSuccess;
   ncclCommGetAsyncError(comm, &state);
   if (state == ncclInProgress) return ncclInvalidUsage;  // the caller must ask first
   if (state != ncclSuccess) return state;  // came after the caller asked, as with the real one
-  reinterpret_cast<FakeStream*>(stream)->push([world = comm->world, rank = comm->rank,
-                                               number = comm->issued,
-                                               call] { world->meet(number, rank, call); });
-  ++comm->issued;
+  reinterpret_cast<FakeStream*>(stream)->push(std::move(work));
   return ncclInProgress;
 }
 
+ncclResult_t put(ncclComm_t comm, cudaStream_t stream, const Call& call) {
+  return put(comm, stream, [world = comm->world, rank = comm->rank, number = comm->issued++, call] {
+    world->meet(number, rank, call);
+  });
+}
+
+/// Calls between ncclGroupStart and ncclGroupEnd of this thread: messages of one communicator.
+struct Group {
+  bool is_open = false;
+  ncclComm_t comm = nullptr;
+  cudaStream_t stream = nullptr;
+  std::vector<MessageEnd> ends;
+};
+thread_local Group group;
+
+ncclResult_t put_messages(ncclComm_t comm, cudaStream_t stream, std::vector<MessageEnd> ends) {
+  return put(comm, stream, [world = comm->world, rank = comm->rank, ends = std::move(ends)] {
+    world->exchange(rank, ends);
+  });
+}
+
+ncclResult_t put(ncclComm_t comm, cudaStream_t stream, const MessageEnd& end) {
+  if (end.peer < 0 || end.peer >= comm->world->size) return ncclInvalidArgument;
+  if (!group.is_open) return put_messages(comm, stream, {end});
+  if (!group.ends.empty() && (group.comm != comm || group.stream != stream))
+    return ncclInvalidUsage;
+  group.comm = comm;
+  group.stream = stream;
+  group.ends.push_back(end);
+  return ncclSuccess;
+}
+
+void block_while(const std::atomic<bool>& fault) {
+  while (fault) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+}
+
 ncclResult_t leave(ncclComm_t comm, bool aborts) {
+  if (aborts) block_while(longhaul::test::nccl_faults().aborts_block);
   if (aborts) {
     const std::lock_guard lock(comm->world->mutex);
     comm->world->aborted = true;
@@ -175,6 +264,7 @@ NcclFaults& nccl_faults() {
   return faults;
 }
 int nccl_communicators() { return registry().communicators; }
+NcclMade nccl_made() { return {.narrow = registry().made_narrow, .all = registry().made}; }
 }  // namespace longhaul::test
 
 extern "C" {
@@ -196,6 +286,8 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
   auto& world = registry().worlds[number];
   if (!world) world = std::make_unique<World>(ranks);
   ++registry().communicators;
+  ++registry().made;
+  if (config->maxCTAs > 0) ++registry().made_narrow;
   const std::lock_guard world_lock(world->mutex);
   ++world->joined;
   *comm = new ncclComm{world.get(), rank, 0};
@@ -222,28 +314,45 @@ const char* ncclGetErrorString(ncclResult_t result) {
                                    : "another error of the test double";
 }
 
+const char* ncclGetLastError(ncclComm_t) { return "as asked for"; }
+
 ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type,
                            ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
-  return put(comm, stream, {Kind::kAllReduce, from, to, count, type});
+  block_while(longhaul::test::nccl_faults().sums_block);
+  return put(comm, stream, Call{Kind::kAllReduce, from, to, count, type});
 }
 ncclResult_t ncclReduceScatter(const void* from, void* to, size_t count, ncclDataType_t type,
                                ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
-  return put(comm, stream, {Kind::kReduceScatter, from, to, count, type});
+  return put(comm, stream, Call{Kind::kReduceScatter, from, to, count, type});
 }
 ncclResult_t ncclAllGather(const void* from, void* to, size_t count, ncclDataType_t type,
                            ncclComm_t comm, cudaStream_t stream) {
-  return put(comm, stream, {Kind::kAllGather, from, to, count, type});
+  return put(comm, stream, Call{Kind::kAllGather, from, to, count, type});
 }
 ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root,
                            ncclComm_t comm, cudaStream_t stream) {
-  return put(comm, stream, {Kind::kBroadcast, from, to, count, type, root});
+  return put(comm, stream, Call{Kind::kBroadcast, from, to, count, type, root});
 }
-ncclResult_t ncclSend(const void* from, size_t count, ncclDataType_t type, int, ncclComm_t comm,
-                      cudaStream_t stream) {
-  return put(comm, stream, {Kind::kMessage, from, nullptr, count, type});
+ncclResult_t ncclSend(const void* from, size_t count, ncclDataType_t type, int peer,
+                      ncclComm_t comm, cudaStream_t stream) {
+  if (type != ncclInt8) return ncclInvalidArgument;
+  return put(comm, stream, MessageEnd{true, const_cast<void*>(from), count, peer});
 }
-ncclResult_t ncclRecv(void* to, size_t count, ncclDataType_t type, int, ncclComm_t comm,
+ncclResult_t ncclRecv(void* to, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
                       cudaStream_t stream) {
-  return put(comm, stream, {Kind::kMessage, nullptr, to, count, type});
+  if (type != ncclInt8) return ncclInvalidArgument;
+  return put(comm, stream, MessageEnd{false, to, count, peer});
+}
+
+ncclResult_t ncclGroupStart() {
+  if (group.is_open) return ncclInvalidUsage;
+  group.is_open = true;
+  return ncclSuccess;
+}
+ncclResult_t ncclGroupEnd() {
+  if (!group.is_open) return ncclInvalidUsage;
+  Group closed = std::exchange(group, {});
+  if (closed.ends.empty()) return ncclSuccess;
+  return put_messages(closed.comm, closed.stream, std::move(closed.ends));
 }
 }

@@ -1,15 +1,10 @@
-// The communicator's own logic (order, tags, time limits, abort, messages) on a test double of
-// NCCL: the contract suites and the faults that hardware would have to have. What the double cannot
-// show is in tests/README.md.
+// The communicator's own logic (order, tags, groups, busy ranks) on a test double of NCCL: the
+// contract suites. What the double cannot show is in tests/README.md.
 #include "dist/nccl_communicator.h"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <chrono>
-#include <cstdlib>
-#include <functional>
 #include <string>
 #include <tuple>
 
@@ -20,40 +15,13 @@
 #include "tests/dist/exchange_contract.h"
 #include "tests/dist/halo_contract.h"
 #include "tests/dist/reducer_contract.h"
-#include "tests/nccl/fake_device.h"
 #include "tests/nccl/fake_nccl.h"
-#include "tests/nccl/staging_communicator.h"
+#include "tests/nccl/nccl_rank.h"
 
 namespace longhaul::test {
 namespace {
 
-using dist::NcclOptions;
-using dist::NcclSession;
 using dist::run_thread_ranks;
-using ::testing::AnyOf;
-using ::testing::HasSubstr;
-
-constexpr core::Device kDevice{.kind = core::DeviceKind::kCuda, .index = 0};
-
-/// A rank's device and session.
-struct Rank {
-  explicit Rank(Communicator& bootstrap, NcclOptions options = {})
-      : session(bootstrap, with_device(std::move(options)), fake_device_runtime()) {}
-  ~Rank() { runtime->synchronize(stream.get()); }
-  NcclOptions with_device(NcclOptions options) {
-    options.device = kDevice;
-    options.compute_stream = stream.get();
-    return options;
-  }
-  core::TensorView on_device(std::vector<float>& values) const {
-    return {values.data(), core::DType::kF32, {static_cast<int64_t>(values.size())}, kDevice};
-  }
-  void synchronize() { runtime->synchronize(stream.get()); }
-
-  std::unique_ptr<dist::DeviceRuntime> runtime = fake_device_runtime();
-  std::unique_ptr<FakeStream> stream = std::make_unique<FakeStream>();
-  NcclSession session;
-};
 
 class Nccl : public ::testing::TestWithParam<std::tuple<RankCase, int>> {};
 
@@ -63,10 +31,8 @@ TEST_P(Nccl, run) {
   run_thread_ranks(
       ranks,
       [&](Communicator& bootstrap) {
-        Rank rank(bootstrap, {.time_limit_s = 20});
-        StagingDevice device{*rank.runtime, rank.stream.get(), kDevice,
-                             [](int64_t bytes) { return std::malloc(static_cast<size_t>(bytes)); },
-                             std::free};
+        NcclRank rank(bootstrap, {.time_limit_s = 20});
+        StagingDevice device = rank.staging();
         body(*staging_communicator(device, rank.session.world()));
       },
       20);
@@ -103,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(NcclCommunicator, HostMemoryKeepsTheHostsOrderOfSums) {
   run_thread_ranks(3, [](Communicator& bootstrap) {
-    Rank rank(bootstrap);
+    NcclRank rank(bootstrap);
     for (const RankCase& each : message_contract()) each.body(rank.session.world());
   });
 }
@@ -114,16 +80,61 @@ TEST(NcclCommunicator, WaitsForABusyRank) {
     run_thread_ranks(
         3,
         [&](Communicator& bootstrap) {
-          Rank rank(bootstrap, {.time_limit_s = kBusyTimeLimit});
+          NcclRank rank(bootstrap, {.time_limit_s = kBusyTimeLimit});
           each.body(rank.session.world());
         },
         kBusyTimeLimit);
   }
 }
 
+/// What ends the busy work is an operation on device memory.
+TEST(NcclCommunicator, WaitsForABusyRankOnTheDeviceToo) {
+  for (const RankCase& each : busy_contract()) {
+    SCOPED_TRACE(each.name);
+    run_thread_ranks(
+        3,
+        [&](Communicator& bootstrap) {
+          NcclRank rank(bootstrap, {.time_limit_s = kBusyTimeLimit});
+          StagingDevice device = rank.staging();
+          each.body(*staging_communicator(device, rank.session.world()));
+        },
+        kBusyTimeLimit);
+  }
+}
+
+/// Pairs of ranks beside the collectives: kernels of both must find multiprocessors.
+TEST(NcclCommunicator, OnlyMessagesWithTagsHaveCommunicatorsOfTheirOwnAndTheseAreNarrow) {
+  run_thread_ranks(3, [](Communicator& bootstrap) {
+    const auto before = nccl_made();
+    bootstrap.barrier();
+    NcclRank rank(bootstrap);
+    Communicator& world = rank.session.world();
+    const auto alone = world.split(world.rank(), 0);
+    std::vector<float> values(8, 1.0f), to(8);
+    const int next = (world.rank() + 1) % 3, previous = (world.rank() + 2) % 3;
+    alone->all_reduce_sum(rank.on_device(values));
+    alone->all_gather(rank.on_device(values), rank.on_device(to));
+    world.start_transfers({{rank.on_device(values), next}}, {{rank.on_device(to), previous}})
+        ->wait();
+    rank.synchronize();
+    world.barrier();
+    EXPECT_EQ(nccl_made().all - before.all, 3) << "one a rank";
+    EXPECT_EQ(nccl_made().narrow, before.narrow);
+    world.barrier();
+    auto send = world.start_send(rank.on_device(values), next, 1);
+    world.start_receive(rank.on_device(to), previous, 1)->wait();
+    send->wait();
+    rank.synchronize();
+    world.barrier();
+    EXPECT_EQ(nccl_made().narrow - before.narrow, 6) << "two ends of each of three pairs";
+    EXPECT_EQ(nccl_made().all - before.all, 9);
+    bootstrap.barrier();
+  });
+}
+
 TEST(NcclCommunicator, WaitsForTheDataAndLetsTheHostGoOn) {
   run_thread_ranks(2, [](Communicator& bootstrap) {
-    Rank rank(bootstrap);
+    NcclRank rank(bootstrap);
     std::vector<float> values(1000, -1.0f);
     // The value is computed late, on the compute stream; the sum must be of that.
     std::atomic<bool> released{false};
@@ -147,7 +158,7 @@ TEST(NcclCommunicator, WaitsForTheDataAndLetsTheHostGoOn) {
 TEST(NcclCommunicator, ScattersGradientsAndGathersParametersInPlace) {
   constexpr int64_t kElements = 1000;
   run_thread_ranks(3, [](Communicator& bootstrap) {
-    Rank rank(bootstrap);
+    NcclRank rank(bootstrap);
     Communicator& world = rank.session.world();
     const dist::ShardLayout layout({.elements = kElements, .ranks = 3, .bucket = 96, .block = 16});
     std::vector<float> gradients(kElements), values(kElements, -1.0f);
@@ -173,132 +184,6 @@ TEST(NcclCommunicator, ScattersGradientsAndGathersParametersInPlace) {
     expect_values(
         values, [](int64_t i) { return 6 * i; }, "sums over three ranks");
   });
-}
-
-/// Runs three ranks of which one does otherwise; the messages of the failures, by rank.
-std::vector<std::string> failures(const NcclOptions& options,
-                                  const std::function<void(Rank&, Communicator&)>& body) {
-  std::vector<std::string> messages(3);
-  run_thread_ranks(
-      3,
-      [&](Communicator& bootstrap) {
-        Rank rank(bootstrap, options);
-        try {
-          body(rank, bootstrap);
-        } catch (const core::Error& error) {
-          messages[static_cast<size_t>(bootstrap.rank())] = error.what();
-        }
-        rank.synchronize();  // nothing may hang on the device
-        bootstrap.barrier();
-      },
-      30);
-  EXPECT_EQ(nccl_communicators(), 0);
-  return messages;
-}
-
-class NcclFault : public ::testing::Test {
- protected:
-  ~NcclFault() override {
-    nccl_faults().size = 0;
-    nccl_faults().hangs = -1;
-    nccl_faults().loses_peer = -1;
-  }
-  void arrange(std::atomic<int>& fault, int rank) {
-    nccl_faults().size = 3;
-    fault = rank;
-  }
-  /// Sums until something fails.
-  static void sum_on(Rank& rank) {
-    std::vector<float> values(64, 1.0f);
-    rank.session.set_activity("step 17");
-    const auto start = std::chrono::steady_clock::now();
-    auto pending = rank.session.world().start_all_reduce_sum(rank.on_device(values));
-    while (!pending->test()) {
-      ASSERT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
-      std::this_thread::yield();
-    }
-  }
-};
-
-TEST_F(NcclFault, ACollectiveThatHangsIsAbortedAndNamedWithItsRank) {
-  arrange(nccl_faults().hangs, 1);
-  const auto messages =
-      failures({.time_limit_s = 0.5}, [](Rank& rank, Communicator&) { sum_on(rank); });
-  int timed_out = 0;
-  for (int r = 0; r < 3; ++r) {
-    const std::string& message = messages[static_cast<size_t>(r)];
-    EXPECT_THAT(message, HasSubstr("rank " + std::to_string(r) + ": "));
-    EXPECT_THAT(message, HasSubstr("all_reduce_sum of 256 bytes"));
-    EXPECT_THAT(message, HasSubstr("at step 17"));
-    timed_out += message.find("did not finish within 0.5 s") != std::string::npos ? 1 : 0;
-  }
-  EXPECT_GE(timed_out, 1);
-}
-
-TEST_F(NcclFault, AnErrorOfNcclIsSeenWithoutAskingForIt) {
-  arrange(nccl_faults().loses_peer, 2);
-  const auto messages =
-      failures({.time_limit_s = 20}, [](Rank& rank, Communicator&) { sum_on(rank); });
-  EXPECT_THAT(messages[2], HasSubstr("rank 2: NCCL: remote process exited"));
-  for (const auto& message : messages) EXPECT_THAT(message, HasSubstr("remote process exited"));
-}
-
-TEST_F(NcclFault, ARankThatNeverComesIsATimeOutOfTheOthers) {
-  const auto messages = failures({.time_limit_s = 0.5}, [](Rank& rank, Communicator&) {
-    if (rank.session.world().rank() != 1) sum_on(rank);
-  });
-  EXPECT_THAT(messages[0], HasSubstr("all_reduce_sum of 256 bytes"));
-  EXPECT_THAT(messages[2], HasSubstr("all_reduce_sum of 256 bytes"));
-}
-
-TEST_F(NcclFault, AMessageThatNeverComesNamesThePeer) {
-  const auto messages = failures({.time_limit_s = 0.5}, [](Rank& rank, Communicator&) {
-    std::vector<float> values(4);
-    rank.session.world()
-        .start_receive(rank.on_device(values), (rank.session.world().rank() + 1) % 3, 5)
-        ->wait();
-  });
-  // Whoever notices first; the others may hear of that before their own time is up.
-  int timed_out = 0;
-  for (int r = 0; r < 3; ++r) {
-    const std::string own = core::message("rank ", r, ": receive of 16 bytes from rank ",
-                                          (r + 1) % 3, " of 3 did not finish within 0.5 s");
-    timed_out += messages[static_cast<size_t>(r)] == own ? 1 : 0;
-    EXPECT_THAT(messages[static_cast<size_t>(r)], AnyOf(own, HasSubstr("remote process exited")));
-  }
-  EXPECT_GE(timed_out, 1);
-}
-
-TEST_F(NcclFault, AMessageOfAnotherSizeIsAnError) {
-  const auto messages = failures({.time_limit_s = 5}, [](Rank& rank, Communicator&) {
-    std::vector<float> three(3), four(4);
-    Communicator& world = rank.session.world();
-    if (world.rank() == 0) world.start_send(rank.on_device(three), 1, 0)->wait();
-    if (world.rank() == 1) world.start_receive(rank.on_device(four), 0, 0)->wait();
-  });
-  EXPECT_EQ(messages[1], "rank 1: a message of 12 bytes came from rank 0 where 16 were expected");
-}
-
-/// A rank that does not look at its operations (it hangs in a kernel) is ended from outside.
-TEST_F(NcclFault, ARankThatHangsElsewhereIsEnded) {
-  arrange(nccl_faults().hangs, 0);
-  std::atomic<int> ended{0};
-  std::string told;
-  NcclOptions options{.time_limit_s = 0.3, .grace_s = 0.3};
-  options.end_job = [&](const std::string& message) {
-    if (ended++ == 0) told = message;
-  };
-  const auto messages = failures(options, [&](Rank& rank, Communicator&) {
-    std::vector<float> values(64, 1.0f);
-    auto pending = rank.session.world().start_all_reduce_sum(rank.on_device(values));
-    for (int i = 0; i < 400 && ended < 3; ++i) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    pending->wait();
-  });
-  EXPECT_EQ(ended, 3);
-  EXPECT_THAT(told, HasSubstr("all_reduce_sum of 256 bytes"));
-  for (const auto& message : messages) EXPECT_THAT(message, HasSubstr("all_reduce_sum"));
 }
 
 }  // namespace

@@ -68,7 +68,10 @@ class GpuSession final : public ::testing::Environment {
 };
 
 /// NCCL refuses two ranks on one device of one host, unless it takes them for ranks of several.
-void let_ranks_share_a_device() {
+/// Where there is a device for every rank they are of one host, as in a job.
+void let_ranks_share_a_device(int devices) {
+  const char* ranks = std::getenv("OMPI_COMM_WORLD_SIZE");
+  if (ranks == nullptr || std::atoi(ranks) <= devices) return;
   const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
   setenv("NCCL_HOSTID", core::message("rank-", rank != nullptr ? rank : "0").c_str(), 1);
   setenv("NCCL_SOCKET_IFNAME", "lo", 1);
@@ -84,7 +87,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "skipped: this machine has no GPU\n");
     return kSkipped;
   }
-  let_ranks_share_a_device();
+  let_ranks_share_a_device(devices);
   auto* session = new GpuSession(devices);  // GoogleTest's own from here on
   ::testing::AddGlobalTestEnvironment(session);
   std::vector<RankCase> cases;

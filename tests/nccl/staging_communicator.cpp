@@ -23,6 +23,7 @@ class Staged {
   TensorView view() const { return {memory_.get(), host_.dtype(), host_.shape(), device_.device}; }
   void to_device() const { copy(memory_.get(), host_.raw()); }
   void to_host() const { copy(host_.raw(), memory_.get()); }
+  void wait_for_device() const { device_.runtime.synchronize(device_.compute_stream); }
 
  private:
   void copy(void* to, const void* from) const {
@@ -57,6 +58,7 @@ class StagedPending final : public Pending {
   void finish() {
     if (std::exchange(finished_, true)) return;
     for (const Staged& result : results_) result.to_host();
+    for (const Staged& source : sources_) source.wait_for_device();  // its memory goes at once
   }
   std::vector<Staged> sources_, results_;
   std::unique_ptr<Pending> inner_;
@@ -72,6 +74,8 @@ class StagingCommunicator final : public Communicator {
   int rank() const override { return inner_.rank(); }
   int size() const override { return inner_.size(); }
   bool has_free_messages() const override { return inner_.has_free_messages(); }
+  void begin_busy(const std::string& what) override { inner_.begin_busy(what); }
+  void end_busy() override { inner_.end_busy(); }
   std::unique_ptr<Pending> start_broadcast(TensorView view, int root) override {
     return in_place(view, [&](const TensorView& v) { return inner_.start_broadcast(v, root); });
   }
@@ -96,6 +100,23 @@ class StagingCommunicator final : public Communicator {
     return from_to(full, own, [&](const TensorView& from, const TensorView& to) {
       return inner_.start_reduce_scatter_sum(from, to);
     });
+  }
+  std::unique_ptr<Pending> start_transfers(const std::vector<dist::Transfer>& sends,
+                                           const std::vector<dist::Transfer>& receives) override {
+    std::vector<Staged> sources, results;
+    const auto stage = [this](const std::vector<dist::Transfer>& host,
+                              std::vector<Staged>& staged) {
+      std::vector<dist::Transfer> on_device;
+      for (const auto& [view, peer] : host) {
+        staged.emplace_back(device_, view).to_device();
+        on_device.push_back({staged.back().view(), peer});
+      }
+      return on_device;
+    };
+    const auto from = stage(sends, sources), to = stage(receives, results);
+    auto pending = std::make_unique<StagedPending>(std::move(sources), std::move(results));
+    pending->start(inner_.start_transfers(from, to));
+    return pending;
   }
   void barrier() override { inner_.barrier(); }
   std::unique_ptr<Communicator> split(int color, int key) override {

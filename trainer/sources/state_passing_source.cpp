@@ -28,14 +28,14 @@ class StatePassingSource final : public InitialStateSource {
 
   const model::RecurrentState& initial(const SourceStep& step) override {
     const std::vector<int64_t> origin = origins(step);
-    std::vector<std::unique_ptr<dist::Pending>> under_way;
+    std::vector<dist::Transfer> sends, receives;
     std::vector<int32_t> from(static_cast<size_t>(setup_.batch), kernels::StateGather::kKeep);
     for (int64_t row = 0; row < rows(); ++row) {
       const bool is_zero =
           starts_from_zero(setup_.seed, step, row - first_row(), zero_probability_);
       const int64_t giver = origin[static_cast<size_t>(row)];
       if (!is_own(row)) {
-        if (!is_zero && is_own(giver)) give(giver, row, under_way);
+        if (!is_zero && is_own(giver)) give(giver, row, sends);
         continue;
       }
       int32_t& own = from[static_cast<size_t>(row - first_row())];
@@ -44,11 +44,13 @@ class StatePassingSource final : public InitialStateSource {
       } else if (is_own(giver)) {
         own = static_cast<int32_t>(giver - first_row());
       } else {
-        take(giver, row, under_way);
+        take(giver, row, receives);
       }
     }
+    // All ranks go through the rows in one order, so a message is known by its place.
+    const auto under_way = setup_.group.start_transfers(sends, receives);
     state_.gather(setup_.context, from, &passed_);
-    for (const auto& message : under_way) message->wait();
+    under_way->wait();
     return state_;
   }
 
@@ -85,21 +87,17 @@ class StatePassingSource final : public InitialStateSource {
     return origin;
   }
 
-  using Messages = std::vector<std::unique_ptr<dist::Pending>>;
-  /// All ranks go through the rows in one order, so one tag tells the messages of two ranks apart.
-  static constexpr int kTag = 1;
-
   /// What this rank's row `from` left behind, to row `to` of another rank.
-  void give(int64_t from, int64_t to, Messages& under_way) {
+  void give(int64_t from, int64_t to, std::vector<dist::Transfer>& sends) const {
     for_each_passed([&](size_t i) {
-      under_way.push_back(setup_.group.start_send(passed_[i].view().select(0, from - first_row()),
-                                                  static_cast<int>(to / setup_.batch), kTag));
+      sends.push_back(
+          {passed_[i].view().select(0, from - first_row()), static_cast<int>(to / setup_.batch)});
     });
   }
-  void take(int64_t from, int64_t to, Messages& under_way) {
+  void take(int64_t from, int64_t to, std::vector<dist::Transfer>& receives) const {
     for_each_passed([&](size_t i) {
-      under_way.push_back(setup_.group.start_receive(state_[i].view().select(0, to - first_row()),
-                                                     static_cast<int>(from / setup_.batch), kTag));
+      receives.push_back(
+          {state_[i].view().select(0, to - first_row()), static_cast<int>(from / setup_.batch)});
     });
   }
   /// body(i) for the tensors that are passed; the others are zero everywhere.

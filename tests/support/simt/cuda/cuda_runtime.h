@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <tuple>
 #include <type_traits>
@@ -178,6 +179,10 @@ inline cudaError_t cudaGetDeviceCount(int* count) { return *count = 1, cudaSucce
 struct cudaDeviceProp {
   char name[256] = "emulated device";
 };
+inline cudaError_t cudaDeviceGetPCIBusId(char* place, int size, int) {
+  std::snprintf(place, static_cast<size_t>(size), "emulated");
+  return cudaSuccess;
+}
 inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
   return *properties = {}, cudaSuccess;
 }
