@@ -46,11 +46,13 @@ constexpr int64_t state_parts(int64_t head_dim, int64_t state) {
 }
 
 /// Runs of chunks that a sequence is cut into, so that `blocks`, those of all sequences, are enough
-/// for a device: what each run adds is then computed first, and its chunks are read twice.
-inline int64_t chunk_runs(int64_t blocks, int64_t chunks) {
+/// for a device: what each run adds is then computed first. Where what enters each chunk is wanted
+/// too (`entering`), the tokens are read twice, so that two runs would take as long as one.
+inline int64_t chunk_runs(int64_t blocks, int64_t chunks, bool entering) {
   constexpr int64_t kEnough = 256;
-  return std::clamp<int64_t>(kEnough / std::max<int64_t>(blocks, 1), 1,
-                             std::max<int64_t>(chunks, 1));
+  const int64_t runs =
+      std::clamp<int64_t>(kEnough / std::max<int64_t>(blocks, 1), 1, std::max<int64_t>(chunks, 1));
+  return entering && runs == 2 ? 1 : runs;
 }
 
 /// Chunks of so many tokens at most, of heads and states of this size, have kernels of their own

@@ -44,7 +44,9 @@ struct DeviceSsd {
     }
     states = heads * e.head_dim * e.state * core::size_of(e.dtype);
     const int64_t every = e.batch * e.heads;
-    const int64_t runs = cuda::ssd::chunk_runs(every * parts, ssd_chunks(e.length, e.chunk));
+    // The map has as many runs as what enters the chunks, or more.
+    const int64_t runs =
+        cuda::ssd::chunk_runs(every * parts, ssd_chunks(e.length, e.chunk), !e.map);
     if (runs > 1) {
       run_states = every * runs * e.head_dim * e.state * kSingle;
       run_decays = every * runs * kSingle;
