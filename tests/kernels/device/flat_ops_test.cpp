@@ -127,6 +127,27 @@ TEST_F(FlatOps, EmbeddingOfManyEqualTokens) {
   }
 }
 
+/// 16,384 keys: sorted in blocks, then across them.
+TEST_F(FlatOps, EmbeddingOfMoreRowsThanABlockSorts) {
+  constexpr int64_t kRows = 9000, kVocabulary = 50;
+  Context context(kCuda);
+  std::vector<int32_t> tokens(kRows);
+  for (size_t r = 0; r < tokens.size(); ++r) {
+    tokens[r] = static_cast<int32_t>(r * r * 7 % 53 % kVocabulary);
+  }
+  const Tensor dy = random_tensor(context, DType::kF32, {kRows, 1}, 2),
+               dweight = Tensor::zeros(context, DType::kF32, {kVocabulary, 1});
+  std::vector<double> sums(kVocabulary);
+  const auto values = values_of(dy);
+  for (size_t r = 0; r < tokens.size(); ++r) {
+    double& sum = sums[static_cast<size_t>(tokens[r])];
+    sum = static_cast<float>(sum + values[r]);
+  }
+  const Tensor token = Tensor::from<int32_t>(context, tokens, {kRows});
+  kernels::embedding_backward(context, {.tokens = token, .dy = dy, .dweight = dweight});
+  EXPECT_EQ(values_of(dweight), sums);
+}
+
 TEST_F(FlatOps, EmbeddingRefusesTokensOutsideTheVocabulary) {
   Context context(kCuda);
   const Tensor weight = Tensor::zeros(context, DType::kF32, {4, 2}),

@@ -56,5 +56,20 @@ TEST(Launches, BlockSumsOfManyParts) {
   EXPECT_EQ(counts.waits, 1);
 }
 
+/// 8,192 keys in two blocks of 4,096: made, sorted in the blocks, merged by one step across them
+/// and the others within, their rows added.
+TEST(Launches, GradientOfTheEmbedding) {
+  Context context(kCuda);
+  constexpr int64_t kRows = 5000;
+  const Tensor tokens = Tensor::zeros(context, DType::kI32, {kRows}),
+               dy = random_tensor(context, DType::kF32, {kRows, 1}, 1),
+               dweight = Tensor::zeros(context, DType::kF32, {2, 1});
+  const kernels::EmbeddingBackward args{
+      .tokens = tokens, .dy = dy, .dweight = dweight, .tokens_checked = true};
+  const Counts counts = counts_of([&] { kernels::embedding_backward(context, args); });
+  EXPECT_EQ(counts.grids, 5);
+  EXPECT_EQ(counts.waits, 0);
+}
+
 }  // namespace
 }  // namespace longhaul::testing
