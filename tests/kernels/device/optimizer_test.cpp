@@ -16,14 +16,16 @@ using core::TensorView;
 
 using OptimizerOps = DeviceTest;
 
-Values run_adamw(core::Device device, const Values& in, bool rounds) {
+/// `shift`: elements that the rounded weights lie behind the beginning of their memory.
+Values run_adamw(core::Device device, const Values& in, bool rounds, int64_t shift = 0) {
   Context context(device);
   const auto count = static_cast<int64_t>(in.at("weight").size());
   const Tensor weight = tensor_of(context, DType::kF32, {count}, in.at("weight")),
                gradient = tensor_of(context, DType::kF32, {count}, in.at("gradient")),
                first = Tensor::zeros(context, DType::kF32, {count}),
                second = Tensor::zeros(context, DType::kF32, {count});
-  const Tensor half = rounds ? Tensor(context, DType::kBF16, {count}) : Tensor();
+  const Tensor memory = rounds ? Tensor(context, DType::kBF16, {shift + count}) : Tensor();
+  const TensorView half = rounds ? memory.view().slice(0, shift, shift + count) : TensorView{};
   for (int64_t t = 1; t <= 3; ++t) {
     kernels::adamw_step(context, {.weight = weight,
                                   .gradient = gradient,
@@ -45,7 +47,9 @@ TEST_F(OptimizerOps, Adamw) {
   for (const int64_t count : {0, 1, 37, 4096}) {
     const Values in = rounded(
         {{"weight", random_values(count, 1)}, {"gradient", random_values(count, 2)}}, DType::kF32);
-    expect_close(run_adamw(kCuda, in, true), run_adamw({}, in, false), 1e-6);
+    for (const int64_t shift : {0, 1, 4}) {
+      expect_close(run_adamw(kCuda, in, true, shift), run_adamw({}, in, false), 1e-6);
+    }
   }
 }
 
