@@ -23,6 +23,10 @@ inline int64_t cross_entropy_block_rows(int64_t rows, int64_t vocabulary) {
   return std::clamp<int64_t>(fitting, std::min<int64_t>(rows, 128), std::max<int64_t>(rows, 1));
 }
 
+/// Elements from one row of those logits to the next: rows begin at multiples of 16 bytes in bf16
+/// too, which fast algorithms of the products ask for.
+constexpr int64_t logits_stride(int64_t vocabulary) { return (vocabulary + 7) / 8 * 8; }
+
 /// Elements that one block of threads sums in sums_of_squares.
 constexpr int64_t kSquaresBlock = 32768;
 constexpr int64_t squares_blocks(int64_t elements) {

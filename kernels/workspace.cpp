@@ -86,7 +86,8 @@ Workspace linear_cross_entropy_workspace(DeviceKind device, int64_t rows, int64_
   if (device == DeviceKind::kCpu) {
     return {cpu::cross_entropy_block_rows(rows, vocabulary, element) * vocabulary * element};
   }
-  const int64_t logits = cuda::cross_entropy_block_rows(rows, vocabulary) * vocabulary;
+  const int64_t logits =
+      cuda::cross_entropy_block_rows(rows, vocabulary) * cuda::logits_stride(vocabulary);
   Workspace workspace{rows * kDouble, logits * kSingle};
   if (dtype == core::DType::kBF16) workspace.push_back(logits * element);
   return workspace;

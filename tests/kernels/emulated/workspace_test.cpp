@@ -6,8 +6,10 @@
 #include <numeric>
 
 #include "kernels/cuda_sizes.h"
+#include "kernels/loss/linear_cross_entropy.h"
 #include "tests/kernels/device/device_test.h"
 #include "tests/kernels/ssd_case.h"
+#include "tests/support/random_tensor.h"
 
 namespace longhaul::testing {
 namespace {
@@ -68,6 +70,25 @@ TEST(Workspace, OfTheRecurrenceInOneRunOfChunksAndItsMapInTwo) {
   EXPECT_LE(of_map, with_map);
   EXPECT_GT(of_map, without);
   EXPECT_LE(of_rest, without);
+}
+
+/// Rows of whole words of 16 bytes in bf16 too: of 33 tokens, 40.
+TEST(Workspace, OfLogitsOfAnOddVocabulary) {
+  constexpr int64_t kRows = 124, kVocabulary = 33, kWidth = 4;
+  core::Context context(kCuda);
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    const core::Tensor hidden = random_tensor(context, dtype, {kRows, kWidth}, 1),
+                       weight = random_tensor(context, dtype, {kVocabulary, kWidth}, 2),
+                       dhidden(context, dtype, {kRows, kWidth}),
+                       labels = core::Tensor::zeros(context, DType::kI32, {kRows});
+    const auto run = [&] {
+      kernels::linear_cross_entropy(
+          context, {.hidden = hidden, .weight = weight, .labels = labels, .dhidden = dhidden});
+    };
+    run();
+    EXPECT_EQ(taken_by(context, run), sum_of(kernels::linear_cross_entropy_workspace(
+                                          core::DeviceKind::kCuda, kRows, kVocabulary, dtype)));
+  }
 }
 
 }  // namespace
