@@ -23,6 +23,10 @@ inline int64_t cross_entropy_block_rows(int64_t rows, int64_t vocabulary) {
   return std::clamp<int64_t>(fitting, std::min<int64_t>(rows, 128), std::max<int64_t>(rows, 1));
 }
 
+/// Elements from one row of those logits to the next: rows begin at multiples of 16 bytes in bf16
+/// too, which fast algorithms of the products ask for.
+constexpr int64_t logits_stride(int64_t vocabulary) { return (vocabulary + 7) / 8 * 8; }
+
 /// Elements that one block of threads sums in sums_of_squares.
 constexpr int64_t kSquaresBlock = 32768;
 constexpr int64_t squares_blocks(int64_t elements) {
@@ -46,11 +50,13 @@ constexpr int64_t state_parts(int64_t head_dim, int64_t state) {
 }
 
 /// Runs of chunks that a sequence is cut into, so that `blocks`, those of all sequences, are enough
-/// for a device: what each run adds is then computed first, and its chunks are read twice.
-inline int64_t chunk_runs(int64_t blocks, int64_t chunks) {
+/// for a device: what each run adds is then computed first. Where what enters each chunk is wanted
+/// too (`entering`), the tokens are read twice, so that two runs would take as long as one.
+inline int64_t chunk_runs(int64_t blocks, int64_t chunks, bool entering) {
   constexpr int64_t kEnough = 256;
-  return std::clamp<int64_t>(kEnough / std::max<int64_t>(blocks, 1), 1,
-                             std::max<int64_t>(chunks, 1));
+  const int64_t runs =
+      std::clamp<int64_t>(kEnough / std::max<int64_t>(blocks, 1), 1, std::max<int64_t>(chunks, 1));
+  return entering && runs == 2 ? 1 : runs;
 }
 
 /// Chunks of so many tokens at most, of heads and states of this size, have kernels of their own
@@ -59,22 +65,36 @@ constexpr int kChunkOfRows = 128, kHeadDimOfRows = 64, kStateOfRows = 128;
 constexpr bool goes_by_rows(int64_t padded_chunk, int64_t head_dim, int64_t state) {
   return padded_chunk <= kChunkOfRows && head_dim == kHeadDimOfRows && state == kStateOfRows;
 }
-/// Parts that the heads of a group are cut into where their sums are taken in one block of threads;
-/// the parts are added in order. `blocks`, those of all chunks and groups, run one on a
-/// multiprocessor (an H100's are counted on), so what is least is waves times a part's heads and
-/// what a part costs besides: its sums are written, and read again.
-inline int64_t head_parts(int64_t blocks, int64_t heads_of_group) {
-  constexpr int64_t kMultiprocessors = 132, kMostParts = 8, kHeadsOfCost = 4;
+/// How blocks of threads for parts of the heads run: so many at once, a part costing as much as so
+/// many heads besides its own.
+struct PartWaves {
+  int64_t slots, most_parts, heads_of_cost;
+};
+/// Parts that the heads of a group are cut into. `blocks`, those of all chunks and groups without
+/// parts, take as long as their waves times a part's heads and its cost: the least of that.
+inline int64_t parts_of_least_time(int64_t blocks, int64_t heads_of_group, const PartWaves& waves) {
   const auto ceil_div = [](int64_t count, int64_t size) { return (count + size - 1) / size; };
   const auto time = [&](int64_t parts) {
-    return ceil_div(blocks * parts, kMultiprocessors) *
-           (ceil_div(heads_of_group, parts) + kHeadsOfCost);
+    return ceil_div(blocks * parts, waves.slots) *
+           (ceil_div(heads_of_group, parts) + waves.heads_of_cost);
   };
   int64_t best = 1;
-  for (int64_t parts = 2; parts <= std::min(heads_of_group, kMostParts); ++parts) {
+  for (int64_t parts = 2; parts <= std::min(heads_of_group, waves.most_parts); ++parts) {
     if (time(parts) < time(best)) best = parts;
   }
   return best;
+}
+/// Of an H100.
+constexpr int64_t kMultiprocessors = 132;
+/// Where sums over heads are taken in one block of threads a multiprocessor: the parts' sums are
+/// written, and added in order.
+inline int64_t head_parts(int64_t blocks, int64_t heads_of_group) {
+  return parts_of_least_time(blocks, heads_of_group, {kMultiprocessors, 8, 4});
+}
+/// Of y and of dx, by two blocks a multiprocessor: Γ and the keys are read again for each part, as
+/// many bytes as one or two heads have.
+inline int64_t token_parts(int64_t blocks, int64_t heads_of_group) {
+  return parts_of_least_time(blocks, heads_of_group, {2 * kMultiprocessors, heads_of_group, 2});
 }
 /// Of the gradients to B and to C: `chunks` are those of all groups.
 inline int64_t gradient_parts(int64_t chunks, int64_t heads_of_group) {

@@ -50,7 +50,7 @@ void swiglu_backward(Context&, const SwigluBackward&) { unavailable(); }
 LossSum linear_cross_entropy(Context&, const LinearCrossEntropy&) { unavailable(); }
 void adamw_step(Context&, const AdamwStep&) { unavailable(); }
 std::vector<double> sums_of_squares(Context&, std::span<const TensorView>) { unavailable(); }
-void block_sums_of_squares(Context&, const BlockSums&) { unavailable(); }
+void block_sums_of_squares(Context&, std::span<const BlockSums>) { unavailable(); }
 void state_noise(Context&, const StateNoise&) { unavailable(); }
 void state_moments(Context&, const StateMoments&) { unavailable(); }
 void state_gather(Context&, const StateGather&) { unavailable(); }

@@ -44,7 +44,9 @@ struct DeviceSsd {
     }
     states = heads * e.head_dim * e.state * core::size_of(e.dtype);
     const int64_t every = e.batch * e.heads;
-    const int64_t runs = cuda::ssd::chunk_runs(every * parts, ssd_chunks(e.length, e.chunk));
+    // The map has as many runs as what enters the chunks, or more.
+    const int64_t runs =
+        cuda::ssd::chunk_runs(every * parts, ssd_chunks(e.length, e.chunk), !e.map);
     if (runs > 1) {
       run_states = every * runs * e.head_dim * e.state * kSingle;
       run_decays = every * runs * kSingle;
@@ -84,7 +86,8 @@ Workspace linear_cross_entropy_workspace(DeviceKind device, int64_t rows, int64_
   if (device == DeviceKind::kCpu) {
     return {cpu::cross_entropy_block_rows(rows, vocabulary, element) * vocabulary * element};
   }
-  const int64_t logits = cuda::cross_entropy_block_rows(rows, vocabulary) * vocabulary;
+  const int64_t logits =
+      cuda::cross_entropy_block_rows(rows, vocabulary) * cuda::logits_stride(vocabulary);
   Workspace workspace{rows * kDouble, logits * kSingle};
   if (dtype == core::DType::kBF16) workspace.push_back(logits * element);
   return workspace;

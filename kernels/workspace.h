@@ -39,9 +39,10 @@ struct SsdExtents {
   core::DType dtype = core::DType::kF32;
   int threads = 1;
   bool scratch_given = true;  ///< forward: chunk_states; backward: dchunk_states (staged)
+  bool map = false;           ///< staged: the map is taken too
 };
+/// The whole pass, or the stage of it that takes most.
 Workspace ssd_forward_workspace(const SsdExtents& extents);
-/// The whole pass or its second or third stage; its first, the map, takes no more.
 Workspace ssd_backward_workspace(const SsdExtents& extents);
 
 namespace cpu {

@@ -12,7 +12,7 @@ namespace longhaul::model {
 namespace {
 
 kernels::SsdExtents ssd_extents(const ModelConfig& config, const StepExtents& extents,
-                                bool scratch_given) {
+                                bool scratch_given, bool map) {
   return {.device = extents.device,
           .batch = extents.batch,
           .length = extents.length,
@@ -23,7 +23,8 @@ kernels::SsdExtents ssd_extents(const ModelConfig& config, const StepExtents& ex
           .chunk = mamba2_chunk(config, extents.device, extents.dtype),
           .dtype = extents.dtype,
           .threads = extents.threads,
-          .scratch_given = scratch_given};
+          .scratch_given = scratch_given,
+          .map = map};
 }
 
 std::vector<core::MemoryTally::Block> hold(core::MemoryTally& tally,
@@ -113,7 +114,8 @@ void Mamba2Memory::scan(Kept& act, bool keep, bool exchanges) {
     from_zero = tally_.tensor(state_dtype(), state_shape());
     if (exchanges) under_way = hold(tally_, exchange(true));
   }
-  tally_.op(kernels::ssd_forward_workspace(ssd_extents(config_, extents_, keep || exchanges)));
+  tally_.op(
+      kernels::ssd_forward_workspace(ssd_extents(config_, extents_, keep || exchanges, has_map)));
 }
 
 void Mamba2Memory::mlp_forward(Kept& act) {
@@ -183,7 +185,8 @@ void Mamba2Memory::scan_backward(Block& dxBC, Block& ddt) {
                                                     config_.head_dim, config_.state_dim}));
     for (Block& block : hold(tally_, exchange(false))) staged.push_back(std::move(block));
   }
-  tally_.op(kernels::ssd_backward_workspace(ssd_extents(config_, extents_, !staged.empty())));
+  const bool is_staged = !staged.empty();
+  tally_.op(kernels::ssd_backward_workspace(ssd_extents(config_, extents_, is_staged, is_staged)));
 }
 
 }  // namespace longhaul::model

@@ -119,18 +119,11 @@ class Replay {
     tally_.op(kernels::sums_of_squares_workspace(q_.device, elements));
   }
 
-  /// The norm of the gradients, bucket by bucket where they are shared.
+  /// The norm of the gradients, of the own ones where they are shared.
   void measure_gradients(int64_t elements) {
-    int64_t most = elements;
-    if (is_sharded()) {
-      most = 0;
-      const dist::ShardLayout layout = shards(elements);
-      for (const auto& bucket : layout.buckets()) {
-        most = std::max(most, layout.piece(bucket, 0).elements());
-      }
-    }
+    const int64_t own = is_sharded() ? shards(elements).owned(0) : elements;
     const int64_t block = norm_block(elements);
-    tally_.op(kernels::block_sums_workspace(q_.device, (most + block - 1) / block));
+    tally_.op(kernels::block_sums_workspace(q_.device, (own + block - 1) / block));
   }
 
   bool records() const {

@@ -101,14 +101,15 @@ double Optimizer::gradient_norm() {
   const int64_t blocks = (elements() + block - 1) / block;
   block_sums_.assign(static_cast<size_t>(blocks), 0.0);
   const core::TensorView all(block_sums_.data(), core::DType::kF64, {blocks});
+  std::vector<kernels::BlockSums> own;
   for (const auto& bucket : layout_.buckets()) {
     const dist::Piece piece = layout_.piece(bucket, rank());
     if (piece.elements() == 0) continue;
-    kernels::block_sums_of_squares(
-        context_, {.x = parameters_.gradients().slice(0, piece.begin, piece.end),
+    own.push_back({.x = parameters_.gradients().slice(0, piece.begin, piece.end),
                    .block = block,
                    .sums = all.slice(0, piece.begin / block, (piece.end + block - 1) / block)});
   }
+  kernels::block_sums_of_squares(context_, own);
   // Every block is one rank's; the zeros of the others change no bit of it.
   if (is_sharded()) group_->all_reduce_sum(all);
   double total = 0;

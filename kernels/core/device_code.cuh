@@ -91,7 +91,7 @@ __device__ Words load_words(const T* from) {
 }
 template <class T>
 __device__ void store_words(T* to, const Words& words) {
-  // An assignment may become four stores.
+  // An assignment may become a store for each word.
   asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(to)),
                "r"(words.word[0]), "r"(words.word[1]), "r"(words.word[2]), "r"(words.word[3])
                : "memory");
@@ -106,7 +106,10 @@ __device__ HalfWords load_half_words(const T* from) {
 }
 template <class T>
 __device__ void store_words(T* to, const HalfWords& words) {
-  *reinterpret_cast<HalfWords*>(to) = words;
+  // Of two words an assignment makes two stores, and PTX may not be moved: 150 instructions more in
+  // the scan, and registers in memory.
+  const uint64_t both = static_cast<uint64_t>(words.word[1]) << 32 | words.word[0];
+  *reinterpret_cast<uint64_t*>(to) = both;
 }
 /// From and to shared memory.
 template <class T>

@@ -49,20 +49,53 @@ struct MakeKeys {
   }
 };
 
-/// One step of a bitonic sort of a power of two of keys.
+/// A bitonic sort of a power of two of keys: of a pair, the lower at place `low`, in the steps of
+/// one size. Where that bit of the place is 0 keys ascend.
+__device__ inline bool is_out_of_order(uint64_t a, uint64_t b, int64_t low, int64_t size) {
+  return (a > b) == ((low & size) == 0);
+}
+
+/// One step of the sort: every pair of keys that are `distance` apart.
 struct SortStep {
   uint64_t* keys;
   int64_t size, distance;
   __device__ void operator()(int64_t i) const {
     const int64_t low = i / distance * 2 * distance + i % distance, high = low + distance;
-    const bool ascending = (low & size) == 0;
     const uint64_t a = keys[low], b = keys[high];
-    if ((a > b) == ascending) {
-      keys[low] = b;
-      keys[high] = a;
-    }
+    if (!is_out_of_order(a, b, low, size)) return;
+    keys[low] = b;
+    keys[high] = a;
   }
 };
+
+/// Keys that a block of threads has in shared memory, and its threads.
+constexpr int kSortedAtOnce = 4096, kSortThreads = 1024;
+
+/// The steps of all sizes from `size` to `last_size` whose pairs lie within the block's keys, of
+/// which there are `count`, a power of two.
+__global__ void __launch_bounds__(kSortThreads)
+    sort_within(uint64_t* all, int count, int64_t size, int64_t last_size) {
+  core::device::SharedMemory memory;
+  const auto keys = memory.take<uint64_t>(count);
+  const int64_t begin = static_cast<int64_t>(blockIdx.x) * count;
+  const auto thread = static_cast<int>(threadIdx.x);
+  for (int i = thread; i < count; i += kSortThreads) keys[i] = all[begin + i];
+  for (; size <= last_size; size *= 2) {
+    for (int distance = static_cast<int>(min(size, static_cast<int64_t>(count))) / 2; distance > 0;
+         distance /= 2) {
+      __syncthreads();
+      for (int i = thread; i < count / 2; i += kSortThreads) {
+        const int within = i & (distance - 1), low = 2 * i - within, high = low + distance;
+        const uint64_t a = keys[low], b = keys[high];
+        if (!is_out_of_order(a, b, begin + low, size)) continue;
+        keys[low] = b;
+        keys[high] = a;
+      }
+    }
+  }
+  __syncthreads();
+  for (int i = thread; i < count; i += kSortThreads) all[begin + i] = keys[i];
+}
 
 /// The thread of a token's first key adds all its rows, in order: kAhead of them are read at once,
 /// and the keys of the next as many meanwhile.
@@ -115,10 +148,20 @@ core::Tensor sorted_keys(core::Context& context, const core::TensorView& tokens)
   core::Tensor storage(context, core::DType::kF64, {count});
   auto* keys = static_cast<uint64_t*>(storage.view().raw());
   core::for_each(context, count, MakeKeys{tokens.data<int32_t>(), keys, rows});
-  for (int64_t size = 2; size <= count; size *= 2) {
-    for (int64_t distance = size / 2; distance > 0; distance /= 2) {
+  const auto within = static_cast<int>(std::min<int64_t>(count, kSortedAtOnce));
+  const auto sort_in_blocks = [&](int64_t size, int64_t last_size) {
+    core::launch(context,
+                 {.blocks = count / within,
+                  .threads = kSortThreads,
+                  .shared_bytes = within * static_cast<int64_t>(sizeof(uint64_t))},
+                 sort_within, keys, within, size, last_size);
+  };
+  sort_in_blocks(2, within);
+  for (int64_t size = int64_t{2} * within; size <= count; size *= 2) {
+    for (int64_t distance = size / 2; distance >= within; distance /= 2) {
       core::for_each(context, count / 2, SortStep{keys, size, distance});
     }
+    sort_in_blocks(size, size);
   }
   return storage;
 }

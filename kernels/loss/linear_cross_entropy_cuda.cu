@@ -16,13 +16,13 @@ using core::device::SharedMemory;
 
 template <class T>
 struct Rows {
-  const float* logits;  ///< [rows, vocabulary]
+  const float* logits;  ///< [rows, vocabulary], rows of whole packs
   T* gradient;          ///< the same shape, or null; for fp32 the logits themselves
   const int32_t* labels;
-  double* losses;      ///< [rows]
-  float* loss;         ///< or null
-  int32_t* predicted;  ///< or null
-  int64_t vocabulary;
+  double* losses;              ///< [rows]
+  float* loss;                 ///< or null
+  int32_t* predicted;          ///< or null
+  int64_t vocabulary, stride;  ///< of logits and gradient
   double scale;
   const double* deferred_scale;  ///< or null: scale
 };
@@ -82,52 +82,46 @@ constexpr int kMostRowThreads = 1024;
 /// For the sums over a block: a float, a double and a place of each warp.
 constexpr int64_t kScratch = 32 * (4 + 8 + 4);
 
-/// A pack to and from shared memory.
-template <int N>
-__device__ void keep(Shared<float> to, const core::device::Pack<float, N>& pack) {
-  if constexpr (N == 1) {
-    to[0] = pack.value[0];
-  } else {
-    core::device::write_words(to, pack.words());
-  }
-}
-template <int N>
-__device__ core::device::Pack<float, N> kept(Shared<float> from) {
-  if constexpr (N == 1) {
-    return {{from[0]}};
-  } else {
-    return core::device::Pack<float, N>::from(core::device::read_words(from));
+/// Logits that a thread reads at once; of the last in a row, what lies behind the end is anything.
+constexpr int kPack = 4;
+using Logits = core::device::Pack<float, kPack>;
+/// −∞ in place of that.
+__device__ inline void cut(Logits& pack, int there) {
+  if (there >= kPack) return;
+  for (int k = 0; k < kPack; ++k) {
+    if (k >= there) pack.value[k] = -std::numeric_limits<float>::infinity();
   }
 }
 
 /// One block a row: read once for the sum; for the gradient from what was kept, or again.
-template <class T, int N>
+template <class T>
 __global__ void __launch_bounds__(kMostRowThreads) finish_rows(Rows<T> args) {
-  using Elements = core::device::Pack<float, N>;
   SharedMemory memory;
   const Shared<float> scratch = memory.take<float>(32);
   const Shared<double> sums = memory.take<double>(32);
   const Shared<int32_t> places = memory.take<int32_t>(32);
   const int count = static_cast<int>(args.vocabulary), held_count = min(count, kHeldLogits);
-  const Shared<float> held = memory.take<float>(held_count);
+  const Shared<float> held = memory.take<float>((held_count + kPack - 1) / kPack * kPack);
   const int64_t row = blockIdx.x;
-  const int first = static_cast<int>(threadIdx.x) * N, step = static_cast<int>(blockDim.x) * N;
-  const float* logits = args.logits + row * count;
+  const int first = static_cast<int>(threadIdx.x) * kPack,
+            step = static_cast<int>(blockDim.x) * kPack;
+  const float* logits = args.logits + row * args.stride;
   const int32_t label = args.labels[row];
   Softmax own;
   for (int from = first; from < count; from += kLogitsBatch * step) {
-    Elements values[kLogitsBatch];
+    Logits values[kLogitsBatch];
 #pragma unroll
     for (int u = 0; u < kLogitsBatch; ++u) {
       const int i = from + u * step;
-      if (i < count) values[u] = Elements::load(logits + i);
+      if (i < count) values[u] = Logits::load(logits + i);
     }
 #pragma unroll
     for (int u = 0; u < kLogitsBatch; ++u) {
       const int i = from + u * step;
       if (i >= count) break;
+      cut(values[u], count - i);
       own.add(values[u]);
-      if (i < held_count) keep(held + i, values[u]);
+      if (i < held_count) core::device::write_words(held + i, values[u].words());
     }
   }
   const float largest = core::device::block_max(own.largest, scratch);
@@ -149,11 +143,12 @@ __global__ void __launch_bounds__(kMostRowThreads) finish_rows(Rows<T> args) {
   const double given = args.deferred_scale == nullptr ? args.scale : *args.deferred_scale;
   const auto factor = static_cast<float>(given / sum);
   const auto scale = static_cast<float>(given);
-  T* gradient = args.gradient + row * count;
+  T* gradient = args.gradient + row * args.stride;
   for (int i = first; i < count; i += step) {
-    const Elements values = i < held_count ? kept<N>(held + i) : Elements::load(logits + i);
-    core::device::Pack<T, N> result;
-    for (int k = 0; k < N; ++k) {
+    const Logits values = i < held_count ? Logits::from(core::device::read_words(held + i))
+                                         : Logits::load(logits + i);
+    core::device::Pack<T, kPack> result;
+    for (int k = 0; k < kPack; ++k) {
       float value = label >= 0 ? Softmax::power(values.value[k], largest) * factor : 0.0f;
       if (i + k == label) value -= scale;
       result.value[k] = value;
@@ -187,8 +182,11 @@ void run_block(core::Context& context, const LinearCrossEntropy& args,
                const core::Tensor& rounded, int64_t begin, int64_t end) {
   const bool backward = args.dhidden || args.dweight;
   const auto rows_of = [&](const core::TensorView& view) { return view.slice(0, begin, end); };
-  const core::TensorView scores = logits.view().slice(0, 0, end - begin);
-  const core::TensorView gradient = rounded ? rounded.view().slice(0, 0, end - begin) : scores;
+  const int64_t vocabulary = args.weight.extent(0);
+  const auto rows_in = [&](const core::Tensor& block) {
+    return block.view().slice(0, 0, end - begin).slice(1, 0, vocabulary);
+  };
+  const core::TensorView scores = rows_in(logits), gradient = rounded ? rows_in(rounded) : scores;
   const core::TensorView hidden = rows_of(args.hidden);
   gemm(context, {.transpose_b = true, .a = hidden, .b = args.weight, .c = scores});
   const Rows<T> of_rows{
@@ -198,15 +196,15 @@ void run_block(core::Context& context, const LinearCrossEntropy& args,
       .losses = losses.data<double>() + begin,
       .loss = args.loss ? args.loss.data<float>() + begin : nullptr,
       .predicted = args.predicted ? args.predicted.data<int32_t>() + begin : nullptr,
-      .vocabulary = args.weight.extent(0),
+      .vocabulary = vocabulary,
+      .stride = logits.view().stride(0),
       .scale = args.scale,
       .deferred_scale = args.deferred == nullptr ? nullptr : args.deferred->scale.data<double>()};
-  const int64_t held = core::ceil_div(std::min<int64_t>(of_rows.vocabulary, kHeldLogits), 4) * 16;
-  core::launch(context,
-               {.blocks = end - begin,
-                .threads = row_threads(of_rows.vocabulary),
-                .shared_bytes = kScratch + held},
-               core::all_aligned(scores) ? finish_rows<T, 4> : finish_rows<T, 1>, of_rows);
+  const int64_t held = core::ceil_div(std::min<int64_t>(vocabulary, kHeldLogits), kPack) * 16;
+  core::launch(
+      context,
+      {.blocks = end - begin, .threads = row_threads(vocabulary), .shared_bytes = kScratch + held},
+      finish_rows<T>, of_rows);
   if (args.dhidden) gemm(context, {.a = gradient, .b = args.weight, .c = rows_of(args.dhidden)});
   if (args.dweight) {
     gemm(context, {.transpose_a = true,
@@ -226,10 +224,11 @@ void run(core::Context& context, const LinearCrossEntropy& args, const core::Ten
   const int64_t rows = args.hidden.extent(0), vocabulary = args.weight.extent(0);
   core::dispatch_device("linear_cross_entropy", args.hidden.dtype(), [&]<class T>(T) {
     const int64_t step = cross_entropy_block_rows(rows, vocabulary);
-    const core::Tensor logits(context, core::DType::kF32, {step, vocabulary});
+    const int64_t stride = logits_stride(vocabulary);
+    const core::Tensor logits(context, core::DType::kF32, {step, stride});
     core::Tensor rounded;  // the gradient of the logits as the products read it
     if (core::kDTypeOf<T> != core::DType::kF32) {
-      rounded = core::Tensor(context, core::kDTypeOf<T>, {step, vocabulary});
+      rounded = core::Tensor(context, core::kDTypeOf<T>, {step, stride});
     }
     for (int64_t begin = 0; begin < rows; begin += step) {
       run_block<T>(context, args, losses, logits, rounded, begin, std::min(rows, begin + step));

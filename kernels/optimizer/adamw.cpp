@@ -29,16 +29,18 @@ std::vector<double> sums_of_squares(core::Context& context,
                                    : cuda::sums_of_squares(context, views);
 }
 
-void block_sums_of_squares(core::Context& context, const BlockSums& args) {
-  core::check_rank("block_sums_of_squares x", args.x, 1);
-  core::check_contiguous(context, "block_sums_of_squares x", args.x, args.x.dtype(),
-                         args.x.shape());
-  CHECK_GE(args.block, 1);
-  CHECK(args.sums.device().is_cpu() && args.sums.is_contiguous());
-  CHECK(args.sums.dtype() == core::DType::kF64);
-  CHECK_EQ(args.sums.elements(), (args.x.elements() + args.block - 1) / args.block);
-  return context.device().is_cpu() ? cpu::block_sums_of_squares(context, args)
-                                   : cuda::block_sums_of_squares(context, args);
+void block_sums_of_squares(core::Context& context, std::span<const BlockSums> parts) {
+  for (const BlockSums& part : parts) {
+    core::check_rank("block_sums_of_squares x", part.x, 1);
+    core::check_contiguous(context, "block_sums_of_squares x", part.x, part.x.dtype(),
+                           part.x.shape());
+    CHECK_GE(part.block, 1);
+    CHECK(part.sums.device().is_cpu() && part.sums.is_contiguous());
+    CHECK(part.sums.dtype() == core::DType::kF64);
+    CHECK_EQ(part.sums.elements(), (part.x.elements() + part.block - 1) / part.block);
+  }
+  return context.device().is_cpu() ? cpu::block_sums_of_squares(context, parts)
+                                   : cuda::block_sums_of_squares(context, parts);
 }
 
 }  // namespace longhaul::kernels

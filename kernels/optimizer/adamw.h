@@ -39,19 +39,20 @@ struct BlockSums {
   int64_t block = 1;
   core::TensorView sums;
 };
-void block_sums_of_squares(core::Context& context, const BlockSums& args);
+/// Of several buffers, or parts of one. Waits for the device once.
+void block_sums_of_squares(core::Context& context, std::span<const BlockSums> parts);
 
 namespace cpu {
 void adamw_step(core::Context& context, const AdamwStep& args);
 std::vector<double> sums_of_squares(core::Context& context,
                                     std::span<const core::TensorView> views);
-void block_sums_of_squares(core::Context& context, const BlockSums& args);
+void block_sums_of_squares(core::Context& context, std::span<const BlockSums> parts);
 }  // namespace cpu
 namespace cuda {
 void adamw_step(core::Context& context, const AdamwStep& args);
 std::vector<double> sums_of_squares(core::Context& context,
                                     std::span<const core::TensorView> views);
-void block_sums_of_squares(core::Context& context, const BlockSums& args);
+void block_sums_of_squares(core::Context& context, std::span<const BlockSums> parts);
 }  // namespace cuda
 
 }  // namespace longhaul::kernels

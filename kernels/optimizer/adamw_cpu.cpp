@@ -47,28 +47,7 @@ void adamw_step(core::Context& context, const AdamwStep& args) {
 
 namespace {
 
-double sum_of_squares(core::Context& context, const core::TensorView& x) {
-  constexpr int64_t kBlock = 32768;
-  std::vector<double> sums(static_cast<size_t>((x.elements() + kBlock - 1) / kBlock));
-  block_sums_of_squares(
-      context, {.x = x,
-                .block = kBlock,
-                .sums = {sums.data(), core::DType::kF64, {static_cast<int64_t>(sums.size())}}});
-  double total = 0;
-  for (const double sum : sums) total += sum;
-  return total;
-}
-
-}  // namespace
-
-std::vector<double> sums_of_squares(core::Context& context,
-                                    std::span<const core::TensorView> views) {
-  std::vector<double> sums;
-  for (const core::TensorView& x : views) sums.push_back(sum_of_squares(context, x));
-  return sums;
-}
-
-void block_sums_of_squares(core::Context& context, const BlockSums& args) {
+void sum_blocks(core::Context& context, const BlockSums& args) {
   core::dispatch_float("block_sums_of_squares", args.x.dtype(), [&]<class T>(T) {
     const T* values = args.x.data<T>();
     const int64_t elements = args.x.elements();
@@ -86,6 +65,31 @@ void block_sums_of_squares(core::Context& context, const BlockSums& args) {
       }
     });
   });
+}
+
+double sum_of_squares(core::Context& context, const core::TensorView& x) {
+  constexpr int64_t kBlock = 32768;
+  std::vector<double> sums(static_cast<size_t>((x.elements() + kBlock - 1) / kBlock));
+  sum_blocks(context,
+             {.x = x,
+              .block = kBlock,
+              .sums = {sums.data(), core::DType::kF64, {static_cast<int64_t>(sums.size())}}});
+  double total = 0;
+  for (const double sum : sums) total += sum;
+  return total;
+}
+
+}  // namespace
+
+std::vector<double> sums_of_squares(core::Context& context,
+                                    std::span<const core::TensorView> views) {
+  std::vector<double> sums;
+  for (const core::TensorView& x : views) sums.push_back(sum_of_squares(context, x));
+  return sums;
+}
+
+void block_sums_of_squares(core::Context& context, std::span<const BlockSums> parts) {
+  for (const BlockSums& part : parts) sum_blocks(context, part);
 }
 
 }  // namespace longhaul::kernels::cpu

@@ -50,9 +50,9 @@ struct Step {
     m.store(first + at);
     v.store(second + at);
     if (rounded == nullptr) return;
-    for (int k = 0; k < N; ++k) {
-      rounded[at + k] = core::device::from_float<core::BFloat16>(w.value[k]);
-    }
+    Pack<core::BFloat16, N> half;
+    for (int k = 0; k < N; ++k) half.value[k] = w.value[k];
+    half.store(rounded + at);
   }
 };
 
@@ -73,7 +73,7 @@ void adamw_step(core::Context& context, const AdamwStep& args) {
                                .second = args.second_moment.data<float>(),
                                .rounded = core::optional_pointer<core::BFloat16>(args.rounded)});
       },
-      args.weight, args.gradient, args.first_moment, args.second_moment);
+      args.weight, args.gradient, args.first_moment, args.second_moment, args.rounded);
 }
 
 }  // namespace longhaul::kernels::cuda

@@ -218,12 +218,8 @@ template <Direction kDirection>
 void run_row_sums(core::Context& context, const TokenSums<BFloat16>& args) {
   const Geometry& g = args.g;
   const int64_t chunks = g.batch * g.chunks;
-  // Twice as many blocks as fit on a large device at once: what they load first stays for all of
-  // their heads.
-  constexpr int64_t kEnough = 512;
-  const int64_t most = std::max<int64_t>(1, core::ceil_div(g.heads, g.groups));
-  const int64_t parts = std::clamp<int64_t>(
-      core::ceil_div(kEnough, std::max<int64_t>(1, chunks * g.groups)), 1, most);
+  const int64_t parts =
+      token_parts(chunks * g.groups, std::max<int64_t>(1, core::ceil_div(g.heads, g.groups)));
   core::launch(context,
                {.blocks = chunks,
                 .blocks_y = g.groups * parts,

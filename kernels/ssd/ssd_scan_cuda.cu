@@ -328,7 +328,8 @@ void scan_states(core::Context& context, const Geometry& g, const Decays& decays
                .partner = args.partner,
                .through = args.through};
   const int64_t heads = g.batch * g.heads;
-  const int64_t runs = chunk_runs(heads * state_parts(g.head_dim, g.state), g.chunks);
+  const int64_t runs =
+      chunk_runs(heads * state_parts(g.head_dim, g.state), g.chunks, args.entering != nullptr);
   if (runs == 1) return launch_scan(context, args.direction, scan);
   const core::Tensor states(context, core::DType::kF32, {heads * runs, g.state_size()});
   const core::Tensor run_decays(context, core::DType::kF32, {heads * runs});

@@ -122,14 +122,17 @@ TEST(BlockSumsOfSquares, OfPartsCutAtBlocksAreThoseOfTheWhole) {
     const auto sums = [](std::vector<double>& s, int64_t from, int64_t to) {
       return core::TensorView(s.data(), core::DType::kF64, {6}).slice(0, from, to);
     };
-    block_sums_of_squares(one, {.x = x, .block = block, .sums = sums(whole, 0, 6)});
-    block_sums_of_squares(three, {.x = x, .block = block, .sums = sums(threaded, 0, 6)});
+    const BlockSums of_whole{.x = x, .block = block, .sums = sums(whole, 0, 6)},
+        with_threads{.x = x, .block = block, .sums = sums(threaded, 0, 6)};
+    block_sums_of_squares(one, {&of_whole, 1});
+    block_sums_of_squares(three, {&with_threads, 1});
+    std::vector<BlockSums> of_parts;
     for (const auto& [from, to] : {std::pair<int64_t, int64_t>{0, 2}, {2, 3}, {3, 6}}) {
-      block_sums_of_squares(one,
-                            {.x = x.view().slice(0, from * block, std::min(elements, to * block)),
-                             .block = block,
-                             .sums = sums(parts, from, to)});
+      of_parts.push_back({.x = x.view().slice(0, from * block, std::min(elements, to * block)),
+                          .block = block,
+                          .sums = sums(parts, from, to)});
     }
+    block_sums_of_squares(one, of_parts);
     EXPECT_EQ(parts, whole) << block;
     EXPECT_EQ(threaded, whole) << block;
     for (int64_t b = 0; b < 6; ++b) {

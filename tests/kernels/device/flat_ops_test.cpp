@@ -1,5 +1,4 @@
-// Core's copies, addition, embedding, linear layers, loss, optimizer and state statistics on the
-// device.
+// Core's copies, addition, embedding, linear layers and loss on the device.
 #include <limits>
 
 #include "kernels/core/error.h"
@@ -8,7 +7,6 @@
 #include "kernels/embedding/embedding.h"
 #include "kernels/linear/linear.h"
 #include "kernels/loss/linear_cross_entropy.h"
-#include "kernels/optimizer/adamw.h"
 #include "tests/kernels/device/device_test.h"
 #include "tests/support/random_tensor.h"
 
@@ -127,6 +125,27 @@ TEST_F(FlatOps, EmbeddingOfManyEqualTokens) {
     for (const int32_t other : {0, 3, 6, 6}) tokens.insert(tokens.begin() + 2, other);
     expect_embedding(tokens);
   }
+}
+
+/// 16,384 keys: sorted in blocks, then across them.
+TEST_F(FlatOps, EmbeddingOfMoreRowsThanABlockSorts) {
+  constexpr int64_t kRows = 9000, kVocabulary = 50;
+  Context context(kCuda);
+  std::vector<int32_t> tokens(kRows);
+  for (size_t r = 0; r < tokens.size(); ++r) {
+    tokens[r] = static_cast<int32_t>(r * r * 7 % 53 % kVocabulary);
+  }
+  const Tensor dy = random_tensor(context, DType::kF32, {kRows, 1}, 2),
+               dweight = Tensor::zeros(context, DType::kF32, {kVocabulary, 1});
+  std::vector<double> sums(kVocabulary);
+  const auto values = values_of(dy);
+  for (size_t r = 0; r < tokens.size(); ++r) {
+    double& sum = sums[static_cast<size_t>(tokens[r])];
+    sum = static_cast<float>(sum + values[r]);
+  }
+  const Tensor token = Tensor::from<int32_t>(context, tokens, {kRows});
+  kernels::embedding_backward(context, {.tokens = token, .dy = dy, .dweight = dweight});
+  EXPECT_EQ(values_of(dweight), sums);
 }
 
 TEST_F(FlatOps, EmbeddingRefusesTokensOutsideTheVocabulary) {
@@ -303,65 +322,6 @@ TEST_F(FlatOps, LinearCrossEntropyRefusesForeignLabels) {
                      context, {.hidden = hidden, .weight = weight, .labels = labels}),
                  core::Error);
   }
-}
-
-Values run_adamw(core::Device device, const Values& in, bool rounds) {
-  Context context(device);
-  const auto count = static_cast<int64_t>(in.at("weight").size());
-  const Tensor weight = tensor_of(context, DType::kF32, {count}, in.at("weight")),
-               gradient = tensor_of(context, DType::kF32, {count}, in.at("gradient")),
-               first = Tensor::zeros(context, DType::kF32, {count}),
-               second = Tensor::zeros(context, DType::kF32, {count});
-  const Tensor half = rounds ? Tensor(context, DType::kBF16, {count}) : Tensor();
-  for (int64_t t = 1; t <= 3; ++t) {
-    kernels::adamw_step(context, {.weight = weight,
-                                  .gradient = gradient,
-                                  .first_moment = first,
-                                  .second_moment = second,
-                                  .rounded = half,
-                                  .rate = 0.01,
-                                  .decay = 0.1,
-                                  .gradient_scale = 0.5,
-                                  .step = t});
-  }
-  if (rounds) {
-    EXPECT_EQ(values_of(half), rounded(values_of(weight), DType::kBF16));
-  }
-  return {{"weight", values_of(weight)}, {"m", values_of(first)}, {"v", values_of(second)}};
-}
-
-TEST_F(FlatOps, Adamw) {
-  for (const int64_t count : {0, 1, 37, 4096}) {
-    const Values in = rounded(
-        {{"weight", random_values(count, 1)}, {"gradient", random_values(count, 2)}}, DType::kF32);
-    expect_close(run_adamw(kCuda, in, true), run_adamw({}, in, false), 1e-6);
-  }
-}
-
-TEST_F(FlatOps, SumOfSquares) {
-  Context context(kCuda);
-  for (const DType dtype : {DType::kF32, DType::kBF16}) {
-    for (const int64_t count : {0, 1, 7, 40'000}) {
-      const Tensor x = random_tensor(context, dtype, {count}, 5);
-      double expected = 0;
-      for (const double v : values_of(x)) expected += v * v;
-      EXPECT_NEAR(kernels::sum_of_squares(context, x), expected, 1e-12 * expected);
-    }
-  }
-  const Tensor bad = Tensor::from<float>(context, {1, std::nanf("")}, {2});
-  EXPECT_FALSE(std::isfinite(kernels::sum_of_squares(context, bad)));
-
-  const Tensor x = random_tensor(context, DType::kF32, {3, 30'000}, 6);
-  const Tensor y = random_tensor(context, DType::kBF16, {40'000}, 7);
-  const Tensor none(context, DType::kF32, {0});
-  const std::vector<core::TensorView> views{x, bad, none, y};
-  const std::vector<double> sums = kernels::sums_of_squares(context, views);
-  ASSERT_EQ(sums.size(), 4u);
-  EXPECT_EQ(sums[0], kernels::sum_of_squares(context, x));
-  EXPECT_FALSE(std::isfinite(sums[1]));
-  EXPECT_EQ(sums[2], 0);
-  EXPECT_EQ(sums[3], kernels::sum_of_squares(context, y));
-  EXPECT_TRUE(kernels::sums_of_squares(context, {}).empty());
 }
 
 TEST_F(FlatOps, FloatsOfDoublePrecisionAreRefused) {

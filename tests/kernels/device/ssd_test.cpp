@@ -165,6 +165,16 @@ TEST(SsdParts, AreAsManyAsTakeTheLeastTime) {
   EXPECT_EQ(gradient_parts(16, 64), 4);
   EXPECT_EQ(gradient_parts(128, 64), 1);
 }
+/// Two blocks a multiprocessor, and a part costs as much as two heads.
+TEST(SsdParts, OfYAndDxAreAsManyAsTakeTheLeastTime) {
+  using kernels::cuda::ssd::token_parts;
+  EXPECT_EQ(token_parts(128, 64), 2);  // one wave of 34; of 4 parts two of 18
+  EXPECT_EQ(token_parts(136, 64), 5);  // three waves of 15
+  EXPECT_EQ(token_parts(16, 64), 16);  // one wave of 6
+  EXPECT_EQ(token_parts(512, 64), 1);
+  EXPECT_EQ(token_parts(1, 3), 3);
+  EXPECT_EQ(token_parts(0, 1), 1);
+}
 
 TEST_F(Ssd, TheMapSaysWhatTheSegmentDoesToAnyState) {
   core::Context context(kCuda);

@@ -1,10 +1,12 @@
 #include "tests/support/simt/block.h"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/context/fixedsize_stack.hpp>
 #include <cstring>
 #include <numeric>
 
+#include "tests/support/simt/counts.h"
 #include "tests/support/simt/shared_memory.h"
 
 namespace longhaul::simt {
@@ -222,9 +224,15 @@ unsigned char (*Block::exchange(Wait kind, const void* value, int64_t size,
   return box.bytes[buffer];
 }
 
+namespace {
+std::atomic<int64_t> grids = 0;
+}
+int64_t grids_run() { return grids; }
+
 void run_grid(const Launch& launch, const std::function<void()>& kernel) {
   const uint64_t blocks = static_cast<uint64_t>(launch.grid.x) * launch.grid.y * launch.grid.z;
   if (blocks == 0) return;
+  ++grids;
   const uint64_t own_seed = seed()++;
   Block block(launch, own_seed);
   // A stride without a common divisor visits every block once.

@@ -3,13 +3,14 @@
 #include <atomic>
 #include <utility>
 
+#include "tests/support/simt/counts.h"
 #include "tests/support/simt/device_memory.h"
 
 namespace longhaul::simt {
 namespace {
 
 thread_local Stream* recording_stream = nullptr;
-std::atomic<int64_t> launched = 0;
+std::atomic<int64_t> launched = 0, not_recordable = 0;
 
 }  // namespace
 
@@ -35,6 +36,7 @@ std::unique_ptr<Recording> end_recording(Stream& stream) {
 }
 
 bool spoil_recording() {
+  ++not_recordable;
   if (recording_stream == nullptr) return false;
   recording_stream->spoilt = true;
   return true;
@@ -46,5 +48,6 @@ void launch_recording(const Recording& recording, Stream& stream) {
 }
 
 int64_t recordings_launched() { return launched; }
+int64_t calls_not_recordable() { return not_recordable; }
 
 }  // namespace longhaul::simt
