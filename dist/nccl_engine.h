@@ -157,7 +157,6 @@ class NcclEngine {
 
  private:
   using Clock = NcclOperation::Clock;
-  using Lock = std::unique_lock<std::timed_mutex>;
 
   void advance_channels();
   void fail_locked(const std::string& what);
@@ -187,7 +186,7 @@ class NcclEngine {
   std::list<Poller> pollers_;
   NcclAborts aborts_;
 
-  mutable std::timed_mutex mutex_;  // guards all below but the watchdog's, and calls to NCCL
+  mutable std::mutex mutex_;  // guards all below but the watchdog's, and calls to NCCL
   std::list<std::unique_ptr<NcclChannel>> channels_;
   std::list<NcclOperation> operations_;
   int64_t begun_ = 0;  // operations so far
