@@ -14,6 +14,7 @@
 #include "launch/command_options.h"
 #include "launch/environment/job_environment.h"
 #include "launch/environment/shared_folder.h"
+#include "launch/evaluation_numbers.h"
 #include "launch/interruption.h"
 #include "launch/peak_flops.h"
 #include "launch/rank_session.h"
@@ -59,13 +60,6 @@ void print_map(const TrainingRun& run, const core::Context& context) {
             << "\n"
             << "run folder     " << config.run.folder << ", configuration " << std::hex
             << computation_hash(config) << std::dec << std::endl;
-}
-
-trainer::Numbers numbers_of(const eval::PositionCurve& curve) {
-  trainer::Numbers numbers{
-      {"loss", curve.loss}, {"perplexity", curve.perplexity}, {"accuracy", curve.accuracy}};
-  if (!curve.buckets.empty()) numbers.emplace_back("loss_at_end", curve.buckets.back().loss);
-  return numbers;
 }
 
 /// What the plan said and what it was, of this rank.
@@ -126,7 +120,7 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
     parts.evaluate = [&](int64_t) -> std::optional<trainer::Numbers> {
       const dist::Busy busy(session.world(), "evaluating");
       try {
-        return numbers_of(run.data.evaluate(mesh, *model));
+        return evaluation_numbers(run.data.evaluate(mesh, *model));
       } catch (const eval::Interrupted&) {
         return std::nullopt;
       }

@@ -5,10 +5,12 @@
 #include <set>
 
 #include "kernels/core/error.h"
+#include "launch/evaluation_numbers.h"
 #include "launch/field_list.h"
 #include "launch/run_config.h"
 #include "launch/yaml_document.h"
 #include "launch/yaml_reader.h"
+#include "trainer/step_report.h"
 
 namespace longhaul::launch {
 
@@ -29,6 +31,12 @@ std::vector<std::string> run_keys() {
     if (!field.is_section) keys.push_back(field.path);
   }
   return keys;
+}
+
+/// As full as records get.
+trainer::Numbers numbers_of(MetricRecord record) {
+  if (record == MetricRecord::kTrain) return trainer::train_numbers({.seconds = 1}, 1);
+  return evaluation_numbers({.buckets = {{}}});
 }
 
 class SweepReader {
@@ -183,7 +191,20 @@ class SweepReader {
       if (constraint.size() > kMostConstraintBytes)
         report("constraints", "holds one that is too long");
     }
+    check_metric();
     check_slurm();
+  }
+
+  void check_metric() {
+    const trainer::Numbers numbers = numbers_of(config_.metric.record);
+    std::vector<std::string_view> names;
+    for (const auto& [name, value] : numbers) names.emplace_back(name);
+    YamlNode given;
+    given.kind = Kind::kScalar;
+    given.text = config_.metric.name;
+    size_t index = 0;
+    const std::string wrong = read_name(given, names, index);
+    if (!wrong.empty()) report("metric.name", wrong);
   }
 
   /// They become words of a shell script's comment lines: nothing may end the line or the word.
