@@ -1,0 +1,30 @@
+# Output that cannot be written: every command says so and exits with 1; a training goes on to its end all the same.
+source "$(dirname "$0")/tiny_run.sh"
+"$program" train tiny.yaml run.folder=whole >whole.log
+mkdir whole/evaluation
+
+# lost ARGUMENT…: to a full disk.
+lost() {
+  code=0
+  "$program" "$@" >/dev/full 2>err || code=$?
+  [ "$code" = 1 ] && [ "$(cat err)" = "longhaul: standard output: cannot be written; all else is done" ] ||
+    { cat err; fail "$1: exit code $code"; }
+}
+lost --help
+lost --version
+lost inspect whole/model
+lost status whole
+lost train tiny.yaml --dry-run run.folder=dry
+lost check
+lost eval recall --model whole/model --run whole/run.yaml --length 64 --sequences 2 --json whole/evaluation/recall.json
+[ -s whole/evaluation/recall.json ] || fail "eval has not written its file"
+lost report whole --out report.html
+[ -s report.html ] || fail "report has not written its file"
+lost sweep --keys
+lost export --model whole/model --out exported
+
+lost train tiny.yaml run.folder=full run.log_every=1
+same_run whole full
+code=0
+"$program" train tiny.yaml run.folder=cut --until 20 >/dev/full 2>err || code=$?
+[ "$code" = 75 ] && grep -q "standard output: cannot be written" err || { cat err; fail "saved without a terminal: exit code $code"; }
