@@ -150,6 +150,7 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
 
 int run_training(RankSession& session, const TrainingRun& run) {
   catch_interruptions();
+  outlive_readers();
   const RunConfig& config = run.config;
   session.set_time_limit(config.parallel.time_limit_s);
   session.set_activity("start");

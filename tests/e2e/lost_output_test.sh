@@ -28,3 +28,9 @@ same_run whole full
 code=0
 "$program" train tiny.yaml run.folder=cut --until 20 >/dev/full 2>err || code=$?
 [ "$code" = 75 ] && grep -q "standard output: cannot be written" err || { cat err; fail "saved without a terminal: exit code $code"; }
+
+# A pipe that is closed after its first line.
+set +o pipefail
+{ "$program" train tiny.yaml run.folder=piped run.log_every=1 2>err || echo "$?" >code; } | head -1 >/dev/null
+[ "$(cat code)" = 1 ] && grep -q "standard output: cannot be written" err || { cat err; fail "train | head: exit code $(cat code)"; }
+same_run whole piped
