@@ -1,7 +1,10 @@
 #include "launch/run_folder.h"
 
 #include <glog/logging.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <string>
 #include <system_error>
 
@@ -47,9 +50,26 @@ void check_same_computation(const RunConfig& config, const fs::path& file) {
       << now.sequence << " segments of each sequence, before at those of " << before.sequence;
 }
 
+/// Whether it, or where it would be made, can be written to.
+void check_writable(const fs::path& folder) {
+  fs::path there = fs::absolute(folder);
+  std::error_code unknown;
+  while (!fs::exists(there, unknown) && there != there.parent_path()) there = there.parent_path();
+  int problem = 0;
+  if (!fs::is_directory(there, unknown)) {
+    problem = ENOTDIR;
+  } else if (::access(there.c_str(), W_OK | X_OK) != 0) {
+    problem = errno;
+  }
+  if (problem != 0) {
+    throw core::Error(message("run.folder: ", folder.string(), " cannot be written, since ",
+                              there.string(), ": ", std::strerror(problem)));
+  }
+}
+
 }  // namespace
 
-void open_run_folder(const fs::path& folder) {
+void check_run_folder(const fs::path& folder) {
   if (fs::exists(folder) && !fs::is_directory(folder)) {
     throw InputError(message("run.folder: ", folder.string(), " is a file, expected a folder"));
   }
@@ -58,15 +78,24 @@ void open_run_folder(const fs::path& folder) {
     throw InputError(message("run.folder: ", folder.string(), " is there and holds no run (no ",
                              kRunConfigFile, "), expected a new folder"));
   }
+  check_writable(folder);
+}
+
+void open_run_folder(const fs::path& folder) {
+  check_run_folder(folder);
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) throw core::Error(message(folder.string(), ": ", failed.message()));
 }
 
-void write_run_config(const RunConfig& config, bool resumes) {
+void check_resumption(const RunConfig& config) {
   const fs::path file = fs::path(config.run.folder) / kRunConfigFile;
-  if (resumes && fs::exists(file)) check_same_computation(config, file);
-  model::write_file_atomically(file, to_yaml(config));
+  if (fs::exists(file)) check_same_computation(config, file);
+}
+
+void write_run_config(const RunConfig& config, bool resumes) {
+  if (resumes) check_resumption(config);
+  model::write_file_atomically(fs::path(config.run.folder) / kRunConfigFile, to_yaml(config));
 }
 
 }  // namespace longhaul::launch

@@ -32,7 +32,7 @@ arms=(rate=0.001,source=zero rate=0.001,source=state_passing rate=0.003,source=z
 
 sweep whole.yaml --dry-run
 expect 0 whole.yaml
-diff <(printf '%s\n' "${arms[@]}" "4 arms of 4 recipes; 0 recipes excluded by constraints") whole.yaml.log
+diff <(printf '%s\n' "${arms[@]}" "4 arms of 4 recipes; 0 recipes excluded by constraints; 2 at once") whole.yaml.log
 [ ! -e whole ] || fail "--dry-run made the folder"
 sweep whole.yaml
 expect 0 whole.yaml

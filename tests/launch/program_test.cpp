@@ -41,7 +41,11 @@ TEST_F(Program, SweepSaysWhatItWants) {
   write("lost.yaml",
         "base: run.yaml\nfolder: s\nvalues: {data.kind: [tokens], data.folder: [no]}\n");
   expect_refused("sweep lost.yaml", "arm kind=tokens,folder=no: ");
+  expect_refused("sweep lost.yaml --dry-run", "arm kind=tokens,folder=no: ");
   EXPECT_FALSE(fs::exists(folder_ / "s/arms"));
+  write("s/thesis.tex", "irreplaceable");
+  fs::remove(folder_ / "s/.lock");
+  expect_refused("sweep sweep.yaml --dry-run", "holds no sweep");
 }
 
 TEST_F(Program, WrongUsage) {
@@ -176,15 +180,31 @@ TEST_F(Program, ARunFolderThatHoldsSomethingElseIsLeftAlone) {
   fs::create_directories(folder_ / "run");
   write("run/thesis.tex", "irreplaceable");
   expect_refused("train run.yaml", "holds no run");
+  expect_refused("train run.yaml --dry-run", "holds no run");
   EXPECT_EQ(text_of(folder_ / "run/thesis.tex"), "irreplaceable");
+}
+
+TEST_F(Program, ADryRunIsRefusedAsTheRunWouldBe) {
+  write("run.yaml", kRecall);
+  ASSERT_EQ(run("train run.yaml").exit_code, 0);
+  for (const char* dry : {"", " --dry-run"}) {
+    expect_refused(std::string("train run.yaml") + dry, "holds checkpoints up to step 3");
+    expect_refused(std::string("train run.yaml --resume optimizer.rate=7") + dry,
+                   "optimizer.rate: differs from the run that is to be resumed");
+  }
+  const Result resumed = run("train run.yaml --resume --dry-run");
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
 }
 
 TEST_F(Program, WhatFailsWhileRunningIsExitCode1) {
   write("run.yaml", kRecall);
   write("file", "");
-  const Result result = run("train run.yaml run.folder=file/run");
-  EXPECT_EQ(result.exit_code, 1) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("file/run"));
+  for (const char* dry : {"", " --dry-run"}) {
+    const Result result = run(std::string("train run.yaml run.folder=file/run") + dry);
+    EXPECT_EQ(result.exit_code, 1) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("run.folder: file/run cannot be written, since "));
+    EXPECT_THAT(result.err, HasSubstr("/file: Not a directory"));
+  }
 }
 
 TEST_F(Program, TokenizeAndInspect) {
