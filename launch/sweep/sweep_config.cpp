@@ -52,7 +52,7 @@ class SweepReader {
     reader.finish();
     if (values != nullptr) read_values(*values);
     if (arms != nullptr) read_arms(*arms);
-    check(values != nullptr, arms != nullptr);
+    check(values, arms);
   }
 
  private:
@@ -167,14 +167,27 @@ class SweepReader {
     }
   }
 
-  void check(bool has_values, bool has_arms) {
+  /// Whether an unknown key was probably meant to be `name`: then nothing is said of its absence.
+  bool is_mistyped(const char* name) const {
+    const auto& keys = document_.root().keys;
+    return std::any_of(keys.begin(), keys.end(), [&](const std::string& key) {
+      return document_.has_problem(key) && !close_match(key, {name}).empty();
+    });
+  }
+
+  void require_entries(const char* name, const YamlNode* node) {
+    const bool is_empty = node == nullptr || node->values.empty();
+    if (is_empty && !is_mistyped(name)) report(name, "is not given or empty");
+  }
+
+  void check(const YamlNode* values, const YamlNode* arms) {
     if (config_.base.empty()) report("base", "is not given, expected the YAML of a run");
     if (config_.folder.empty()) report("folder", "is not given, expected the sweep's folder");
     const bool is_list = config_.search == SearchKind::kList;
-    if (is_list && has_values) report("values", "is given, but search is list: expected `arms`");
-    if (!is_list && has_arms) report("arms", "is given, but search is not list");
-    if (is_list && config_.arms.empty()) report("arms", "is not given or empty");
-    if (!is_list && config_.values.empty()) report("values", "is not given or empty");
+    if (is_list && values != nullptr)
+      report("values", "is given, but search is list: expected `arms`");
+    if (!is_list && arms != nullptr) report("arms", "is given, but search is not list");
+    is_list ? require_entries("arms", arms) : require_entries("values", values);
     const auto& seeds = config_.seeds;
     if (std::set(seeds.begin(), seeds.end()).size() != seeds.size()) {
       report("seeds", "holds a seed twice");

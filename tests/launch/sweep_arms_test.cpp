@@ -197,6 +197,25 @@ TEST(SweepConfig, HostileTextIsReportedTogether) {
   }
 }
 
+TEST(SweepConfig, AMistypedKeyIsOneProblem) {
+  const auto problems = [](const std::string& text) -> core::Problems {
+    try {
+      parse_sweep_config("base: b\nfolder: f\n" + text, "s");
+    } catch (const core::InputError& error) {
+      return error.problems();
+    }
+    return {};
+  };
+  EXPECT_THAT(problems("valeus: {optimizer.rate: [1]}\n"),
+              ElementsAre("s:3: valeus: unknown key (did you mean values?)"));
+  EXPECT_THAT(problems("values: {optimizer.rat: [1]}\n"),
+              ElementsAre(HasSubstr("s:3: optimizer.rat: is no key")));
+  EXPECT_THAT(problems("values: {optimizer.rate: []}\n"),
+              ElementsAre("s:3: optimizer.rate: found an empty list, expected a list of values"));
+  EXPECT_THAT(problems("values: {}\n"), ElementsAre("s:3: values: is not given or empty"));
+  EXPECT_THAT(problems(""), ElementsAre("s: values: is not given or empty"));
+}
+
 TEST(SweepConfig, AMetricIsOneThatRecordsHold) {
   const auto problem = [](const std::string& metric) -> std::string {
     try {
