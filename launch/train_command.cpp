@@ -1,10 +1,14 @@
+#include <glog/logging.h>
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "kernels/core/cuda_memory.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
+#include "launch/environment/environment_check.h"
 #include "launch/rank_session.h"
 #include "launch/run_config.h"
 #include "launch/run_data.h"
@@ -62,6 +66,7 @@ class TrainCommand : public Command {
         std::cout << to_yaml(resolved) << "\n"
                   << "data           " << data.description() << "\n"
                   << launch::describe(plan, resolved) << std::flush;
+        warn_of_memory(plan, ranks);
       }
       return kDone;
     }
@@ -76,6 +81,15 @@ class TrainCommand : public Command {
   }
 
  private:
+  static void warn_of_memory(const RunPlan& plan, int64_t ranks) {
+    std::string problem = memory_problem(free_memory(), ranks, host_bytes(plan));
+    if (core::cuda_available() && problem.empty()) {
+      const core::Device device{.kind = core::DeviceKind::kCuda, .index = 0};
+      problem = device_memory_problem(core::cuda_memory(device).total, device_bytes(plan));
+    }
+    LOG_IF(WARNING, !problem.empty()) << "this host " << problem;
+  }
+
   /// What a run would be refused for once its ranks begin.
   void check_folder(RankSession& session, const RunConfig& config) const {
     if (session.is_first()) check_run_folder(config.run.folder);

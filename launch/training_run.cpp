@@ -84,13 +84,16 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
   if (session.is_first()) open_run_folder(folder);
   session.world().barrier();
   std::ostringstream environment;  // shown once nothing else is refused
-  const std::vector<std::string> hosts = check_environment(
-      session,
-      {.folder = existing_folder(folder),
-       .device = context.device(),
-       .threads = context.threads(),
-       .needs = {.folder = folder.string(), .checkpoint_bytes = run.plan.checkpoint}},
-      session.size() > 1, environment);
+  const std::vector<std::string> hosts =
+      check_environment(session,
+                        {.folder = existing_folder(folder),
+                         .device = context.device(),
+                         .threads = context.threads(),
+                         .needs = {.folder = folder.string(),
+                                   .checkpoint_bytes = run.plan.checkpoint,
+                                   .memory_bytes = host_bytes(run.plan),
+                                   .device_bytes = device_bytes(run.plan)}},
+                        session.size() > 1, environment);
   // Within the time limit: the others wait in a collective meanwhile.
   const RunLock lock(folder, session.world(), std::min(30.0, config.parallel.time_limit_s / 2));
   const auto resume_from = trainer::checkpoint_to_resume(folder, session.world(), run.resume);

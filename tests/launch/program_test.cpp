@@ -119,6 +119,17 @@ TEST_F(Program, DryRunTrainsNothing) {
   expect_refused("train run.yaml --dry-run --ranks 3", "data.sequences");
 }
 
+TEST_F(Program, APlanThatDoesNotFitIsWarnedOf) {
+  write("run.yaml", kRecall);
+  const std::string large = "run.yaml data.sequences=1000000 data.length=100000";
+  for (const std::string& command : {"train " + large + " --dry-run", "check " + large}) {
+    const Result result = run(command);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("of memory left, its 1 rank is planned to take"));
+  }
+  EXPECT_EQ(run("train run.yaml --dry-run").err, "");
+}
+
 TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   write("run.yaml", kRecall);
   const Result trained = run("train run.yaml");
