@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "launch/run_config.h"
 
@@ -15,12 +17,13 @@ void check_run_folder(const std::filesystem::path& folder);
 /// something else.
 void open_run_folder(const std::filesystem::path& folder);
 
-/// For the first rank: InputError if the run of the folder, which is to be resumed, was computed
-/// from other values than `config`, resolved (their keys are named; parallel.* may change).
-void check_resumption(const RunConfig& config);
+/// For the first rank: InputError if the run of the folder, which is to be resumed after `step`,
+/// was computed from other values than `config`, resolved (their keys are named; parallel.* may
+/// change, and schedule.steps where the rates up to `step` stay what they were).
+void check_resumption(const RunConfig& config, int64_t step);
 
 /// For the first rank, under the folder's RunLock: writes run.yaml; `config` is resolved. Checked
-/// before if the run `resumes`.
-void write_run_config(const RunConfig& config, bool resumes);
+/// before if the run resumes, after step `resume_from`.
+void write_run_config(const RunConfig& config, std::optional<int64_t> resume_from);
 
 }  // namespace longhaul::launch

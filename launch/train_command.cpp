@@ -96,7 +96,7 @@ class TrainCommand : public Command {
     const auto step =
         trainer::checkpoint_to_resume(config.run.folder, session.world(),
                                       resume_ ? trainer::Resume::kNewest : trainer::Resume::kNo);
-    if (session.is_first() && step) check_resumption(config);
+    if (session.is_first() && step) check_resumption(config, *step);
   }
 
   CLI::App* command_ = nullptr;

@@ -98,7 +98,7 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
   const RunLock lock(folder, session.world(), std::min(30.0, config.parallel.time_limit_s / 2));
   const auto resume_from = trainer::checkpoint_to_resume(folder, session.world(), run.resume);
   if (session.is_first()) {
-    write_run_config(config, resume_from.has_value());
+    write_run_config(config, resume_from);
     std::cout << environment.str();
     print_map(run, context);
   }

@@ -207,6 +207,31 @@ TEST_F(Program, ADryRunIsRefusedAsTheRunWouldBe) {
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
 }
 
+TEST_F(Program, ARunGoesOnPastItsEndWhereTheRatesStayWhatTheyWere) {
+  write("run.yaml", std::string(kRecall) + "initial_state: {source: state_passing}\n");
+  const auto train = [&](const std::string& overrides) {
+    return run("train run.yaml " + overrides).exit_code;
+  };
+  const std::string constant = "schedule.kind=constant run.folder=";
+  ASSERT_EQ(train(constant + "whole schedule.steps=6"), 0);
+  ASSERT_EQ(train(constant + "longer"), 0);
+  ASSERT_EQ(train(constant + "longer --resume schedule.steps=6"), 0);
+  EXPECT_EQ(text_of(folder_ / "whole/model/model.safetensors"),
+            text_of(folder_ / "longer/model/model.safetensors"));
+  expect_refused("train run.yaml --resume schedule.steps=5 " + constant + "longer",
+                 "schedule.steps: is 5, and 6 are done");
+
+  const std::string wsd = "schedule.kind=wsd schedule.decay_steps=4 run.folder=decays ";
+  ASSERT_EQ(train(wsd + "schedule.steps=10 --until 6"), 75);
+  ASSERT_EQ(train(wsd + "schedule.steps=12 --until 7 --resume"), 75);
+  ASSERT_EQ(train(wsd + "schedule.steps=12 --resume"), 0);
+  expect_refused("train run.yaml --resume schedule.steps=20 " + wsd,
+                 "with 20 in place of 12 step 9");
+  ASSERT_EQ(train("run.folder=cosine"), 0);
+  expect_refused("train run.yaml --resume schedule.steps=6 run.folder=cosine",
+                 "would have had another learning rate (schedule.kind cosine");
+}
+
 TEST_F(Program, WhatFailsWhileRunningIsExitCode1) {
   write("run.yaml", kRecall);
   write("file", "");
