@@ -59,9 +59,13 @@ tell() {
 }
 trap tell TERM INT HUP
 set -m  # mpirun's own process group: what is sent to this one's does not reach it
+exec 8> >(forward_output)
+output=$!
 exec 9> >(filter_notices >&2)
 notices=$!
-run_job mpirun "${options[@]}" -n "$ranks" "$@" 2>&9 9>&-
-exec 9>&-
-await_notices "$notices"
+run_job mpirun "${options[@]}" -n "$ranks" "$@" >&8 2>&9 8>&- 9>&-
+exec 8>&- 9>&-
+await_filter "$notices"
+await_filter "$output"
+if ((code == 0 && filter_code != 0)); then code=1; fi
 exit "$code"

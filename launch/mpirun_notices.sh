@@ -1,5 +1,5 @@
-# Sourced by mpirun.sh: of what mpirun says of itself, what its ranks cannot say.
-# shellcheck shell=bash
+# Sourced by mpirun.sh: what passes of the output of mpirun and its ranks.
+# shellcheck shell=bash disable=SC2034 # what mpirun.sh reads
 notices_rule=$(printf -- '-%.0s' {1..74})
 
 # show_notice BLOCK: a rank's death is one line. Ends that the ranks have told of are none.
@@ -34,10 +34,20 @@ filter_notices() {
   printf '%s' "$block"
 }
 
-# await_notices PROCESS: what was said is shown; an ssh that outlives mpirun must not hold the script.
-await_notices() {
+# forward_output: stdin to stdout. Where nobody reads that any more mpirun would end the job.
+forward_output() {
+  trap '' TERM INT HUP USR1
+  cat 2>/dev/null && exit 0
+  echo "mpirun.sh: standard output: cannot be written; the job goes on" >&2
+  cat >/dev/null
+  exit 1
+}
+
+# await_filter PROCESS: its exit code in $filter_code, 0 where an ssh that outlives mpirun keeps it from its end.
+await_filter() {
+  filter_code=0
   for ((i = 0; i < 40; ++i)); do
-    kill -0 "$1" 2>/dev/null || return 0
+    kill -0 "$1" 2>/dev/null || { wait "$1" || filter_code=$?; break; }
     sleep 0.05
   done
 }

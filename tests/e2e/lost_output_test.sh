@@ -1,4 +1,5 @@
 # Output that cannot be written: every command says so and exits with 1; a training goes on to its end all the same.
+tree=$(cd "$(dirname "$0")/../.." && pwd)
 source "$(dirname "$0")/tiny_run.sh"
 "$program" train tiny.yaml run.folder=whole >whole.log
 mkdir whole/evaluation
@@ -34,3 +35,10 @@ set +o pipefail
 { "$program" train tiny.yaml run.folder=piped run.log_every=1 2>err || echo "$?" >code; } | head -1 >/dev/null
 [ "$(cat code)" = 1 ] && grep -q "standard output: cannot be written" err || { cat err; fail "train | head: exit code $(cat code)"; }
 same_run whole piped
+# So under mpirun, which ends its ranks after some broken pipes.
+long="schedule.steps=300 run.log_every=1"
+ranks 2 train tiny.yaml run.folder=whole-2 $long >whole-2.log
+{ "$tree/launch/mpirun.sh" 2 "$program" train tiny.yaml run.folder=piped-2 $long 2>err || echo "$?" >code; } | head -1 >/dev/null
+[ "$(cat code)" = 1 ] && [ "$(cat err)" = "mpirun.sh: standard output: cannot be written; the job goes on" ] ||
+  { cat err; fail "mpirun.sh train | head: exit code $(cat code)"; }
+same_run whole-2 piped-2
