@@ -62,7 +62,7 @@ class LaneSampler : public BatchSource {
     checks.require();
     const auto& p = position.lanes();
     checks.same("reset at documents", p.reset_at_documents(), false);
-    checks.same("fingerprint of the tokens", p.fingerprint(), folder_.fingerprint());
+    checks.same_tokens(folder_.path().string(), p.fingerprint(), folder_.fingerprint());
     checks.same("sequence length", p.length(), length_);
     checks.same("seed", p.seed(), seed_);
     checks.same("number of lanes", p.lanes(), share_.global_rows());

@@ -1,6 +1,7 @@
 // What every BatchSource does with its position: parsing, and comparing what must be the same.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,13 @@ class PositionChecks {
     if (found != expected)
       problems_.push_back(
           core::message("data position: ", what, " is ", found, ", expected ", expected));
+  }
+  void same_tokens(const std::string& path, uint64_t read_before, uint64_t found) {
+    if (found != read_before)
+      problems_.push_back(core::message(
+          "data position: data.folder: ", path, " holds other tokens than those read so far ",
+          "(fingerprint ", found, ", expected ", read_before,
+          "): they were tokenized again or replaced; put the old ones back, or start a new run"));
   }
   template <class Found>
   void within(const char* what, const Found& found, const Found& low, const Found& high) {

@@ -54,7 +54,7 @@ class RandomSampler : public BatchSource {
     checks.same("kind of source", kind_of(position), "random windows");
     checks.require();
     const auto& p = position.random_windows();
-    checks.same("fingerprint of the tokens", p.fingerprint(), folder_.fingerprint());
+    checks.same_tokens(folder_.path().string(), p.fingerprint(), folder_.fingerprint());
     checks.same("sequence length", p.length(), length_);
     checks.same("seed", p.seed(), seed_);
     checks.within("epoch", p.epoch(), int64_t{0}, kMostSteps);

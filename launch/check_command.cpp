@@ -52,11 +52,14 @@ class CheckCommand : public Command {
     model::ModelConfig shape;
     const RunConfig resolved = resolve(config, ranks, RunData(config).vocabulary(), shape);
     const int threads = choose_threads(config.parallel.threads, session);
+    const RunPlan plan = plan_run(resolved, shape, ranks, threads);
     return {.folder = existing_folder(config.run.folder),
             .device = choose_device(config.run.device, session),
             .threads = threads,
             .needs = {.folder = config.run.folder,
-                      .checkpoint_bytes = plan_run(resolved, shape, ranks, threads).checkpoint}};
+                      .checkpoint_bytes = plan.checkpoint,
+                      .memory_bytes = host_bytes(plan),
+                      .device_bytes = device_bytes(plan)}};
   }
 
   CLI::App* command_ = nullptr;

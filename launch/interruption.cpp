@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <csignal>
 #include <cstdint>
@@ -15,6 +16,8 @@ namespace longhaul::launch {
 
 namespace {
 
+constexpr std::array<int, 4> kInterruptions{SIGUSR1, SIGTERM, SIGINT, SIGHUP};
+
 // A handler can reach nothing but globals that need no lock.
 std::atomic<bool> signal_came = false;
 std::atomic<int64_t> first_end = 0;  // of SIGTERM and SIGINT; milliseconds since the machine began
@@ -22,7 +25,7 @@ static_assert(std::atomic<int64_t>::is_always_lock_free);
 
 void take_signal(int signal) {
   signal_came = true;
-  if (signal == SIGUSR1) return;
+  if (signal == SIGUSR1 || signal == SIGHUP) return;  // the shell and the kernel both send SIGHUP
   constexpr int64_t kSame = 2000;
   timespec time = {};
   clock_gettime(CLOCK_MONOTONIC, &time);
@@ -36,7 +39,7 @@ void take_signal(int signal) {
 sigset_t all_interruptions() {
   sigset_t set;
   sigemptyset(&set);
-  for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) sigaddset(&set, signal);
+  for (const int signal : kInterruptions) sigaddset(&set, signal);
   return set;
 }
 
@@ -49,10 +52,11 @@ void mask_interruptions(int how) {
 }  // namespace
 
 void catch_interruptions() {
-  for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) {
+  for (const int signal : kInterruptions) {
     struct sigaction action = {};
     sigaction(signal, nullptr, &action);
-    if (action.sa_handler == SIG_IGN) continue;  // as the shell's background jobs ignore SIGINT
+    if (action.sa_handler == SIG_IGN)
+      continue;  // SIGINT by jobs in the background, SIGHUP by nohup
     action.sa_handler = take_signal;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
@@ -73,5 +77,7 @@ void catch_interruptions() {
 }
 
 bool interrupted() { return signal_came; }
+
+void outlive_readers() { ::signal(SIGPIPE, SIG_IGN); }
 
 }  // namespace longhaul::launch

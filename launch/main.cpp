@@ -65,5 +65,5 @@ int run(int argc, char** argv, RankSession& session) {
 int main(int argc, char** argv) {
   RankSession session(&argc, &argv);
   const LogSession log(argv[0], session);
-  return session.run([&] { return run(argc, argv, session); });
+  return session.run([&] { return session.check_output(run(argc, argv, session)); });
 }

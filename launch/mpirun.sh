@@ -18,7 +18,7 @@ fi
 ranks=$1
 shift
 
-options=(--quiet)
+options=()
 nodes=${SLURM_JOB_NUM_NODES:-1}
 if [[ -n ${HOSTS:-} ]]; then
   IFS=, read -ra hosts <<<"$HOSTS"
@@ -41,8 +41,11 @@ fi
 
 if ((EUID == 0)); then export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1; fi
 export OMPI_MCA_btl_vader_single_copy_mechanism=none
+scripts=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # shellcheck source=launch/forward_signals.sh
-source "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/forward_signals.sh"
+source "$scripts/forward_signals.sh"
+# shellcheck source=launch/mpirun_notices.sh
+source "$scripts/mpirun_notices.sh"
 told_at=''
 # shellcheck disable=SC2317  # a trap calls it
 tell() {
@@ -56,5 +59,13 @@ tell() {
 }
 trap tell TERM INT HUP
 set -m  # mpirun's own process group: what is sent to this one's does not reach it
-run_job mpirun "${options[@]}" -n "$ranks" "$@"
+exec 8> >(forward_output)
+output=$!
+exec 9> >(filter_notices >&2)
+notices=$!
+run_job mpirun "${options[@]}" -n "$ranks" "$@" >&8 2>&9 8>&- 9>&-
+exec 8>&- 9>&-
+await_filter "$notices"
+await_filter "$output"
+if ((code == 0 && filter_code != 0)); then code=1; fi
 exit "$code"

@@ -58,6 +58,15 @@ void RankSession::fail(int exit_code, const std::string& text) {
   std::exit(exit_code);
 }
 
+int RankSession::check_output(int code) {
+  if (std::cout.flush() || code == kFailed || code == kWrongInput) return code;
+  const std::string lost = "standard output: cannot be written; all else is done";
+  activity_.clear();
+  if (code == kDone) throw core::Error(lost);
+  LOG(WARNING) << lost;
+  return code;
+}
+
 int RankSession::run(const std::function<int()>& body) {
   try {
     return body();

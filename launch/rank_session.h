@@ -32,6 +32,9 @@ class RankSession {
   /// Ranks that met the same failure leave the telling to the first of them. What failed while
   /// running (kFailed) is told with host and activity.
   [[noreturn]] void fail(int exit_code, const std::string& text);
+  /// At the end of a command that returned `code`: Error where its output to std::cout was lost.
+  /// What was interrupted is saved and stays so, with a warning.
+  int check_output(int code);
   /// What `body` returns; what it throws ends this process, with the exit code that belongs to it.
   int run(const std::function<int()>& body);
 

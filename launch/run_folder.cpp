@@ -1,7 +1,10 @@
 #include "launch/run_folder.h"
 
 #include <glog/logging.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <string>
 #include <system_error>
 
@@ -9,6 +12,7 @@
 #include "launch/environment/shared_folder.h"
 #include "launch/run_lock.h"
 #include "model/checkpoint/atomic_file.h"
+#include "trainer/schedule.h"
 
 namespace longhaul::launch {
 
@@ -26,14 +30,39 @@ bool holds_nothing(const fs::path& folder) {
   return true;
 }
 
-void check_same_computation(const RunConfig& config, const fs::path& file) {
+/// The first of the `done` steps that had another rate under the other schedule; 0: none had.
+int64_t first_other_rate(const trainer::ScheduleConfig& a, const trainer::ScheduleConfig& b,
+                         int64_t done) {
+  for (int64_t step = 0; step < done; ++step) {
+    if (trainer::learning_rate(a, 1, step) != trainer::learning_rate(b, 1, step)) return step + 1;
+  }
+  return 0;
+}
+
+/// Why the run cannot become one of so many steps; "" where it can.
+std::string steps_problem(const RunConfig& earlier, const RunConfig& config, int64_t done) {
+  const auto& schedule = config.schedule;
+  if (schedule.steps < done) return message("is ", schedule.steps, ", and ", done, " are done");
+  const int64_t other = first_other_rate(earlier.schedule, schedule, done);
+  if (other == 0) return "";
+  return message("with ", schedule.steps, " in place of ", earlier.schedule.steps, " step ", other,
+                 ", which is done, would have had another learning rate (schedule.kind ",
+                 enum_names(schedule.kind)[static_cast<size_t>(schedule.kind)],
+                 "; constant goes on after its end, wsd before its decay)");
+}
+
+void check_same_computation(const RunConfig& config, const fs::path& file, int64_t step) {
   const RunConfig earlier = read_run_config(file.string());
   core::Problems problems;
   for (const auto& key : computation_differences(earlier, config)) {
-    problems.push_back(message(
-        file.string(), ": ", key, ": differs from the run that is to be resumed; to train ",
-        "on with other settings, start a new run from its model: model.from=", config.run.folder,
-        " run.folder=…"));
+    const bool is_steps = key == "schedule.steps";
+    const std::string problem = is_steps ? steps_problem(earlier, config, step)
+                                         : "differs from the run that is to be resumed";
+    if (problem.empty()) continue;
+    problems.push_back(
+        message(file.string(), ": ", key, ": ", problem,
+                "; to train on with other settings, start a new run from its model: model.from=",
+                config.run.folder, " run.folder=…"));
   }
   if (!problems.empty()) throw InputError(problems);
   const auto& before = earlier.parallel;
@@ -47,9 +76,26 @@ void check_same_computation(const RunConfig& config, const fs::path& file) {
       << now.sequence << " segments of each sequence, before at those of " << before.sequence;
 }
 
+/// Whether it, or where it would be made, can be written to.
+void check_writable(const fs::path& folder) {
+  fs::path there = fs::absolute(folder);
+  std::error_code unknown;
+  while (!fs::exists(there, unknown) && there != there.parent_path()) there = there.parent_path();
+  int problem = 0;
+  if (!fs::is_directory(there, unknown)) {
+    problem = ENOTDIR;
+  } else if (::access(there.c_str(), W_OK | X_OK) != 0) {
+    problem = errno;
+  }
+  if (problem != 0) {
+    throw core::Error(message("run.folder: ", folder.string(), " cannot be written, since ",
+                              there.string(), ": ", std::strerror(problem)));
+  }
+}
+
 }  // namespace
 
-void open_run_folder(const fs::path& folder) {
+void check_run_folder(const fs::path& folder) {
   if (fs::exists(folder) && !fs::is_directory(folder)) {
     throw InputError(message("run.folder: ", folder.string(), " is a file, expected a folder"));
   }
@@ -58,15 +104,24 @@ void open_run_folder(const fs::path& folder) {
     throw InputError(message("run.folder: ", folder.string(), " is there and holds no run (no ",
                              kRunConfigFile, "), expected a new folder"));
   }
+  check_writable(folder);
+}
+
+void open_run_folder(const fs::path& folder) {
+  check_run_folder(folder);
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) throw core::Error(message(folder.string(), ": ", failed.message()));
 }
 
-void write_run_config(const RunConfig& config, bool resumes) {
+void check_resumption(const RunConfig& config, int64_t step) {
   const fs::path file = fs::path(config.run.folder) / kRunConfigFile;
-  if (resumes && fs::exists(file)) check_same_computation(config, file);
-  model::write_file_atomically(file, to_yaml(config));
+  if (fs::exists(file)) check_same_computation(config, file, step);
+}
+
+void write_run_config(const RunConfig& config, std::optional<int64_t> resume_from) {
+  if (resume_from) check_resumption(config, *resume_from);
+  model::write_file_atomically(fs::path(config.run.folder) / kRunConfigFile, to_yaml(config));
 }
 
 }  // namespace longhaul::launch

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <optional>
 
 #include "launch/run_config.h"
 
@@ -8,13 +10,20 @@ namespace longhaul::launch {
 
 inline constexpr const char* kRunConfigFile = "run.yaml";
 
+/// For the first rank: what open_run_folder would refuse, without writing anything.
+void check_run_folder(const std::filesystem::path& folder);
+
 /// For the first rank: makes the folder, or finds that it may be a run's. InputError where it holds
 /// something else.
 void open_run_folder(const std::filesystem::path& folder);
 
-/// For the first rank, under the folder's RunLock: writes run.yaml; `config` is resolved.
-/// InputError if the run `resumes` and was computed from other values (their keys are named;
-/// parallel.* may change).
-void write_run_config(const RunConfig& config, bool resumes);
+/// For the first rank: InputError if the run of the folder, which is to be resumed after `step`,
+/// was computed from other values than `config`, resolved (their keys are named; parallel.* may
+/// change, and schedule.steps where the rates up to `step` stay what they were).
+void check_resumption(const RunConfig& config, int64_t step);
+
+/// For the first rank, under the folder's RunLock: writes run.yaml; `config` is resolved. Checked
+/// before if the run resumes, after step `resume_from`.
+void write_run_config(const RunConfig& config, std::optional<int64_t> resume_from);
 
 }  // namespace longhaul::launch

@@ -133,6 +133,14 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
   return plan;
 }
 
+int64_t host_bytes(const RunPlan& plan) {
+  return plan.device == core::DeviceKind::kCpu ? plan.memory.reserved : 0;
+}
+
+int64_t device_bytes(const RunPlan& plan) {
+  return plan.device == core::DeviceKind::kCpu ? 0 : plan.memory.peak;
+}
+
 std::string describe(const RunPlan& plan, const RunConfig& config) {
   const auto& batch = config.data.batch;
   const auto& memory = plan.memory;

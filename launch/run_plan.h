@@ -27,6 +27,10 @@ struct RunPlan {
   int64_t exchange_traffic = 0;   ///< states and conv halos of a sequence group
 };
 
+/// What a rank is planned to take of its host's memory and of its device's.
+int64_t host_bytes(const RunPlan& plan);
+int64_t device_bytes(const RunPlan& plan);
+
 /// The configuration with everything filled in that depends on files and ranks: data ranks, the
 /// model's shape and vocabulary, the evaluation's length. InputError where the data does not suit
 /// the model. `shape` receives the model's shape, wherever it comes from.

@@ -220,9 +220,10 @@ void check_against_world(const RunConfig& config, int64_t ranks) {
                                parallel.sequence));
   } else if (parallel.data > 0 &&
              (data > ranks || parallel.sequence > ranks || data * parallel.sequence != ranks)) {
-    problems.push_back(message("parallel.data: found ", data, " data ranks × ", parallel.sequence,
-                               " sequence ranks, expected their product to be the ", ranks,
-                               " ranks started"));
+    problems.push_back(message(
+        "parallel.data: found ", data, " data ranks × ", parallel.sequence,
+        " sequence ranks, expected their product to be the ", ranks, " ranks started",
+        ranks % parallel.sequence == 0 ? "; parallel.data=0 takes as many as there are" : ""));
   } else if ((batch.sequences / batch.accumulation) % data != 0) {
     problems.push_back(message("data.sequences: found ", batch.sequences,
                                ", expected a multiple of data ranks × data.accumulation (", data,

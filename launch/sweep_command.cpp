@@ -9,6 +9,7 @@
 #include "launch/command_options.h"
 #include "launch/field_list.h"
 #include "launch/rank_session.h"
+#include "launch/sweep/arm_pool.h"
 #include "launch/sweep/slurm_array.h"
 #include "launch/sweep/sweep_report.h"
 #include "launch/sweep/sweep_run.h"
@@ -28,7 +29,7 @@ class SweepCommand : public Command {
                                       "this machine or as a Slurm array");
     command_->add_option("config", file_, "the sweep's YAML");
     command_->add_flag("--keys", keys_, "print every key of a sweep's YAML and its default");
-    command_->add_flag("--dry-run", dry_run_, "list the arms; run nothing");
+    command_->add_flag("--dry-run", dry_run_, "check and list the arms; run and write nothing");
     command_->add_flag("--retry-failed", retry_failed_, "give arms that failed new attempts");
     auto* slurm = command_->add_flag("--slurm", slurm_,
                                      "submit the arms as a Slurm job array, a task an arm");
@@ -65,7 +66,7 @@ class SweepCommand : public Command {
       return kDone;
     }
     if (report_->parsed()) return report(sweep, list);
-    if (dry_run_) return list_arms(list);
+    if (dry_run_) return dry_run(sweep, list);
     if (!arm_.empty()) return run_arm(sweep, list, arm_);
     if (retry_failed_) forget_failures(sweep, list);
     if (slurm_) {
@@ -108,7 +109,9 @@ class SweepCommand : public Command {
     return kDone;
   }
 
-  static int list_arms(const ArmList& list) {
+  static int dry_run(const SweepConfig& sweep, const ArmList& list) {
+    check_sweep_folder(sweep);
+    const int64_t at_once = arms_at_once(sweep, list);
     size_t arms = 0;
     for (const Recipe& recipe : list.recipes) {
       for (const Arm& arm : recipe.arms) {
@@ -117,7 +120,7 @@ class SweepCommand : public Command {
       }
     }
     std::cout << arms << " arms of " << list.recipes.size() << " recipes; " << list.excluded
-              << " recipes excluded by constraints" << std::endl;
+              << " recipes excluded by constraints; " << at_once << " at once" << std::endl;
     return kDone;
   }
 

@@ -1,13 +1,18 @@
+#include <glog/logging.h>
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "kernels/core/cuda_memory.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
+#include "launch/environment/environment_check.h"
 #include "launch/rank_session.h"
 #include "launch/run_config.h"
 #include "launch/run_data.h"
+#include "launch/run_folder.h"
 #include "launch/run_plan.h"
 #include "launch/run_rules.h"
 #include "launch/training_run.h"
@@ -30,9 +35,10 @@ class TrainCommand : public Command {
         ->needs(resume);
     command_->add_option("--until", until_, "save and stop at this step, as after SIGTERM")
         ->check(whole_number(1));
-    command_->add_flag(
-        "--dry-run", dry_run_,
-        "print the resolved configuration, mesh, memory and communication; train nothing");
+    command_->add_flag("--dry-run", dry_run_,
+                       "check everything, print the resolved configuration, mesh, memory and "
+                       "communication; train and "
+                       "write nothing");
     command_->add_option("--ranks", ranks_, "--dry-run: as if mpirun had started so many ranks")
         ->check(whole_number(1));
     command_->footer(
@@ -55,10 +61,12 @@ class TrainCommand : public Command {
         plan_run(resolved, shape, ranks, choose_threads(resolved.parallel.threads, session));
     if (dry_run_) {
       data.batches({.data_ranks = plan.mesh.data, .data_rank = 0, .rows = plan.rows});
+      check_folder(session, resolved);
       if (session.is_first()) {
         std::cout << to_yaml(resolved) << "\n"
                   << "data           " << data.description() << "\n"
                   << launch::describe(plan, resolved) << std::flush;
+        warn_of_memory(plan, ranks);
       }
       return kDone;
     }
@@ -73,6 +81,24 @@ class TrainCommand : public Command {
   }
 
  private:
+  static void warn_of_memory(const RunPlan& plan, int64_t ranks) {
+    std::string problem = memory_problem(free_memory(), ranks, host_bytes(plan));
+    if (core::cuda_available() && problem.empty()) {
+      const core::Device device{.kind = core::DeviceKind::kCuda, .index = 0};
+      problem = device_memory_problem(core::cuda_memory(device).total, device_bytes(plan));
+    }
+    LOG_IF(WARNING, !problem.empty()) << "this host " << problem;
+  }
+
+  /// What a run would be refused for once its ranks begin.
+  void check_folder(RankSession& session, const RunConfig& config) const {
+    if (session.is_first()) check_run_folder(config.run.folder);
+    const auto step =
+        trainer::checkpoint_to_resume(config.run.folder, session.world(),
+                                      resume_ ? trainer::Resume::kNewest : trainer::Resume::kNo);
+    if (session.is_first() && step) check_resumption(config, *step);
+  }
+
   CLI::App* command_ = nullptr;
   std::string file_;
   std::vector<std::string> overrides_;

@@ -14,6 +14,7 @@
 #include "launch/command_options.h"
 #include "launch/environment/job_environment.h"
 #include "launch/environment/shared_folder.h"
+#include "launch/evaluation_numbers.h"
 #include "launch/interruption.h"
 #include "launch/peak_flops.h"
 #include "launch/rank_session.h"
@@ -61,13 +62,6 @@ void print_map(const TrainingRun& run, const core::Context& context) {
             << computation_hash(config) << std::dec << std::endl;
 }
 
-trainer::Numbers numbers_of(const eval::PositionCurve& curve) {
-  trainer::Numbers numbers{
-      {"loss", curve.loss}, {"perplexity", curve.perplexity}, {"accuracy", curve.accuracy}};
-  if (!curve.buckets.empty()) numbers.emplace_back("loss_at_end", curve.buckets.back().loss);
-  return numbers;
-}
-
 /// What the plan said and what it was, of this rank.
 void print_memory(const TrainingRun& run, core::Context& context) {
   const core::MemoryPool& pool = context.pool();
@@ -90,18 +84,21 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
   if (session.is_first()) open_run_folder(folder);
   session.world().barrier();
   std::ostringstream environment;  // shown once nothing else is refused
-  const std::vector<std::string> hosts = check_environment(
-      session,
-      {.folder = existing_folder(folder),
-       .device = context.device(),
-       .threads = context.threads(),
-       .needs = {.folder = folder.string(), .checkpoint_bytes = run.plan.checkpoint}},
-      session.size() > 1, environment);
+  const std::vector<std::string> hosts =
+      check_environment(session,
+                        {.folder = existing_folder(folder),
+                         .device = context.device(),
+                         .threads = context.threads(),
+                         .needs = {.folder = folder.string(),
+                                   .checkpoint_bytes = run.plan.checkpoint,
+                                   .memory_bytes = host_bytes(run.plan),
+                                   .device_bytes = device_bytes(run.plan)}},
+                        session.size() > 1, environment);
   // Within the time limit: the others wait in a collective meanwhile.
   const RunLock lock(folder, session.world(), std::min(30.0, config.parallel.time_limit_s / 2));
   const auto resume_from = trainer::checkpoint_to_resume(folder, session.world(), run.resume);
   if (session.is_first()) {
-    write_run_config(config, resume_from.has_value());
+    write_run_config(config, resume_from);
     std::cout << environment.str();
     print_map(run, context);
   }
@@ -126,7 +123,7 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
     parts.evaluate = [&](int64_t) -> std::optional<trainer::Numbers> {
       const dist::Busy busy(session.world(), "evaluating");
       try {
-        return numbers_of(run.data.evaluate(mesh, *model));
+        return evaluation_numbers(run.data.evaluate(mesh, *model));
       } catch (const eval::Interrupted&) {
         return std::nullopt;
       }
@@ -156,6 +153,7 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
 
 int run_training(RankSession& session, const TrainingRun& run) {
   catch_interruptions();
+  outlive_readers();
   const RunConfig& config = run.config;
   session.set_time_limit(config.parallel.time_limit_s);
   session.set_activity("start");

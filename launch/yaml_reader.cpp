@@ -23,7 +23,7 @@ std::string found_in(const YamlNode& node) {
     case Kind::kNull:
       return "nothing";
     case Kind::kSequence:
-      return "a list";
+      return node.values.empty() ? "an empty list" : "a list";
     case Kind::kMapping:
       return "a section";
     default:

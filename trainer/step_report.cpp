@@ -14,6 +14,17 @@ std::string place_of(const std::vector<std::string>& hosts, int rank) {
   return core::message("rank ", rank, place < hosts.size() ? " (host " + hosts[place] + ")" : "");
 }
 
+Numbers train_numbers(const StepNumbers& numbers, double utilisation) {
+  Numbers named{{"loss", numbers.loss},
+                {"gradient_norm", numbers.gradient_norm},
+                {"rate", numbers.rate},
+                {"state_norm", numbers.state_norm},
+                {"skipped", numbers.skipped ? 1.0 : 0.0},
+                {"tokens_per_second", static_cast<double>(numbers.tokens) / numbers.seconds}};
+  if (utilisation > 0) named.emplace_back("utilisation", utilisation);
+  return named;
+}
+
 StepReport::StepReport(const TrainerConfig& config, const TrainerParts& parts, int64_t resumed_at)
     : world_(parts.mesh.world()),
       hosts_(parts.hosts),
@@ -30,18 +41,12 @@ StepReport::StepReport(const TrainerConfig& config, const TrainerParts& parts, i
 
 void StepReport::step(const TrainingState& state, const StepNumbers& numbers) {
   if (!outlets_) return;
-  const double speed = static_cast<double>(numbers.tokens) / numbers.seconds;
-  Record record{
-      .kind = "train", .step = state.step, .tokens = state.tokens, .values = {}, .text = {}};
-  record.values = {{"loss", numbers.loss},
-                   {"gradient_norm", numbers.gradient_norm},
-                   {"rate", numbers.rate},
-                   {"state_norm", numbers.state_norm},
-                   {"skipped", numbers.skipped ? 1.0 : 0.0},
-                   {"tokens_per_second", speed}};
-  if (peak_flops_ > 0) {
-    record.values.emplace_back("utilisation", flops_per_token_ * speed / peak_flops_);
-  }
+  const double flops = flops_per_token_ * static_cast<double>(numbers.tokens) / numbers.seconds;
+  const Record record{.kind = "train",
+                      .step = state.step,
+                      .tokens = state.tokens,
+                      .values = train_numbers(numbers, peak_flops_ > 0 ? flops / peak_flops_ : 0),
+                      .text = {}};
   outlets_->metrics.write(record);
   const bool is_shown =
       log_every_ > 0 && (state.step % log_every_ == 0 || state.step == last_step_);

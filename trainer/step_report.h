@@ -25,6 +25,9 @@ struct StepNumbers {
   double seconds = 0;
 };
 
+/// What a record "train" holds; `utilisation` 0: not known, and not among them.
+Numbers train_numbers(const StepNumbers& numbers, double utilisation);
+
 /// Tells what happened on rank 0 (metrics and terminal); does nothing elsewhere.
 class StepReport {
  public:

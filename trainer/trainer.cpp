@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -23,6 +24,8 @@
 namespace longhaul::trainer {
 
 namespace {
+
+namespace fs = std::filesystem;
 
 int64_t rows_of_rank(const BatchConfig& batch, const dist::Mesh& mesh) {
   const int64_t shares = mesh.shape().data * batch.accumulation;
@@ -194,15 +197,31 @@ std::string origin_of(const TrainerParts& parts, double own_loss) {
   return ", first on " + place_of(parts.hosts, world.size() - static_cast<int>(found));
 }
 
+/// The newest checkpoint whose parameters did a further step: those of the last step before a row
+/// of skipped ones may be what makes it fail, however finite they are.
+std::optional<int64_t> last_sound(const fs::path& run_folder, int64_t last_done) {
+  std::optional<int64_t> sound;
+  for (const int64_t step : all_checkpoints(run_folder)) {
+    if (step < last_done) sound = step;
+  }
+  return sound;
+}
+
 [[noreturn]] void fail_diverged(const TrainerParts& parts, const TrainingState& state,
                                 const std::string& origin) {
-  const std::optional<int64_t> saved = newest_checkpoint(parts.run_folder);
-  throw core::Error(
-      core::message("training has diverged: loss or gradients were not finite in ",
-                    state.skipped_in_row, " steps in a row, up to step ", state.step, origin,
-                    "; parameters are those before these steps, ",
-                    saved ? core::message("and the checkpoint of step ", *saved, " is sound")
-                          : std::string("and there is no checkpoint")));
+  const int64_t last_done = state.step - state.skipped_in_row;
+  const std::optional<int64_t> sound = last_sound(parts.run_folder, last_done);
+  const std::string way_out =
+      sound ? core::message("the last sound checkpoint is that of step ", *sound,
+                            "; start a new run from it with a lower optimizer.rate: model.from=",
+                            checkpoint_folder(parts.run_folder, *sound).string(), " run.folder=…")
+            : std::string(
+                  "no checkpoint is from before it; start again with a lower "
+                  "optimizer.rate");
+  throw core::Error(core::message("training has diverged: loss or gradients were not finite in ",
+                                  state.skipped_in_row, " steps in a row, up to step ", state.step,
+                                  origin, "; the parameters are those that step ", last_done,
+                                  " left, and ", way_out));
 }
 
 /// For a checkpoint that the run can do without: the next one may succeed. What fails, fails on all
@@ -217,6 +236,11 @@ void try_to_save(StepReport& report, const TrainingState& state, const Work& wor
 }
 
 bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+
+/// Not in a row of skipped steps: it would push out those of parameters that could do a step.
+bool checkpoint_due(const TrainerConfig& config, const TrainingState& state) {
+  return is_due(config.checkpoint.every, state.step) && state.skipped_in_row == 0;
+}
 
 bool evaluation_due(const TrainerConfig& config, const TrainerParts& parts, int64_t step) {
   return parts.evaluate && (step == config.schedule.steps || is_due(config.evaluate_every, step));
@@ -304,7 +328,7 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
     if (!is_told && evaluation_due(config, parts, state.step)) {
       is_interrupted |= !evaluate(parts, report, state);
     }
-    if (is_last || is_interrupted || is_due(config.checkpoint.every, state.step)) {
+    if (is_last || is_interrupted || checkpoint_due(config, state)) {
       report.flush();
       if (writer.is_begun()) try_to_save(report, state, finish);
       const bool must_succeed = is_last || is_interrupted;

@@ -54,7 +54,8 @@ class TaskSource : public BatchSource {
     checks.require();
     const auto& p = position.task();
     checks.same("task", p.name(), task_.name());
-    checks.same("fingerprint of the task", p.fingerprint(), task_.fingerprint());
+    checks.same("fingerprint of the task (tokenizer, data.folder, stories)", p.fingerprint(),
+                task_.fingerprint());
     checks.same("sequence length", p.length(), length_);
     checks.same("seed", p.seed(), seed_);
     checks.same("contiguous", p.contiguous(), contiguous_);

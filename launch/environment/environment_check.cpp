@@ -111,6 +111,12 @@ void add_refusals(const std::vector<RankFacts>& facts, const EnvironmentNeeds& n
                        ", a checkpoint takes ", size_text(needs.checkpoint_bytes));
       },
       lines);
+  add_problems(
+      facts,
+      [&](const RankFacts& rank) {
+        return device_memory_problem(rank.device_bytes, needs.device_bytes);
+      },
+      lines);
 }
 
 std::string clock_problem(const RankFacts& rank, const RankFacts& first) {
@@ -120,7 +126,21 @@ std::string clock_problem(const RankFacts& rank, const RankFacts& first) {
                  rank.clock_offset_s > 0 ? "ahead of" : "behind", " that of ", place_of(first));
 }
 
-void add_warnings(const std::vector<RankFacts>& facts, Lines& lines) {
+void add_memory_warnings(const std::vector<RankFacts>& facts, const EnvironmentNeeds& needs,
+                         const std::map<std::string, int64_t>& ranks_of_host, Lines& lines) {
+  const auto least = least_by_host(facts, &RankFacts::memory_free_bytes);
+  add_problems(
+      facts,
+      [&](const RankFacts& rank) {
+        const auto free = least.find(rank.host);
+        return memory_problem(free == least.end() ? -1 : free->second, ranks_of_host.at(rank.host),
+                              needs.memory_bytes);
+      },
+      lines);
+}
+
+void add_warnings(const std::vector<RankFacts>& facts, const EnvironmentNeeds& needs,
+                  Lines& lines) {
   const RankFacts& first = facts.front();
   std::map<std::string, int64_t> ranks_of_host;
   for (const RankFacts& rank : facts) ranks_of_host[rank.host] += 1;
@@ -137,6 +157,7 @@ void add_warnings(const std::vector<RankFacts>& facts, Lines& lines) {
                        rank.threads, " threads (mpirun's --bind-to?)");
       },
       lines);
+  add_memory_warnings(facts, needs, ranks_of_host, lines);
   const auto least = least_by_host(facts, &RankFacts::shm_free_bytes);
   add_problems(
       facts,
@@ -187,11 +208,24 @@ std::string free_text(int64_t bytes) { return bytes < 0 ? "-" : size_text(bytes)
 
 }  // namespace
 
+std::string memory_problem(int64_t free_bytes, int64_t ranks, int64_t bytes_of_rank) {
+  if (free_bytes < 0 || ranks * bytes_of_rank <= free_bytes) return "";
+  return message("has ", size_text(free_bytes), " of memory left, its ", ranks,
+                 ranks == 1 ? " rank is" : " ranks are", " planned to take ",
+                 size_text(ranks * bytes_of_rank));
+}
+
+std::string device_memory_problem(int64_t all_bytes, int64_t bytes_of_rank) {
+  if (all_bytes < 0 || bytes_of_rank <= all_bytes) return "";
+  return message("has a device of ", size_text(all_bytes), ", a rank is planned to take ",
+                 size_text(bytes_of_rank));
+}
+
 EnvironmentVerdict judge_environment(const std::vector<RankFacts>& facts,
                                      const EnvironmentNeeds& needs) {
   EnvironmentVerdict verdict;
   add_refusals(facts, needs, verdict.refusals);
-  add_warnings(facts, verdict.warnings);
+  add_warnings(facts, needs, verdict.warnings);
   return verdict;
 }
 
@@ -222,11 +256,9 @@ std::string environment_table(const std::vector<RankFacts>& facts) {
 
 std::string verdict_text(const EnvironmentVerdict& verdict) {
   const size_t warnings = verdict.warnings.size();
-  std::string text = !verdict.refusals.empty() ? "refused"
-                     : warnings == 0           ? "ok"
-                                     : message(warnings, warnings == 1 ? " warning" : " warnings");
-  for (const std::string& warning : verdict.warnings) text += "\n  warning: " + warning;
-  return text;
+  if (!verdict.refusals.empty()) return "refused";
+  if (warnings == 0) return "ok";
+  return message(warnings, warnings == 1 ? " warning" : " warnings");
 }
 
 std::string number_ranges(const std::vector<int64_t>& numbers) {

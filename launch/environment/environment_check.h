@@ -12,6 +12,8 @@ namespace longhaul::launch {
 struct EnvironmentNeeds {
   std::string folder;            ///< the run's
   int64_t checkpoint_bytes = 0;  ///< that must be free there; 0: no checkpoint is known of
+  int64_t memory_bytes = 0;      ///< that a rank is planned to take of its host; 0: not known
+  int64_t device_bytes = 0;      ///< the same of its device
 };
 
 /// One line each, with ranks and host; ranks of a host that have the same to say share a line.
@@ -20,10 +22,17 @@ struct EnvironmentVerdict {
   std::vector<std::string> warnings;
 };
 
+/// "has 20.0 GiB of memory left, its 2 ranks are planned to take 176.0 GiB"; "" where that fits or
+/// `free_bytes` is not known (−1).
+std::string memory_problem(int64_t free_bytes, int64_t ranks, int64_t bytes_of_rank);
+/// The same of a rank's device.
+std::string device_memory_problem(int64_t all_bytes, int64_t bytes_of_rank);
+
 /// Refused: longhaul or MPI differ from rank 0's, a rank does not see rank 0's run folder, no space
-/// for a checkpoint. Warned of: clocks more than a second apart (beyond the measurement's
-/// uncertainty), other devices or CUDA versions than rank 0's, fewer cores than threads, hardly any
-/// shared memory where a host has several ranks. `facts` in rank order, not empty.
+/// for a checkpoint, a device that is too small. Warned of: clocks more than a second apart (beyond
+/// the measurement's uncertainty), other devices or CUDA versions than rank 0's, fewer cores than
+/// threads, less memory than planned, hardly any shared memory where a host has several ranks.
+/// `facts` in rank order, not empty.
 EnvironmentVerdict judge_environment(const std::vector<RankFacts>& facts,
                                      const EnvironmentNeeds& needs);
 
@@ -31,7 +40,7 @@ EnvironmentVerdict judge_environment(const std::vector<RankFacts>& facts,
 /// and free space a row has the worst.
 std::string environment_table(const std::vector<RankFacts>& facts);
 
-/// "ok", "2 warnings" or "refused", then the warnings, a line each.
+/// "ok", "2 warnings" or "refused".
 std::string verdict_text(const EnvironmentVerdict& verdict);
 
 /// "0-3,5": ranks (or other numbers) in rising order.

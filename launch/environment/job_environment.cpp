@@ -1,5 +1,7 @@
 #include "launch/environment/job_environment.h"
 
+#include <glog/logging.h>
+
 #include <iostream>
 #include <sstream>
 
@@ -57,6 +59,7 @@ std::vector<std::string> check_environment(RankSession& session, const JobEnviro
     std::ostream& target = verdict.refusals.empty() ? out : std::cout;
     if (shows_table) target << environment_table(all);
     target << "environment    " << verdict_text(verdict) << std::endl;
+    for (const std::string& warning : verdict.warnings) LOG(WARNING) << warning;
     if (!verdict.refusals.empty()) throw core::InputError(verdict.refusals);
   });
   return host_names(session.world(), all);

@@ -21,8 +21,9 @@ struct JobEnvironment {
 };
 
 /// Gathers what every rank finds and writes the table (`shows_table`) and the verdict to `out` on
-/// rank 0. Where the job is refused these go to standard output, and InputError is thrown on all
-/// ranks, naming ranks and hosts. Returns the names of the hosts by rank. Collective.
+/// rank 0, warnings to the log. Where the job is refused these go to standard output, and
+/// InputError is thrown on all ranks, naming ranks and hosts. Returns the names of the hosts by
+/// rank. Collective.
 std::vector<std::string> check_environment(RankSession& session, const JobEnvironment& job,
                                            bool shows_table, std::ostream& out);
 

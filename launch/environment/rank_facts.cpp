@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string_view>
 
 #include "kernels/core/context.h"
@@ -130,6 +132,7 @@ RankFacts own_facts(int rank) {
   facts.interfaces = interfaces_up();
   facts.cores = core::available_threads();
   facts.shm_free_bytes = free_bytes("/dev/shm");
+  facts.memory_free_bytes = free_memory();
   return facts;
 }
 
@@ -137,6 +140,17 @@ int64_t free_bytes(const std::string& folder) {
   struct statvfs system {};
   if (statvfs(folder.c_str(), &system) != 0) return -1;
   return static_cast<int64_t>(system.f_bavail) * static_cast<int64_t>(system.f_frsize);
+}
+
+int64_t free_memory() {
+  std::ifstream file("/proc/meminfo");
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string name;
+    int64_t kib = 0;
+    if (words >> name >> kib && name == "MemAvailable:") return kib << 10;
+  }
+  return -1;
 }
 
 std::vector<RankFacts> gather_facts(dist::Communicator& world, RankFacts own) {

@@ -27,6 +27,7 @@ struct RankFacts {
   double clock_uncertainty_s = 0;       ///< the offset is so far off at most
   int64_t folder_free_bytes = -1;       ///< of the run folder's file system, for this user
   int64_t shm_free_bytes = -1;          ///< of /dev/shm
+  int64_t memory_free_bytes = -1;       ///< of this host, that programs can still get
   bool sees_folder = true;              ///< found what rank 0 wrote in the run folder
 
   template <class V>
@@ -36,7 +37,7 @@ struct RankFacts {
     v("interfaces", interfaces), v("cores", cores), v("threads", threads);
     v("clock_offset_s", clock_offset_s), v("clock_uncertainty_s", clock_uncertainty_s);
     v("folder_free_bytes", folder_free_bytes), v("shm_free_bytes", shm_free_bytes);
-    v("sees_folder", sees_folder);
+    v("memory_free_bytes", memory_free_bytes), v("sees_folder", sees_folder);
   }
 };
 
@@ -45,6 +46,9 @@ RankFacts own_facts(int rank);
 
 /// For the user that runs this, in the file system of `folder`; −1 where that cannot be found out.
 int64_t free_bytes(const std::string& folder);
+
+/// That programs can still get on this host; −1 where that cannot be found out.
+int64_t free_memory();
 
 /// All ranks' facts in rank order, on rank 0; empty elsewhere. Collective. Keys that this build
 /// does not know are left out, so that ranks of other builds can be told of.

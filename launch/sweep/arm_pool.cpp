@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <iostream>
 #include <sstream>
 #include <thread>
@@ -13,6 +12,7 @@
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
+#include "launch/environment/rank_facts.h"
 #include "launch/run_data.h"
 #include "launch/run_plan.h"
 
@@ -22,18 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using core::message;
-
-/// Bytes that programs can still get, 0 if not known.
-int64_t available_memory() {
-  std::ifstream file("/proc/meminfo");
-  for (std::string line; std::getline(file, line);) {
-    std::istringstream words(line);
-    std::string name;
-    int64_t kib = 0;
-    if (words >> name >> kib && name == "MemAvailable:") return kib << 10;
-  }
-  return 0;
-}
 
 /// Of all ranks of the arm that needs most.
 int64_t arm_memory(const SweepConfig& sweep, const ArmList& list) {
@@ -88,7 +76,7 @@ int64_t arms_at_once(const SweepConfig& sweep, const ArmList& list) {
   const auto processors = static_cast<int64_t>(std::thread::hardware_concurrency());
   if (uses_gpus(sweep, list)) return std::max<int64_t>(1, core::cuda_device_count() / sweep.ranks);
   int64_t fit = processors / (sweep.ranks * sweep.threads);
-  const int64_t available = available_memory();
+  const int64_t available = free_memory();
   if (available > 0 && memory > 0) fit = std::min(fit, available / memory);
   return std::max<int64_t>(1, fit);
 }

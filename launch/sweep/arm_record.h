@@ -40,8 +40,8 @@ std::optional<double> metric_at(const std::vector<trainer::Record>& records,
 /// Of an arm's metrics.jsonl.
 std::optional<double> arm_metric(const SweepConfig& sweep, const Arm& arm, int64_t step);
 
-/// In words, if there are records of the metric's kind but none of them has it (a name mistyped);
-/// "" otherwise.
+/// In words, if there are records of the metric's kind but none of them has it (on a GPU there is
+/// no utilisation); "" otherwise.
 std::string missing_metric(const std::vector<trainer::Record>& records, const MetricConfig& metric);
 /// Of an arm's metrics.jsonl, naming the arm.
 std::string missing_metric(const SweepConfig& sweep, const Arm& arm);

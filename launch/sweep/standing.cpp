@@ -26,7 +26,8 @@ std::vector<Target> behind(const ArmList& list, const Standing& standing, int64_
   return targets;
 }
 
-/// A mistyped metric is told by the first arm that has come to where it is compared.
+/// A metric that runs here do not have is told by the first arm that has come to where it is
+/// compared.
 void check_metric(const SweepConfig& sweep, const Arm& arm, const ArmProgress& progress) {
   const std::vector<int64_t>& steps = sweep.halving.steps;
   if (!progress.is_done && (steps.empty() || progress.step < steps.front())) return;

@@ -5,10 +5,12 @@
 #include <set>
 
 #include "kernels/core/error.h"
+#include "launch/evaluation_numbers.h"
 #include "launch/field_list.h"
 #include "launch/run_config.h"
 #include "launch/yaml_document.h"
 #include "launch/yaml_reader.h"
+#include "trainer/step_report.h"
 
 namespace longhaul::launch {
 
@@ -31,6 +33,12 @@ std::vector<std::string> run_keys() {
   return keys;
 }
 
+/// As full as records get.
+trainer::Numbers numbers_of(MetricRecord record) {
+  if (record == MetricRecord::kTrain) return trainer::train_numbers({.seconds = 1}, 1);
+  return evaluation_numbers({.buckets = {{}}});
+}
+
 class SweepReader {
  public:
   SweepReader(YamlDocument& document, SweepConfig& config)
@@ -44,7 +52,7 @@ class SweepReader {
     reader.finish();
     if (values != nullptr) read_values(*values);
     if (arms != nullptr) read_arms(*arms);
-    check(values != nullptr, arms != nullptr);
+    check(values, arms);
   }
 
  private:
@@ -159,14 +167,27 @@ class SweepReader {
     }
   }
 
-  void check(bool has_values, bool has_arms) {
+  /// Whether an unknown key was probably meant to be `name`: then nothing is said of its absence.
+  bool is_mistyped(const char* name) const {
+    const auto& keys = document_.root().keys;
+    return std::any_of(keys.begin(), keys.end(), [&](const std::string& key) {
+      return document_.has_problem(key) && !close_match(key, {name}).empty();
+    });
+  }
+
+  void require_entries(const char* name, const YamlNode* node) {
+    const bool is_empty = node == nullptr || node->values.empty();
+    if (is_empty && !is_mistyped(name)) report(name, "is not given or empty");
+  }
+
+  void check(const YamlNode* values, const YamlNode* arms) {
     if (config_.base.empty()) report("base", "is not given, expected the YAML of a run");
     if (config_.folder.empty()) report("folder", "is not given, expected the sweep's folder");
     const bool is_list = config_.search == SearchKind::kList;
-    if (is_list && has_values) report("values", "is given, but search is list: expected `arms`");
-    if (!is_list && has_arms) report("arms", "is given, but search is not list");
-    if (is_list && config_.arms.empty()) report("arms", "is not given or empty");
-    if (!is_list && config_.values.empty()) report("values", "is not given or empty");
+    if (is_list && values != nullptr)
+      report("values", "is given, but search is list: expected `arms`");
+    if (!is_list && arms != nullptr) report("arms", "is given, but search is not list");
+    is_list ? require_entries("arms", arms) : require_entries("values", values);
     const auto& seeds = config_.seeds;
     if (std::set(seeds.begin(), seeds.end()).size() != seeds.size()) {
       report("seeds", "holds a seed twice");
@@ -183,7 +204,20 @@ class SweepReader {
       if (constraint.size() > kMostConstraintBytes)
         report("constraints", "holds one that is too long");
     }
+    check_metric();
     check_slurm();
+  }
+
+  void check_metric() {
+    const trainer::Numbers numbers = numbers_of(config_.metric.record);
+    std::vector<std::string_view> names;
+    for (const auto& [name, value] : numbers) names.emplace_back(name);
+    YamlNode given;
+    given.kind = Kind::kScalar;
+    given.text = config_.metric.name;
+    size_t index = 0;
+    const std::string wrong = read_name(given, names, index);
+    if (!wrong.empty()) report("metric.name", wrong);
   }
 
   /// They become words of a shell script's comment lines: nothing may end the line or the word.

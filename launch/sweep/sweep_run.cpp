@@ -46,15 +46,20 @@ void report_failures(const SweepConfig& sweep, const std::vector<const Arm*>& fa
 
 }  // namespace
 
-SweepLock::SweepLock(const SweepConfig& sweep, const std::string& arm) {
-  const fs::path folder = sweep.folder, path = folder / kLockFile;
+void check_sweep_folder(const SweepConfig& sweep) {
+  const fs::path folder = sweep.folder;
   if (fs::exists(folder) && !fs::is_directory(folder)) {
     throw InputError(message("folder: ", folder.string(), " is a file, expected a folder"));
   }
-  if (fs::exists(folder) && !fs::exists(path) && !fs::is_empty(folder)) {
+  if (fs::exists(folder) && !fs::exists(folder / kLockFile) && !fs::is_empty(folder)) {
     throw InputError(message("folder: ", folder.string(),
                              " is there and holds no sweep, expected a new folder"));
   }
+}
+
+SweepLock::SweepLock(const SweepConfig& sweep, const std::string& arm) {
+  check_sweep_folder(sweep);
+  const fs::path folder = sweep.folder, path = folder / kLockFile;
   std::error_code failed;
   fs::create_directories(folder, failed);
   if (failed) throw core::Error(message(folder.string(), ": ", failed.message()));

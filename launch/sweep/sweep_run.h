@@ -8,6 +8,9 @@
 
 namespace longhaul::launch {
 
+/// InputError if the folder holds something else than a sweep; nothing is written.
+void check_sweep_folder(const SweepConfig& sweep);
+
 /// FOLDER/.lock. A sweep holds all of it; a job that runs one arm holds that arm's byte.
 class SweepLock {
  public:

@@ -1,8 +1,8 @@
-# SIGTERM and SIGUSR1 save, then exit with 75; the resumed run equals the uninterrupted one.
+# SIGTERM, SIGUSR1 and SIGHUP save, then exit with 75; the resumed run equals the uninterrupted one.
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 source "$(dirname "$0")/tiny_run.sh"
 ranks 2 train tiny.yaml run.folder=whole schedule.steps=1500 >whole.log 2>&1 || { cat whole.log; fail "uninterrupted run"; }
-for signal in TERM USR1; do
+for signal in TERM USR1 HUP; do
   mpirun -n 2 "$program" train tiny.yaml run.folder="cut-$signal" schedule.steps=1500 >cut.log 2>&1 &
   pid=$!
   for ((i = 0; i < 200; ++i)); do

@@ -1,8 +1,8 @@
 # Sourced by end-to-end tests that do something to one rank of the job $job under mpirun, whose output is in FOLDER.log.
 
-# find_rank RANK FOLDER: of the run in FOLDER; its process is then $victim.
+# find_rank RANK FOLDER: of the run in FOLDER; its process is then $victim. The job is mpirun or launch/mpirun.sh.
 find_rank() {
-  for victim in $(pgrep -P "$job" -f "run.folder=$2"); do
+  for victim in $(pgrep -P "$job,$(pgrep -d, -P "$job")" -f "run.folder=$2"); do
     if grep -qz "^OMPI_COMM_WORLD_RANK=$1\$" "/proc/$victim/environ"; then return; fi
   done
   kill -KILL "$job" 2>/dev/null || true

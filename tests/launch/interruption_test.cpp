@@ -75,6 +75,22 @@ TEST_F(Interruption, OneThatComesAgainLaterEndsTheProcess) {
   EXPECT_EXIT(take_two(SIGUSR1, 3), ::testing::ExitedWithCode(0), "");
 }
 
+/// Exit code 0 if `signal` interrupts, 3 if it does not.
+[[noreturn]] void take_one(int signal, bool is_ignored) {
+  if (is_ignored) ::signal(signal, SIG_IGN);
+  catch_interruptions();
+  ::kill(::getpid(), signal);
+  for (int i = 0; i < 100 && !interrupted(); ++i) ::usleep(1000);
+  std::_Exit(interrupted() ? 0 : 3);
+}
+
+TEST_F(Interruption, WhatIsIgnoredStaysSo) {
+  for (const int signal : {SIGHUP, SIGTERM, SIGINT, SIGUSR1}) {
+    EXPECT_EXIT(take_one(signal, false), ::testing::ExitedWithCode(0), "") << signal;
+    EXPECT_EXIT(take_one(signal, true), ::testing::ExitedWithCode(3), "") << signal;
+  }
+}
+
 TEST_F(Interruption, OneSentTwiceIsOne) {
   EXPECT_EXIT(take_two(SIGTERM, 0), ::testing::ExitedWithCode(0), "");
 }

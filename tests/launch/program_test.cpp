@@ -41,7 +41,11 @@ TEST_F(Program, SweepSaysWhatItWants) {
   write("lost.yaml",
         "base: run.yaml\nfolder: s\nvalues: {data.kind: [tokens], data.folder: [no]}\n");
   expect_refused("sweep lost.yaml", "arm kind=tokens,folder=no: ");
+  expect_refused("sweep lost.yaml --dry-run", "arm kind=tokens,folder=no: ");
   EXPECT_FALSE(fs::exists(folder_ / "s/arms"));
+  write("s/thesis.tex", "irreplaceable");
+  fs::remove(folder_ / "s/.lock");
+  expect_refused("sweep sweep.yaml --dry-run", "holds no sweep");
 }
 
 TEST_F(Program, WrongUsage) {
@@ -115,6 +119,17 @@ TEST_F(Program, DryRunTrainsNothing) {
   expect_refused("train run.yaml --dry-run --ranks 3", "data.sequences");
 }
 
+TEST_F(Program, APlanThatDoesNotFitIsWarnedOf) {
+  write("run.yaml", kRecall);
+  const std::string large = "run.yaml data.sequences=1000000 data.length=100000";
+  for (const std::string& command : {"train " + large + " --dry-run", "check " + large}) {
+    const Result result = run(command);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("of memory left, its 1 rank is planned to take"));
+  }
+  EXPECT_EQ(run("train run.yaml --dry-run").err, "");
+}
+
 TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   write("run.yaml", kRecall);
   const Result trained = run("train run.yaml");
@@ -176,15 +191,56 @@ TEST_F(Program, ARunFolderThatHoldsSomethingElseIsLeftAlone) {
   fs::create_directories(folder_ / "run");
   write("run/thesis.tex", "irreplaceable");
   expect_refused("train run.yaml", "holds no run");
+  expect_refused("train run.yaml --dry-run", "holds no run");
   EXPECT_EQ(text_of(folder_ / "run/thesis.tex"), "irreplaceable");
+}
+
+TEST_F(Program, ADryRunIsRefusedAsTheRunWouldBe) {
+  write("run.yaml", kRecall);
+  ASSERT_EQ(run("train run.yaml").exit_code, 0);
+  for (const char* dry : {"", " --dry-run"}) {
+    expect_refused(std::string("train run.yaml") + dry, "holds checkpoints up to step 3");
+    expect_refused(std::string("train run.yaml --resume optimizer.rate=7") + dry,
+                   "optimizer.rate: differs from the run that is to be resumed");
+  }
+  const Result resumed = run("train run.yaml --resume --dry-run");
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+}
+
+TEST_F(Program, ARunGoesOnPastItsEndWhereTheRatesStayWhatTheyWere) {
+  write("run.yaml", std::string(kRecall) + "initial_state: {source: state_passing}\n");
+  const auto train = [&](const std::string& overrides) {
+    return run("train run.yaml " + overrides).exit_code;
+  };
+  const std::string constant = "schedule.kind=constant run.folder=";
+  ASSERT_EQ(train(constant + "whole schedule.steps=6"), 0);
+  ASSERT_EQ(train(constant + "longer"), 0);
+  ASSERT_EQ(train(constant + "longer --resume schedule.steps=6"), 0);
+  EXPECT_EQ(text_of(folder_ / "whole/model/model.safetensors"),
+            text_of(folder_ / "longer/model/model.safetensors"));
+  expect_refused("train run.yaml --resume schedule.steps=5 " + constant + "longer",
+                 "schedule.steps: is 5, and 6 are done");
+
+  const std::string wsd = "schedule.kind=wsd schedule.decay_steps=4 run.folder=decays ";
+  ASSERT_EQ(train(wsd + "schedule.steps=10 --until 6"), 75);
+  ASSERT_EQ(train(wsd + "schedule.steps=12 --until 7 --resume"), 75);
+  ASSERT_EQ(train(wsd + "schedule.steps=12 --resume"), 0);
+  expect_refused("train run.yaml --resume schedule.steps=20 " + wsd,
+                 "with 20 in place of 12 step 9");
+  ASSERT_EQ(train("run.folder=cosine"), 0);
+  expect_refused("train run.yaml --resume schedule.steps=6 run.folder=cosine",
+                 "would have had another learning rate (schedule.kind cosine");
 }
 
 TEST_F(Program, WhatFailsWhileRunningIsExitCode1) {
   write("run.yaml", kRecall);
   write("file", "");
-  const Result result = run("train run.yaml run.folder=file/run");
-  EXPECT_EQ(result.exit_code, 1) << result.err;
-  EXPECT_THAT(result.err, HasSubstr("file/run"));
+  for (const char* dry : {"", " --dry-run"}) {
+    const Result result = run(std::string("train run.yaml run.folder=file/run") + dry);
+    EXPECT_EQ(result.exit_code, 1) << result.err;
+    EXPECT_THAT(result.err, HasSubstr("run.folder: file/run cannot be written, since "));
+    EXPECT_THAT(result.err, HasSubstr("/file: Not a directory"));
+  }
 }
 
 TEST_F(Program, TokenizeAndInspect) {

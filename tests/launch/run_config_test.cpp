@@ -214,7 +214,8 @@ TEST(RunConfig, WorldRules) {
               ElementsAre("parallel.sequence: must divide the 4 ranks started, is 3"));
   EXPECT_THAT(world_problems({"parallel.sequence=8"}, 4), ElementsAre(HasSubstr("must divide")));
   EXPECT_THAT(world_problems({"parallel.data=3"}, 4),
-              ElementsAre(HasSubstr("parallel.data: found 3")));
+              ElementsAre(AllOf(HasSubstr("parallel.data: found 3"),
+                                HasSubstr("parallel.data=0 takes as many as there are"))));
   EXPECT_THAT(world_problems({"parallel.data=4611686018427387904", "parallel.sequence=4"}, 4),
               ElementsAre(HasSubstr("parallel.data")));  // the product would overflow
 }

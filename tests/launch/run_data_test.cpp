@@ -37,6 +37,20 @@ TEST_F(RunDataOfProgram, TextThatIsTooShort) {
   EXPECT_EQ(run("train few.yaml run.folder=few " + text).exit_code, 0);
 }
 
+TEST_F(RunDataOfProgram, OtherTokensThanARunHasReadAreNamed) {
+  write("text.txt", std::string(300, 'a'));
+  ASSERT_EQ(run("tokenize --out tokens text.txt").exit_code, 0);
+  write("run.yaml", std::string(kRecall) + "initial_state: {source: state_passing}\n");
+  const std::string train = "train run.yaml data.kind=tokens data.folder=tokens ";
+  ASSERT_EQ(run(train + "--until 2").exit_code, 75);
+  write("text.txt", std::string(300, 'b'));
+  std::filesystem::remove_all(folder_ / "tokens");
+  ASSERT_EQ(run("tokenize --out tokens text.txt").exit_code, 0);
+  const Result resumed = run(train + "--resume");
+  EXPECT_EQ(resumed.exit_code, 2);
+  EXPECT_THAT(resumed.err, ::testing::HasSubstr("data.folder: tokens holds other tokens"));
+}
+
 TEST_F(RunDataOfProgram, PromptsThatDoNotFit) {
   write("run.yaml", std::string(kRecall) + "evaluation: {every: 100}\n");
   const std::string passkey = "data.kind=passkey ";

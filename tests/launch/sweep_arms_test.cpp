@@ -197,6 +197,44 @@ TEST(SweepConfig, HostileTextIsReportedTogether) {
   }
 }
 
+TEST(SweepConfig, AMistypedKeyIsOneProblem) {
+  const auto problems = [](const std::string& text) -> core::Problems {
+    try {
+      parse_sweep_config("base: b\nfolder: f\n" + text, "s");
+    } catch (const core::InputError& error) {
+      return error.problems();
+    }
+    return {};
+  };
+  EXPECT_THAT(problems("valeus: {optimizer.rate: [1]}\n"),
+              ElementsAre("s:3: valeus: unknown key (did you mean values?)"));
+  EXPECT_THAT(problems("values: {optimizer.rat: [1]}\n"),
+              ElementsAre(HasSubstr("s:3: optimizer.rat: is no key")));
+  EXPECT_THAT(problems("values: {optimizer.rate: []}\n"),
+              ElementsAre("s:3: optimizer.rate: found an empty list, expected a list of values"));
+  EXPECT_THAT(problems("values: {}\n"), ElementsAre("s:3: values: is not given or empty"));
+  EXPECT_THAT(problems(""), ElementsAre("s: values: is not given or empty"));
+}
+
+TEST(SweepConfig, AMetricIsOneThatRecordsHold) {
+  const auto problem = [](const std::string& metric) -> std::string {
+    try {
+      parse_sweep_config(
+          "base: b\nfolder: f\nvalues: {optimizer.rate: [1]}\nmetric: {" + metric + "}\n", "s");
+    } catch (const core::InputError& error) {
+      return error.what();
+    }
+    return "";
+  };
+  EXPECT_EQ(problem("name: lss"),
+            "s:4: metric.name: found 'lss', expected loss | gradient_norm | rate | state_norm | "
+            "skipped | tokens_per_second | utilisation (did you mean loss?)");
+  EXPECT_EQ(problem("name: gradient_norm"), "");
+  EXPECT_THAT(problem("record: evaluation, name: gradient_norm"),
+              HasSubstr("expected loss | perplexity | accuracy | loss_at_end"));
+  EXPECT_EQ(problem("record: evaluation, name: loss_at_end"), "");
+}
+
 TEST(SweepConfig, Ranges) {
   const auto problem = [](const std::string& range) -> std::string {
     try {

@@ -193,18 +193,18 @@ TEST_F(SweepStanding, AnArmWithWrongInputIsNotTriedAgain) {
   EXPECT_TRUE(standing_.arms[0][0].has_failed);
 }
 
-TEST_F(SweepStanding, AMistypedMetricIsToldOnceAnArmIsCompared) {
-  sweep_.metric.name = "lss";
+TEST_F(SweepStanding, AMetricThatTheArmsDoNotHaveIsToldOnceOneIsCompared) {
+  sweep_.metric.name = "utilisation";
   train(1, 1, 5, 1);
   EXPECT_EQ(next().size(), 6u);
   train(1, 1, 10, 1);
   EXPECT_EQ(refusal(),
-            "arm rate=1,seed=1: metric.name: found 'lss', which no train record has, did you mean "
-            "loss? expected one of loss");
+            "arm rate=1,seed=1: metric.name: found 'utilisation', which no train record has, "
+            "expected one of loss");
   sweep_.halving.steps.clear();
   EXPECT_EQ(refusal(), "");
   train(1, 1, 50, 1);
-  EXPECT_THAT(refusal(), HasSubstr("found 'lss'"));
+  EXPECT_THAT(refusal(), HasSubstr("found 'utilisation'"));
 }
 
 TEST_F(SweepStanding, RecipesAreNotComparedWithoutAnyValue) {

@@ -15,6 +15,7 @@
 #include "tests/support/compare.h"
 #include "tests/support/random_tensor.h"
 #include "tests/trainer/tiny_run.h"
+#include "trainer/training_checkpoint.h"
 
 namespace longhaul::trainer {
 namespace {
@@ -257,10 +258,42 @@ TEST(FailingStep, TooManyInARowEndTheRun) {
   run.config.schedule.steps = 9;
   run.before_step = spoil(1, 4, 0, std::numeric_limits<double>::infinity());
   const std::string message = testing::error_of([&] { run.train(folder.path()); });
-  for (const char* part : {"3 steps in a row", "first on rank 1", "there is no checkpoint"}) {
+  for (const char* part : {"3 steps in a row", "first on rank 1", "no checkpoint is from before"}) {
     EXPECT_NE(message.find(part), std::string::npos) << message;
   }
   EXPECT_EQ(metric(folder.path(), "loss").size(), 6u);
+}
+
+/// How a run ends whose steps from the fifth on all fail; `stop_at`: saved at that step, and
+/// resumed.
+std::string divergence(const ScratchFolder& folder, int64_t every, int64_t stop_at) {
+  TinyRun run;
+  run.config.optimizer.skips_in_row = 3;
+  run.config.schedule.steps = 9;
+  run.config.checkpoint.every = every;
+  run.config.checkpoint.keep = 3;
+  run.config.stop_at = stop_at;
+  run.before_step = spoil(0, 5, 0, std::numeric_limits<double>::infinity());
+  if (stop_at > 0) {
+    EXPECT_EQ(run.train(folder.path()), Ending::kInterrupted);
+    run.config.stop_at = 0;
+    run.resume = true;
+  }
+  return testing::error_of([&] { run.train(folder.path()); });
+}
+
+TEST(FailingStep, NoCheckpointOfARowOfThemIsCalledSound) {
+  const ScratchFolder every_step, stopped, only_fourth;
+  const auto says = [](const std::string& message, const std::string& part) {
+    EXPECT_NE(message.find(part), std::string::npos) << message;
+  };
+  const std::string sound =
+      "those that step 4 left, and the last sound checkpoint is that of step 3;";
+  says(divergence(every_step, 1, 0), sound);
+  EXPECT_EQ(all_checkpoints(every_step.path()), (std::vector<int64_t>{2, 3, 4}));
+  says(divergence(stopped, 1, 6), sound);
+  EXPECT_EQ(all_checkpoints(stopped.path()), (std::vector<int64_t>{3, 4, 6}));
+  says(divergence(only_fourth, 4, 0), "no checkpoint is from before it; start again with a lower");
 }
 
 TEST(Trainer, EvaluatesWhenDueAndAtTheEnd) {
