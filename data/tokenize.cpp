@@ -166,6 +166,7 @@ TokenizeProgress tokenize(const Tokenizer& tokenizer, const TokenizeJob& job) {
                                         .vocabulary = tokenizer.vocabulary(),
                                         .end_of_document = tokenizer.end_of_document()});
   for (const auto& input : job.inputs) writer.add_source(input.string());
+  writer.keep_tokenizer(job.tokenizer_files);
   const TokenizeProgress progress = Job(tokenizer, job, writer).run(files);
   if (progress.documents == 0)
     throw core::InputError(core::message(

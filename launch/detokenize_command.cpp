@@ -1,11 +1,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "data/token_data.h"
+#include "data/token_folder.h"
 #include "data/tokenizer.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
@@ -15,6 +16,7 @@ namespace longhaul::launch {
 
 namespace {
 
+namespace fs = std::filesystem;
 using core::message;
 
 class DetokenizeCommand : public Command {
@@ -22,10 +24,9 @@ class DetokenizeCommand : public Command {
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand(
         "detokenize", "Turns tokens back into text, a JSON record for each document");
-    command_
-        ->add_option("--tokenizer", tokenizer_,
-                     "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them")
-        ->capture_default_str();
+    command_->add_option("--tokenizer", tokenizer_,
+                         "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them; "
+                         "default: the one kept in the token folder, else byte");
     command_
         ->add_option("data", data_,
                      "token folder; or .npy, .bin (flat, llm.c, Megatron) or a folder of them")
@@ -42,6 +43,7 @@ class DetokenizeCommand : public Command {
   bool chosen() const override { return command_->parsed(); }
 
   int run(RankSession&) override {
+    if (tokenizer_.empty()) tokenizer_ = kept_tokenizer();
     const auto tokenizer = data::make_tokenizer(tokenizer_);
     if (options_.vocabulary == 0) options_.vocabulary = tokenizer->vocabulary();
     const auto data = data::open_token_data(data_, options_);
@@ -67,8 +69,13 @@ class DetokenizeCommand : public Command {
   }
 
  private:
+  std::string kept_tokenizer() const {
+    const fs::path kept = data::kept_tokenizer(data_);
+    return kept.empty() ? "byte" : kept.string();
+  }
+
   CLI::App* command_ = nullptr;
-  std::string tokenizer_ = "byte", data_;
+  std::string tokenizer_, data_;
   data::TokenDataOptions options_;
   int64_t first_ = 0, most_ = 0;
 };

@@ -168,8 +168,10 @@ class ExportCommand : public Command {
     const fs::path folder = wants_none ? source : tokenizer_folder(source);
     const bool has_none = wants_none || data::find_tokenizer(folder).empty();
     const auto run = run_of(source);
-    options.tokens = has_none && run ? token_ids_of_run(*run) : token_ids_of(folder);
+    const bool is_of_run = run && (has_none || run_of(folder) == run);
+    options.tokens = is_of_run ? token_ids_of_run(*run) : token_ids_of(folder);
     if (wants_none) return;
+    if (has_none) refuse_unless_bytes(source);
     options.companions = companions_of(folder);
     lacks_tokenizer_ = has_none && format_ == "hf";
   }
@@ -218,12 +220,22 @@ class ExportCommand : public Command {
     if (tokenizer_ == "byte") return model::byte_gguf_tokenizer(config.vocabulary);
     const fs::path folder = tokenizer_folder(source);
     if (data::find_tokenizer(folder).empty()) {
+      refuse_unless_bytes(source);
       throw InputError(message(folder.string(),
                                ": holds no tokenizer.json and no tokenizer.model; give --tokenizer "
                                "FOLDER, byte, or none "
                                "(then llama.cpp takes token ids only)"));
     }
     return model::read_gguf_tokenizer(folder, config.vocabulary, pre_tokenizer_);
+  }
+
+  /// Where no tokenizer is at hand.
+  void refuse_unless_bytes(const fs::path& source) const {
+    const std::string name = tokens_of_model(source);
+    if (!tokenizer_.empty() || name.empty() || name == "byte") return;
+    throw InputError(message(source.string(), ": was trained on tokens of '", name,
+                             "', which is not kept with it; expected its folder as --tokenizer, "
+                             "or none (then token ids only)"));
   }
 
   fs::path tokenizer_folder(const fs::path& source) const {

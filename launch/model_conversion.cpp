@@ -1,12 +1,12 @@
 #include "launch/model_conversion.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 
-#include "data/tokenizer.h"
+#include "data/tokenizer_files.h"
 #include "kernels/core/error.h"
 #include "kernels/core/mapped_file.h"
+#include "launch/model_tokenizer.h"
 #include "launch/run_config.h"
 #include "model/checkpoint/model_parts.h"
 #include "model/checkpoint/safetensors_header.h"
@@ -16,16 +16,6 @@ namespace longhaul::launch {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::array kCompanions = {"tokenizer.json",
-                                    "tokenizer_config.json",
-                                    "special_tokens_map.json",
-                                    "vocab.json",
-                                    "merges.txt",
-                                    "added_tokens.json",
-                                    "tokenizer.model",
-                                    "chat_template.jinja",
-                                    "generation_config.json"};
 
 /// As JSON; null where what it is read from is not there any more or does not say it.
 template <class Read>
@@ -56,11 +46,10 @@ std::optional<int32_t> end_of_data(const RunConfig& config) {
 }  // namespace
 
 std::vector<fs::path> companions_of(const fs::path& folder) {
-  std::vector<fs::path> found;
-  for (const char* name : kCompanions) {
-    std::error_code error;
-    if (fs::is_regular_file(folder / name, error)) found.push_back(folder / name);
-  }
+  std::vector<fs::path> found = data::tokenizer_files_in(folder);
+  std::error_code error;
+  const fs::path generation = folder / "generation_config.json";
+  if (fs::is_regular_file(generation, error)) found.push_back(generation);
   return found;
 }
 
@@ -85,6 +74,11 @@ model::TokenIds token_ids_of_run(const fs::path& run) {
   const fs::path from = model::model_of(config.model.from);
   std::error_code error;
   if (!from.empty() && fs::is_regular_file(from / "config.json", error)) ids = token_ids_of(from);
+  const fs::path file = data::find_tokenizer(folder_with_tokenizer(run));
+  if (ids.eos == "null" && !file.empty()) {
+    ids.eos =
+        end_of_document([&] { return data::make_tokenizer(file.string())->end_of_document(); });
+  }
   if (ids.eos == "null") ids.eos = end_of_document([&] { return end_of_data(config); });
   return ids;
 }

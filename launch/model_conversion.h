@@ -21,8 +21,8 @@ std::vector<std::filesystem::path> companions_of(const std::filesystem::path& fo
 /// nothing of tokens: of the tokenizer beside it the end of document.
 model::TokenIds token_ids_of(const std::filesystem::path& folder);
 
-/// What is known of the token ids of a run that has no tokenizer: of the model it started from, and
-/// the end of document of its data.
+/// What is known of the token ids of a run: of the model it started from, of its tokenizer and of
+/// its data the end of document.
 model::TokenIds token_ids_of_run(const std::filesystem::path& run);
 
 /// The folder of the run that a model lies in (RUN, RUN/model, RUN/checkpoints/step-N), if any.

@@ -97,6 +97,13 @@ eval::PositionCurve RunData::evaluate(const dist::Mesh& mesh, model::LanguageMod
   return evaluate_curve(mesh, model, evaluation_, options);
 }
 
+std::vector<data::TokenizerFile> RunData::tokenizer_files() const {
+  const std::string specification =
+      tokens_ ? tokens_->kept_tokenizer().string() : config_.data.tokenizer;
+  if (specification.empty()) return {};
+  return data::read_tokenizer_files(specification);
+}
+
 std::string RunData::description() const {
   if (task_) return task_->description();
   const auto& recall = config_.data.recall;

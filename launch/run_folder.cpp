@@ -69,4 +69,10 @@ void write_run_config(const RunConfig& config, bool resumes) {
   model::write_file_atomically(file, to_yaml(config));
 }
 
+void keep_tokenizer(const fs::path& run, const std::vector<data::TokenizerFile>& files) {
+  const fs::path folder = run / kRunTokenizer;
+  if (!files.empty()) fs::create_directories(folder);
+  for (const auto& file : files) model::write_file_atomically(folder / file.name, file.text);
+}
+
 }  // namespace longhaul::launch

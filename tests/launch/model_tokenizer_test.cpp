@@ -1,0 +1,87 @@
+// Whose tokens a model knows: kept with the tokens, with the run and its model, and compared.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <string>
+
+#include "tests/launch/conversion.h"
+#include "tests/launch/tokenizer_file.h"
+
+namespace longhaul::launch {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+class ModelTokenizer : public Conversion {
+ protected:
+  void SetUp() override {
+    Conversion::SetUp();
+    write_tokenizer("bpe", 1);
+    write_tokenizer("bpe2", 3);
+    std::string text;
+    for (int i = 0; i < 40; ++i) text += "The quick brown fox. ";
+    write("text.txt", text);
+    write("run.yaml",
+          "model: {shape: {vocabulary: 0, width: 16, layers: 1, heads: 4, head_dim: 8, state_dim: "
+          "8, chunk: 8}}\ndata: {folder: tok, length: 16, sequences: 2}\nschedule: {steps: 2, "
+          "warmup: 1}\nparallel: {threads: 1}\nrun: {folder: run}\n");
+    write("next.yaml",
+          "model: {from: run}\ndata: {folder: tok, length: 16, sequences: 2}\nschedule: {steps: 2, "
+          "warmup: 1}\nparallel: {threads: 1}\nrun: {folder: next}\n");
+    expect_done("tokenize --tokenizer bpe --out tok text.txt", "end of document: 256");
+  }
+  void write_tokenizer(const std::string& name, int order) const {
+    fs::create_directory(folder_ / name);
+    write(name + "/tokenizer.json", tokenizer_json(order));
+  }
+  void train(const std::string& arguments) const {
+    const Result result = run("train " + arguments);
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+  }
+};
+
+TEST_F(ModelTokenizer, IsCarriedFromTheTokensToTheModel) {
+  EXPECT_EQ(text_of(folder_ / "tok/tokenizer/tokenizer.json"), tokenizer_json());
+  expect_done("detokenize tok", "The quick brown fox. ");
+  train("run.yaml");
+  fs::remove_all(folder_ / "bpe");
+  fs::remove_all(folder_ / "tok");
+  EXPECT_EQ(text_of(folder_ / "run/model/tokenizer.json"), tokenizer_json());
+  for (const std::string model : {"run", "run/model", "run/checkpoints/step-2"}) {
+    expect_done("generate --prompt abc --tokens 3 --model " + model, "abc");
+  }
+  expect_done("export --model run --out hf", "as F32");
+  EXPECT_EQ(text_of(folder_ / "hf/tokenizer.json"), tokenizer_json());
+  EXPECT_THAT(text_of(folder_ / "hf/config.json"), HasSubstr("\"eos_token_id\": 256"));
+}
+
+TEST_F(ModelTokenizer, IsAskedForWhereTheTokensAreNotKeptWithIt) {
+  fs::remove_all(folder_ / "tok/tokenizer");  // as folders from before
+  train("run.yaml");
+  EXPECT_FALSE(fs::exists(folder_ / "run/model/tokenizer.json"));
+  const std::string made_by = "run: was trained on tokens of 'bpe/tokenizer.json (CRC-32 ";
+  for (const std::string command :
+       {"generate --prompt abc --model run", "eval passkey --lengths 300 --model run"}) {
+    expect_refused(command, made_by);
+  }
+  const std::string of_model = "run/model: was trained on tokens of 'bpe/tokenizer.json (CRC-32 ";
+  expect_refused("export --model run --out hf", of_model);
+  expect_refused("export --model run --format gguf --out m.gguf", of_model);
+  EXPECT_FALSE(fs::exists(folder_ / "hf") || fs::exists(folder_ / "m.gguf"));
+  expect_done("generate --prompt abc --model run --tokens 2 --tokenizer bpe", "abc");
+  expect_done("export --model run --out hf --tokenizer bpe", "as F32");
+  expect_done("export --model run --out ids --tokenizer none", "as F32");
+}
+
+TEST_F(ModelTokenizer, KeepsTheEndOfDocumentThatWasChosen) {
+  expect_done("tokenize --tokenizer bpe --end-of-document z --out tok text.txt", "document: 89");
+  EXPECT_THAT(text_of(folder_ / "tok/tokenizer/tokenizer_config.json"), HasSubstr("\"z\""));
+  train("run.yaml");
+  expect_done("export --model run --out hf", "as F32");
+  EXPECT_THAT(text_of(folder_ / "hf/config.json"), HasSubstr("\"eos_token_id\": 89"));
+}
+
+}  // namespace
+}  // namespace longhaul::launch
