@@ -11,6 +11,7 @@
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
+#include "launch/given_tokens.h"
 
 namespace longhaul::launch {
 
@@ -27,6 +28,7 @@ class DetokenizeCommand : public Command {
     command_->add_option("--tokenizer", tokenizer_,
                          "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them; "
                          "default: the one kept in the token folder, else byte");
+    describe_other_tokenizer(*command_, other_tokenizer_);
     command_
         ->add_option("data", data_,
                      "token folder; or .npy, .bin (flat, llm.c, Megatron) or a folder of them")
@@ -47,6 +49,10 @@ class DetokenizeCommand : public Command {
     const auto tokenizer = data::make_tokenizer(tokenizer_);
     if (options_.vocabulary == 0) options_.vocabulary = tokenizer->vocabulary();
     const auto data = data::open_token_data(data_, options_);
+    if (!other_tokenizer_) {
+      expect_same_tokenizer({data_, data->tokenizer()}, {"--tokenizer", tokenizer->name()},
+                            "--other-tokenizer");
+    }
     if (data->vocabulary() > tokenizer->vocabulary()) {
       throw core::InputError(message(data_, ": has a vocabulary of ", data->vocabulary(),
                                      ", the tokenizer '", tokenizer_, "' one of ",
@@ -76,6 +82,7 @@ class DetokenizeCommand : public Command {
 
   CLI::App* command_ = nullptr;
   std::string tokenizer_, data_;
+  bool other_tokenizer_ = false;
   data::TokenDataOptions options_;
   int64_t first_ = 0, most_ = 0;
 };

@@ -5,10 +5,11 @@
 #include <optional>
 #include <string>
 
-#include "data/tokenizer.h"
+#include "data/token_folder.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
+#include "launch/given_tokens.h"
 #include "launch/learned_state.h"
 #include "launch/model_card.h"
 #include "launch/model_conversion.h"
@@ -55,6 +56,7 @@ class ExportCommand : public Command {
         "--tokenizer", tokenizer_,
         "folder with the tokenizer's files | byte: of longhaul tokenize --tokenizer "
         "byte | none (token ids only); default: the model's, or its base model's");
+    describe_other_tokenizer(*command_, other_tokenizer_);
     command_->add_option("--pre-tokenizer", pre_tokenizer_,
                          "gguf: llama.cpp's name of the pre-tokenizer; default: found by its "
                          "pattern");
@@ -91,6 +93,7 @@ class ExportCommand : public Command {
     core::Context context;
     std::unique_ptr<model::LanguageModel> whole;
     LearnedState state;
+    if (!other_tokenizer_) check_tokenizer(source);
     if (!state_source_.empty()) {
       whole = model::load_model(context, source);
       state = learn_state(*whole, state_source_, state_);
@@ -109,6 +112,17 @@ class ExportCommand : public Command {
   }
 
  private:
+  /// Of the tokens that are learned from, and of the tokenizer that is to be written.
+  void check_tokenizer(const fs::path& source) const {
+    const NamedTokenizer known = tokenizer_known_to(source);
+    constexpr const char* kEscape = "--other-tokenizer";
+    expect_same_tokenizer({state_source_, data::recorded_tokenizer(state_source_)}, known, kEscape);
+    if (tokenizer_.empty() || tokenizer_ == "none") return;
+    const fs::path file = data::find_tokenizer(tokenizer_);
+    const std::string name = file.empty() ? tokenizer_ : data::name_of_tokenizer_file(file);
+    expect_same_tokenizer({"--tokenizer", name}, known, kEscape);
+  }
+
   void write_state(const model::LanguageModel& model, const LearnedState& state) const {
     const fs::path beside = fs::path(output_).replace_extension(kStateFile);
     const fs::path file = format_ == "gguf" ? beside : fs::path(output_) / kStateFile;
@@ -257,7 +271,7 @@ class ExportCommand : public Command {
   CLI::App* command_ = nullptr;
   std::string model_, output_, tokenizer_, pre_tokenizer_, state_source_;
   LearnedStateOptions state_{.length = 2048};
-  bool card_ = false, no_card_ = false, lacks_tokenizer_ = false;
+  bool card_ = false, no_card_ = false, lacks_tokenizer_ = false, other_tokenizer_ = false;
   std::string format_ = "hf", dtype_ = "auto";
   int64_t shard_bytes_ = int64_t{5} << 30;
 };

@@ -33,6 +33,7 @@ class RunData {
   std::vector<data::TokenizerFile> tokenizer_files() const;
 
  private:
+  void open_tokens(const data::TokenDataOptions& options);
   void prepare_evaluation(const data::TokenDataOptions& options);
 
   const RunConfig& config_;

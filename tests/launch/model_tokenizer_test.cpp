@@ -51,6 +51,8 @@ TEST_F(ModelTokenizer, IsCarriedFromTheTokensToTheModel) {
   EXPECT_EQ(text_of(folder_ / "run/model/tokenizer.json"), tokenizer_json());
   for (const std::string model : {"run", "run/model", "run/checkpoints/step-2"}) {
     expect_done("generate --prompt abc --tokens 3 --model " + model, "abc");
+    expect_refused("generate --prompt abc --tokenizer byte --model " + model,
+                   "tokenizer.json (CRC-32 ");
   }
   expect_done("export --model run --out hf", "as F32");
   EXPECT_EQ(text_of(folder_ / "hf/tokenizer.json"), tokenizer_json());
@@ -69,10 +71,51 @@ TEST_F(ModelTokenizer, IsAskedForWhereTheTokensAreNotKeptWithIt) {
   const std::string of_model = "run/model: was trained on tokens of 'bpe/tokenizer.json (CRC-32 ";
   expect_refused("export --model run --out hf", of_model);
   expect_refused("export --model run --format gguf --out m.gguf", of_model);
+  expect_refused("export --model run --format gguf --tokenizer byte --out m.gguf",
+                 "--tokenizer: is of the tokenizer 'byte', the model run/model of 'bpe/");
   EXPECT_FALSE(fs::exists(folder_ / "hf") || fs::exists(folder_ / "m.gguf"));
   expect_done("generate --prompt abc --model run --tokens 2 --tokenizer bpe", "abc");
   expect_done("export --model run --out hf --tokenizer bpe", "as F32");
   expect_done("export --model run --out ids --tokenizer none", "as F32");
+}
+
+TEST_F(ModelTokenizer, IsComparedWithThatOfTheTokens) {
+  expect_done("tokenize --tokenizer bpe2 --out tok2 text.txt", "end of document: 256");
+  train("run.yaml");
+  const std::string perplexity =
+      "eval perplexity --model run --length 30 --sequences 2 --data tok2";
+  expect_refused("detokenize tok --tokenizer bpe2",
+                 "tok: is of the tokenizer 'bpe/tokenizer.json (CRC-32 ");
+  expect_refused(perplexity, "tok2: is of the tokenizer 'bpe2/tokenizer.json (CRC-32 ");
+  expect_refused("train next.yaml data.folder=tok2", "the model run of 'run/model/tokenizer.json");
+  expect_refused("train run.yaml run.folder=other evaluation.folder=tok2 evaluation.every=1",
+                 "tok2: is of the tokenizer 'bpe2/tokenizer.json");
+  expect_refused(
+      "train next.yaml data.kind=passkey data.folder= data.length=300 "
+      "data.tokenizer=bpe2",
+      "data.tokenizer: is of the tokenizer 'bpe2/");
+  expect_refused("generate --prompt a --model run --tokenizer bpe2", "'bpe2/tokenizer.json (CRC");
+  expect_refused("eval passkey --lengths 300 --model run --tokenizer bpe2", "'bpe2/tokenizer.json");
+  expect_refused("export --model run --tokenizer bpe2 --out hf", "--other-tokenizer to go on");
+  expect_refused("export --model run --initial-state tok2 --out hf", "tok2: is of the tokenizer");
+  for (const std::string& command :
+       {std::string("detokenize tok --tokenizer bpe2 --other-tokenizer"),
+        perplexity + " --other-tokenizer",
+        std::string("generate --prompt a --model run --tokenizer bpe2 --other-tokenizer")}) {
+    EXPECT_EQ(run(command).exit_code, 0) << command;
+  }
+  train("next.yaml data.folder=tok2 data.other_tokenizer=true");
+  EXPECT_EQ(text_of(folder_ / "next/model/tokenizer.json"), tokenizer_json(3));
+  train("next.yaml run.folder=same");
+}
+
+TEST_F(ModelTokenizer, OfBytesIsTheSameAsExported) {
+  expect_done("tokenize --out bytes text.txt", "end of document: 256");
+  train("run.yaml data.folder=bytes");
+  expect_refused("generate --prompt a --model run --tokenizer bpe", "the model run of 'byte'");
+  expect_done("export --model run --tokenizer byte --out hf", "as F32");
+  train("next.yaml model.from=hf data.folder=bytes");
+  expect_refused("train next.yaml model.from=hf", "tok: is of the tokenizer 'bpe/");
 }
 
 TEST_F(ModelTokenizer, KeepsTheEndOfDocumentThatWasChosen) {
