@@ -185,7 +185,11 @@ class ExportCommand : public Command {
     const bool is_of_run = run && (has_none || run_of(folder) == run);
     options.tokens = is_of_run ? token_ids_of_run(*run) : token_ids_of(folder);
     if (wants_none) return;
-    if (has_none) refuse_unless_bytes(source);
+    if (has_none) {
+      refuse_unless_bytes(source);
+    } else {
+      expect_room_for(data::find_tokenizer(folder), stored.config.vocabulary);
+    }
     options.companions = companions_of(folder);
     lacks_tokenizer_ = has_none && format_ == "hf";
   }

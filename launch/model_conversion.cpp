@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "data/tokenizer_files.h"
 #include "kernels/core/error.h"
@@ -28,6 +29,24 @@ std::string end_of_document(const Read& read) {
   }
 }
 
+/// Of a tokenizer.json of any kind, also such as longhaul cannot read text with.
+int64_t tokens_in_json(const fs::path& file) {
+  using nlohmann::json;
+  const json root = json::parse(core::MappedFile(file).text(), nullptr, false);
+  if (!root.is_object())
+    throw core::InputError(core::message(file.string(), ": is no JSON object"));
+  int64_t tokens = 0;
+  const auto count = [&](const json& id) {
+    if (id.is_number_integer()) tokens = std::max(tokens, id.get<int64_t>() + 1);
+  };
+  const json pieces = root.value("/model/vocab"_json_pointer, json());
+  if (pieces.is_array()) tokens = std::ssize(pieces);  // Unigram: a token is its place
+  if (pieces.is_object()) std::for_each(pieces.begin(), pieces.end(), count);
+  for (const json& added : root.value("added_tokens", json::array()))
+    if (added.is_object()) count(added.value("id", json()));
+  return tokens;
+}
+
 std::optional<int32_t> end_of_data(const RunConfig& config) {
   const DataSection& data = config.data;
   if (data.kind == DataKind::kTokens) {
@@ -51,6 +70,16 @@ std::vector<fs::path> companions_of(const fs::path& folder) {
   const fs::path generation = folder / "generation_config.json";
   if (fs::is_regular_file(generation, error)) found.push_back(generation);
   return found;
+}
+
+void expect_room_for(const fs::path& file, int64_t vocabulary) {
+  const int64_t needed = file.extension() == ".json"
+                             ? tokens_in_json(file)
+                             : data::make_tokenizer(file.string(), "0")->vocabulary();
+  if (needed > vocabulary) {
+    throw core::InputError(core::message(file.string(), ": has tokens up to ", needed - 1,
+                                         ", the model a vocabulary of ", vocabulary));
+  }
 }
 
 model::TokenIds token_ids_of(const fs::path& folder) {

@@ -17,6 +17,9 @@ namespace longhaul::launch {
 /// as far as they are there.
 std::vector<std::filesystem::path> companions_of(const std::filesystem::path& folder);
 
+/// InputError where the tokenizer of `file` has tokens beyond a model's vocabulary.
+void expect_room_for(const std::filesystem::path& file, int64_t vocabulary);
+
 /// Token ids of the folder's config.json. Where it has none, and in a run, whose config.json knows
 /// nothing of tokens: of the tokenizer beside it the end of document.
 model::TokenIds token_ids_of(const std::filesystem::path& folder);

@@ -126,5 +126,15 @@ TEST_F(ModelTokenizer, KeepsTheEndOfDocumentThatWasChosen) {
   EXPECT_THAT(text_of(folder_ / "hf/config.json"), HasSubstr("\"eos_token_id\": 89"));
 }
 
+TEST_F(ModelTokenizer, HasRoomInTheModel) {
+  write("recall.yaml", kRecall);
+  train("recall.yaml");
+  for (const std::string format : {"hf", "state-spaces"}) {
+    expect_refused("export --model run --tokenizer bpe --out out --format " + format,
+                   "bpe/tokenizer.json: has tokens up to 256, the model a vocabulary of 16");
+  }
+  EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
 }  // namespace
 }  // namespace longhaul::launch
