@@ -47,8 +47,10 @@ class DetokenizeCommand : public Command {
   int run(RankSession&) override {
     if (tokenizer_.empty()) tokenizer_ = kept_tokenizer();
     const auto tokenizer = data::make_tokenizer(tokenizer_);
+    const data::TokenDataOptions given = options_;
     if (options_.vocabulary == 0) options_.vocabulary = tokenizer->vocabulary();
     const auto data = data::open_token_data(data_, options_);
+    expect_agreement(*data, given, {.vocabulary = "--vocabulary", .end = "--data-end"});
     if (!other_tokenizer_) {
       expect_same_tokenizer({data_, data->tokenizer()}, {"--tokenizer", tokenizer->name()},
                             "--other-tokenizer");
@@ -57,6 +59,11 @@ class DetokenizeCommand : public Command {
       throw core::InputError(message(data_, ": has a vocabulary of ", data->vocabulary(),
                                      ", the tokenizer '", tokenizer_, "' one of ",
                                      tokenizer->vocabulary()));
+    }
+    if (first_ > 0 && first_ >= data->documents()) {
+      throw core::InputError(message("--first: is ", first_, ", expected 0 to ",
+                                     data->documents() - 1, " (documents in ", data_, ": ",
+                                     data->documents(), ")"));
     }
     const int64_t end =
         most_ == 0 ? data->documents() : std::min(data->documents(), first_ + most_);

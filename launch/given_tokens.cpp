@@ -2,6 +2,7 @@
 
 #include "data/tokenizer_files.h"
 #include "kernels/core/error.h"
+#include "kernels/core/fields.h"
 #include "launch/model_tokenizer.h"
 #include "model/checkpoint/byte_tokenizer.h"
 
@@ -34,6 +35,23 @@ void expect_same_tokenizer(const NamedTokenizer& found, const NamedTokenizer& ex
                                  "': the same token is another text there; expected the same "
                                  "tokenizer, or ",
                                  escape, " to go on all the same"));
+}
+
+void expect_agreement(const data::TokenData& tokens, const data::TokenDataOptions& given,
+                      const TokenOptionNames& names) {
+  if (tokens.tokenizer().empty()) return;  // files of others, which leave it to the options
+  core::Problems problems;
+  const auto check = [&](const std::string& option, int64_t found, int64_t said) {
+    if (found != said) {
+      problems.push_back(message(option, ": is ", found, ", but ", tokens.path().string(), " says ",
+                                 said, " itself; expected no ", option));
+    }
+  };
+  if (given.vocabulary > 0) check(names.vocabulary, given.vocabulary, tokens.vocabulary());
+  if (given.end_of_document >= 0) {
+    check(names.end, given.end_of_document, tokens.end_of_document());
+  }
+  if (!problems.empty()) throw core::InputError(problems);
 }
 
 }  // namespace longhaul::launch

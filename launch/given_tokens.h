@@ -1,8 +1,10 @@
-// The tokenizer that made tokens, held against the one that is to read them.
+// What tokens say of themselves, held against what options and models say.
 #pragma once
 
 #include <filesystem>
 #include <string>
+
+#include "data/token_data.h"
 
 namespace longhaul::launch {
 
@@ -17,5 +19,14 @@ NamedTokenizer tokenizer_known_to(const std::filesystem::path& model);
 /// InputError where both are known and differ, which says that `escape` goes on all the same.
 void expect_same_tokenizer(const NamedTokenizer& found, const NamedTokenizer& expected,
                            const std::string& escape);
+
+/// Names of the options.
+struct TokenOptionNames {
+  std::string vocabulary, end;
+};
+
+/// InputError where `given` says of a token folder something else than the folder does.
+void expect_agreement(const data::TokenData& tokens, const data::TokenDataOptions& given,
+                      const TokenOptionNames& names);
 
 }  // namespace longhaul::launch

@@ -41,6 +41,8 @@ RunData::RunData(const RunConfig& config) : config_(config) {
 void RunData::open_tokens(const data::TokenDataOptions& options) {
   const DataSection& data = config_.data;
   tokens_ = data::open_token_data(data.folder, options);
+  expect_agreement(*tokens_, data.file,
+                   {.vocabulary = "data.vocabulary", .end = "data.end_of_document"});
   if (config_.model.from.empty() || data.other_tokenizer) return;
   expect_same_tokenizer({data.folder, tokens_->tokenizer()}, tokenizer_known_to(config_.model.from),
                         kOtherTokenizer);

@@ -84,6 +84,7 @@ std::unique_ptr<data::TokenData> TextOptions::open(const model::LanguageModel& m
                                          ", the model ", model_name, " one of ",
                                          model.config().vocabulary));
   }
+  expect_agreement(*tokens, file, {.vocabulary = "--vocabulary", .end = "--data-end"});
   if (!other_tokenizer) {
     expect_same_tokenizer({data, tokens->tokenizer()}, tokenizer_known_to(model_name),
                           "--other-tokenizer");

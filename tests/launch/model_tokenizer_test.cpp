@@ -136,5 +136,14 @@ TEST_F(ModelTokenizer, HasRoomInTheModel) {
   EXPECT_FALSE(fs::exists(folder_ / "out"));
 }
 
+TEST_F(ModelTokenizer, OptionsDoNotContradictATokenFolder) {
+  expect_refused("train run.yaml data.vocabulary=300 data.end_of_document=3",
+                 "data.vocabulary: is 300, but tok says 257 itself", 2);
+  expect_refused("detokenize tok --data-end 3", "--data-end: is 3, but tok says 256 itself");
+  expect_refused("detokenize tok --first 1",
+                 "--first: is 1, expected 0 to 0 (documents in tok: 1)");
+  train("run.yaml data.vocabulary=257 data.end_of_document=256");
+}
+
 }  // namespace
 }  // namespace longhaul::launch
