@@ -20,8 +20,12 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
 }  // namespace
 
 uint32_t crc32(const core::MappedFile& file) {
+  return crc32(std::string_view(reinterpret_cast<const char*>(file.data()), file.size()));
+}
+
+uint32_t crc32(std::string_view text) {
   return static_cast<uint32_t>(
-      ::crc32_z(0, reinterpret_cast<const Bytef*>(file.data()), file.size()));
+      ::crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()));
 }
 
 OutputFile::OutputFile(const std::filesystem::path& path) : path_(path) {

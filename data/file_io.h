@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "kernels/core/file_descriptor.h"
@@ -13,6 +14,7 @@ namespace longhaul::data {
 
 /// Of all its bytes.
 uint32_t crc32(const core::MappedFile& file);
+uint32_t crc32(std::string_view text);
 
 /// Creates (or overwrites) a file and writes it through a buffer; throws core::Error (disk full,
 /// …).

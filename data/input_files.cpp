@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "data/manifest.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::data {
@@ -48,6 +49,10 @@ class Collector {
   void walk(const fs::path& folder) {
     std::error_code error;
     if (fs::equivalent(folder, job_.output, error)) return;
+    if (fs::exists(folder / kManifestFile, error) && fs::exists(folder / kTokensFile, error)) {
+      problems_.push_back(core::message(folder.string(), ": is a token folder, expected text"));
+      return;
+    }
     std::vector<fs::directory_entry> entries;
     auto entry = fs::directory_iterator(folder, error);
     for (; !error && entry != fs::directory_iterator(); entry.increment(error))

@@ -11,6 +11,7 @@ namespace longhaul::data {
 inline constexpr const char* kManifestFile = "manifest.json";
 inline constexpr const char* kTokensFile = "tokens.bin";
 inline constexpr const char* kDocumentsFile = "documents.bin";
+inline constexpr const char* kTokenizerFolder = "tokenizer";
 
 struct Manifest {
   std::string tokenizer;

@@ -4,9 +4,10 @@
 #include <sentencepiece_processor.h>
 
 #include "data/end_of_document.h"
-#include "data/file_io.h"
+#include "data/tokenizer_files.h"
 #include "data/utf8.h"
 #include "kernels/core/error.h"
+#include "kernels/core/mapped_file.h"
 
 namespace longhaul::data {
 
@@ -22,7 +23,7 @@ class SentencePieceTokenizer : public Tokenizer {
  public:
   SentencePieceTokenizer(const std::filesystem::path& file, const std::string& end_of_document) {
     const core::MappedFile mapped(file);
-    name_ = core::message(file.string(), " (CRC-32 ", crc32(mapped), ")");
+    name_ = name_of_tokenizer_file(file);
     const auto status = processor_.LoadFromSerializedProto({mapped.data(), mapped.size()});
     if (!status.ok() || processor_.GetPieceSize() < 1)
       throw core::InputError(
@@ -69,6 +70,8 @@ class SentencePieceTokenizer : public Tokenizer {
       throw core::Error(core::message(name_, ": cannot decode: ", status.error_message()));
     return text;
   }
+
+  std::string spelling(int32_t token) const override { return processor_.IdToPiece(token); }
 
   DocumentFrame frame() const override {
     DocumentFrame frame;

@@ -24,6 +24,8 @@ class TokenData {
   /// 0 where nobody says which it is.
   virtual int32_t end_of_document() const = 0;
   virtual std::string tokenizer() const = 0;  ///< "" where nobody says
+  /// Folder with that tokenizer's files; "" where they are not kept with the tokens.
+  virtual std::filesystem::path kept_tokenizer() const { return {}; }
   /// Changes when the tokens do.
   virtual uint64_t fingerprint() const = 0;
   /// Copies tokens [begin, begin + out.size()); InputError for a token outside the vocabulary.

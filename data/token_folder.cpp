@@ -137,6 +137,15 @@ int64_t TokenFolder::document_begin(int64_t document) const {
 int64_t TokenFolder::vocabulary() const { return mapped_->manifest.vocabulary; }
 int32_t TokenFolder::end_of_document() const { return mapped_->manifest.end_of_document; }
 std::string TokenFolder::tokenizer() const { return mapped_->manifest.tokenizer; }
+std::filesystem::path TokenFolder::kept_tokenizer() const {
+  const std::filesystem::path kept = data::kept_tokenizer(mapped_->path);
+  if (kept.empty()) return kept;
+  const std::string found = name_of_tokenizer_file(find_tokenizer(kept));
+  if (tokenizer_identity(found) != tokenizer_identity(tokenizer()))
+    throw core::InputError(
+        core::message(found, ": is damaged, expected the tokenizer '", tokenizer(), "'"));
+  return kept;
+}
 
 uint64_t TokenFolder::fingerprint() const {
   const Manifest& m = mapped_->manifest;
@@ -160,6 +169,19 @@ void TokenFolder::read(int64_t begin, std::span<int32_t> out) const {
         (path() / kTokensFile).string(), ": token ", bad, " is ",
         static_cast<uint32_t>(out[static_cast<size_t>(bad - begin)]),
         ", expected less than the vocabulary of ", vocabulary(), " (", kManifestFile, ")"));
+}
+
+std::filesystem::path kept_tokenizer(const std::filesystem::path& folder) {
+  const std::filesystem::path inside = folder / kTokenizerFolder;
+  return find_tokenizer(inside).empty() ? std::filesystem::path() : inside;
+}
+
+std::string recorded_tokenizer(const std::filesystem::path& folder) {
+  try {
+    return read_manifest(folder / kManifestFile).tokenizer;
+  } catch (const core::InputError&) {
+    return "";
+  }
 }
 
 }  // namespace longhaul::data

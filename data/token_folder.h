@@ -1,7 +1,8 @@
 // A folder of tokens: tokens.bin (little-endian u16, or u32 where the vocabulary needs it; each
 // document ends with the end-of-document token), documents.bin (little-endian u64: first token of
 // each document, then the total), and manifest.json (Protobuf JSON of data/token_folder.proto:
-// format version, tokenizer, vocabulary, element size, documents, tokens, sources, checksums).
+// format version, tokenizer, vocabulary, element size, documents, tokens, sources, checksums);
+// tokenizer/, where the tokenizer has files, holds copies of them.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +10,10 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "data/token_data.h"
+#include "data/tokenizer_files.h"
 
 namespace longhaul::data {
 
@@ -31,6 +34,7 @@ class TokenFolder : public TokenData {
   int64_t vocabulary() const override;
   int32_t end_of_document() const override;
   std::string tokenizer() const override;
+  std::filesystem::path kept_tokenizer() const override;
   uint64_t fingerprint() const override;  ///< of the sizes and checksums in the manifest
   /// Reads everything and compares the checksums; InputError if they differ.
   void verify() const;
@@ -40,6 +44,11 @@ class TokenFolder : public TokenData {
   struct Mapped;
   std::unique_ptr<Mapped> mapped_;
 };
+
+/// The tokenizer that made a token folder; "" where there is no such folder (any more).
+std::string recorded_tokenizer(const std::filesystem::path& folder);
+/// Where a token folder keeps its tokenizer's files; "" where it does not.
+std::filesystem::path kept_tokenizer(const std::filesystem::path& folder);
 
 /// Writes a token folder beside its final name, fsyncs, then renames: an interrupted run leaves no
 /// half folder and harms nothing that was there. Refuses an existing folder that is not a token
@@ -58,6 +67,7 @@ class TokenFolderWriter {
   void append(std::span<const int32_t> tokens);        ///< continues a document piece by piece …
   void end_document();                                 ///< … and ends it
   void add_source(const std::string& name);
+  void keep_tokenizer(const std::vector<TokenizerFile>& files);
   int64_t tokens() const;
   int64_t documents() const;
   void finish();

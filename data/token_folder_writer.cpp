@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "data/file_io.h"
 #include "data/manifest.h"
@@ -14,6 +15,13 @@ namespace longhaul::data {
 namespace {
 namespace fs = std::filesystem;
 
+bool holds_only_a_tokenizer(const fs::path& folder) {
+  std::error_code error;
+  const auto entries = fs::directory_iterator(folder, error);
+  return !error &&
+         std::distance(begin(entries), end(entries)) == std::ssize(tokenizer_files_in(folder));
+}
+
 /// Only what a writer made, and nothing beside it, may be replaced.
 void expect_token_folder(const fs::path& folder) {
   const auto refuse = [&](const std::string& why) {
@@ -23,7 +31,8 @@ void expect_token_folder(const fs::path& folder) {
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (name != kManifestFile && name != kTokensFile && name != kDocumentsFile)
+    const bool is_tokenizer = name == kTokenizerFolder && holds_only_a_tokenizer(entry.path());
+    if (name != kManifestFile && name != kTokensFile && name != kDocumentsFile && !is_tokenizer)
       refuse("it holds " + name);
   }
   if (error) refuse(error.message());
@@ -105,6 +114,19 @@ void TokenFolderWriter::end_document() {
 void TokenFolderWriter::add_source(const std::string& name) {
   state_->manifest.sources.push_back(name);
 }
+
+void TokenFolderWriter::keep_tokenizer(const std::vector<TokenizerFile>& files) {
+  if (files.empty()) return;
+  const fs::path folder = state_->staging.path() / kTokenizerFolder;
+  fs::create_directory(folder);
+  for (const auto& file : files) {
+    OutputFile out(folder / file.name);
+    out.write(std::as_bytes(std::span(file.text)));
+    out.finish();
+  }
+  sync_folder(folder);
+}
+
 int64_t TokenFolderWriter::tokens() const { return state_->manifest.tokens; }
 int64_t TokenFolderWriter::documents() const { return state_->manifest.documents; }
 

@@ -158,6 +158,24 @@ class Job {
   std::unique_ptr<TextUnit> unit_ = std::make_unique<TextUnit>();
   EncodingPool pool_;
 };
+
+std::string nothing_found(const TokenizeProgress& progress, int64_t minimum_bytes) {
+  const auto counted = [](int64_t count, const char* what) {
+    return core::message(count, " ", what, count == 1 ? "" : "s");
+  };
+  std::string text = "inputs: no document in " + counted(progress.files, "file");
+  if (progress.short_documents > 0) {
+    text += ": " + counted(progress.short_documents, "document") +
+            (minimum_bytes > 1 ? core::message(" of less than ", minimum_bytes,
+                                               " bytes (--minimum-bytes) left out")
+                               : " without text left out");
+  }
+  if (progress.binary_files > 0) {
+    text += (progress.short_documents > 0 ? ", " : ": ") +
+            counted(progress.binary_files, "binary file") + " left out";
+  }
+  return text + "; expected at least one";
+}
 }  // namespace
 
 TokenizeProgress tokenize(const Tokenizer& tokenizer, const TokenizeJob& job) {
@@ -166,11 +184,9 @@ TokenizeProgress tokenize(const Tokenizer& tokenizer, const TokenizeJob& job) {
                                         .vocabulary = tokenizer.vocabulary(),
                                         .end_of_document = tokenizer.end_of_document()});
   for (const auto& input : job.inputs) writer.add_source(input.string());
+  writer.keep_tokenizer(job.tokenizer_files);
   const TokenizeProgress progress = Job(tokenizer, job, writer).run(files);
-  if (progress.documents == 0)
-    throw core::InputError(core::message(
-        "inputs: no document in ", progress.files, " files (", progress.short_documents,
-        " empty or too short, ", progress.binary_files, " files binary), expected at least one"));
+  if (progress.documents == 0) throw core::InputError(nothing_found(progress, job.minimum_bytes));
   writer.finish();
   if (job.report) job.report(progress);
   return progress;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/tokenizer.h"
+#include "data/tokenizer_files.h"
 
 namespace longhaul::data {
 
@@ -28,8 +29,9 @@ struct TokenizeJob {
   std::vector<std::string>
       extensions;             ///< of files taken from folders; empty: all that are text by content
   int64_t minimum_bytes = 0;  ///< shorter documents are skipped (and counted)
-  bool frame = false;         ///< put each document between the tokens of the tokenizer's frame
-  int threads = 1;            ///< that encode; one more reads and writes
+  std::vector<TokenizerFile> tokenizer_files;  ///< to be kept in the token folder
+  bool frame = false;  ///< put each document between the tokens of the tokenizer's frame
+  int threads = 1;     ///< that encode; one more reads and writes
   std::function<void(const TokenizeProgress&)>
       report;  ///< called about four times a second, and at the end
 };

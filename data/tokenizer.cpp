@@ -37,6 +37,7 @@ class ByteTokenizer : public Tokenizer {
     for (const int32_t token : tokens) bytes += decode(token);
     return bytes;
   }
+  std::string spelling(int32_t) const override { return ""; }
   size_t safe_cut(std::string_view text, size_t) const override { return text.size(); }
 };
 }  // namespace

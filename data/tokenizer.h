@@ -33,6 +33,8 @@ class Tokenizer {
   virtual std::string decode(int32_t token) const = 0;
   /// Text of a whole document, special tokens left out.
   virtual std::string text(std::span<const int32_t> tokens) const = 0;
+  /// How the tokenizer's files spell a token; "" where they do not.
+  virtual std::string spelling(int32_t token) const = 0;
   virtual DocumentFrame frame() const { return {}; }
   /// The largest n in (from, text.size()] so that encoding text[0, n) and then the rest, whatever
   /// follows it, gives the tokens of the whole; 0 if no such place is known.

@@ -126,6 +126,11 @@ void ComputeOptions::describe(CLI::App& command) {
       ->capture_default_str();
 }
 
+void describe_other_tokenizer(CLI::App& command, bool& other) {
+  command.add_flag("--other-tokenizer", other,
+                   "go on where the tokens are of another tokenizer than is known here");
+}
+
 void describe_token_files(CLI::App& command, data::TokenDataOptions& options) {
   command
       .add_option(

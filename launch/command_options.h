@@ -42,6 +42,9 @@ struct ComputeOptions {
   core::DType element_type() const;
 };
 
+/// --other-tokenizer, for what launch/given_tokens.h refuses.
+void describe_other_tokenizer(CLI::App& command, bool& other);
+
 /// What files of tokens may leave open.
 void describe_token_files(CLI::App& command, data::TokenDataOptions& options);
 

@@ -1,20 +1,23 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include "data/token_data.h"
+#include "data/token_folder.h"
 #include "data/tokenizer.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
+#include "launch/given_tokens.h"
 
 namespace longhaul::launch {
 
 namespace {
 
+namespace fs = std::filesystem;
 using core::message;
 
 class DetokenizeCommand : public Command {
@@ -22,10 +25,10 @@ class DetokenizeCommand : public Command {
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand(
         "detokenize", "Turns tokens back into text, a JSON record for each document");
-    command_
-        ->add_option("--tokenizer", tokenizer_,
-                     "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them")
-        ->capture_default_str();
+    command_->add_option("--tokenizer", tokenizer_,
+                         "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them; "
+                         "default: the one kept in the token folder, else byte");
+    describe_other_tokenizer(*command_, other_tokenizer_);
     command_
         ->add_option("data", data_,
                      "token folder; or .npy, .bin (flat, llm.c, Megatron) or a folder of them")
@@ -42,13 +45,25 @@ class DetokenizeCommand : public Command {
   bool chosen() const override { return command_->parsed(); }
 
   int run(RankSession&) override {
+    if (tokenizer_.empty()) tokenizer_ = kept_tokenizer();
     const auto tokenizer = data::make_tokenizer(tokenizer_);
+    const data::TokenDataOptions given = options_;
     if (options_.vocabulary == 0) options_.vocabulary = tokenizer->vocabulary();
     const auto data = data::open_token_data(data_, options_);
+    expect_agreement(*data, given, {.vocabulary = "--vocabulary", .end = "--data-end"});
+    if (!other_tokenizer_) {
+      expect_same_tokenizer({data_, data->tokenizer()}, {"--tokenizer", tokenizer->name()},
+                            "--other-tokenizer");
+    }
     if (data->vocabulary() > tokenizer->vocabulary()) {
       throw core::InputError(message(data_, ": has a vocabulary of ", data->vocabulary(),
                                      ", the tokenizer '", tokenizer_, "' one of ",
                                      tokenizer->vocabulary()));
+    }
+    if (first_ > 0 && first_ >= data->documents()) {
+      throw core::InputError(message("--first: is ", first_, ", expected 0 to ",
+                                     data->documents() - 1, " (documents in ", data_, ": ",
+                                     data->documents(), ")"));
     }
     const int64_t end =
         most_ == 0 ? data->documents() : std::min(data->documents(), first_ + most_);
@@ -67,8 +82,14 @@ class DetokenizeCommand : public Command {
   }
 
  private:
+  std::string kept_tokenizer() const {
+    const fs::path kept = data::kept_tokenizer(data_);
+    return kept.empty() ? "byte" : kept.string();
+  }
+
   CLI::App* command_ = nullptr;
-  std::string tokenizer_ = "byte", data_;
+  std::string tokenizer_, data_;
+  bool other_tokenizer_ = false;
   data::TokenDataOptions options_;
   int64_t first_ = 0, most_ = 0;
 };

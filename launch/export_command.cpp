@@ -5,10 +5,11 @@
 #include <optional>
 #include <string>
 
-#include "data/tokenizer.h"
+#include "data/token_folder.h"
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
+#include "launch/given_tokens.h"
 #include "launch/learned_state.h"
 #include "launch/model_card.h"
 #include "launch/model_conversion.h"
@@ -55,6 +56,7 @@ class ExportCommand : public Command {
         "--tokenizer", tokenizer_,
         "folder with the tokenizer's files | byte: of longhaul tokenize --tokenizer "
         "byte | none (token ids only); default: the model's, or its base model's");
+    describe_other_tokenizer(*command_, other_tokenizer_);
     command_->add_option("--pre-tokenizer", pre_tokenizer_,
                          "gguf: llama.cpp's name of the pre-tokenizer; default: found by its "
                          "pattern");
@@ -91,6 +93,7 @@ class ExportCommand : public Command {
     core::Context context;
     std::unique_ptr<model::LanguageModel> whole;
     LearnedState state;
+    if (!other_tokenizer_) check_tokenizer(source);
     if (!state_source_.empty()) {
       whole = model::load_model(context, source);
       state = learn_state(*whole, state_source_, state_);
@@ -109,6 +112,17 @@ class ExportCommand : public Command {
   }
 
  private:
+  /// Of the tokens that are learned from, and of the tokenizer that is to be written.
+  void check_tokenizer(const fs::path& source) const {
+    const NamedTokenizer known = tokenizer_known_to(source);
+    constexpr const char* kEscape = "--other-tokenizer";
+    expect_same_tokenizer({state_source_, data::recorded_tokenizer(state_source_)}, known, kEscape);
+    if (tokenizer_.empty() || tokenizer_ == "none") return;
+    const fs::path file = data::find_tokenizer(tokenizer_);
+    const std::string name = file.empty() ? tokenizer_ : data::name_of_tokenizer_file(file);
+    expect_same_tokenizer({"--tokenizer", name}, known, kEscape);
+  }
+
   void write_state(const model::LanguageModel& model, const LearnedState& state) const {
     const fs::path beside = fs::path(output_).replace_extension(kStateFile);
     const fs::path file = format_ == "gguf" ? beside : fs::path(output_) / kStateFile;
@@ -168,8 +182,14 @@ class ExportCommand : public Command {
     const fs::path folder = wants_none ? source : tokenizer_folder(source);
     const bool has_none = wants_none || data::find_tokenizer(folder).empty();
     const auto run = run_of(source);
-    options.tokens = has_none && run ? token_ids_of_run(*run) : token_ids_of(folder);
+    const bool is_of_run = run && (has_none || run_of(folder) == run);
+    options.tokens = is_of_run ? token_ids_of_run(*run) : token_ids_of(folder);
     if (wants_none) return;
+    if (has_none) {
+      refuse_unless_bytes(source);
+    } else {
+      expect_room_for(data::find_tokenizer(folder), stored.config.vocabulary);
+    }
     options.companions = companions_of(folder);
     lacks_tokenizer_ = has_none && format_ == "hf";
   }
@@ -218,12 +238,22 @@ class ExportCommand : public Command {
     if (tokenizer_ == "byte") return model::byte_gguf_tokenizer(config.vocabulary);
     const fs::path folder = tokenizer_folder(source);
     if (data::find_tokenizer(folder).empty()) {
+      refuse_unless_bytes(source);
       throw InputError(message(folder.string(),
                                ": holds no tokenizer.json and no tokenizer.model; give --tokenizer "
                                "FOLDER, byte, or none "
                                "(then llama.cpp takes token ids only)"));
     }
     return model::read_gguf_tokenizer(folder, config.vocabulary, pre_tokenizer_);
+  }
+
+  /// Where no tokenizer is at hand.
+  void refuse_unless_bytes(const fs::path& source) const {
+    const std::string name = tokens_of_model(source);
+    if (!tokenizer_.empty() || name.empty() || name == "byte") return;
+    throw InputError(message(source.string(), ": was trained on tokens of '", name,
+                             "', which is not kept with it; expected its folder as --tokenizer, "
+                             "or none (then token ids only)"));
   }
 
   fs::path tokenizer_folder(const fs::path& source) const {
@@ -245,7 +275,7 @@ class ExportCommand : public Command {
   CLI::App* command_ = nullptr;
   std::string model_, output_, tokenizer_, pre_tokenizer_, state_source_;
   LearnedStateOptions state_{.length = 2048};
-  bool card_ = false, no_card_ = false, lacks_tokenizer_ = false;
+  bool card_ = false, no_card_ = false, lacks_tokenizer_ = false, other_tokenizer_ = false;
   std::string format_ = "hf", dtype_ = "auto";
   int64_t shard_bytes_ = int64_t{5} << 30;
 };

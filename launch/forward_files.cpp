@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/core/error.h"
+#include "model/checkpoint/safetensors_header.h"
 
 namespace longhaul::launch {
 
@@ -22,9 +23,11 @@ TokenMatrix read_tokens(const std::filesystem::path& path, int64_t vocabulary) {
   const model::SafetensorsFile file(path);
   const auto* stored = file.find("tokens");
   if (stored == nullptr || stored->shape.rank() != 2 || is_float(stored->type)) {
-    throw InputError(message(path.string(), ": tensor tokens: found ",
-                             stored == nullptr ? "none" : stored->shape.to_string(),
-                             ", expected I32 [batch, length]"));
+    const std::string found =
+        stored == nullptr ? "none"
+                          : message(model::name_of(stored->type), " ", stored->shape.to_string());
+    throw InputError(message(path.string(), ": tensor tokens: found ", found,
+                             ", expected I32 or I64 [batch, length]"));
   }
   TokenMatrix matrix{.batch = stored->shape[0], .length = stored->shape[1], .tokens = {}};
   if (matrix.batch < 1 || matrix.length < 1) {

@@ -15,6 +15,7 @@
 #include "launch/command.h"
 #include "launch/command_options.h"
 #include "launch/forward_files.h"
+#include "launch/given_tokens.h"
 #include "launch/model_tokenizer.h"
 #include "launch/token_choice.h"
 #include "model/checkpoint/model_folder.h"
@@ -93,6 +94,7 @@ class GenerateCommand : public Command {
     command_->add_option("--tokenizer", tokenizer_,
                          "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them; "
                          "default: the one beside the model");
+    describe_other_tokenizer(*command_, other_tokenizer_);
     command_->add_option("--end-of-document", end_of_document_,
                          "token that ends the text; default: what the tokenizer's files say");
     command_->add_option("--tokens", tokens_, "most tokens to generate")
@@ -119,6 +121,10 @@ class GenerateCommand : public Command {
     if (tokenizer_.empty())
       tokenizer_ = tokenizer_of_model(model_, model::read_model_config(model_).vocabulary);
     const auto tokenizer = data::make_tokenizer(tokenizer_, end_of_document_);
+    if (!other_tokenizer_) {
+      expect_same_tokenizer({"--tokenizer", tokenizer->name()}, tokenizer_known_to(model_),
+                            "--other-tokenizer");
+    }
     const std::string text = prompt_text();
     const std::vector<int32_t> prompt = tokens_of(text, *tokenizer);
 
@@ -201,6 +207,7 @@ class GenerateCommand : public Command {
   std::string model_, prompt_, prompt_file_, initial_;
   std::vector<int32_t> prompt_ids_;
   std::string tokenizer_, end_of_document_;
+  bool other_tokenizer_ = false;
   int64_t tokens_ = 100;
   TokenChoice choice_;
   ComputeOptions compute_;

@@ -1,5 +1,6 @@
 #include "launch/inspection.h"
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -79,12 +80,33 @@ std::string inspect_gguf(const fs::path& path) {
   return out.str();
 }
 
+/// The eight bytes that begin a safetensors file are a length, with zeros for any that is real.
+bool is_text(const fs::path& path) {
+  std::array<char, 8> start{};
+  std::ifstream in(path, std::ios::binary);
+  in.read(start.data(), start.size());
+  const auto end = start.begin() + in.gcount();
+  return in.gcount() > 0 && std::none_of(start.begin(), end, [](char c) {
+           return c != '\n' && c != '\r' && c != '\t' && static_cast<unsigned char>(c) < ' ';
+         });
+}
+
+[[noreturn]] void refuse_text(const fs::path& path) {
+  const std::string ending = path.extension().string();
+  const bool is_yaml = ending == ".yaml" || ending == ".yml";
+  throw InputError(message(path.string(),
+                           ": is a text file, expected a run, token or model folder or a "
+                           "safetensors, torch or GGUF file",
+                           is_yaml ? "; of a run's YAML longhaul train --dry-run tells" : ""));
+}
+
 std::string inspect_file(const fs::path& path) {
   if (model::is_gguf_file(path)) return inspect_gguf(path);
   std::ifstream in(path, std::ios::binary);
   std::array<char, 2> start{};
   in.read(start.data(), 2);
   const bool is_zip = in && start == std::array{'P', 'K'};
+  if (is_text(path)) refuse_text(path);
   return is_zip ? inspect_torch(path) : inspect_safetensors(path);
 }
 

@@ -1,12 +1,13 @@
 #include "launch/model_conversion.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
+#include <nlohmann/json.hpp>
 
-#include "data/tokenizer.h"
+#include "data/tokenizer_files.h"
 #include "kernels/core/error.h"
 #include "kernels/core/mapped_file.h"
+#include "launch/model_tokenizer.h"
 #include "launch/run_config.h"
 #include "model/checkpoint/model_parts.h"
 #include "model/checkpoint/safetensors_header.h"
@@ -17,16 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array kCompanions = {"tokenizer.json",
-                                    "tokenizer_config.json",
-                                    "special_tokens_map.json",
-                                    "vocab.json",
-                                    "merges.txt",
-                                    "added_tokens.json",
-                                    "tokenizer.model",
-                                    "chat_template.jinja",
-                                    "generation_config.json"};
-
 /// As JSON; null where what it is read from is not there any more or does not say it.
 template <class Read>
 std::string end_of_document(const Read& read) {
@@ -36,6 +27,24 @@ std::string end_of_document(const Read& read) {
   } catch (const core::InputError&) {
     return "null";
   }
+}
+
+/// Of a tokenizer.json of any kind, also such as longhaul cannot read text with.
+int64_t tokens_in_json(const fs::path& file) {
+  using nlohmann::json;
+  const json root = json::parse(core::MappedFile(file).text(), nullptr, false);
+  if (!root.is_object())
+    throw core::InputError(core::message(file.string(), ": is no JSON object"));
+  int64_t tokens = 0;
+  const auto count = [&](const json& id) {
+    if (id.is_number_integer()) tokens = std::max(tokens, id.get<int64_t>() + 1);
+  };
+  const json pieces = root.value("/model/vocab"_json_pointer, json());
+  if (pieces.is_array()) tokens = std::ssize(pieces);  // Unigram: a token is its place
+  if (pieces.is_object()) std::for_each(pieces.begin(), pieces.end(), count);
+  for (const json& added : root.value("added_tokens", json::array()))
+    if (added.is_object()) count(added.value("id", json()));
+  return tokens;
 }
 
 std::optional<int32_t> end_of_data(const RunConfig& config) {
@@ -56,12 +65,21 @@ std::optional<int32_t> end_of_data(const RunConfig& config) {
 }  // namespace
 
 std::vector<fs::path> companions_of(const fs::path& folder) {
-  std::vector<fs::path> found;
-  for (const char* name : kCompanions) {
-    std::error_code error;
-    if (fs::is_regular_file(folder / name, error)) found.push_back(folder / name);
-  }
+  std::vector<fs::path> found = data::tokenizer_files_in(folder);
+  std::error_code error;
+  const fs::path generation = folder / "generation_config.json";
+  if (fs::is_regular_file(generation, error)) found.push_back(generation);
   return found;
+}
+
+void expect_room_for(const fs::path& file, int64_t vocabulary) {
+  const int64_t needed = file.extension() == ".json"
+                             ? tokens_in_json(file)
+                             : data::make_tokenizer(file.string(), "0")->vocabulary();
+  if (needed > vocabulary) {
+    throw core::InputError(core::message(file.string(), ": has tokens up to ", needed - 1,
+                                         ", the model a vocabulary of ", vocabulary));
+  }
 }
 
 model::TokenIds token_ids_of(const fs::path& folder) {
@@ -85,6 +103,11 @@ model::TokenIds token_ids_of_run(const fs::path& run) {
   const fs::path from = model::model_of(config.model.from);
   std::error_code error;
   if (!from.empty() && fs::is_regular_file(from / "config.json", error)) ids = token_ids_of(from);
+  const fs::path file = data::find_tokenizer(folder_with_tokenizer(run));
+  if (ids.eos == "null" && !file.empty()) {
+    ids.eos =
+        end_of_document([&] { return data::make_tokenizer(file.string())->end_of_document(); });
+  }
   if (ids.eos == "null") ids.eos = end_of_document([&] { return end_of_data(config); });
   return ids;
 }

@@ -17,12 +17,15 @@ namespace longhaul::launch {
 /// as far as they are there.
 std::vector<std::filesystem::path> companions_of(const std::filesystem::path& folder);
 
+/// InputError where the tokenizer of `file` has tokens beyond a model's vocabulary.
+void expect_room_for(const std::filesystem::path& file, int64_t vocabulary);
+
 /// Token ids of the folder's config.json. Where it has none, and in a run, whose config.json knows
 /// nothing of tokens: of the tokenizer beside it the end of document.
 model::TokenIds token_ids_of(const std::filesystem::path& folder);
 
-/// What is known of the token ids of a run that has no tokenizer: of the model it started from, and
-/// the end of document of its data.
+/// What is known of the token ids of a run: of the model it started from, of its tokenizer and of
+/// its data the end of document.
 model::TokenIds token_ids_of_run(const std::filesystem::path& run);
 
 /// The folder of the run that a model lies in (RUN, RUN/model, RUN/checkpoints/step-N), if any.

@@ -59,6 +59,7 @@ struct DataSection {
   std::string folder;  ///< token folder, or files of tokens that others made
   data::TokenDataOptions file;
   std::string tokenizer;  ///< of tasks in words; "": the model's
+  bool other_tokenizer = false;
   data::RecallTask recall;
   data::CopyConfig copy;
   BabilongSection babilong;
@@ -80,6 +81,8 @@ struct DataSection {
     v.field("tokenizer", tokenizer,
             "passkey, babilong: byte, a tokenizer.json, a tokenizer.model, or a folder with one of "
             "them; empty: that of model.from, bytes from scratch");
+    v.field("other_tokenizer", other_tokenizer,
+            "go on where the tokens are of another tokenizer than model.from's");
     v.section("recall", recall);
     v.section("copy", copy);
     v.section("babilong", babilong);

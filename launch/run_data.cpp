@@ -4,6 +4,7 @@
 
 #include "eval/tasks/task_sequences.h"
 #include "kernels/core/error.h"
+#include "launch/given_tokens.h"
 #include "launch/interruption.h"
 #include "model/checkpoint/model_folder.h"
 
@@ -12,6 +13,8 @@ namespace longhaul::launch {
 using core::message;
 
 namespace {
+constexpr const char* kOtherTokenizer = "data.other_tokenizer: true";
+
 /// What files of others do not say: their vocabulary is as large as the model's.
 data::TokenDataOptions options_for(const RunConfig& config) {
   data::TokenDataOptions options = config.data.file;
@@ -27,12 +30,22 @@ data::TokenDataOptions options_for(const RunConfig& config) {
 RunData::RunData(const RunConfig& config) : config_(config) {
   const bool is_text = config.data.kind == DataKind::kTokens;
   const data::TokenDataOptions options = is_text ? options_for(config) : config.data.file;
-  if (is_text) tokens_ = data::open_token_data(config.data.folder, options);
+  if (is_text) open_tokens(options);
   if (is_task(config.data.kind)) {
     task_ = std::make_unique<TaskData>(config, options, TaskData::Use::kTraining);
   }
   batches({.data_ranks = 1, .data_rank = 0, .rows = 1})->next();  // or what is wrong with the data
   if (config.evaluation.every > 0) prepare_evaluation(options);
+}
+
+void RunData::open_tokens(const data::TokenDataOptions& options) {
+  const DataSection& data = config_.data;
+  tokens_ = data::open_token_data(data.folder, options);
+  expect_agreement(*tokens_, data.file,
+                   {.vocabulary = "data.vocabulary", .end = "data.end_of_document"});
+  if (config_.model.from.empty() || data.other_tokenizer) return;
+  expect_same_tokenizer({data.folder, tokens_->tokenizer()}, tokenizer_known_to(config_.model.from),
+                        kOtherTokenizer);
 }
 
 void RunData::prepare_evaluation(const data::TokenDataOptions& options) {
@@ -61,6 +74,10 @@ void RunData::prepare_evaluation(const data::TokenDataOptions& options) {
     if (read.vocabulary() > tokens_->vocabulary()) {
       throw core::InputError(message("evaluation.folder: has a vocabulary of ", read.vocabulary(),
                                      ", data.folder one of ", tokens_->vocabulary()));
+    }
+    if (!config_.data.other_tokenizer) {
+      expect_same_tokenizer({config_.evaluation.folder, read.tokenizer()},
+                            {config_.data.folder, tokens_->tokenizer()}, kOtherTokenizer);
     }
     evaluation_ = eval::text_sequences(read, evaluation_options_);
   }
@@ -95,6 +112,13 @@ eval::PositionCurve RunData::evaluate(const dist::Mesh& mesh, model::LanguageMod
   options.batch = std::min(options.batch, rows);
   options.piece = std::min(options.piece, trained.length / trained.segments);
   return evaluate_curve(mesh, model, evaluation_, options);
+}
+
+std::vector<data::TokenizerFile> RunData::tokenizer_files() const {
+  const std::string specification =
+      tokens_ ? tokens_->kept_tokenizer().string() : config_.data.tokenizer;
+  if (specification.empty()) return {};
+  return data::read_tokenizer_files(specification);
 }
 
 std::string RunData::description() const {

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/batch.h"
 #include "data/samplers.h"
 #include "data/token_data.h"
+#include "data/tokenizer_files.h"
 #include "eval/perplexity.h"
 #include "launch/run_config.h"
 #include "launch/task_data.h"
@@ -27,8 +29,11 @@ class RunData {
   /// training. Throws eval::Interrupted on every rank where the process was told to stop.
   eval::PositionCurve evaluate(const dist::Mesh& mesh, model::LanguageModel& model) const;
   std::string description() const;
+  /// Of the tokenizer whose tokens these are, as far as they are at hand.
+  std::vector<data::TokenizerFile> tokenizer_files() const;
 
  private:
+  void open_tokens(const data::TokenDataOptions& options);
   void prepare_evaluation(const data::TokenDataOptions& options);
 
   const RunConfig& config_;

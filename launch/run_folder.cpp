@@ -124,4 +124,10 @@ void write_run_config(const RunConfig& config, std::optional<int64_t> resume_fro
   model::write_file_atomically(fs::path(config.run.folder) / kRunConfigFile, to_yaml(config));
 }
 
+void keep_tokenizer(const fs::path& run, const std::vector<data::TokenizerFile>& files) {
+  const fs::path folder = run / kRunTokenizer;
+  if (!files.empty()) fs::create_directories(folder);
+  for (const auto& file : files) model::write_file_atomically(folder / file.name, file.text);
+}
+
 }  // namespace longhaul::launch

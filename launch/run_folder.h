@@ -3,12 +3,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <vector>
 
+#include "data/tokenizer_files.h"
 #include "launch/run_config.h"
 
 namespace longhaul::launch {
 
 inline constexpr const char* kRunConfigFile = "run.yaml";
+inline constexpr const char* kRunTokenizer = "tokenizer";  // folder
 
 /// For the first rank: what open_run_folder would refuse, without writing anything.
 void check_run_folder(const std::filesystem::path& folder);
@@ -25,5 +28,9 @@ void check_resumption(const RunConfig& config, int64_t step);
 /// For the first rank, under the folder's RunLock: writes run.yaml; `config` is resolved. Checked
 /// before if the run resumes, after step `resume_from`.
 void write_run_config(const RunConfig& config, std::optional<int64_t> resume_from);
+
+/// For the first rank: the tokenizer of the run's tokens, for its checkpoints and its model.
+void keep_tokenizer(const std::filesystem::path& run,
+                    const std::vector<data::TokenizerFile>& files);
 
 }  // namespace longhaul::launch

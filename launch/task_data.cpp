@@ -9,6 +9,7 @@
 #include "data/tasks/copy_task.h"
 #include "data/tasks/passkey_task.h"
 #include "kernels/core/error.h"
+#include "launch/given_tokens.h"
 #include "launch/model_tokenizer.h"
 #include "model/checkpoint/model_folder.h"
 
@@ -31,6 +32,10 @@ TaskData::TaskData(const RunConfig& config, const data::TokenDataOptions& option
     return;
   }
   tokenizer_ = data::make_tokenizer(tokenizer_of(config));
+  if (!config.model.from.empty() && !data.other_tokenizer) {
+    expect_same_tokenizer({"data.tokenizer", tokenizer_->name()},
+                          tokenizer_known_to(config.model.from), "data.other_tokenizer: true");
+  }
   if (data.kind == DataKind::kPasskey)
     task_ = data::make_passkey_task(*tokenizer_);
   else

@@ -58,6 +58,8 @@ class TokenizeCommand : public Command {
     job.text_key = text_key_;
     job.extensions = extensions_;
     job.minimum_bytes = minimum_bytes_;
+    job.tokenizer_files = data::read_tokenizer_files(tokenizer_);
+    if (!end_of_document_.empty()) data::keep_end_of_document(*tokenizer, job.tokenizer_files);
     job.frame = frame_;
     job.threads = choose_threads(threads_, session);
     job.report = [&bar](const data::TokenizeProgress& done) {

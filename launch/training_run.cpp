@@ -99,6 +99,7 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
   const auto resume_from = trainer::checkpoint_to_resume(folder, session.world(), run.resume);
   if (session.is_first()) {
     write_run_config(config, resume_from);
+    keep_tokenizer(folder, run.data.tokenizer_files());
     std::cout << environment.str();
     print_map(run, context);
   }
@@ -142,7 +143,8 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
   if (session.is_first()) {
     print_memory(run, context);
     const dist::Busy busy(session.world(), "writing the final model");
-    model::save_model(*model, folder / "model");
+    model::save_model(*model, folder / "model",
+                      {.companions = data::tokenizer_files_in(folder / kRunTokenizer)});
     std::cout << "final model    " << (folder / "model").string() << std::endl;
   }
   session.world().barrier();

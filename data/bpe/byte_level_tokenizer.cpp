@@ -14,7 +14,7 @@
 #include "data/bpe/splitter.h"
 #include "data/bpe/word_cache.h"
 #include "data/end_of_document.h"
-#include "data/file_io.h"
+#include "data/tokenizer_files.h"
 #include "data/utf8.h"
 #include "kernels/core/error.h"
 
@@ -77,7 +77,7 @@ class ByteLevelTokenizer : public Tokenizer {
   ByteLevelTokenizer(const BpeDescription& description, const std::string& file,
                      const std::string& end_of_document)
       : numbers_(description.vocabulary.begin(), description.vocabulary.end()),
-        name_(core::message(file, " (CRC-32 ", crc32(core::MappedFile(file)), ")")),
+        name_(name_of_tokenizer_file(file)),
         nfc_(description.nfc ? std::make_unique<NfcNormalizer>() : nullptr),
         raw_tokens_(chosen(description.added, false),
                     contents(chosen(description.added, false), nullptr)),
@@ -137,6 +137,12 @@ class ByteLevelTokenizer : public Tokenizer {
     std::string bytes, buffer;
     for (const int32_t token : tokens) bytes += decode(token);
     return std::string(valid_utf8(bytes, buffer));
+  }
+
+  std::string spelling(int32_t token) const override {
+    const auto found = std::find_if(numbers_.begin(), numbers_.end(),
+                                    [token](const auto& entry) { return entry.second == token; });
+    return found == numbers_.end() ? "" : found->first;
   }
 
   size_t safe_cut(std::string_view text, size_t from) const override {

@@ -22,9 +22,7 @@ class BabilongMeasure : public Measure {
                          "files of the bAbI tasks qa1 to qa6, or folders with qa1_*_test.txt and "
                          "so on (longhaul stories writes such); default: of the run");
     text_.describe(*command_)->required(false);
-    command_->add_option("--tokenizer", tokenizer_,
-                         "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them; "
-                         "default: the one beside the model");
+    tokenizer_.describe(*command_);
     command_->add_option("--run", options.run,
                          "take stories, text and prompt from this run.yaml; default: those of the "
                          "run that the model lies in");
@@ -70,7 +68,8 @@ class BabilongMeasure : public Measure {
   }
 
   void run(const EvalJob& job) override {
-    const auto tokenizer = tokenizer_for(tokenizer_, job);
+    tokenizer_.other = text_.other_tokenizer;
+    const auto tokenizer = tokenizer_.make(job);
     std::unique_ptr<data::TokenData> tokens;
     std::unique_ptr<data::BackgroundText> background;
     if (!text_.data.empty()) {
@@ -99,7 +98,7 @@ class BabilongMeasure : public Measure {
   TaskCommandOptions task_;
   std::vector<std::string> stories_;
   TextOptions text_;
-  std::string tokenizer_;
+  TokenizerOptions tokenizer_;
   data::BabilongPrompt prompt_;
   bool no_instruction_ = false;
   int64_t answer_tokens_ = 0;

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "kernels/core/error.h"
+#include "launch/given_tokens.h"
 
 namespace longhaul::launch {
 
@@ -56,6 +57,7 @@ CLI::Option* TextOptions::describe(CLI::App& command) {
                       "token folder; or .npy, .bin (flat, llm.c, Megatron) or a folder of them")
           ->required();
   describe_token_files(command, file);
+  describe_other_tokenizer(command, other_tokenizer);
   return option;
 }
 
@@ -81,6 +83,11 @@ std::unique_ptr<data::TokenData> TextOptions::open(const model::LanguageModel& m
     throw core::InputError(core::message(data, ": has a vocabulary of ", tokens->vocabulary(),
                                          ", the model ", model_name, " one of ",
                                          model.config().vocabulary));
+  }
+  expect_agreement(*tokens, file, {.vocabulary = "--vocabulary", .end = "--data-end"});
+  if (!other_tokenizer) {
+    expect_same_tokenizer({data, tokens->tokenizer()}, tokenizer_known_to(model_name),
+                          "--other-tokenizer");
   }
   return tokens;
 }

@@ -47,13 +47,14 @@ struct TextOptions {
   std::string data;
   data::TokenDataOptions file;
   std::string windows = "document";
+  bool other_tokenizer = false;
 
   /// Returns --data, which is required unless the caller says otherwise.
   CLI::Option* describe(CLI::App& command);
   /// Of measures over positions: --windows.
   void describe_windows(CLI::App& command);
   data::WindowBegin window_begin() const;
-  /// InputError where the tokens are more than the model knows.
+  /// InputError where the tokens are more than the model knows, or others.
   std::unique_ptr<data::TokenData> open(const model::LanguageModel& model,
                                         const std::string& model_name) const;
 };

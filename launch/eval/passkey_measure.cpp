@@ -18,9 +18,8 @@ class PasskeyMeasure : public Measure {
         ->delimiter(',')
         ->check(number_within(0, 1))
         ->capture_default_str();
-    command_->add_option("--tokenizer", tokenizer_,
-                         "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them; "
-                         "default: the one beside the model");
+    tokenizer_.describe(*command_);
+    describe_other_tokenizer(*command_, tokenizer_.other);
     options.describe(*command_);
     command_->footer(
         "Example:\n  longhaul eval passkey --model runs/zero/model --lengths 2048,8192,32768 "
@@ -29,7 +28,7 @@ class PasskeyMeasure : public Measure {
   bool chosen() const override { return command_->parsed(); }
 
   void run(const EvalJob& job) override {
-    const auto tokenizer = tokenizer_for(tokenizer_, job);
+    const auto tokenizer = tokenizer_.make(job);
     const auto task = data::make_passkey_task(*tokenizer);
     const auto scorer = eval::make_passkey_scorer(*tokenizer);
     eval::TaskOptions options = task_.resolve(job, "passkey");
@@ -41,7 +40,7 @@ class PasskeyMeasure : public Measure {
   CLI::App* command_ = nullptr;
   TaskCommandOptions task_;
   std::vector<double> depths_{0, 0.25, 0.5, 0.75, 1};
-  std::string tokenizer_;
+  TokenizerOptions tokenizer_;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "kernels/core/error.h"
+#include "launch/given_tokens.h"
 #include "launch/model_tokenizer.h"
 
 namespace longhaul::launch {
@@ -26,8 +27,13 @@ eval::TaskOptions TaskCommandOptions::resolve(const EvalJob& job, const std::str
           .continuation = job.continuation};
 }
 
-std::unique_ptr<data::Tokenizer> tokenizer_for(const std::string& specification,
-                                               const EvalJob& job) {
+void TokenizerOptions::describe(CLI::App& command) {
+  command.add_option("--tokenizer", specification,
+                     "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them; "
+                     "default: the one beside the model");
+}
+
+std::unique_ptr<data::Tokenizer> TokenizerOptions::make(const EvalJob& job) const {
   const int64_t vocabulary = job.model.config().vocabulary;
   const std::string chosen =
       specification.empty() ? tokenizer_of_model(job.options.model, vocabulary) : specification;
@@ -36,6 +42,10 @@ std::unique_ptr<data::Tokenizer> tokenizer_for(const std::string& specification,
     throw core::InputError(core::message(job.options.model, ": has a vocabulary of ", vocabulary,
                                          ", the tokenizer '", chosen, "' needs ",
                                          tokenizer->vocabulary()));
+  }
+  if (!other) {
+    expect_same_tokenizer({"--tokenizer", tokenizer->name()}, tokenizer_known_to(job.options.model),
+                          "--other-tokenizer");
   }
   return tokenizer;
 }

@@ -21,10 +21,16 @@ struct TaskCommandOptions {
   eval::TaskOptions resolve(const EvalJob& job, const std::string& task) const;
 };
 
-/// The tokenizer that `specification` names, else the model's own (launch/model_tokenizer.h).
-/// InputError where the model's vocabulary is smaller.
-std::unique_ptr<data::Tokenizer> tokenizer_for(const std::string& specification,
-                                               const EvalJob& job);
+/// What `passkey` and `babilong` read words with.
+struct TokenizerOptions {
+  std::string specification;
+  bool other = false;
+
+  void describe(CLI::App& command);
+  /// The tokenizer that `specification` names, else the model's own (launch/model_tokenizer.h).
+  /// InputError where the model's vocabulary is smaller, or of another tokenizer.
+  std::unique_ptr<data::Tokenizer> make(const EvalJob& job) const;
+};
 
 /// On the first rank.
 void write_and_print(const EvalJob& job, const eval::TaskResult& result);

@@ -27,8 +27,9 @@ std::unique_ptr<LanguageModel> load_model(core::Context& context, const std::fil
                                           core::DType dtype = core::DType::kF32);
 
 struct SaveOptions {
-  std::string dtype = "float32";           ///< float32 · bfloat16 · float16
-  int64_t shard_bytes = int64_t{5} << 30;  ///< above this, shards and an index
+  std::string dtype = "float32";                       ///< float32 · bfloat16 · float16
+  int64_t shard_bytes = int64_t{5} << 30;              ///< above this, shards and an index
+  std::vector<std::filesystem::path> companions = {};  ///< copied beside the weights
 };
 /// Writes to a folder beside `folder`, fsyncs, renames. Refuses to replace a folder that is not a
 /// model folder.

@@ -20,9 +20,10 @@ ModelConfig read_model_config(const std::filesystem::path& path) {
 
 void save_model_parts(const ModelConfig& config, const ParameterSet& parameters,
                       const std::filesystem::path& folder, const SaveOptions& options) {
-  write_model_folder(
-      config, streams_of(parameters), folder,
-      {.type = parse_stored_type(options.dtype), .shard_bytes = options.shard_bytes});
+  write_model_folder(config, streams_of(parameters), folder,
+                     {.type = parse_stored_type(options.dtype),
+                      .shard_bytes = options.shard_bytes,
+                      .companions = options.companions});
 }
 
 }  // namespace longhaul::model

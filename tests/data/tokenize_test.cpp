@@ -257,9 +257,24 @@ TEST_F(Tokenize, AllMissingInputsAreNamedAtOnce) {
 
 TEST_F(Tokenize, NothingToTokenizeIsAnError) {
   write_file(scratch_ / "in/empty.txt", "");
-  EXPECT_THAT(problem_of([&] { run({"in"}); }), HasSubstr("no document in 1 files"));
-  EXPECT_THAT(problem_of([&] { run({}); }), HasSubstr("no document in 0 files"));
+  EXPECT_THAT(problem_of([&] { run({"in"}); }),
+              HasSubstr("no document in 1 file: 1 document without text left out; expected"));
+  EXPECT_THAT(problem_of([&] { run({}); }), HasSubstr("no document in 0 files; expected"));
+  write_file(scratch_ / "in/b.jsonl", record("some") + record("thing"));
+  write_file(scratch_ / "in/c", std::string("\0", 1));
+  job_.minimum_bytes = 9;
+  EXPECT_THAT(problem_of([&] { run({"in"}); }),
+              HasSubstr("3 files: 3 documents of less than 9 bytes (--minimum-bytes) left out, 1 "
+                        "binary file left out"));
   EXPECT_FALSE(std::filesystem::exists(scratch_ / "out"));
+}
+
+TEST_F(Tokenize, TokenFoldersAreNoText) {
+  testing::write_numbered(scratch_ / "in/tokens", {3});
+  write_file(scratch_ / "in/a.txt", "a");
+  EXPECT_THAT(problem_of([&] { run({"in/tokens"}); }),
+              HasSubstr("in/tokens: is a token folder, expected text"));
+  EXPECT_THAT(problem_of([&] { run({"in"}); }), HasSubstr("in/tokens: is a token folder"));
 }
 
 TEST_F(Tokenize, AFailedRunKeepsTheOldOutput) {

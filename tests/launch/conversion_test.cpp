@@ -126,7 +126,11 @@ TEST_F(Conversion, EveryFormatIsInspected) {
   EXPECT_THAT(gguf.out, HasSubstr("blk.0.ssm_in.weight  Q8_0 [144, 32]"));
   fs::remove(folder_ / "ss/pytorch_model.bin");
   EXPECT_THAT(run("inspect ss").out, HasSubstr("stored: not usable: ss: expected"));
-  expect_refused("inspect ss/config.json", "not a safetensors file");
+  expect_refused("inspect ss/config.json", "ss/config.json: is a text file, expected a run, token");
+  write("run.yaml", kRecall);
+  expect_refused("inspect run.yaml", "of a run's YAML longhaul train --dry-run tells");
+  write("short", std::string(7, '\0'));
+  expect_refused("inspect short", "short");
 }
 
 TEST_F(Conversion, ExportRefusesWhatAFormatCannotExpress) {

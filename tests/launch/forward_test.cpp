@@ -200,7 +200,9 @@ TEST_F(Forward, BadFilesAreRefused) {
   store("tokens", {2, 2});
   expect_refused(base + "t", "found 16 at [1, 0], expected 0 to 15");
   store("tokens", {4});
-  expect_refused(base + "t", "expected I32 [batch, length]");
+  expect_refused(base + "t", "found I32 [4], expected I32 or I64 [batch, length]");
+  write_tensors("t", {{"tokens", {{2, 2}, {0, 0, 0, 0}}}});
+  expect_refused(base + "t", "found F64 [2, 2], expected I32 or I64 [batch, length]");
   store("token", {2, 2});
   expect_refused(base + "t", "tensor tokens: found none");
   tokens[2] = 0;

@@ -356,6 +356,7 @@ TEST(RunConfig, HashFollowsEveryFieldOfTheComputation) {
                                      "parallel.straggler_window_s",
                                      "data.folder",
                                      "data.tokenizer",
+                                     "data.other_tokenizer",
                                      "data.recompute",
                                      "data.babilong.stories",
                                      "model.from"};

@@ -1,0 +1,73 @@
+#include "data/tokenizer_files.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "data/file_io.h"
+#include "kernels/core/error.h"
+
+namespace longhaul::data {
+
+namespace {
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kConfig = "tokenizer_config.json";
+constexpr std::array kNames = {
+    "tokenizer.json",    kConfig,           "special_tokens_map.json", "vocab.json", "merges.txt",
+    "added_tokens.json", "tokenizer.model", "chat_template.jinja"};
+
+TokenizerFile read(const fs::path& file, const std::string& name) {
+  return {.name = name, .text = std::string(core::MappedFile(file).text())};
+}
+}  // namespace
+
+std::vector<fs::path> tokenizer_files_in(const fs::path& folder) {
+  std::vector<fs::path> found;
+  for (const char* name : kNames) {
+    std::error_code error;
+    if (fs::is_regular_file(folder / name, error)) found.push_back(folder / name);
+  }
+  return found;
+}
+
+std::vector<TokenizerFile> read_tokenizer_files(const std::string& specification) {
+  if (specification == "byte") return {};
+  std::error_code error;
+  const bool is_folder = fs::is_directory(specification, error);
+  const fs::path folder =
+      is_folder ? fs::path(specification) : fs::path(specification).parent_path();
+  std::vector<TokenizerFile> files;
+  if (is_folder || find_tokenizer(folder) == fs::path(specification)) {
+    for (const auto& file : tokenizer_files_in(folder))
+      files.push_back(read(file, file.filename().string()));
+    return files;
+  }
+  // What else lies there is of another tokenizer, but for what make_tokenizer read of it.
+  const std::string kind = fs::path(specification).extension().string();
+  files.push_back(read(specification, "tokenizer" + kind));
+  if (fs::is_regular_file(folder / kConfig, error))
+    files.push_back(read(folder / kConfig, kConfig));
+  return files;
+}
+
+void keep_end_of_document(const Tokenizer& tokenizer, std::vector<TokenizerFile>& files) {
+  auto config = std::find_if(files.begin(), files.end(),
+                             [](const TokenizerFile& file) { return file.name == kConfig; });
+  if (config == files.end()) config = files.insert(files.end(), {.name = kConfig, .text = "{}"});
+  json said = json::parse(config->text, nullptr, false);
+  if (!said.is_object()) said = json::object();
+  said["eos_token"] = tokenizer.spelling(tokenizer.end_of_document());
+  config->text = said.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
+
+std::string identity_of_tokenizer_text(std::string_view text) {
+  return core::message("(CRC-32 ", crc32(text), ")");
+}
+
+std::string name_of_tokenizer_file(const fs::path& file) {
+  return file.string() + " " + identity_of_tokenizer_text(core::MappedFile(file).text());
+}
+
+}  // namespace longhaul::data
