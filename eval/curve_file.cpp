@@ -44,6 +44,7 @@ proto::Curve to_stored(const PositionCurve& curve) {
   out.set_inside_documents(curve.inside_documents);
   out.set_windows(curve.windows);
   out.set_sequences_asked(curve.sequences_asked);
+  store_identity(curve.measured, *out.mutable_measured());
   out.set_loss(curve.loss);
   out.set_perplexity(curve.perplexity);
   out.set_accuracy(curve.accuracy);
@@ -71,6 +72,7 @@ PositionCurve from_stored(const proto::Curve& from) {
                       .inside_documents = from.inside_documents(),
                       .windows = from.windows(),
                       .sequences_asked = from.sequences_asked(),
+                      .measured = identity_of(from.measured()),
                       .loss = from.loss(),
                       .perplexity = from.perplexity(),
                       .accuracy = from.accuracy(),

@@ -32,6 +32,7 @@ struct EffRem {
   bool inside_documents = true;
   std::string windows;                  ///< as Sequences::windows
   int64_t sequences_asked = 0;          ///< 0: not known
+  Identity measured;                    ///< how, as measured_by says; empty in older files
   std::vector<EffRemPoint> points;      ///< ascending in dropped
   std::vector<Named<EffRem>> of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file
 };

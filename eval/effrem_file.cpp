@@ -43,6 +43,7 @@ void write_effrem(const std::filesystem::path& file, const EffRem& effrem) {
   out.set_inside_documents(effrem.inside_documents);
   out.set_windows(effrem.windows);
   out.set_sequences_asked(effrem.sequences_asked);
+  store_identity(effrem.measured, *out.mutable_measured());
   for (const EffRemPoint& point : effrem.points) {
     proto::EffRemPoint& to = *out.add_points();
     to.set_dropped(point.dropped);
@@ -63,6 +64,7 @@ EffRem read_effrem(const std::filesystem::path& file) {
                 .inside_documents = from.inside_documents(),
                 .windows = from.windows(),
                 .sequences_asked = from.sequences_asked(),
+                .measured = identity_of(from.measured()),
                 .points = {}};
   for (const proto::EffRemPoint& point : from.points()) {
     effrem.points.push_back(

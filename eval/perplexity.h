@@ -44,8 +44,9 @@ struct PositionCurve {
   int64_t length = 0, sequences = 0, training_length = 0;
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
-  std::string windows;                            ///< as Sequences::windows
-  int64_t sequences_asked = 0;                    ///< 0: not known
+  std::string windows;          ///< as Sequences::windows
+  int64_t sequences_asked = 0;  ///< 0: not known
+  Identity measured;            ///< how, as measured_by says; empty in older files
   double loss = 0, perplexity = 0, accuracy = 0;  ///< over everything
   std::vector<Bucket> buckets;
   std::vector<StatePoint> states;

@@ -247,7 +247,14 @@ std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures
     }
     return figures.figure(own, title, "Bands: " + interval_name(section) + ".");
   };
+  std::vector<std::vector<Identity>> measured;
+  for (const TaskResult* arm : section.arms) {
+    if (arm != nullptr) measured.push_back(measured_of(*arm));
+  }
   std::string out = "<section>\n<h2>" + escape_html(task_title(section)) + "</h2>\n";
+  if (const std::string differs = unlike_html(measured); !differs.empty()) {
+    out += "<p class=\"soft\">" + differs + "</p>\n";
+  }
   out += drawn("all", letters ? "Right characters by length, %" : "Right answers by length, %",
                nullptr);
   int number = 0;

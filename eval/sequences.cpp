@@ -91,6 +91,7 @@ Continuation continuation_of(const std::string& measure, const CurveOptions& opt
   add("data ranks", mesh.shape().data);
   add("sequence ranks", mesh.shape().sequence);
   add("dtype", core::name_of(model.dtype()));
+  if (sequences.task == "text") result.notes.emplace_back("data", sequences.source);
   return result;
 }
 

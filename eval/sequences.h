@@ -48,7 +48,8 @@ Sequences recall_sequences(const data::RecallTask& task, const CurveOptions& opt
 void check(const CurveOptions& options, const Sequences& sequences,
            const model::LanguageModel& model);
 
-/// The continuation of `measure`: its identity names model, sequences, options and mesh.
+/// The continuation of `measure`: its identity names model, sequences, options and mesh, its
+/// notes the place of the data.
 Continuation continuation_of(const std::string& measure, const CurveOptions& options,
                              const Sequences& sequences, const dist::Mesh& mesh,
                              const model::LanguageModel& model);

@@ -96,6 +96,7 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
   out.set_inside_documents(states.inside_documents);
   out.set_windows(states.windows);
   out.set_sequences_asked(states.sequences_asked);
+  store_identity(states.measured, *out.mutable_measured());
   out.mutable_positions()->Add(states.positions.begin(), states.positions.end());
   store(states.pooled, *out.mutable_pooled());
   out.mutable_deviation_error()->Add(states.deviation_error.begin(), states.deviation_error.end());
@@ -127,6 +128,7 @@ StateStatistics read_states(const std::filesystem::path& file) {
       .inside_documents = from.inside_documents(),
       .windows = from.windows(),
       .sequences_asked = from.sequences_asked(),
+      .measured = identity_of(from.measured()),
       .positions = {from.positions().begin(), from.positions().end()},
       .pooled = moments_of(from.pooled()),
       .deviation_error = {from.deviation_error().begin(), from.deviation_error().end()},

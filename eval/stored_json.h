@@ -4,10 +4,16 @@
 #include <filesystem>
 #include <string>
 
+#include "eval/identity.h"
 #include "kernels/core/error.h"
 
 namespace google::protobuf {
 class Message;
+template <typename Element>
+class RepeatedPtrField;
+}  // namespace google::protobuf
+namespace longhaul::eval::proto {
+class IdentityEntry;
 }
 
 namespace longhaul::eval {
@@ -18,6 +24,10 @@ void write_json(const std::filesystem::path& file, const google::protobuf::Messa
 /// Fills `message`; fields that it lacks are passed over (later versions keep the meaning of
 /// these). InputError naming the file where it is no such JSON.
 void read_json(const std::filesystem::path& file, google::protobuf::Message& message);
+
+using StoredIdentity = google::protobuf::RepeatedPtrField<proto::IdentityEntry>;
+void store_identity(const Identity& identity, StoredIdentity& to);
+Identity identity_of(const StoredIdentity& from);
 
 /// "task" of an evaluation, "" if it has none. InputError as of read_json.
 std::string read_task(const std::filesystem::path& file);

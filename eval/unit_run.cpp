@@ -144,6 +144,12 @@ class UnitRun : private BatchWatch {
 
 }  // namespace
 
+Identity measured_by(const Continuation& continuation) {
+  Identity all = continuation.identity;
+  all.insert(all.end(), continuation.notes.begin(), continuation.notes.end());
+  return all;
+}
+
 std::vector<double> run_units(const dist::Mesh& mesh, const UnitJob& job,
                               const Continuation& continuation) {
   return UnitRun(mesh, job, continuation).run();

@@ -21,9 +21,13 @@ namespace longhaul::eval {
 struct Continuation {
   std::filesystem::path file;         ///< of the units done so far; "": they are not kept
   Identity identity;                  ///< of model and data; the measure adds its own options
+  Identity notes;                     ///< for the result alone: names of data, the program
   std::function<bool()> interrupted;  ///< asked between pieces; any rank's yes counts
   std::function<void(double share)> progress;  ///< 0 to 1, on rank 0
 };
+
+/// How the result was measured, as its file says it: the identity and the notes.
+Identity measured_by(const Continuation& continuation);
 
 /// Thrown on every rank alike: the units that were done are kept.
 struct Interrupted {};

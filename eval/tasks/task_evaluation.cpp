@@ -51,7 +51,8 @@ class TaskRun {
         .run = [this](int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
           run_batch(first, count, numbers, watch);
         }};
-    const std::vector<double> numbers = run_units(mesh_, job, continuation());
+    const Continuation continuation = this->continuation();
+    const std::vector<double> numbers = run_units(mesh_, job, continuation);
     scores_.resize(kinds_.size());
     for (int64_t unit = 0; unit < job.units; ++unit) {
       const int64_t trial = trial_of(unit);
@@ -59,7 +60,7 @@ class TaskRun {
       const auto at = static_cast<size_t>(unit * kWidth);
       scores_[kind].push_back({numbers[at], numbers[at + 1]});
     }
-    return result();
+    return result(measured_by(continuation));
   }
 
  private:
@@ -184,11 +185,12 @@ class TaskRun {
                    scores, part.scorer.is_graded());
   }
 
-  TaskResult result() const {
+  TaskResult result(Identity measured) const {
     TaskResult result{.task = options_.task,
                       .model = options_.model,
                       .training_length = options_.training_length,
                       .seed = options_.seed,
+                      .measured = std::move(measured),
                       .cells = {}};
     const size_t depths_of_each = depths().size();
     for (size_t begin = 0; begin < kinds_.size(); begin += depths_of_each) {

@@ -43,6 +43,7 @@ void write_task_result(const std::filesystem::path& file, const TaskResult& resu
   out.set_model(result.model);
   out.set_training_length(result.training_length);
   out.set_seed(result.seed);
+  store_identity(result.measured, *out.mutable_measured());
   for (const TaskCell& cell : result.cells) {
     proto::TaskCell& to = *out.add_cells();
     to.set_part(cell.part);
@@ -64,6 +65,7 @@ TaskResult read_task_result(const std::filesystem::path& file) {
                     .model = from.model(),
                     .training_length = from.training_length(),
                     .seed = from.seed(),
+                    .measured = identity_of(from.measured()),
                     .cells = {}};
   for (const proto::TaskCell& cell : from.cells()) {
     result.cells.push_back({.part = cell.part(),

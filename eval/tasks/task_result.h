@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "eval/identity.h"
 #include "eval/named.h"
 
 namespace longhaul::eval {
@@ -30,6 +31,7 @@ struct TaskResult {
   std::string model;            ///< only noted
   int64_t training_length = 0;  ///< of the sequences; 0: not known
   uint64_t seed = 0;
+  Identity measured;            ///< how, as measured_by says; empty in older files
   std::vector<TaskCell> cells;  ///< by part, length, depth; all depths first
   std::vector<Named<TaskResult>>
       of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "eval/model_fingerprint.h"
+#include "launch/build_text.h"
 #include "launch/command.h"
 #include "launch/eval/eval_progress.h"
 #include "launch/eval/measure.h"
@@ -30,6 +31,7 @@ void make_resumable(EvalJob& job) {
   job.continuation.file = job.options.json + ".partial";
   const std::string model = job.is_first ? eval::model_fingerprint(job.model) : "";
   job.continuation.identity = {{"model", job.mesh.world().broadcast_bytes(model, 0)}};
+  job.continuation.notes = {{"program", program_version()}};
   job.continuation.interrupted = [] { return interrupted(); };
 }
 

@@ -20,6 +20,7 @@ PositionCurve some_curve() {
                       .inside_documents = false,
                       .windows = "inside",
                       .sequences_asked = 5,
+                      .measured = {{"seed", "7"}, {"data", "a \"b\""}},
                       .loss = 0.1 + 0.2,
                       .perplexity = 1e300,
                       .accuracy = 0};
@@ -56,6 +57,7 @@ TEST(CurveFile, ComesBackExactly) {
   EXPECT_EQ(after.inside_documents, before.inside_documents);
   EXPECT_EQ(after.windows, before.windows);
   EXPECT_EQ(after.sequences_asked, 5);
+  EXPECT_EQ(after.measured, before.measured);
   EXPECT_EQ(after.loss, before.loss);
   EXPECT_EQ(after.perplexity, before.perplexity);
   ASSERT_EQ(after.buckets.size(), 3u);

@@ -79,6 +79,7 @@ TaskResult some_result() {
       .model = "runs/a/model",
       .training_length = 2048,
       .seed = 18446744073709551615u,
+      .measured = {{"task ", "3"}, {"trials", "40"}},
       .cells = {
           {.length = 4096, .trials = 40, .accuracy = 0.5, .exact = 0.5, .low = 0.35, .high = 0.65},
           {.length = 4096,
@@ -101,6 +102,7 @@ TEST(TaskResult, IsTheSameAfterAFile) {
   EXPECT_EQ(read.model, written.model);
   EXPECT_EQ(read.training_length, 2048);
   EXPECT_EQ(read.seed, written.seed);
+  EXPECT_EQ(read.measured, written.measured);
   ASSERT_EQ(read.cells.size(), 2u);
   EXPECT_TRUE(read.cells[0].all_depths());
   EXPECT_FALSE(read.cells[1].all_depths());

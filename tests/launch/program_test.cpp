@@ -140,7 +140,10 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   const Result measured = run(
       "eval recall --model run/model --length 128 --sequences 2 --json run/evaluation/recall.json");
   EXPECT_EQ(measured.exit_code, 0) << measured.err;
-  EXPECT_TRUE(fs::exists(folder_ / "run/evaluation/recall.json"));
+  const std::string stored = text_of(folder_ / "run/evaluation/recall.json");
+  for (const char* name : {"model", "recall", "length", "sequences", "seed", "dtype", "program"}) {
+    EXPECT_THAT(stored, HasSubstr("\"name\": \"" + std::string(name) + "\""));
+  }
   expect_refused("eval perplexity --model run/model --data nowhere --length 8 --sequences 1",
                  "nowhere");
   for (const std::string measure : {"effrem", "states"}) {
