@@ -21,7 +21,7 @@ namespace longhaul::eval {
 struct EffRemPoint {
   int64_t dropped = 0;  ///< t: tokens left out at the beginning, 1 to length − 1
   double distance = 0;  ///< mean over sequences
-  double error = 0;     ///< standard error over sequences; 0 for one sequence
+  double error = 0;     ///< standard error over sequences; NaN for one sequence
 };
 
 struct EffRem {

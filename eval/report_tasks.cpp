@@ -293,8 +293,8 @@ std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
   };
   const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_accuracy);
   const bool seeds = has_seeds(section.arms);
-  const bool clear =
-      seeds ? differ(most->accuracy, least->accuracy) : least->cell.high < most->cell.low;
+  const bool clear = seeds ? differ(most->accuracy, least->accuracy).value_or(false)
+                           : least->cell.high < most->cell.low;
   sentences.front() = clear ? where + ", " + most->arm + " answers best (" +
                                   percent(most->cell.accuracy) + " %), " + least->arm + " worst (" +
                                   percent(least->cell.accuracy) + " %)."

@@ -61,7 +61,7 @@ std::string shortage_line(int64_t count, int64_t asked);
 
 Readers readers_of(const Sequences& sequences, int64_t first, int64_t count);
 
-/// Of the mean; 0 for fewer than two values.
+/// Of the mean; NaN for fewer than two values, which say nothing of chance.
 double standard_error(const std::vector<double>& values);
 
 }  // namespace longhaul::eval

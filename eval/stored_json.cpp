@@ -2,6 +2,8 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <limits>
+
 #include "eval/evaluation.pb.h"
 #include "eval/partial.pb.h"
 #include "eval/text_file.h"
@@ -30,6 +32,10 @@ void read_json(const std::filesystem::path& file, google::protobuf::Message& mes
     throw core::InputError(file.string() + ": not an evaluation: " +
                            std::string(status.message().data(), status.message().size()));
   }
+}
+
+double error_of(bool has, double value, int64_t sequences) {
+  return has && sequences != 1 ? value : std::numeric_limits<double>::quiet_NaN();
 }
 
 void store_identity(const Identity& identity, StoredIdentity& to) {

@@ -1,6 +1,7 @@
 // Evaluations on disk: Protobuf messages as JSON.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
@@ -24,6 +25,10 @@ void write_json(const std::filesystem::path& file, const google::protobuf::Messa
 /// Fills `message`; fields that it lacks are passed over (later versions keep the meaning of
 /// these). InputError naming the file where it is no such JSON.
 void read_json(const std::filesystem::path& file, google::protobuf::Message& message);
+
+/// Of a standard error that a file has, or not: NaN where `sequences`, of which it is, are one.
+/// There older files hold 0.
+double error_of(bool has, double value, int64_t sequences);
 
 using StoredIdentity = google::protobuf::RepeatedPtrField<proto::IdentityEntry>;
 void store_identity(const Identity& identity, StoredIdentity& to);
