@@ -112,6 +112,32 @@ TEST(TaskResult, IsTheSameAfterAFile) {
   EXPECT_EQ(read.cells[0].trials, 40);
 }
 
+TEST(TaskResult, CellsWithoutTrialsHaveNoNumbers) {
+  const testing::ScratchFolder scratch;
+  const auto file = scratch.path() / "a.json";
+  TaskResult result = some_result();
+  result.cells = {{.length = 8}};
+  write_task_result(file, result);
+  for (const char* name : {"accuracy", "exact", "low\"", "\"high"}) {
+    const std::string text = testing::read_all(file);
+    EXPECT_THAT(text, ::testing::Not(HasSubstr(std::string("\"") + name + "\":"))) << text;
+  }
+  const TaskResult read = read_task_result(file);
+  EXPECT_EQ(read.cells[0].trials, 0);
+  EXPECT_EQ(read.cells[0].high, 1);
+}
+
+TEST(TaskResult, SaysWhereQuestionsAreFewerThanTrialsAskedFor) {
+  TaskResult result = some_result();
+  result.trials_asked = 40;
+  EXPECT_THAT(shortages(result), ::testing::IsEmpty());
+  result.trials_asked = 100;
+  result.cells[0].part = "qa1";
+  EXPECT_THAT(format_table(result),
+              HasSubstr("qa1: 100 trials were asked for: only 40 questions are different "
+                        "(of length 4096)\n"));
+}
+
 TEST(TaskResult, RefusesFilesThatAreNone) {
   const testing::ScratchFolder scratch;
   const auto file = scratch.path() / "a.json";
