@@ -64,6 +64,8 @@ TEST_F(Program, WrongUsage) {
   expect_refused("inspect . --loud", "--loud");
   expect_refused("generate --model m --tokens 010", "--tokens");
   expect_refused("generate --model m --tokens ten", "--tokens");
+  expect_refused("eval recall --model . --length 8 --sequences 1 --query-fraction 0",
+                 "--query-fraction: must be above 0");
   expect_refused("generate --model m --device gpu", "--device");
   expect_refused("generate --model m --prompt-ids 1,x", "--prompt-ids");
   expect_refused("generate --model m --prompt-ids 1 --prompt a", "--prompt");
