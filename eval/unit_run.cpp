@@ -26,7 +26,6 @@ class UnitRun : private BatchWatch {
     for (int64_t round = 0; round < rounds; ++round) {
       if (!is_done(round)) run_round(round);
     }
-    if (keeps()) PartialResults::remove(continuation_.file);
     return results_.numbers();
   }
 

@@ -12,6 +12,7 @@
 #include "launch/interruption.h"
 #include "launch/model_conversion.h"
 #include "launch/rank_session.h"
+#include "model/checkpoint/atomic_file.h"
 #include "model/checkpoint/model_folder.h"
 
 namespace longhaul::launch {
@@ -24,6 +25,20 @@ namespace fs = std::filesystem;
 std::optional<RunConfig> run_config_of(const fs::path& model) {
   const auto run = run_of(model);
   return run ? std::optional(read_run_config(*run / "run.yaml")) : std::nullopt;
+}
+
+/// InputError where the result could not be written after all the work.
+void check_can_write(const fs::path& json) {
+  if (fs::is_directory(json)) {
+    throw core::InputError(
+        core::message("--json: ", json.string(), " is a folder, expected a file"));
+  }
+  try {
+    make_folder_of(json);
+    const model::AtomicFile probe(json);
+  } catch (const core::Error& error) {
+    throw core::InputError(std::string("--json: ") + error.what());
+  }
 }
 
 /// Units that are done are kept beside the JSON until it is there.
@@ -60,12 +75,12 @@ class EvalCommand : public Command {
     const auto run =
         options_.run.empty() ? run_config_of(options_.model) : read_run_config(options_.run);
     (*measure)->prepare(options_, run);
+    if (session.is_first() && !options_.json.empty()) check_can_write(options_.json);
     int64_t training_length = options_.training_length;
     if (training_length == 0 && run) training_length = run->data.batch.length;
     // A rank without a sequence of its own waits for the others as long as theirs take.
     const dist::Busy busy(session.world(), "evaluating");
     const auto model = model::load_model(context, options_.model, options_.compute.element_type());
-    if (session.is_first() && !options_.json.empty()) make_folder_of(options_.json);
     EvalProgress progress;
     session.set_activity("eval");
     EvalJob job{.options = options_,

@@ -260,6 +260,7 @@ TEST(TaskEvaluation, ResumedEqualsUninterrupted) {
       });
     }
     EXPECT_GT(parts, 1);
+    PartialResults::remove(options.continuation.file);
     ASSERT_EQ(resumed->cells.size(), whole.cells.size());
     for (size_t i = 0; i < whole.cells.size(); ++i) {
       EXPECT_EQ(resumed->cells[i].accuracy, whole.cells[i].accuracy);
