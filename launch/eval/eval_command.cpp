@@ -21,6 +21,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
+void check_model_is_there(const fs::path& model) {
+  if (fs::exists(model)) return;
+  throw core::InputError(core::message(
+      "--model: ", model.string(),
+      ": is not there, expected a run, a model folder, a training checkpoint or a GGUF file"));
+}
+
 /// The configuration of the run that `model` lies in, if any.
 std::optional<RunConfig> run_config_of(const fs::path& model) {
   const auto run = run_of(model);
@@ -69,6 +76,7 @@ class EvalCommand : public Command {
 
  private:
   int run_on(RankSession& session, dist::Communicator& world, core::Context& context) {
+    check_model_is_there(options_.model);
     const auto measure = std::find_if(measures_.begin(), measures_.end(),
                                       [](const auto& each) { return each->chosen(); });
     const dist::Mesh mesh = make_mesh(world, options_.sequence_ranks);

@@ -58,12 +58,15 @@ TEST_F(Program, WrongUsage) {
                    "--temperature");
   }
   expect_refused("eval passkey --model m --lengths 9 --depths 0,.nan", "--depths");
-  expect_refused("eval babilong --model m --lengths 0", "--stories: is not given");
-  expect_refused("eval babilong --model m --lengths 0,9 --stories s", "--data: is not given");
+  expect_refused("eval babilong --model . --lengths 0", "--stories: is not given");
+  expect_refused("eval babilong --model . --lengths 0,9 --stories s", "--data: is not given");
   expect_refused("train", "config");
   expect_refused("inspect . --loud", "--loud");
   expect_refused("generate --model m --tokens 010", "--tokens");
   expect_refused("generate --model m --tokens ten", "--tokens");
+  for (const char* measure : {"copy", "recall --length 8 --sequences 1", "passkey --lengths 9"}) {
+    expect_refused(std::string("eval ") + measure + " --model nope", "--model: nope: is not there");
+  }
   expect_refused("eval recall --model . --length 8 --sequences 1 --query-fraction 0",
                  "--query-fraction: must be above 0");
   expect_refused("generate --model m --device gpu", "--device");
