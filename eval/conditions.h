@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "eval/identity.h"
+#include "eval/named.h"
+
 namespace longhaul::eval {
 
 /// How an arm was measured.
@@ -15,7 +18,17 @@ struct Conditions {
   std::string windows;  ///< as Sequences::windows; "" also in files that do not say
   bool text = false;    ///< else a synthetic task
   int64_t seeds = 1;
+  std::vector<Identity> measured;  ///< of each of its runs
 };
+
+/// How each run was measured that `result` is the mean of, else itself.
+template <class T>
+std::vector<Identity> measured_of(const T& result) {
+  if (result.of_seeds.empty()) return {result.measured};
+  std::vector<Identity> runs;
+  for (const Named<T>& seed : result.of_seeds) runs.push_back(seed.value.measured);
+  return runs;
+}
 
 template <class T>
 Conditions conditions_of(const T& result, const std::string& task) {
@@ -27,7 +40,8 @@ Conditions conditions_of(const T& result, const std::string& task) {
           .inside_documents = result.inside_documents,
           .windows = result.windows,
           .text = task == "text",
-          .seeds = std::max<int64_t>(1, std::ssize(result.of_seeds))};
+          .seeds = std::max<int64_t>(1, std::ssize(result.of_seeds)),
+          .measured = measured_of(result)};
 }
 
 /// Whether any arm is a mean over seeds.
@@ -48,7 +62,19 @@ std::string error_name(const std::vector<const T*>& arms, const std::string& of_
   return all ? of_seeds : of_seeds + " (where an arm is one run: " + of_one + ")";
 }
 
-/// A paragraph that says it, and whether the arms were measured alike.
+/// In what arms were not measured alike: "seed: 1 / 5".
+struct Unlike {
+  std::vector<std::string> numbers;   ///< what changes them
+  std::vector<std::string> rounding;  ///< what changes no more than it
+  int64_t unknown = 0;                ///< arms that do not say how they were measured
+};
+/// Of arms with the identities of their runs. The model is left out: it is what is compared. Places
+/// of data are told where fingerprints differ, and instead of these.
+Unlike unlike(const std::vector<std::vector<Identity>>& arms);
+
+/// A paragraph that says how the arms were measured and whether it was alike.
 std::string conditions_html(const std::vector<Conditions>& arms);
+/// Sentences that say in what they differ; "" where in nothing.
+std::string unlike_html(const std::vector<std::vector<Identity>>& arms);
 
 }  // namespace longhaul::eval

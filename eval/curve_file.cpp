@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "eval/curve.pb.h"
 #include "eval/formatted.h"
@@ -11,25 +13,32 @@ namespace longhaul::eval {
 namespace {
 
 constexpr int kFormatVersion = 1;
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
 void store(const Bucket& bucket, proto::Bucket& to) {
   to.set_begin(bucket.begin);
   to.set_end(bucket.end);
   to.set_count(bucket.count);
+  if (bucket.count == 0) return;
   to.set_loss(bucket.loss);
-  to.set_loss_error(bucket.loss_error);
   to.set_accuracy(bucket.accuracy);
-  to.set_accuracy_error(bucket.accuracy_error);
+  if (!std::isnan(bucket.loss_error)) to.set_loss_error(bucket.loss_error);
+  if (!std::isnan(bucket.accuracy_error)) to.set_accuracy_error(bucket.accuracy_error);
 }
 
-Bucket bucket_of(const proto::Bucket& from) {
-  return {.begin = from.begin(),
-          .end = from.end(),
-          .count = from.count(),
-          .loss = from.loss(),
-          .loss_error = from.loss_error(),
-          .accuracy = from.accuracy(),
-          .accuracy_error = from.accuracy_error()};
+Bucket bucket_of(const proto::Bucket& from, int64_t sequences) {
+  Bucket bucket{.begin = from.begin(), .end = from.end(), .count = from.count()};
+  if (bucket.count == 0) return bucket;
+  bucket.loss = from.loss();
+  bucket.loss_error = error_of(from.has_loss_error(), from.loss_error(), sequences);
+  bucket.accuracy = from.accuracy();
+  bucket.accuracy_error = error_of(from.has_accuracy_error(), from.accuracy_error(), sequences);
+  return bucket;
+}
+
+bool has_labels(const std::vector<Bucket>& buckets) {
+  return std::any_of(buckets.begin(), buckets.end(),
+                     [](const Bucket& bucket) { return bucket.count > 0; });
 }
 
 proto::Curve to_stored(const PositionCurve& curve) {
@@ -44,9 +53,12 @@ proto::Curve to_stored(const PositionCurve& curve) {
   out.set_inside_documents(curve.inside_documents);
   out.set_windows(curve.windows);
   out.set_sequences_asked(curve.sequences_asked);
-  out.set_loss(curve.loss);
-  out.set_perplexity(curve.perplexity);
-  out.set_accuracy(curve.accuracy);
+  store_identity(curve.measured, *out.mutable_measured());
+  if (has_labels(curve.buckets)) {
+    out.set_loss(curve.loss);
+    out.set_perplexity(curve.perplexity);
+    out.set_accuracy(curve.accuracy);
+  }
   for (const Bucket& bucket : curve.buckets) store(bucket, *out.add_buckets());
   for (const Bucket& bucket : curve.reaches) store(bucket, *out.add_reaches());
   for (const StatePoint& point : curve.states) {
@@ -55,7 +67,7 @@ proto::Curve to_stored(const PositionCurve& curve) {
     to.set_mean(point.mean);
     to.set_deviation(point.deviation);
     to.set_norm(point.norm);
-    to.set_deviation_error(point.deviation_error);
+    if (!std::isnan(point.deviation_error)) to.set_deviation_error(point.deviation_error);
     to.mutable_layer_deviation()->Add(point.layer_deviation.begin(), point.layer_deviation.end());
   }
   return out;
@@ -71,14 +83,18 @@ PositionCurve from_stored(const proto::Curve& from) {
                       .inside_documents = from.inside_documents(),
                       .windows = from.windows(),
                       .sequences_asked = from.sequences_asked(),
-                      .loss = from.loss(),
-                      .perplexity = from.perplexity(),
-                      .accuracy = from.accuracy(),
+                      .measured = identity_of(from.measured()),
                       .buckets = {},
                       .states = {},
                       .reaches = {}};
-  for (const proto::Bucket& bucket : from.buckets()) curve.buckets.push_back(bucket_of(bucket));
-  for (const proto::Bucket& bucket : from.reaches()) curve.reaches.push_back(bucket_of(bucket));
+  for (const proto::Bucket& bucket : from.buckets())
+    curve.buckets.push_back(bucket_of(bucket, from.sequences()));
+  const bool labels = has_labels(curve.buckets);
+  curve.loss = labels ? from.loss() : kNaN;
+  curve.perplexity = labels ? from.perplexity() : kNaN;
+  curve.accuracy = labels ? from.accuracy() : kNaN;
+  for (const proto::Bucket& bucket : from.reaches())
+    curve.reaches.push_back(bucket_of(bucket, from.sequences()));
   for (const proto::StatePoint& point : from.states()) {
     curve.states.push_back(
         {.position = point.position(),
@@ -86,7 +102,8 @@ PositionCurve from_stored(const proto::Curve& from) {
          .deviation = point.deviation(),
          .norm = point.norm(),
          .layer_deviation = {point.layer_deviation().begin(), point.layer_deviation().end()},
-         .deviation_error = point.deviation_error()});
+         .deviation_error =
+             error_of(point.has_deviation_error(), point.deviation_error(), from.sequences())});
   }
   return curve;
 }
@@ -121,13 +138,22 @@ PositionCurve read_curve(const std::filesystem::path& file) {
   return from_stored(read_evaluation<proto::Curve>(file, kFormatVersion, flaw));
 }
 
+namespace {
+
+/// All over, in a line.
+std::string summary(const PositionCurve& curve) {
+  std::string out =
+      formatted("%s, %lld sequences of %lld tokens: ", curve.task.c_str(),
+                static_cast<long long>(curve.sequences), static_cast<long long>(curve.length));
+  if (!has_labels(curve.buckets)) return out + "no label is among them\n";
+  return out + formatted("loss %.4f, perplexity %.4g, accuracy %.2f%%\n", curve.loss,
+                         curve.perplexity, 100 * curve.accuracy);
+}
+
+}  // namespace
+
 std::string format_table(const PositionCurve& curve) {
-  std::string out = formatted(
-      "%s, %lld sequences of %lld tokens: loss %.4f, perplexity %.4g, "
-      "accuracy %.2f%%\n",
-      curve.task.c_str(), static_cast<long long>(curve.sequences),
-      static_cast<long long>(curve.length), curve.loss, curve.perplexity, 100 * curve.accuracy);
-  out += shortage_line(curve.sequences, curve.sequences_asked);
+  std::string out = summary(curve) + shortage_line(curve.sequences, curve.sequences_asked);
   if (curve.task == "text") {
     out += formatted(curve.inside_documents
                          ? "%lld documents are that long: each sequence lies inside one\n"
@@ -147,18 +173,18 @@ std::string format_table(const PositionCurve& curve) {
                      static_cast<long long>(bucket.end - 1), static_cast<long long>(bucket.count));
     out += bucket.count == 0
                ? formatted("%8s %8s %11s %9s", "-", "-", "-", "-")
-               : formatted("%8.4f %8.4f %11.5g %8.2f%%", bucket.loss, bucket.loss_error,
-                           std::exp(bucket.loss), 100 * bucket.accuracy);
+               : formatted("%8.4f ", bucket.loss) + or_dash("%8.4f", bucket.loss_error) +
+                     formatted(" %11.5g %8.2f%%", std::exp(bucket.loss), 100 * bucket.accuracy);
     if (i < curve.states.size()) out += formatted(" %11.4g", curve.states[i].deviation);
     out += "\n";
   }
   if (!curve.reaches.empty())
     out += "  pairs since the key    queries     loss  std.err           accuracy\n";
   for (const Bucket& bucket : curve.reaches) {
-    out += formatted("%9lld to %8lld %10lld %8.4f %8.4f %20.2f%%\n",
-                     static_cast<long long>(bucket.begin), static_cast<long long>(bucket.end - 1),
-                     static_cast<long long>(bucket.count), bucket.loss, bucket.loss_error,
-                     100 * bucket.accuracy);
+    out += formatted("%9lld to %8lld %10lld %8.4f ", static_cast<long long>(bucket.begin),
+                     static_cast<long long>(bucket.end - 1), static_cast<long long>(bucket.count),
+                     bucket.loss) +
+           or_dash("%8.4f", bucket.loss_error) + formatted(" %20.2f%%\n", 100 * bucket.accuracy);
   }
   return out;
 }

@@ -141,8 +141,8 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model,
       .run = [&](int64_t first, int64_t, std::span<double> numbers, BatchWatch& watch) {
         SuffixRun(pieces, model, options, grid).run(*sequences.reader_of(first), numbers, watch);
       }};
-  const std::vector<double> numbers =
-      run_units(mesh, job, continuation_of("effrem", options, sequences, mesh, model));
+  const Continuation continuation = continuation_of("effrem", options, sequences, mesh, model);
+  const std::vector<double> numbers = run_units(mesh, job, continuation);
   EffRem result{.model = options.model,
                 .read = sequences.task,
                 .length = options.length,
@@ -152,6 +152,7 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model,
                 .inside_documents = sequences.inside_documents,
                 .windows = sequences.windows,
                 .sequences_asked = options.sequences,
+                .measured = measured_by(continuation),
                 .points = {}};
   for (size_t i = 0; i < grid.size(); ++i) {
     std::vector<double> distances;

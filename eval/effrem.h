@@ -21,7 +21,7 @@ namespace longhaul::eval {
 struct EffRemPoint {
   int64_t dropped = 0;  ///< t: tokens left out at the beginning, 1 to length − 1
   double distance = 0;  ///< mean over sequences
-  double error = 0;     ///< standard error over sequences; 0 for one sequence
+  double error = 0;     ///< standard error over sequences; NaN for one sequence
 };
 
 struct EffRem {
@@ -32,6 +32,7 @@ struct EffRem {
   bool inside_documents = true;
   std::string windows;                  ///< as Sequences::windows
   int64_t sequences_asked = 0;          ///< 0: not known
+  Identity measured;                    ///< how, as measured_by says; empty in older files
   std::vector<EffRemPoint> points;      ///< ascending in dropped
   std::vector<Named<EffRem>> of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file
 };

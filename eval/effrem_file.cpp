@@ -1,4 +1,7 @@
 #include "eval/effrem.h"
+
+#include <cmath>
+
 #include "eval/effrem.pb.h"
 #include "eval/formatted.h"
 #include "eval/stored_json.h"
@@ -43,11 +46,12 @@ void write_effrem(const std::filesystem::path& file, const EffRem& effrem) {
   out.set_inside_documents(effrem.inside_documents);
   out.set_windows(effrem.windows);
   out.set_sequences_asked(effrem.sequences_asked);
+  store_identity(effrem.measured, *out.mutable_measured());
   for (const EffRemPoint& point : effrem.points) {
     proto::EffRemPoint& to = *out.add_points();
     to.set_dropped(point.dropped);
     to.set_distance(point.distance);
-    to.set_error(point.error);
+    if (!std::isnan(point.error)) to.set_error(point.error);
   }
   write_json(file, out);
 }
@@ -63,10 +67,13 @@ EffRem read_effrem(const std::filesystem::path& file) {
                 .inside_documents = from.inside_documents(),
                 .windows = from.windows(),
                 .sequences_asked = from.sequences_asked(),
+                .measured = identity_of(from.measured()),
                 .points = {}};
   for (const proto::EffRemPoint& point : from.points()) {
     effrem.points.push_back(
-        {.dropped = point.dropped(), .distance = point.distance(), .error = point.error()});
+        {.dropped = point.dropped(),
+         .distance = point.distance(),
+         .error = error_of(point.has_error(), point.error(), from.sequences())});
   }
   return effrem;
 }
@@ -78,9 +85,9 @@ std::string format_table(const EffRem& effrem) {
       effrem.read + ")\n" + shortage_line(effrem.sequences, effrem.sequences_asked);
   out += "   dropped      kept   distance  std.err\n";
   for (const EffRemPoint& point : effrem.points) {
-    out += formatted("%10lld %9lld %10.4f %8.4f\n", static_cast<long long>(point.dropped),
-                     static_cast<long long>(effrem.length - point.dropped), point.distance,
-                     point.error);
+    out += formatted("%10lld %9lld %10.4f ", static_cast<long long>(point.dropped),
+                     static_cast<long long>(effrem.length - point.dropped), point.distance) +
+           or_dash("%8.4f", point.error) + "\n";
   }
   return out;
 }

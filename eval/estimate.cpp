@@ -40,9 +40,13 @@ Estimate over_seeds(std::vector<Named<double>> seeds) {
   return {.value = mean(values), .error = standard_error(values), .seeds = std::move(seeds)};
 }
 
-bool differ(const Estimate& a, const Estimate& b) {
+std::optional<bool> differ(const Estimate& a, const Estimate& b) {
   const std::vector<double> paired = differences(a, b);
-  if (paired.size() < 2) return std::abs(a.value - b.value) > 2 * std::hypot(a.error, b.error);
+  if (paired.size() < 2) {
+    const double error = std::hypot(a.error, b.error);
+    if (std::isnan(error)) return std::nullopt;
+    return std::abs(a.value - b.value) > 2 * error;
+  }
   const double student = kStudent[std::min(paired.size() - 1, kStudent.size()) - 1];
   return std::abs(mean(paired)) > student * standard_error(paired);
 }

@@ -12,7 +12,7 @@ namespace longhaul::eval {
 struct Estimate {
   double value = 0;
   double error = 0;                  ///< standard error: of one run over what it read, else over
-                                     ///< seeds
+                                     ///< seeds; NaN: not known
   std::vector<Named<double>> seeds;  ///< of each; empty for one run
 };
 
@@ -36,8 +36,9 @@ std::optional<Estimate> estimate_of(const T& arm, const OfRun& of_run) {
 }
 
 /// Arms that share two seeds or more by their differences seed by seed: the mean of these is not 0
-/// (Student's t, 95 %). Others by two standard errors of the difference.
-bool differ(const Estimate& a, const Estimate& b);
+/// (Student's t, 95 %). Others by two standard errors of the difference; none where these are not
+/// known.
+std::optional<bool> differ(const Estimate& a, const Estimate& b);
 
 /// How `differ` judges, for readers; `seeds`: there are arms of several.
 std::string noise_name(bool seeds);

@@ -11,11 +11,17 @@ namespace longhaul::eval {
 
 namespace {
 
-enum class Verdict { kHolds, kFails, kUnknown };
+enum class Verdict { kHolds, kUndecided, kFails, kUnknown };
+
+struct Judgement {
+  Verdict verdict = Verdict::kHolds;
+  std::string why;  ///< it is undecided
+};
 
 struct ArmFinding {
   Verdict verdict = Verdict::kUnknown;
   std::string sentence;
+  std::string why;  ///< it is undecided
 };
 
 std::string shown(double value, const char* format) {
@@ -33,14 +39,14 @@ std::string joined(const std::vector<std::string>& names) {
   return out;
 }
 
-bool exceeds(double difference, double error_a, double error_b) {
-  return difference > 2 * std::hypot(error_a, error_b);
-}
-
 /// Of a mean over seeds, each judged by itself, by its own noise: most decide.
 struct SeedVerdicts {
-  int64_t failing = 0, known = 0;
-  bool most_fail() const { return 2 * failing > known; }
+  int64_t failing = 0, undecided = 0, known = 0;
+  Verdict most() const {
+    if (2 * failing > known) return Verdict::kFails;
+    const int64_t holding = known - failing - undecided;
+    return 2 * holding >= known ? Verdict::kHolds : Verdict::kUndecided;
+  }
 };
 
 SeedVerdicts judge_seeds(const PositionCurve& mean,
@@ -50,27 +56,42 @@ SeedVerdicts judge_seeds(const PositionCurve& mean,
     const Verdict verdict = judge(seed.value);
     seeds.known += verdict != Verdict::kUnknown;
     seeds.failing += verdict == Verdict::kFails;
+    seeds.undecided += verdict == Verdict::kUndecided;
   }
   return seeds;
 }
 
-/// Is `later` past the training length worse than `inside` at its end, beyond noise? `curve` is
-/// where they are from.
-bool is_failure(const PositionCurve& curve, const Bucket& inside, const Bucket& later) {
+/// Is `later` past the training length worse than `inside` at its end, beyond noise? Both of one
+/// run.
+Judgement judge_run(const PositionCurve& run, const Bucket& inside, const Bucket& later) {
+  if (!std::isfinite(later.loss)) return {.verdict = Verdict::kFails, .why = ""};
+  const bool recall = run.task == "recall";
+  const double worse = recall ? inside.accuracy - later.accuracy : later.loss - inside.loss;
+  const double error = recall ? std::hypot(inside.accuracy_error, later.accuracy_error)
+                              : std::hypot(inside.loss_error, later.loss_error);
+  if (std::isnan(error)) {
+    return {.verdict = Verdict::kUndecided,
+            .why = run.sequences == 1 ? "one sequence says nothing of chance"
+                                      : "standard errors are not known"};
+  }
+  if (worse <= (recall ? kFailingDrop : std::log(kFailingRatio))) return {};
+  if (worse > 2 * error) return {.verdict = Verdict::kFails, .why = ""};
+  return {.verdict = Verdict::kUndecided,
+          .why = core::message("at ", multiple_name(later.end, run.training_length),
+                               " it is worse, but by less than two standard errors (",
+                               run.sequences, " sequences)")};
+}
+
+/// The same of a curve, which may be a mean over seeds.
+Judgement judge(const PositionCurve& curve, const Bucket& inside, const Bucket& later) {
   const SeedVerdicts seeds = judge_seeds(curve, [&](const PositionCurve& seed) {
     const Bucket* own_inside = find_bucket(seed, inside.begin, inside.end);
     const Bucket* own_later = find_bucket(seed, later.begin, later.end);
     if (own_inside == nullptr || own_later == nullptr) return Verdict::kUnknown;
-    return is_failure(seed, *own_inside, *own_later) ? Verdict::kFails : Verdict::kHolds;
+    return judge_run(seed, *own_inside, *own_later).verdict;
   });
-  if (seeds.known > 0) return seeds.most_fail();
-  if (!std::isfinite(later.loss)) return true;
-  if (curve.task == "recall") {
-    const double drop = inside.accuracy - later.accuracy;
-    return drop > kFailingDrop && exceeds(drop, inside.accuracy_error, later.accuracy_error);
-  }
-  const double rise = later.loss - inside.loss;
-  return rise > std::log(kFailingRatio) && exceeds(rise, inside.loss_error, later.loss_error);
+  if (seeds.known > 0) return {.verdict = seeds.most(), .why = ""};
+  return judge_run(curve, inside, later);
 }
 
 double badness(const std::string& task, const Bucket& bucket) {
@@ -100,7 +121,7 @@ std::string comparison(const std::string& task, const Bucket& inside, const Buck
 }
 
 ArmFinding find(const PositionCurve& curve) {
-  ArmFinding result;
+  ArmFinding result{.verdict = Verdict::kHolds, .sentence = "", .why = ""};
   const int64_t trained = curve.training_length;
   if (trained <= 0) return {.sentence = "its training length is not known"};
   const Bucket *inside = nullptr, *far = nullptr, *worst = nullptr;
@@ -121,9 +142,11 @@ ArmFinding find(const PositionCurve& curve) {
     const bool worse =
         worst == nullptr || badness(curve.task, bucket) > badness(curve.task, *worst);
     if (worse) worst = &bucket;
-    if (inside != nullptr && is_failure(curve, *inside, bucket)) {
-      result.verdict = Verdict::kFails;
-    }
+    if (inside == nullptr) continue;
+    const Judgement judged = judge(curve, *inside, bucket);
+    if (judged.verdict < result.verdict || judged.verdict == Verdict::kHolds) continue;
+    result.verdict = judged.verdict;
+    result.why = judged.why;
   }
   if (inside == nullptr || !std::isfinite(inside->loss)) {
     return {.sentence = "it has no finite loss inside its training length"};
@@ -133,12 +156,11 @@ ArmFinding find(const PositionCurve& curve) {
                         shown(100 * inside->accuracy, "%.1f%%")};
   }
   if (far == nullptr) return {.sentence = "it was not evaluated past its training length"};
-  if (result.verdict != Verdict::kFails) result.verdict = Verdict::kHolds;
   result.sentence = (curve.task == "recall" ? "accuracy at " : "perplexity at ") +
                     multiple_name(far->end, trained) + " the training length is " +
                     comparison(curve.task, *inside, *far) + state_sentence(curve);
   if (badness(curve.task, *worst) > badness(curve.task, *far) &&
-      is_failure(curve, *inside, *worst)) {
+      judge(curve, *inside, *worst).verdict == Verdict::kFails) {
     result.sentence += "; worst at " + multiple_name(worst->end, trained) + ": " +
                        comparison(curve.task, *inside, *worst);
   }
@@ -149,46 +171,75 @@ ArmFinding find_in_arm(const PositionCurve& arm) {
   ArmFinding result = find(arm);
   const SeedVerdicts seeds =
       judge_seeds(arm, [](const PositionCurve& seed) { return find(seed).verdict; });
-  if (seeds.known == 0) return result;
-  result.verdict = seeds.most_fail() ? Verdict::kFails : Verdict::kHolds;
-  result.sentence = core::message("fails in ", seeds.failing, " of ", seeds.known,
+  if (seeds.known == 0) {
+    if (result.verdict == Verdict::kUndecided) result.sentence += "; undecided: " + result.why;
+    return result;
+  }
+  result.verdict = seeds.most();
+  const std::string undecided =
+      seeds.undecided > 0 ? core::message(" and is undecided in ", seeds.undecided) : "";
+  result.sentence = core::message("fails in ", seeds.failing, undecided, " of ", seeds.known,
                                   " seeds; in their mean ", result.sentence);
   return result;
 }
 
-std::string verdict_over_arms(const std::vector<std::string>& failing,
-                              const std::vector<std::string>& holding, size_t unknown) {
-  if (failing.empty() && holding.empty()) {
-    return "Nothing can be said about lengths past the training length.";
+/// Arms by their verdict.
+struct Verdicts {
+  std::vector<std::string> failing, holding, undecided;
+  size_t unknown = 0;
+};
+
+/// "a and b fail"
+std::string clause(const std::vector<std::string>& arms, const char* of_one, const char* of_more) {
+  return joined(arms) + (arms.size() == 1 ? of_one : of_more);
+}
+
+std::string verdict_over_arms(const Verdicts& arms) {
+  const std::string rest = arms.unknown > 0 ? " (of the others nothing can be said)" : "";
+  const bool none_fails = arms.failing.empty(), none_holds = arms.holding.empty();
+  if (arms.undecided.empty()) {
+    if (none_fails && none_holds) {
+      return "Nothing can be said about lengths past the training length.";
+    }
+    if (none_fails) {
+      return "No arm fails past its training length" + rest +
+             ": there is no failure here that another initial state could have cured.";
+    }
+    if (none_holds) return "Every arm fails past its training length" + rest + ".";
+  } else if (none_fails && none_holds) {
+    return "Whether an arm fails past its training length is undecided" + rest + ".";
   }
-  const std::string rest = unknown > 0 ? " (of the others nothing can be said)" : "";
-  if (failing.empty()) {
-    return "No arm fails past its training length" + rest +
-           ": there is no failure here that another initial state could have cured.";
+  std::vector<std::string> clauses;
+  if (!none_fails) {
+    clauses.push_back(clause(arms.failing, " fails", " fail") + " past the training length");
   }
-  if (holding.empty()) return "Every arm fails past its training length" + rest + ".";
-  return joined(failing) + (failing.size() == 1 ? " fails" : " fail") +
-         " past the training length; " + joined(holding) +
-         (holding.size() == 1 ? " holds" : " hold") + rest + ".";
+  if (!none_holds) clauses.push_back(clause(arms.holding, " holds", " hold"));
+  if (!arms.undecided.empty()) {
+    clauses.push_back(clause(arms.undecided, " is undecided", " are undecided"));
+  }
+  std::string out;
+  for (const std::string& each : clauses) out += (out.empty() ? "" : "; ") + each;
+  return out + rest + ".";
 }
 
 }  // namespace
 
 std::vector<std::string> findings(const Section& section, const std::vector<std::string>& arms) {
-  std::vector<std::string> sentences{""}, failing, holding, lacking;
-  size_t unknown = 0;
+  std::vector<std::string> sentences{""}, lacking;
+  Verdicts verdicts;
   for (size_t i = 0; i < arms.size(); ++i) {
     if (section.curves[i] == nullptr) {
       lacking.push_back(arms[i]);
       continue;
     }
     const ArmFinding found = find_in_arm(*section.curves[i]);
-    if (found.verdict == Verdict::kFails) failing.push_back(arms[i]);
-    if (found.verdict == Verdict::kHolds) holding.push_back(arms[i]);
-    unknown += found.verdict == Verdict::kUnknown;
+    if (found.verdict == Verdict::kFails) verdicts.failing.push_back(arms[i]);
+    if (found.verdict == Verdict::kHolds) verdicts.holding.push_back(arms[i]);
+    if (found.verdict == Verdict::kUndecided) verdicts.undecided.push_back(arms[i]);
+    verdicts.unknown += found.verdict == Verdict::kUnknown;
     sentences.push_back(arms[i] + ": " + found.sentence + ".");
   }
-  sentences.front() = verdict_over_arms(failing, holding, unknown);
+  sentences.front() = verdict_over_arms(verdicts);
   if (!lacking.empty()) sentences.push_back("Not evaluated: " + joined(lacking) + ".");
   return sentences;
 }

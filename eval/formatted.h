@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdio>
 #include <string>
 
@@ -11,6 +12,12 @@ std::string formatted(const char* format, Values... values) {
   char line[256];
   std::snprintf(line, sizeof line, format, values...);
   return line;
+}
+
+/// The value, or where it is not a number "-", as wide.
+inline std::string or_dash(const char* format, double value) {
+  const std::string text = formatted(format, value);
+  return std::isnan(value) ? std::string(text.size() - 1, ' ') + "-" : text;
 }
 
 /// Three digits, without an exponent up to ten million.

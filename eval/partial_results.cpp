@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "eval/partial.pb.h"
+#include "eval/stored_json.h"
 #include "eval/text_file.h"
 #include "kernels/core/error.h"
 #include "model/checkpoint/atomic_file.h"
@@ -55,11 +56,7 @@ void PartialResults::set(int64_t unit, const std::vector<double>& numbers) {
 std::string PartialResults::bytes(const Identity& identity) const {
   proto::PartialResults stored;
   stored.set_format_version(kFormatVersion);
-  for (const auto& [name, value] : identity) {
-    proto::IdentityEntry& entry = *stored.add_identity();
-    entry.set_name(name);
-    entry.set_value(value);
-  }
+  store_identity(identity, *stored.mutable_identity());
   stored.set_units(static_cast<int64_t>(done_.size()));
   stored.set_width(width_);
   for (size_t unit = 0; unit < done_.size(); ++unit) {

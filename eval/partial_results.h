@@ -4,14 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
-namespace longhaul::eval {
+#include "eval/identity.h"
 
-/// All that decides an evaluation's numbers, by name: another model, option or mesh is another
-/// evaluation.
-using Identity = std::vector<std::pair<std::string, std::string>>;
+namespace longhaul::eval {
 
 class PartialResults {
  public:

@@ -83,8 +83,8 @@ PositionCurve evaluate_curve(const dist::Mesh& mesh, model::LanguageModel& model
         CurveBatch(pieces, model, options, sums)
             .run(readers_of(sequences, first, count), numbers, watch);
       }};
-  const std::vector<double> numbers =
-      run_units(mesh, job, continuation_of("perplexity", options, sequences, mesh, model));
+  const Continuation continuation = continuation_of("perplexity", options, sequences, mesh, model);
+  const std::vector<double> numbers = run_units(mesh, job, continuation);
   PositionCurve curve{.task = sequences.task,
                       .model = options.model,
                       .length = options.length,
@@ -94,6 +94,7 @@ PositionCurve evaluate_curve(const dist::Mesh& mesh, model::LanguageModel& model
                       .inside_documents = sequences.inside_documents,
                       .windows = sequences.windows,
                       .sequences_asked = options.sequences,
+                      .measured = measured_by(continuation),
                       .buckets = {},
                       .states = {},
                       .reaches = {}};

@@ -23,7 +23,7 @@ struct Bucket {
   int64_t begin = 0, end = 0;
   int64_t count = 0;          ///< labels counted
   double loss = 0;            ///< mean, nats
-  double loss_error = 0;      ///< standard error over sequences of their means; 0 for one sequence
+  double loss_error = 0;      ///< standard error over sequences of their means; NaN for one of them
   double accuracy = 0;        ///< share of labels predicted by the arg max
   double accuracy_error = 0;  ///< standard error, as of the loss
 };
@@ -44,9 +44,10 @@ struct PositionCurve {
   int64_t length = 0, sequences = 0, training_length = 0;
   int64_t whole_documents = 0;  ///< documents of the data that were long enough (text)
   bool inside_documents = true;
-  std::string windows;                            ///< as Sequences::windows
-  int64_t sequences_asked = 0;                    ///< 0: not known
-  double loss = 0, perplexity = 0, accuracy = 0;  ///< over everything
+  std::string windows;          ///< as Sequences::windows
+  int64_t sequences_asked = 0;  ///< 0: not known
+  Identity measured;            ///< how, as measured_by says; empty in older files
+  double loss = 0, perplexity = 0, accuracy = 0;  ///< over everything; NaN without labels
   std::vector<Bucket> buckets;
   std::vector<StatePoint> states;
   /// Recall: queries by the pairs since their key occurred last (begin to end − 1), over all

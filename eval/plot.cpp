@@ -38,9 +38,10 @@ struct Axis {
 
 bool is_drawable(const PlotPoint& p) { return std::isfinite(p.x) && std::isfinite(p.y); }
 
-double band_top(const PlotPoint& p) { return p.y + p.error; }
+double band_top(const PlotPoint& p) { return p.y + (std::isnan(p.error) ? 0 : p.error); }
 double band_bottom(const PlotPoint& p) {
-  return p.y - (std::isnan(p.beneath) ? p.error : p.beneath);
+  const double height = std::isnan(p.beneath) ? p.error : p.beneath;
+  return p.y - (std::isnan(height) ? 0 : height);
 }
 bool has_band(const PlotPoint& p) { return band_top(p) > band_bottom(p); }
 

@@ -24,7 +24,7 @@ std::string dash_of_arm(int arm);
 
 struct PlotPoint {
   double x = 0, y = 0;
-  double error = 0;  ///< height of the band above the line, and beneath it; 0: none
+  double error = 0;  ///< height of the band above the line, and beneath it; 0 or NaN: none
   double beneath = std::numeric_limits<double>::quiet_NaN();  ///< where it is another there
 };
 

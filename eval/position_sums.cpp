@@ -173,8 +173,7 @@ void PositionSums::finish(std::span<const double> numbers, PositionCurve& curve)
     const Bucket bucket = finish_bucket(numbers, reaches_[i], place_of_reach(i), of_queries);
     if (bucket.count > 0) curve.reaches.push_back(bucket);
   }
-  if (total.count == 0) return;
-  curve.loss = total.loss / total.count;
+  curve.loss = total.loss / total.count;  // NaN where no label is among them
   curve.perplexity = std::exp(curve.loss);
   curve.accuracy = total.correct / total.count;
 }

@@ -120,7 +120,12 @@ std::string comparison(const std::vector<Judged>& judged, bool seeds) {
     return a.distance.value < b.distance.value;
   };
   const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_distance);
-  if (!differ(most->distance, least->distance)) {
+  const std::optional<bool> apart = differ(most->distance, least->distance);
+  if (!apart) {
+    return "whether arms differ is undecided: their standard errors are not known (one sequence "
+           "says nothing of chance).";
+  }
+  if (!*apart) {
     return "what lies before the last training length weighs alike in all arms, within " +
            noise_name(seeds) + ".";
   }

@@ -62,7 +62,7 @@ std::string mark_of(const Section& section, const LengthColumn& column, const Po
   if (&curve == best) return "● ";
   const auto own = estimate_at(section, column, curve), least = estimate_at(section, column, *best);
   if (!own || !least || !std::isfinite(own->value)) return "";
-  return differ(*own, *least) ? "" : "○ ";
+  return differ(*own, *least).value_or(true) ? "" : "○ ";
 }
 
 std::string cell(const Section& section, const LengthColumn& column, const PositionCurve* curve) {

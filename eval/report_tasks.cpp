@@ -133,6 +133,20 @@ PlotLine line_of(int arm, const TaskResult& result, const std::vector<int64_t>& 
   return line;
 }
 
+/// A paragraph for each arm that has fewer trials than were asked for.
+std::string shortages_html(const LinedUp<TaskResult>& section,
+                           const std::vector<std::string>& arms) {
+  std::string out;
+  for (size_t i = 0; i < arms.size(); ++i) {
+    if (section.arms[i] == nullptr) continue;
+    const TaskResult& arm = *section.arms[i];
+    for (const std::string& line : shortages(arm.of_seeds.empty() ? arm : arm.of_seeds[0].value)) {
+      out += "<p class=\"soft\">" + escape_html(arms[i] + ": " + line) + ".</p>\n";
+    }
+  }
+  return out;
+}
+
 struct Judged {
   std::string arm;
   TaskCell cell;
@@ -247,7 +261,15 @@ std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures
     }
     return figures.figure(own, title, "Bands: " + interval_name(section) + ".");
   };
+  std::vector<std::vector<Identity>> measured;
+  for (const TaskResult* arm : section.arms) {
+    if (arm != nullptr) measured.push_back(measured_of(*arm));
+  }
   std::string out = "<section>\n<h2>" + escape_html(task_title(section)) + "</h2>\n";
+  out += shortages_html(section, arms);
+  if (const std::string differs = unlike_html(measured); !differs.empty()) {
+    out += "<p class=\"soft\">" + differs + "</p>\n";
+  }
   out += drawn("all", letters ? "Right characters by length, %" : "Right answers by length, %",
                nullptr);
   int number = 0;
@@ -286,8 +308,8 @@ std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
   };
   const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_accuracy);
   const bool seeds = has_seeds(section.arms);
-  const bool clear =
-      seeds ? differ(most->accuracy, least->accuracy) : least->cell.high < most->cell.low;
+  const bool clear = seeds ? differ(most->accuracy, least->accuracy).value_or(false)
+                           : least->cell.high < most->cell.low;
   sentences.front() = clear ? where + ", " + most->arm + " answers best (" +
                                   percent(most->cell.accuracy) + " %), " + least->arm + " worst (" +
                                   percent(least->cell.accuracy) + " %)."

@@ -1,6 +1,7 @@
 #include "eval/sequences.h"
 
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "kernels/core/error.h"
@@ -91,6 +92,7 @@ Continuation continuation_of(const std::string& measure, const CurveOptions& opt
   add("data ranks", mesh.shape().data);
   add("sequence ranks", mesh.shape().sequence);
   add("dtype", core::name_of(model.dtype()));
+  if (sequences.task == "text") result.notes.emplace_back("data", sequences.source);
   return result;
 }
 
@@ -112,7 +114,7 @@ Readers readers_of(const Sequences& sequences, int64_t first, int64_t count) {
 
 double standard_error(const std::vector<double>& values) {
   const auto n = static_cast<double>(values.size());
-  if (n < 2) return 0;
+  if (n < 2) return std::numeric_limits<double>::quiet_NaN();
   double mean = 0, squares = 0;
   for (double value : values) mean += value / n;
   for (double value : values) squares += (value - mean) * (value - mean);

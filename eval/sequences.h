@@ -48,7 +48,8 @@ Sequences recall_sequences(const data::RecallTask& task, const CurveOptions& opt
 void check(const CurveOptions& options, const Sequences& sequences,
            const model::LanguageModel& model);
 
-/// The continuation of `measure`: its identity names model, sequences, options and mesh.
+/// The continuation of `measure`: its identity names model, sequences, options and mesh, its
+/// notes the place of the data.
 Continuation continuation_of(const std::string& measure, const CurveOptions& options,
                              const Sequences& sequences, const dist::Mesh& mesh,
                              const model::LanguageModel& model);
@@ -60,7 +61,7 @@ std::string shortage_line(int64_t count, int64_t asked);
 
 Readers readers_of(const Sequences& sequences, int64_t first, int64_t count);
 
-/// Of the mean; 0 for fewer than two values.
+/// Of the mean; NaN for fewer than two values, which say nothing of chance.
 double standard_error(const std::vector<double>& values);
 
 }  // namespace longhaul::eval

@@ -218,8 +218,8 @@ StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& mo
         StatesBatch(pieces, model, options, layout)
             .run(readers_of(sequences, first, count), numbers, watch);
       }};
-  const std::vector<double> numbers =
-      run_units(mesh, job, continuation_of("states", options, sequences, mesh, model));
+  const Continuation continuation = continuation_of("states", options, sequences, mesh, model);
+  const std::vector<double> numbers = run_units(mesh, job, continuation);
   StateStatistics result{.model = options.model,
                          .read = sequences.task,
                          .length = options.length,
@@ -229,6 +229,7 @@ StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& mo
                          .inside_documents = sequences.inside_documents,
                          .windows = sequences.windows,
                          .sequences_asked = options.sequences,
+                         .measured = measured_by(continuation),
                          .positions = layout.positions,
                          .pooled = {},
                          .deviation_error = {},

@@ -44,6 +44,7 @@ struct StateStatistics {
   bool inside_documents = true;
   std::string windows;             ///< as Sequences::windows
   int64_t sequences_asked = 0;     ///< 0: not known
+  Identity measured;               ///< how, as measured_by says; empty in older files
   std::vector<int64_t> positions;  ///< tokens read: powers of two, and the length
   MomentsByPosition pooled;
   std::vector<double> deviation_error;  ///< of pooled: standard error over sequences

@@ -44,7 +44,8 @@ std::string flaw(const proto::StateStatistics& states) {
     return moments.mean_size() == positions && moments.deviation_size() == positions &&
            moments.norm_size() == positions;
   };
-  bool whole = complete(states.pooled()) && states.deviation_error_size() == positions;
+  bool whole = complete(states.pooled()) &&
+               (states.deviation_error().empty() || states.deviation_error_size() == positions);
   for (const auto& layer : states.layers()) whole = whole && complete(layer.moments());
   for (const auto& head : states.heads()) whole = whole && complete(head.moments());
   return whole ? "" : core::message("does not hold ", positions, " numbers for each position");
@@ -96,9 +97,13 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
   out.set_inside_documents(states.inside_documents);
   out.set_windows(states.windows);
   out.set_sequences_asked(states.sequences_asked);
+  store_identity(states.measured, *out.mutable_measured());
   out.mutable_positions()->Add(states.positions.begin(), states.positions.end());
   store(states.pooled, *out.mutable_pooled());
-  out.mutable_deviation_error()->Add(states.deviation_error.begin(), states.deviation_error.end());
+  if (states.sequences != 1) {
+    out.mutable_deviation_error()->Add(states.deviation_error.begin(),
+                                       states.deviation_error.end());
+  }
   for (const LayerStates& layer : states.layers) {
     proto::LayerStates& to = *out.add_layers();
     to.set_layer(layer.layer);
@@ -109,7 +114,7 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
     to.set_layer(head.layer);
     to.set_head(head.head);
     to.set_log_decay(head.log_decay);
-    to.set_log_decay_error(head.log_decay_error);
+    if (!std::isnan(head.log_decay_error)) to.set_log_decay_error(head.log_decay_error);
     store(head.moments, *to.mutable_moments());
   }
   write_json(file, out);
@@ -117,21 +122,26 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
 
 StateStatistics read_states(const std::filesystem::path& file) {
   const auto from = read_evaluation<proto::StateStatistics>(file, kFormatVersion, flaw);
-  StateStatistics states{
-      .model = from.model(),
-      .read = from.read(),
-      .length = from.length(),
-      .sequences = from.sequences(),
-      .training_length = from.training_length(),
-      .whole_documents = from.whole_documents(),
-      .inside_documents = from.inside_documents(),
-      .windows = from.windows(),
-      .sequences_asked = from.sequences_asked(),
-      .positions = {from.positions().begin(), from.positions().end()},
-      .pooled = moments_of(from.pooled()),
-      .deviation_error = {from.deviation_error().begin(), from.deviation_error().end()},
-      .layers = {},
-      .heads = {}};
+  StateStatistics states{.model = from.model(),
+                         .read = from.read(),
+                         .length = from.length(),
+                         .sequences = from.sequences(),
+                         .training_length = from.training_length(),
+                         .whole_documents = from.whole_documents(),
+                         .inside_documents = from.inside_documents(),
+                         .windows = from.windows(),
+                         .sequences_asked = from.sequences_asked(),
+                         .measured = identity_of(from.measured()),
+                         .positions = {from.positions().begin(), from.positions().end()},
+                         .pooled = moments_of(from.pooled()),
+                         .deviation_error = {},
+                         .layers = {},
+                         .heads = {}};
+  for (int i = 0; i < from.positions_size(); ++i) {
+    const bool has = i < from.deviation_error_size();
+    states.deviation_error.push_back(
+        error_of(has, has ? from.deviation_error(i) : 0, from.sequences()));
+  }
   for (const proto::LayerStates& layer : from.layers()) {
     states.layers.push_back({.layer = layer.layer(), .moments = moments_of(layer.moments())});
   }
@@ -139,7 +149,8 @@ StateStatistics read_states(const std::filesystem::path& file) {
     states.heads.push_back({.layer = head.layer(),
                             .head = head.head(),
                             .log_decay = head.log_decay(),
-                            .log_decay_error = head.log_decay_error(),
+                            .log_decay_error = error_of(head.has_log_decay_error(),
+                                                        head.log_decay_error(), from.sequences()),
                             .moments = moments_of(head.moments())});
   }
   return states;
@@ -152,9 +163,10 @@ std::string format_table(const StateStatistics& states) {
       states.read + ")\n" + shortage_line(states.sequences, states.sequences_asked);
   out += "  position       mean  deviation  std.err       norm\n";
   for (size_t i = 0; i < states.positions.size(); ++i) {
-    out += formatted("%10lld %10.4g %10.4g %8.2g %10.4g\n",
-                     static_cast<long long>(states.positions[i]), states.pooled.mean[i],
-                     states.pooled.deviation[i], states.deviation_error[i], states.pooled.norm[i]);
+    out += formatted("%10lld %10.4g %10.4g ", static_cast<long long>(states.positions[i]),
+                     states.pooled.mean[i], states.pooled.deviation[i]) +
+           or_dash("%8.2g", states.deviation_error[i]) +
+           formatted(" %10.4g\n", states.pooled.norm[i]);
   }
   return out + memories(states) + outliers(states);
 }

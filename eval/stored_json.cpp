@@ -2,7 +2,10 @@
 
 #include <google/protobuf/util/json_util.h>
 
+#include <limits>
+
 #include "eval/evaluation.pb.h"
+#include "eval/partial.pb.h"
 #include "eval/text_file.h"
 #include "kernels/core/error.h"
 #include "model/checkpoint/atomic_file.h"
@@ -29,6 +32,26 @@ void read_json(const std::filesystem::path& file, google::protobuf::Message& mes
     throw core::InputError(file.string() + ": not an evaluation: " +
                            std::string(status.message().data(), status.message().size()));
   }
+}
+
+double error_of(bool has, double value, int64_t sequences) {
+  return has && sequences != 1 ? value : std::numeric_limits<double>::quiet_NaN();
+}
+
+void store_identity(const Identity& identity, StoredIdentity& to) {
+  for (const auto& [name, value] : identity) {
+    proto::IdentityEntry& entry = *to.Add();
+    entry.set_name(name);
+    entry.set_value(value);
+  }
+}
+
+Identity identity_of(const StoredIdentity& from) {
+  Identity identity;
+  for (const proto::IdentityEntry& entry : from) {
+    identity.emplace_back(entry.name(), entry.value());
+  }
+  return identity;
 }
 
 std::string read_task(const std::filesystem::path& file) {

@@ -1,13 +1,20 @@
 // Evaluations on disk: Protobuf messages as JSON.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 
+#include "eval/identity.h"
 #include "kernels/core/error.h"
 
 namespace google::protobuf {
 class Message;
+template <typename Element>
+class RepeatedPtrField;
+}  // namespace google::protobuf
+namespace longhaul::eval::proto {
+class IdentityEntry;
 }
 
 namespace longhaul::eval {
@@ -18,6 +25,14 @@ void write_json(const std::filesystem::path& file, const google::protobuf::Messa
 /// Fills `message`; fields that it lacks are passed over (later versions keep the meaning of
 /// these). InputError naming the file where it is no such JSON.
 void read_json(const std::filesystem::path& file, google::protobuf::Message& message);
+
+/// Of a standard error that a file has, or not: NaN where `sequences`, of which it is, are one.
+/// There older files hold 0.
+double error_of(bool has, double value, int64_t sequences);
+
+using StoredIdentity = google::protobuf::RepeatedPtrField<proto::IdentityEntry>;
+void store_identity(const Identity& identity, StoredIdentity& to);
+Identity identity_of(const StoredIdentity& from);
 
 /// "task" of an evaluation, "" if it has none. InputError as of read_json.
 std::string read_task(const std::filesystem::path& file);

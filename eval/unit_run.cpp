@@ -26,7 +26,6 @@ class UnitRun : private BatchWatch {
     for (int64_t round = 0; round < rounds; ++round) {
       if (!is_done(round)) run_round(round);
     }
-    if (keeps()) PartialResults::remove(continuation_.file);
     return results_.numbers();
   }
 
@@ -143,6 +142,12 @@ class UnitRun : private BatchWatch {
 };
 
 }  // namespace
+
+Identity measured_by(const Continuation& continuation) {
+  Identity all = continuation.identity;
+  all.insert(all.end(), continuation.notes.begin(), continuation.notes.end());
+  return all;
+}
 
 std::vector<double> run_units(const dist::Mesh& mesh, const UnitJob& job,
                               const Continuation& continuation) {

@@ -19,11 +19,16 @@ namespace longhaul::eval {
 
 /// How an evaluation is watched, cut short and taken up again. By default it is none of these.
 struct Continuation {
-  std::filesystem::path file;         ///< of the units done so far; "": they are not kept
+  /// Of the units done so far; "": they are not kept. Who has the result safe removes it.
+  std::filesystem::path file;
   Identity identity;                  ///< of model and data; the measure adds its own options
+  Identity notes;                     ///< for the result alone: names of data, the program
   std::function<bool()> interrupted;  ///< asked between pieces; any rank's yes counts
   std::function<void(double share)> progress;  ///< 0 to 1, on rank 0
 };
+
+/// How the result was measured, as its file says it: the identity and the notes.
+Identity measured_by(const Continuation& continuation);
 
 /// Thrown on every rank alike: the units that were done are kept.
 struct Interrupted {};

@@ -66,12 +66,24 @@ void append_training(std::ostringstream& out, const ModelCard& card, const RunCo
       << ") |\n";
 }
 
+/// What the numbers were measured on; "" where an older file does not say.
+std::string measured_on(const eval::Identity& measured) {
+  std::string places;
+  for (const auto& [name, value] : measured) {
+    if (name == "recall") return " (" + value + ")";
+    if (name != "data" && name != "stories") continue;
+    places += (places.empty() ? " of `" : " and `") + name_of_folder(value) + "`";
+  }
+  return places;
+}
+
 void append_curve(std::ostringstream& out, const eval::Named<eval::PositionCurve>& evaluation) {
   const eval::PositionCurve& curve = evaluation.value;
   const bool is_text = curve.task == "text";
   out << "\n### " << evaluation.name << "\n\n"
-      << (is_text ? "Text" : "Associative recall") << ", " << curve.sequences << " sequences of "
-      << curve.length << " tokens. Overall: loss " << rounded(curve.loss, "%.4f");
+      << (is_text ? "Text" : "Associative recall") << measured_on(curve.measured) << ", "
+      << curve.sequences << " sequences of " << curve.length << " tokens. Overall: loss "
+      << rounded(curve.loss, "%.4f");
   out << (is_text ? ", perplexity " + rounded(curve.perplexity, "%.3f")
                   : ", accuracy " + rounded(100 * curve.accuracy, "%.2f %%"))
       << ".\n\n| positions | loss | " << (is_text ? "perplexity" : "accuracy")
@@ -88,8 +100,9 @@ void append_curve(std::ostringstream& out, const eval::Named<eval::PositionCurve
 
 template <class Measured>
 std::string sequences_of(const Measured& measured) {
-  return message(measured.read == "text" ? "text" : "associative recall", ", ", measured.sequences,
-                 " sequences of ", measured.length, " tokens");
+  return message(measured.read == "text" ? "text" : "associative recall",
+                 measured_on(measured.measured), ", ", measured.sequences, " sequences of ",
+                 measured.length, " tokens");
 }
 
 std::string effrem_line(const eval::EffRem& effrem) {
@@ -113,7 +126,7 @@ std::string states_line(const eval::StateStatistics& states) {
 
 /// Over all depths.
 std::string task_line(const eval::TaskResult& result) {
-  std::string line = result.task + ", accuracy by length", part;
+  std::string line = result.task + measured_on(result.measured) + ", accuracy by length", part;
   char sign = ':';
   for (const eval::TaskCell& cell : result.cells) {
     if (!cell.all_depths()) continue;

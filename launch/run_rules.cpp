@@ -108,6 +108,11 @@ class Rules {
       if (count > kMostSymbols)
         report(key, message("must be at most ", kMostSymbols, ", is ", count));
     }
+    if (data.recall.query_fraction <= 0) {
+      report("data.recall.query_fraction",
+             message("must be above 0 (without queries there is nothing to answer), is ",
+                     data.recall.query_fraction));
+    }
     if (data.recall.keys <= data.recall.reach) {
       report("data.recall.keys", message("must be more than data.recall.reach (", data.recall.reach,
                                          "), is ", data.recall.keys));

@@ -45,6 +45,7 @@ class FileTask final : public BabilongTask {
     std::sort(questions_.begin(), questions_.end(), [](const Listed& a, const Listed& b) {
       return std::tie(a.tokens, a.story, a.question) < std::tie(b.tokens, b.story, b.question);
     });
+    list_different();
   }
 
   std::string name() const override { return core::message("qa", number_); }
@@ -55,7 +56,8 @@ class FileTask final : public BabilongTask {
   Example example(const ExampleRequest& request) const override {
     CHECK_LT(request.depth, 0) << "facts lie where they are drawn";
     core::RandomStream random(request.key);
-    const Listed& chosen = questions_[random.below(fitting(request.length))];
+    const Listed& chosen = request.number < 0 ? questions_[random.below(fitting(request.length))]
+                                              : questions_[different_at(request)];
     const BabiQuestion& question = stories_[chosen.story].questions[chosen.question];
     Example example{.prompt = head_, .question = question.text, .answer_text = question.answer};
     tokenizer_.encode_inside("\nAnswer: " + question.answer + ".", example.answer);
@@ -76,6 +78,11 @@ class FileTask final : public BabilongTask {
     append(example.prompt, tail);
     example.depth = static_cast<double>(evidence) / static_cast<double>(example.prompt.size());
     return example;
+  }
+
+  int64_t different(int64_t length) const override {
+    return std::lower_bound(different_.begin(), different_.end(), fitting(length)) -
+           different_.begin();
   }
 
  private:
@@ -101,6 +108,33 @@ class FileTask final : public BabilongTask {
         fingerprint_ = fingerprint_of(from.facts[f] + "\n", fingerprint_);
       fingerprint_ = fingerprint_of(question.text + "\t" + question.answer + "\n", fingerprint_);
     }
+  }
+
+  /// Of questions that are the same, facts and all, the first.
+  void list_different() {
+    std::set<uint64_t> seen;
+    for (size_t i = 0; i < questions_.size(); ++i) {
+      const BabiStory& story = stories_[questions_[i].story];
+      const BabiQuestion& question = story.questions[questions_[i].question];
+      uint64_t text = fingerprint_of(question.text);
+      for (size_t f = 0; f < question.facts; ++f)
+        text = fingerprint_of("\n" + story.facts[f], text);
+      if (seen.insert(text).second) different_.push_back(i);
+    }
+  }
+
+  /// The place of a series' question: all that fit, in an order drawn for the seed and the length.
+  size_t different_at(const ExampleRequest& request) const {
+    std::vector<size_t> order(different_.begin(), different_.begin() + different(request.length));
+    CHECK_LT(request.number, std::ssize(order));
+    core::RandomStream random({.seed = request.key.seed,
+                               .step = static_cast<uint64_t>(request.length),
+                               .purpose = core::RandomPurpose::kSyntheticTask});
+    const auto number = static_cast<size_t>(request.number);
+    for (size_t i = 0; i <= number; ++i) {
+      std::swap(order[i], order[i + random.below(order.size() - i)]);
+    }
+    return order[number];
   }
 
   /// Tokens of a sentence of the file; there are few different ones.
@@ -161,6 +195,7 @@ class FileTask final : public BabilongTask {
   Tokens head_;
   std::map<std::string, Tokens> facts_;
   std::vector<Listed> questions_;  // by tokens
+  std::vector<size_t> different_;  // places in them, ascending
   std::set<std::string> labels_;
   uint64_t fingerprint_ = 0;
 };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,7 +19,10 @@ struct ExampleRequest {
   int64_t length = 0;        ///< tokens
   bool with_answer = false;  ///< `length` counts the answer's tokens too; else the prompt's alone
   double depth = -1;         ///< of what must be found, as a share of the filler; −1: drawn
-  core::RandomKey key;       ///< the example is a function of these four
+  core::RandomKey key;       ///< the example is a function of these five
+  /// Of a series of one seed whose questions must differ, from 0 to Task::different − 1; −1: drawn
+  /// whatever others are.
+  int64_t number = -1;
 };
 
 struct Example {
@@ -38,6 +42,11 @@ class Task {
   virtual uint64_t fingerprint() const = 0;
   /// An example of exactly this length, or InputError saying what lengths there are.
   virtual Example example(const ExampleRequest& request) const = 0;
+  /// So many different questions there are of this length. InputError as of example.
+  virtual int64_t different(int64_t length) const {
+    static_cast<void>(length);
+    return std::numeric_limits<int64_t>::max();
+  }
   /// A training row (labels shifted, −1 outside of answers). Unless a task packs several examples
   /// into a row, it is one example of exactly the row's length.
   virtual void write_row(const core::RandomKey& key, std::span<int32_t> tokens,

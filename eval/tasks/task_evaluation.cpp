@@ -17,11 +17,12 @@ constexpr int kDepthParts = 5;
 constexpr int64_t kMostTrials = 1 << 20;
 constexpr int64_t kMostLength = int64_t{1} << 32;
 
-/// Trials of one part, length and depth.
+/// Trials [begin, end) of one part, length and depth.
 struct Kind {
   size_t part = 0;
   int64_t length = 0;
   double depth = -1;
+  int64_t begin = 0, end = 0;
 };
 
 class TaskRun {
@@ -35,8 +36,14 @@ class TaskRun {
         pieces_(mesh.sequence_group(), model) {
     for (size_t part = 0; part < parts.size(); ++part) {
       for (const int64_t length : options.lengths) {
+        const int64_t trials = std::min(options.trials, parts[part].task.different(length));
         for (const double depth : depths()) {
-          kinds_.push_back({.part = part, .length = length, .depth = depth});
+          kinds_.push_back({.part = part,
+                            .length = length,
+                            .depth = depth,
+                            .begin = units_,
+                            .end = units_ + trials});
+          units_ += trials;
         }
       }
     }
@@ -45,31 +52,30 @@ class TaskRun {
   TaskResult run() {
     weigh();
     const UnitJob job{
-        .units = std::ssize(kinds_) * options_.trials,
+        .units = units_,
         .width = kWidth,
         .batch = options_.batch,
         .run = [this](int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
           run_batch(first, count, numbers, watch);
         }};
-    const std::vector<double> numbers = run_units(mesh_, job, continuation());
+    const Continuation continuation = this->continuation();
+    const std::vector<double> numbers = run_units(mesh_, job, continuation);
     scores_.resize(kinds_.size());
     for (int64_t unit = 0; unit < job.units; ++unit) {
-      const int64_t trial = trial_of(unit);
-      const auto kind = static_cast<size_t>(trial / options_.trials);
+      const auto kind = static_cast<size_t>(&kind_of(trial_of(unit)) - kinds_.data());
       const auto at = static_cast<size_t>(unit * kWidth);
       scores_[kind].push_back({numbers[at], numbers[at + 1]});
     }
-    return result();
+    return result(measured_by(continuation));
   }
 
  private:
   /// Units of the first data rank by their tokens: progress is told in these.
   void weigh() {
-    const int64_t own =
-        dist::segment_of(std::ssize(kinds_) * options_.trials, mesh_.shape().data, 0).length();
+    const int64_t own = dist::segment_of(units_, mesh_.shape().data, 0).length();
     weights_ = {0};
     for (int64_t unit = 0; unit < own; ++unit) {
-      const Kind& kind = kinds_[static_cast<size_t>(trial_of(unit) / options_.trials)];
+      const Kind& kind = kind_of(trial_of(unit));
       weights_.push_back(weights_.back() +
                          static_cast<double>(std::max<int64_t>(kind.length, 256)));
     }
@@ -93,26 +99,29 @@ class TaskRun {
   /// units, which follow each other, are trials r, r + ranks, …
   int64_t trial_of(int64_t unit) const {
     const int ranks = mesh_.shape().data;
-    const int64_t units = std::ssize(kinds_) * options_.trials;
     int rank = 0;
-    while (unit >= dist::segment_of(units, ranks, rank).end) ++rank;
-    return (unit - dist::segment_of(units, ranks, rank).begin) * ranks + rank;
+    while (unit >= dist::segment_of(units_, ranks, rank).end) ++rank;
+    return (unit - dist::segment_of(units_, ranks, rank).begin) * ranks + rank;
+  }
+  const Kind& kind_of(int64_t trial) const {
+    return *std::upper_bound(kinds_.begin(), kinds_.end(), trial,
+                             [](int64_t t, const Kind& kind) { return t < kind.end; });
   }
 
   data::Example example(int64_t trial) const {
-    const Kind& kind = kinds_[static_cast<size_t>(trial / options_.trials)];
+    const Kind& kind = kind_of(trial);
+    const int64_t number = trial - kind.begin;
     const auto depth = static_cast<uint64_t>(std::llround(1000 * std::max(kind.depth, 0.0)));
-    const uint64_t stream = (static_cast<uint64_t>(kind.length) << 31) + (depth << 20) +
-                            static_cast<uint64_t>(trial % options_.trials);
+    const uint64_t stream =
+        (static_cast<uint64_t>(kind.length) << 31) + (depth << 20) + static_cast<uint64_t>(number);
     return parts_[kind.part].task.example(
         {.length = kind.length,
          .depth = kind.depth,
-         .key = {options_.seed, stream, core::RandomPurpose::kEvaluation}});
+         .key = {options_.seed, stream, core::RandomPurpose::kEvaluation},
+         .number = number});
   }
 
-  const AnswerScorer& scorer(int64_t trial) const {
-    return parts_[kinds_[static_cast<size_t>(trial / options_.trials)].part].scorer;
-  }
+  const AnswerScorer& scorer(int64_t trial) const { return parts_[kind_of(trial).part].scorer; }
 
   void run_batch(int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
     std::vector<data::Example> examples;
@@ -184,11 +193,13 @@ class TaskRun {
                    scores, part.scorer.is_graded());
   }
 
-  TaskResult result() const {
+  TaskResult result(Identity measured) const {
     TaskResult result{.task = options_.task,
                       .model = options_.model,
                       .training_length = options_.training_length,
                       .seed = options_.seed,
+                      .trials_asked = options_.trials,
+                      .measured = std::move(measured),
                       .cells = {}};
     const size_t depths_of_each = depths().size();
     for (size_t begin = 0; begin < kinds_.size(); begin += depths_of_each) {
@@ -225,6 +236,7 @@ class TaskRun {
   const TaskOptions& options_;
   PieceRun pieces_;
   std::vector<Kind> kinds_;
+  int64_t units_ = 0;                       // trials of all kinds
   std::vector<std::vector<Score>> scores_;  // of each kind
   std::vector<double> weights_;             // [units of the first data rank + 1], summed up
 };

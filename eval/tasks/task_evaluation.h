@@ -28,12 +28,12 @@ struct TaskOptions {
   std::vector<int64_t> lengths;  ///< tokens of a prompt, as data::ExampleRequest has them
   std::vector<double> depths;    ///< asked for; empty: drawn by the task
   bool depth_matters = true;     ///< drawn depths: cells for each fifth of them
-  int64_t trials = 100;          ///< of each part, length and depth
-  int64_t piece = 2048;          ///< tokens of a prompt read at a time, over its sequence ranks
-  int64_t batch = 8;             ///< trials run side by side on a data rank
-  uint64_t seed = 0;             ///< a trial is a function of (seed, length, depth, number)
-  std::string model;             ///< only noted
-  int64_t training_length = 0;   ///< only noted
+  int64_t trials = 100;  ///< of each part, length and depth; fewer where it has fewer questions
+  int64_t piece = 2048;  ///< tokens of a prompt read at a time, over its sequence ranks
+  int64_t batch = 8;     ///< trials run side by side on a data rank
+  uint64_t seed = 0;     ///< a trial is a function of (seed, length, depth, number)
+  std::string model;     ///< only noted
+  int64_t training_length = 0;  ///< only noted
   Continuation continuation;
 };
 

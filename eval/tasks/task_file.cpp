@@ -34,6 +34,20 @@ std::string flaw(const proto::TaskResult& result) {
   return "";
 }
 
+TaskCell cell_of(const proto::TaskCell& from) {
+  TaskCell cell{.part = from.part(),
+                .length = from.length(),
+                .depth_low = from.depth_low(),
+                .depth_high = from.depth_high(),
+                .trials = from.trials()};
+  if (cell.trials == 0) return cell;
+  cell.accuracy = from.accuracy();
+  cell.exact = from.exact();
+  cell.low = from.low();
+  cell.high = from.high();
+  return cell;
+}
+
 }  // namespace
 
 void write_task_result(const std::filesystem::path& file, const TaskResult& result) {
@@ -43,6 +57,8 @@ void write_task_result(const std::filesystem::path& file, const TaskResult& resu
   out.set_model(result.model);
   out.set_training_length(result.training_length);
   out.set_seed(result.seed);
+  out.set_trials_asked(result.trials_asked);
+  store_identity(result.measured, *out.mutable_measured());
   for (const TaskCell& cell : result.cells) {
     proto::TaskCell& to = *out.add_cells();
     to.set_part(cell.part);
@@ -50,6 +66,7 @@ void write_task_result(const std::filesystem::path& file, const TaskResult& resu
     to.set_depth_low(cell.depth_low);
     to.set_depth_high(cell.depth_high);
     to.set_trials(cell.trials);
+    if (cell.trials == 0) continue;
     to.set_accuracy(cell.accuracy);
     to.set_exact(cell.exact);
     to.set_low(cell.low);
@@ -64,18 +81,10 @@ TaskResult read_task_result(const std::filesystem::path& file) {
                     .model = from.model(),
                     .training_length = from.training_length(),
                     .seed = from.seed(),
+                    .trials_asked = from.trials_asked(),
+                    .measured = identity_of(from.measured()),
                     .cells = {}};
-  for (const proto::TaskCell& cell : from.cells()) {
-    result.cells.push_back({.part = cell.part(),
-                            .length = cell.length(),
-                            .depth_low = cell.depth_low(),
-                            .depth_high = cell.depth_high(),
-                            .trials = cell.trials(),
-                            .accuracy = cell.accuracy(),
-                            .exact = cell.exact(),
-                            .low = cell.low(),
-                            .high = cell.high()});
-  }
+  for (const proto::TaskCell& cell : from.cells()) result.cells.push_back(cell_of(cell));
   return result;
 }
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
 #include <set>
+#include <utility>
 
 #include "kernels/core/error.h"
 
@@ -75,12 +77,30 @@ TaskCell cell_of(TaskCell cell, std::span<const double> scores, bool graded) {
   return cell;
 }
 
+std::vector<std::string> shortages(const TaskResult& result) {
+  std::map<std::pair<std::string, int64_t>, std::string>
+      lengths;  // of part and different questions
+  for (const TaskCell& cell : result.cells) {
+    if (!cell.all_depths() || cell.trials >= result.trials_asked) continue;
+    std::string& all = lengths[{cell.part, cell.trials}];
+    all += core::message(all.empty() ? "" : ", ", cell.length);
+  }
+  std::vector<std::string> lines;
+  for (const auto& [key, all] : lengths) {
+    lines.push_back(core::message(key.first, key.first.empty() ? "" : ": ", result.trials_asked,
+                                  " trials were asked for: only ", key.second,
+                                  " questions are different (of length ", all, ")"));
+  }
+  return lines;
+}
+
 std::string format_table(const TaskResult& result) {
   std::set<std::string> depths;
   for (const TaskCell& cell : result.cells) {
     if (!cell.all_depths()) depths.insert(depth_name(cell));
   }
   std::string out = result.task + ", accuracy in %, 95 % interval; by depth\n";
+  for (const std::string& line : shortages(result)) out += line + "\n";
   out += "  part     length  trials  accuracy          interval   exact";
   for (const std::string& depth : depths) out += padded(depth, 9);
   out += "\n";

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "eval/identity.h"
 #include "eval/named.h"
 
 namespace longhaul::eval {
@@ -30,6 +31,8 @@ struct TaskResult {
   std::string model;            ///< only noted
   int64_t training_length = 0;  ///< of the sequences; 0: not known
   uint64_t seed = 0;
+  int64_t trials_asked = 0;     ///< of each kind; 0: not known
+  Identity measured;            ///< how, as measured_by says; empty in older files
   std::vector<TaskCell> cells;  ///< by part, length, depth; all depths first
   std::vector<Named<TaskResult>>
       of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file
@@ -44,6 +47,10 @@ Interval wilson_interval(double share, int64_t trials);
 /// The cell of these scores, from 0 to 1. Its interval is Wilson's, or, of graded scores, the mean
 /// ± 1.96 standard errors, widened where few scores agree.
 TaskCell cell_of(TaskCell cell, std::span<const double> scores, bool graded);
+
+/// Says of each part which has fewer different questions than trials that were asked for. Not of
+/// means over seeds.
+std::vector<std::string> shortages(const TaskResult& result);
 
 /// As JSON (Protobuf JSON of eval/tasks.proto), written atomically; and back. InputError naming
 /// the file and what is wrong.

@@ -88,7 +88,11 @@ class BabilongMeasure : public Measure {
         parts.push_back({tasks.back()->name(), *tasks.back(), *scorers.back()});
       }
     }
-    write_and_print(job, evaluate_task(job.mesh, job.model, parts, task_.resolve(job, "babilong")));
+    eval::TaskOptions options = task_.resolve(job, "babilong");
+    for (const std::string& path : stories_)
+      options.continuation.notes.emplace_back("stories", path);
+    if (!text_.data.empty()) options.continuation.notes.emplace_back("data", text_.data);
+    write_and_print(job, evaluate_task(job.mesh, job.model, parts, options));
   }
 
  private:

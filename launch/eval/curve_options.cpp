@@ -1,8 +1,6 @@
 #include "launch/eval/curve_options.h"
 
 #include <CLI/CLI.hpp>
-#include <iostream>
-
 namespace longhaul::launch {
 
 void CurveCommandOptions::describe(CLI::App& command) {
@@ -17,9 +15,8 @@ eval::CurveOptions CurveCommandOptions::resolve(const EvalJob& job) const {
 }
 
 void write_and_print(const EvalJob& job, const eval::PositionCurve& curve) {
-  if (!job.is_first) return;
-  if (!job.options.json.empty()) eval::write_curve(job.options.json, curve);
-  std::cout << eval::format_table(curve) << std::flush;
+  publish(job, eval::format_table(curve),
+          [&](const std::string& file) { eval::write_curve(file, curve); });
 }
 
 }  // namespace longhaul::launch

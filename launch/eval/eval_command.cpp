@@ -5,12 +5,14 @@
 #include <optional>
 
 #include "eval/model_fingerprint.h"
+#include "launch/build_text.h"
 #include "launch/command.h"
 #include "launch/eval/eval_progress.h"
 #include "launch/eval/measure.h"
 #include "launch/interruption.h"
 #include "launch/model_conversion.h"
 #include "launch/rank_session.h"
+#include "model/checkpoint/atomic_file.h"
 #include "model/checkpoint/model_folder.h"
 
 namespace longhaul::launch {
@@ -19,10 +21,31 @@ namespace {
 
 namespace fs = std::filesystem;
 
+void check_model_is_there(const fs::path& model) {
+  if (fs::exists(model)) return;
+  throw core::InputError(core::message(
+      "--model: ", model.string(),
+      ": is not there, expected a run, a model folder, a training checkpoint or a GGUF file"));
+}
+
 /// The configuration of the run that `model` lies in, if any.
 std::optional<RunConfig> run_config_of(const fs::path& model) {
   const auto run = run_of(model);
   return run ? std::optional(read_run_config(*run / "run.yaml")) : std::nullopt;
+}
+
+/// InputError where the result could not be written after all the work.
+void check_can_write(const fs::path& json) {
+  if (fs::is_directory(json)) {
+    throw core::InputError(
+        core::message("--json: ", json.string(), " is a folder, expected a file"));
+  }
+  try {
+    make_folder_of(json);
+    const model::AtomicFile probe(json);
+  } catch (const core::Error& error) {
+    throw core::InputError(std::string("--json: ") + error.what());
+  }
 }
 
 /// Units that are done are kept beside the JSON until it is there.
@@ -30,6 +53,7 @@ void make_resumable(EvalJob& job) {
   job.continuation.file = job.options.json + ".partial";
   const std::string model = job.is_first ? eval::model_fingerprint(job.model) : "";
   job.continuation.identity = {{"model", job.mesh.world().broadcast_bytes(model, 0)}};
+  job.continuation.notes = {{"program", program_version()}};
   job.continuation.interrupted = [] { return interrupted(); };
 }
 
@@ -52,18 +76,19 @@ class EvalCommand : public Command {
 
  private:
   int run_on(RankSession& session, dist::Communicator& world, core::Context& context) {
+    check_model_is_there(options_.model);
     const auto measure = std::find_if(measures_.begin(), measures_.end(),
                                       [](const auto& each) { return each->chosen(); });
     const dist::Mesh mesh = make_mesh(world, options_.sequence_ranks);
     const auto run =
         options_.run.empty() ? run_config_of(options_.model) : read_run_config(options_.run);
     (*measure)->prepare(options_, run);
+    if (session.is_first() && !options_.json.empty()) check_can_write(options_.json);
     int64_t training_length = options_.training_length;
     if (training_length == 0 && run) training_length = run->data.batch.length;
     // A rank without a sequence of its own waits for the others as long as theirs take.
     const dist::Busy busy(session.world(), "evaluating");
     const auto model = model::load_model(context, options_.model, options_.compute.element_type());
-    if (session.is_first() && !options_.json.empty()) make_folder_of(options_.json);
     EvalProgress progress;
     session.set_activity("eval");
     EvalJob job{.options = options_,

@@ -1,6 +1,7 @@
 #include "launch/eval/measure.h"
 
 #include <CLI/CLI.hpp>
+#include <iostream>
 
 #include "kernels/core/error.h"
 #include "launch/given_tokens.h"
@@ -90,6 +91,21 @@ std::unique_ptr<data::TokenData> TextOptions::open(const model::LanguageModel& m
                           "--other-tokenizer");
   }
   return tokens;
+}
+
+void publish(const EvalJob& job, const std::string& table,
+             const std::function<void(const std::string& file)>& write) {
+  if (!job.is_first) return;
+  std::cout << table << std::flush;
+  if (job.options.json.empty()) return;
+  try {
+    write(job.options.json);
+  } catch (const core::Error& error) {
+    throw core::Error(core::message(error.what(), "; what was measured is kept in ",
+                                    job.continuation.file.string(),
+                                    ", the same command writes it"));
+  }
+  eval::PartialResults::remove(job.continuation.file);
 }
 
 std::vector<std::unique_ptr<Measure>> make_measures() {

@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -68,6 +69,11 @@ struct EvalJob {
   bool is_first = false;        ///< the rank that writes and prints
   eval::Continuation continuation;
 };
+
+/// On the first rank: prints the table and has the result written where it is wanted. What was kept
+/// of it on the way goes only then: where writing fails nothing is lost.
+void publish(const EvalJob& job, const std::string& table,
+             const std::function<void(const std::string& file)>& write);
 
 class Measure {
  public:

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include "kernels/core/error.h"
 #include "launch/eval/curve_options.h"
 #include "launch/eval/recall_options.h"
 
@@ -20,6 +21,12 @@ class RecallMeasure : public Measure {
   bool chosen() const override { return command_->parsed(); }
   void prepare(const EvalOptions& options, const std::optional<RunConfig>& run) override {
     recall_.choose(options, run);
+    if (recall_.task.query_fraction <= 0) {
+      throw core::InputError(
+          core::message("--query-fraction: must be above 0 (without queries there is nothing to "
+                        "answer), is ",
+                        recall_.task.query_fraction));
+    }
   }
   void run(const EvalJob& job) override {
     write_and_print(job,

@@ -1,7 +1,5 @@
 #include "eval/states.h"
 
-#include <iostream>
-
 #include "launch/eval/any_sequences.h"
 
 namespace longhaul::launch {
@@ -19,9 +17,8 @@ class StatesMeasure : public SequencesMeasure {
   void measure(const EvalJob& job, const eval::Sequences& sequences,
                const eval::CurveOptions& options) override {
     const auto result = eval::evaluate_states(job.mesh, job.model, sequences, options);
-    if (!job.is_first) return;
-    if (!job.options.json.empty()) eval::write_states(job.options.json, result);
-    std::cout << eval::format_table(result) << std::flush;
+    publish(job, eval::format_table(result),
+            [&](const std::string& file) { eval::write_states(file, result); });
   }
 };
 

@@ -1,7 +1,5 @@
 #include "launch/eval/task_options.h"
 
-#include <iostream>
-
 #include "kernels/core/error.h"
 #include "launch/given_tokens.h"
 #include "launch/model_tokenizer.h"
@@ -51,9 +49,8 @@ std::unique_ptr<data::Tokenizer> TokenizerOptions::make(const EvalJob& job) cons
 }
 
 void write_and_print(const EvalJob& job, const eval::TaskResult& result) {
-  if (!job.is_first) return;
-  if (!job.options.json.empty()) eval::write_task_result(job.options.json, result);
-  std::cout << eval::format_table(result) << std::flush;
+  publish(job, eval::format_table(result),
+          [&](const std::string& file) { eval::write_task_result(file, result); });
 }
 
 }  // namespace longhaul::launch

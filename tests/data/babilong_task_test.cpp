@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <set>
 
 #include "data/tasks/babi_file.h"
@@ -146,6 +147,41 @@ TEST_F(BabilongTaskTest, FactsSpreadOverTheWholeContext) {
     ++tenths[static_cast<size_t>(10 * example.depth)];
   }
   for (const size_t tenth : {2, 4, 6, 8}) EXPECT_GT(tenths[tenth], 5) << tenth;
+}
+
+TEST_F(BabilongTaskTest, ASeriesAsksEveryDifferentQuestionOnce) {
+  const auto path = scratch_ / "qa1_few_test.txt";
+  std::ofstream(path) << "1 Anna is here.\n2 Where is Anna?\there\t1\n"
+                         "1 Omar is there.\n2 Where is Omar?\tthere\t1\n"
+                         "3 Omar is here.\n4 Where is Omar?\there\t3\n"
+                         "1 Anna is here.\n2 Where is Anna?\there\t1\n";
+  const auto babilong = make_babilong_task(path, *tokenizer_, background_.get(), {.shots = 0});
+  EXPECT_EQ(babilong->different(0), 3);  // the last is the first again
+  const auto asked = [&](uint64_t seed) {
+    std::vector<std::vector<int32_t>> prompts;
+    for (int64_t number = 0; number < babilong->different(0); ++number) {
+      const core::RandomKey key{seed, 9, core::RandomPurpose::kSyntheticTask};
+      prompts.push_back(babilong->example({.length = 0, .key = key, .number = number}).prompt);
+    }
+    return prompts;
+  };
+  std::set<std::vector<std::vector<int32_t>>> orders;
+  for (uint64_t seed = 0; seed < 20; ++seed) {
+    const auto prompts = asked(seed);
+    EXPECT_EQ(std::set(prompts.begin(), prompts.end()).size(), 3u);
+    EXPECT_EQ(asked(seed), prompts);
+    orders.insert(prompts);
+  }
+  EXPECT_GT(orders.size(), 1u);
+  // Short lengths hold fewer of them.
+  int64_t longest = 0;
+  for (int64_t number = 0; number < 3; ++number) {
+    const Example example = babilong->example(
+        {.length = 0, .key = key_of(static_cast<uint64_t>(number)), .number = number});
+    longest = std::max(longest, std::ssize(example.prompt) + std::ssize(example.answer));
+  }
+  EXPECT_EQ(babilong->different(longest), 3);
+  EXPECT_LT(babilong->different(longest - 1), 3);
 }
 
 TEST_F(BabilongTaskTest, LengthZeroIsTheStoryAlone) {

@@ -37,8 +37,12 @@ for n in 1 4; do
   ranks $n eval babilong --model babilong/model --stories stories --lengths 0,1024 --trials 5 --dtype fp64 \
     --sequence-ranks $((n / 2 > 1 ? 2 : 1)) --json babilong.$n >/dev/null 2>babilong.err || { cat babilong.err; fail "babilong"; }
 done
-cmp passkey.1 passkey.4 || fail "passkey differs between meshes"
-cmp babilong.1 babilong.4 || fail "babilong differs between meshes"
+# Which names the mesh.
+without_measured() { sed '/"measured": \[/,/^ \]/d' "$1"; }
+for task in passkey babilong; do
+  grep -q '"sequence ranks"' $task.4 || fail "$task does not say how it was measured"
+  cmp <(without_measured $task.1) <(without_measured $task.4) || fail "$task differs between meshes"
+done
 mkdir -p passkey/evaluation babilong/evaluation
 cp passkey.1 passkey/evaluation/passkey.json
 cp babilong.1 babilong/evaluation/babilong.json

@@ -20,12 +20,15 @@ PositionCurve some_curve() {
                       .inside_documents = false,
                       .windows = "inside",
                       .sequences_asked = 5,
+                      .measured = {{"seed", "7"}, {"data", "a \"b\""}},
                       .loss = 0.1 + 0.2,
                       .perplexity = 1e300,
                       .accuracy = 0};
   curve.buckets = log_buckets(3);
   curve.buckets[0] = {0, 1, (int64_t{1} << 53) + 1, 1.0 / 3, 1e-17, 0.25, 0.125};
+  curve.buckets[1].count = 2;
   curve.buckets[1].loss = std::numeric_limits<double>::quiet_NaN();
+  curve.buckets[2].count = 2;
   curve.buckets[2].loss = std::numeric_limits<double>::infinity();
   curve.states = {{1, -0.5, 2, 3, {1.5, 2.5}}, {3, 0, 0, 0, {}}};
   return curve;
@@ -56,6 +59,7 @@ TEST(CurveFile, ComesBackExactly) {
   EXPECT_EQ(after.inside_documents, before.inside_documents);
   EXPECT_EQ(after.windows, before.windows);
   EXPECT_EQ(after.sequences_asked, 5);
+  EXPECT_EQ(after.measured, before.measured);
   EXPECT_EQ(after.loss, before.loss);
   EXPECT_EQ(after.perplexity, before.perplexity);
   ASSERT_EQ(after.buckets.size(), 3u);
@@ -72,6 +76,48 @@ TEST(CurveFile, ComesBackExactly) {
   EXPECT_EQ(after.states[0].deviation, 2);
   EXPECT_EQ(after.states[0].norm, 3);
   EXPECT_EQ(after.states[0].layer_deviation, (std::vector<double>{1.5, 2.5}));
+}
+
+TEST(CurveFile, OneSequenceHasNoStandardError) {
+  const testing::ScratchFolder scratch;
+  const auto file = scratch.path() / "curve.json";
+  PositionCurve curve = some_curve();
+  curve.sequences = 1;
+  for (Bucket& bucket : curve.buckets) {
+    bucket.loss_error = bucket.accuracy_error = std::nan("");
+  }
+  curve.states[0].deviation_error = curve.states[1].deviation_error = std::nan("");
+  write_curve(file, curve);
+  EXPECT_EQ(testing::read_all(file).find("_error"), std::string::npos);
+  const PositionCurve found = read_curve(file);
+  EXPECT_TRUE(std::isnan(found.buckets[0].loss_error));
+  EXPECT_TRUE(std::isnan(found.buckets[0].accuracy_error));
+  EXPECT_TRUE(std::isnan(found.states[0].deviation_error));
+  EXPECT_NE(format_table(found).find("0.3333        -"), std::string::npos) << format_table(found);
+  const std::string older = R"({"format_version":1,"task":"text","length":1,"sequences":1,
+      "buckets":[{"end":1,"count":1,"loss":1,"loss_error":0}]})";
+  EXPECT_TRUE(std::isnan(read_curve(scratch.write("o.json", older)).buckets[0].loss_error));
+}
+
+TEST(CurveFile, WhatHasNoLabelHasNoNumbers) {
+  const testing::ScratchFolder scratch;
+  const auto file = scratch.path() / "curve.json";
+  PositionCurve curve = some_curve();
+  for (Bucket& bucket : curve.buckets) bucket.count = 0;
+  curve.loss = curve.perplexity = curve.accuracy = std::nan("");
+  write_curve(file, curve);
+  const std::string text = testing::read_all(file);
+  EXPECT_NE(text.find("\"count\": \"0\""), std::string::npos) << text;
+  for (const char* name : {"\"loss\"", "\"accuracy\"", "\"perplexity\""}) {
+    EXPECT_EQ(text.find(name), std::string::npos) << text;
+  }
+  const PositionCurve found = read_curve(file);
+  EXPECT_EQ(found.buckets[1].count, 0);
+  EXPECT_TRUE(std::isnan(found.loss));
+  EXPECT_NE(format_table(found).find("no label is among them"), std::string::npos);
+  curve.buckets[0] = {0, 1, 2, 0, 0, 0, 0};
+  write_curve(file, curve);
+  EXPECT_NE(testing::read_all(file).find("\"loss\": 0,"), std::string::npos) << "measured zeros";
 }
 
 TEST(CurveTable, SaysThatSequencesAreFewerThanAskedFor) {
@@ -107,7 +153,7 @@ TEST(CurveFile, SaysWhatIsWrong) {
 TEST(CurveTable, MarksTheTrainingLengthAndEmptyBuckets) {
   PositionCurve curve = some_curve();
   curve.buckets[1].loss = std::log(8.0);
-  curve.buckets[1].count = 4;
+  curve.buckets[2].count = 0;
   const std::string table = format_table(curve);
   EXPECT_NE(table.find("past the training length, 2"), std::string::npos) << table;
   EXPECT_LT(table.find(" 8 "), table.find("past the training length")) << table;

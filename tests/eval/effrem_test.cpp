@@ -21,6 +21,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 TEST(EffRemGrid, IsLogSpacedInTokensDroppedAndKept) {
   EXPECT_THAT(effrem_grid(2), ElementsAre(1));
@@ -188,6 +189,17 @@ TEST_F(EffRemFile, KeepsEveryNumber) {
   EXPECT_EQ(found.points[0].distance, 1.0 / 3);
   EXPECT_EQ(found.points[0].error, 0.1);
   EXPECT_TRUE(std::isnan(found.points[1].distance));
+}
+
+TEST_F(EffRemFile, OneSequenceHasNoStandardError) {
+  write_effrem(file_, {.read = "text",
+                       .length = 8,
+                       .sequences = 1,
+                       .points = {{.dropped = 1, .distance = 0.5, .error = std::nan("")}}});
+  EXPECT_THAT(testing::read_all(file_), Not(HasSubstr("error")));
+  const EffRem found = read_effrem(file_);
+  EXPECT_TRUE(std::isnan(found.points[0].error));
+  EXPECT_THAT(format_table(found), HasSubstr("0.5000        -\n"));
 }
 
 TEST_F(EffRemFile, HostileFilesAreRefused) {

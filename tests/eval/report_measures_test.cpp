@@ -77,6 +77,13 @@ TEST(EffRemFindings, ComparesAtTheTrainingLengthBeyondNoise) {
   EXPECT_EQ(alike.size(), 3u);
 }
 
+TEST(EffRemFindings, OneSequenceDecidesNothing) {
+  const EffRem high = effrem_of(0.5, std::nan("")), low = effrem_of(0.2, std::nan(""));
+  const auto found = effrem_findings({.name = "", .arms = {&high, &low}}, {"a", "b"});
+  EXPECT_THAT(found[0], HasSubstr("whether arms differ is undecided"));
+  EXPECT_THAT(found[1], HasSubstr("moves the prediction by 0.0500, all"));
+}
+
 TEST(EffRemFindings, NothingIsComparedThatIsNotKnown) {
   EffRem lost = effrem_of(std::nan("")), unknown = effrem_of(0.3);
   unknown.training_length = 0;

@@ -88,10 +88,34 @@ TEST(Findings, WhatWasNotLearnedDoesNotHold) {
       << found[1];
 }
 
-TEST(Findings, NoiseIsNoFailure) {
+TEST(Findings, WhatIsWorseWithinNoiseIsUndecided) {
   PositionCurve noisy = curve_that_grows(0.1);
   for (Bucket& bucket : noisy.buckets) bucket.loss_error = 0.5;
+  const auto alone = findings_of({noisy});
+  EXPECT_EQ(alone[0], "Whether an arm fails past its training length is undecided.");
+  EXPECT_NE(alone[1].find("; undecided: at 64× it is worse, but by less than two standard errors "
+                          "(4 sequences)."),
+            std::string::npos)
+      << alone[1];
+  const auto among = findings_of({curve_that_grows(0.5), noisy, curve_that_grows(0)});
+  EXPECT_EQ(among[0], "a fails past the training length; c holds; b is undecided.");
+  for (Bucket& bucket : noisy.buckets) bucket.loss = 2;  // no worse at all
   EXPECT_EQ(findings_of({noisy})[0].find("No arm fails"), 0u);
+}
+
+TEST(Findings, OneSequenceDecidesNothing) {
+  for (const double growth : {0.5, 0.0}) {
+    for (const char* task : {"text", "recall"}) {
+      PositionCurve one = curve_that_grows(growth, task);
+      one.sequences = 1;
+      for (Bucket& bucket : one.buckets) bucket.loss_error = bucket.accuracy_error = std::nan("");
+      const auto found = findings_of({one});
+      EXPECT_EQ(found[0], "Whether an arm fails past its training length is undecided.");
+      EXPECT_NE(found[1].find("; undecided: one sequence says nothing of chance."),
+                std::string::npos)
+          << found[1];
+    }
+  }
 }
 
 TEST(Findings, LossThatIsLostIsAFailure) {
@@ -214,6 +238,22 @@ TEST(Report, RunsOfOneNameAreToldApart) {
   const std::string page = testing::read_all(output);
   EXPECT_NE(page.find("first/run"), std::string::npos);
   EXPECT_NE(page.find("second/run"), std::string::npos);
+}
+
+TEST(Report, WithoutStandardErrorsNothingIsWithinTwoOfTheBest) {
+  const testing::ScratchFolder scratch;
+  for (const char* name : {"a", "b"}) {
+    PositionCurve curve = curve_that_grows(name == std::string("a") ? 0 : 0.001);
+    curve.sequences = 1;
+    for (Bucket& bucket : curve.buckets) bucket.loss_error = bucket.accuracy_error = std::nan("");
+    std::filesystem::create_directories(scratch.path() / name / "evaluation");
+    write_curve(scratch.path() / name / "evaluation/text.json", curve);
+  }
+  const auto output = scratch.path() / "report.html";
+  write_report({.runs = {scratch.path() / "a", scratch.path() / "b"}, .output = output});
+  const std::string page = testing::read_all(output);
+  EXPECT_EQ(count_of(page, "○"), 1u) << "more than the legend";
+  EXPECT_EQ(page.find("nan"), std::string::npos);
 }
 
 TEST(Report, SingleNumbersAndLostNumbersStillMakePlots) {

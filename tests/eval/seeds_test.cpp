@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "eval/estimate.h"
 #include "eval/findings.h"
 #include "eval/report.h"
@@ -202,6 +204,14 @@ TEST(Seeds, AnArmFailsWhereMostOfItsSeedsDo) {
   EXPECT_THAT(found[2], HasSubstr("one: fails in 1 of 3 seeds"));
 }
 
+TEST(Seeds, ArmsOfUndecidedSeedsAreUndecided) {
+  RunFolder vague = precise("seed-2", 5, 0.6);
+  for (Bucket& bucket : vague.evaluations[0].value.buckets) bucket.loss_error = 0.5;
+  const auto found = findings_of({mean_of_seeds("a", {precise("seed-1", 1, 0.5), vague})});
+  EXPECT_EQ(found[0], "Whether an arm fails past its training length is undecided.");
+  EXPECT_THAT(found[1], HasSubstr("a: fails in 1 and is undecided in 1 of 2 seeds; in their mean"));
+}
+
 TEST(Seeds, ArmsAreComparedSeedBySeed) {
   const auto arm = [](std::vector<double> values, const std::string& prefix = "seed-") {
     std::vector<Named<double>> seeds;
@@ -213,13 +223,14 @@ TEST(Seeds, ArmsAreComparedSeedBySeed) {
   const Estimate high = arm({1.0, 5.0, 9.0}), low = arm({0.5, 4.4, 8.5});
   EXPECT_DOUBLE_EQ(high.value, 5);
   EXPECT_DOUBLE_EQ(high.error, 4 / std::sqrt(3));
-  EXPECT_TRUE(differ(high, low));
-  EXPECT_TRUE(differ(low, high));
-  EXPECT_FALSE(differ(high, arm({0.5, 4.4, 8.5}, "other-")));  // nothing in common
-  EXPECT_FALSE(differ(arm({1.0, 5.0}), arm({0.5, 4.4})));      // Student's t with one degree: 12.7
-  EXPECT_FALSE(differ(high, arm({0.5, 5.5, 8.5})));
-  EXPECT_TRUE(differ({.value = 1, .error = 0.1}, {.value = 1.3, .error = 0.1}));
-  EXPECT_FALSE(differ({.value = 1, .error = 0.1}, {.value = 1.2, .error = 0.1}));
+  EXPECT_EQ(differ(high, low), true);
+  EXPECT_EQ(differ(low, high), true);
+  EXPECT_EQ(differ(high, arm({0.5, 4.4, 8.5}, "other-")), false);  // nothing in common
+  EXPECT_EQ(differ(arm({1.0, 5.0}), arm({0.5, 4.4})), false);  // Student's t with one degree: 12.7
+  EXPECT_EQ(differ(high, arm({0.5, 5.5, 8.5})), false);
+  EXPECT_EQ(differ({.value = 1, .error = 0.1}, {.value = 1.3, .error = 0.1}), true);
+  EXPECT_EQ(differ({.value = 1, .error = 0.1}, {.value = 1.2, .error = 0.1}), false);
+  EXPECT_EQ(differ({.value = 1, .error = std::nan("")}, {.value = 9, .error = 0.1}), std::nullopt);
 }
 
 RunFolder remembering(const std::string& name, double distance, double after_all_but_four) {

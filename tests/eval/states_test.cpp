@@ -298,6 +298,18 @@ TEST_F(StatesFile, KeepsEveryNumber) {
   EXPECT_TRUE(std::isnan(found.heads[1].moments.deviation[0]));
 }
 
+TEST_F(StatesFile, OneSequenceHasNoStandardErrors) {
+  StateStatistics states = with_deviations({1, 2});
+  states.sequences = 1;
+  states.deviation_error[0] = states.heads[0].log_decay_error = std::nan("");
+  write_states(file_, states);
+  const StateStatistics found = read_states(file_);
+  ASSERT_EQ(found.deviation_error.size(), 1u);
+  EXPECT_TRUE(std::isnan(found.deviation_error[0]));
+  EXPECT_TRUE(std::isnan(found.heads[0].log_decay_error));
+  EXPECT_THAT(format_table(found), HasSubstr("       - "));
+}
+
 TEST_F(StatesFile, HostileFilesAreRefused) {
   EXPECT_THAT(refusal("{"), HasSubstr("not an evaluation"));
   EXPECT_THAT(refusal(R"({"format_version": 9, "task": "states"})"), HasSubstr("is 9"));

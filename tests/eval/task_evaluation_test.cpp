@@ -32,6 +32,7 @@ class RandomTask final : public data::Task {
   std::string name() const override { return "random"; }
   int64_t vocabulary() const override { return kVocabulary; }
   uint64_t fingerprint() const override { return 7; }
+  int64_t different(int64_t length) const override { return length == 23 ? 50 : 1000; }
   data::Example example(const data::ExampleRequest& request) const override {
     core::RandomStream random(request.key);
     data::Example example{.depth = request.depth < 0 ? random.uniform() : request.depth};
@@ -226,6 +227,21 @@ TEST(TaskEvaluation, DrawnDepthsAreSortedIntoFifths) {
   EXPECT_EQ(on_ranks({{1, 1}, 16, 40}, options)->cells.size(), 1u);
 }
 
+TEST(TaskEvaluation, AsksNoMoreThanThereAreDifferentQuestions) {
+  TaskOptions options = some_options();
+  options.lengths = {5, 23};
+  options.depths = {};
+  options.depth_matters = false;
+  options.trials = 60;
+  for (const Way& way : {Way{{1, 1}, 64, 64}, Way{{3, 1}, 64, 16}}) {
+    const TaskResult result = on_ranks(way, options).value();
+    ASSERT_EQ(result.cells.size(), 2u);
+    EXPECT_EQ(result.trials_asked, 60);
+    EXPECT_EQ(result.cells[0].trials, 60);
+    EXPECT_EQ(result.cells[1].trials, 50);
+  }
+}
+
 TEST(TaskEvaluation, ResumedEqualsUninterrupted) {
   const testing::ScratchFolder scratch;
   for (const Way& way : {Way{{1, 1}}, Way{{2, 2}, 7, 2}}) {
@@ -244,6 +260,7 @@ TEST(TaskEvaluation, ResumedEqualsUninterrupted) {
       });
     }
     EXPECT_GT(parts, 1);
+    PartialResults::remove(options.continuation.file);
     ASSERT_EQ(resumed->cells.size(), whole.cells.size());
     for (size_t i = 0; i < whole.cells.size(); ++i) {
       EXPECT_EQ(resumed->cells[i].accuracy, whole.cells[i].accuracy);

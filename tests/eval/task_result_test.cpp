@@ -79,6 +79,7 @@ TaskResult some_result() {
       .model = "runs/a/model",
       .training_length = 2048,
       .seed = 18446744073709551615u,
+      .measured = {{"task ", "3"}, {"trials", "40"}},
       .cells = {
           {.length = 4096, .trials = 40, .accuracy = 0.5, .exact = 0.5, .low = 0.35, .high = 0.65},
           {.length = 4096,
@@ -101,6 +102,7 @@ TEST(TaskResult, IsTheSameAfterAFile) {
   EXPECT_EQ(read.model, written.model);
   EXPECT_EQ(read.training_length, 2048);
   EXPECT_EQ(read.seed, written.seed);
+  EXPECT_EQ(read.measured, written.measured);
   ASSERT_EQ(read.cells.size(), 2u);
   EXPECT_TRUE(read.cells[0].all_depths());
   EXPECT_FALSE(read.cells[1].all_depths());
@@ -108,6 +110,32 @@ TEST(TaskResult, IsTheSameAfterAFile) {
   EXPECT_EQ(read.cells[1].accuracy, 0.75);
   EXPECT_EQ(read.cells[1].high, 0.9);
   EXPECT_EQ(read.cells[0].trials, 40);
+}
+
+TEST(TaskResult, CellsWithoutTrialsHaveNoNumbers) {
+  const testing::ScratchFolder scratch;
+  const auto file = scratch.path() / "a.json";
+  TaskResult result = some_result();
+  result.cells = {{.length = 8}};
+  write_task_result(file, result);
+  for (const char* name : {"accuracy", "exact", "low\"", "\"high"}) {
+    const std::string text = testing::read_all(file);
+    EXPECT_THAT(text, ::testing::Not(HasSubstr(std::string("\"") + name + "\":"))) << text;
+  }
+  const TaskResult read = read_task_result(file);
+  EXPECT_EQ(read.cells[0].trials, 0);
+  EXPECT_EQ(read.cells[0].high, 1);
+}
+
+TEST(TaskResult, SaysWhereQuestionsAreFewerThanTrialsAskedFor) {
+  TaskResult result = some_result();
+  result.trials_asked = 40;
+  EXPECT_THAT(shortages(result), ::testing::IsEmpty());
+  result.trials_asked = 100;
+  result.cells[0].part = "qa1";
+  EXPECT_THAT(format_table(result),
+              HasSubstr("qa1: 100 trials were asked for: only 40 questions are different "
+                        "(of length 4096)\n"));
 }
 
 TEST(TaskResult, RefusesFilesThatAreNone) {

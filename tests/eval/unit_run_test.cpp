@@ -133,7 +133,7 @@ TEST_P(UnitRunOnMesh, ContinuesWhereItWasCutWithTheSameBits) {
     const Attempt part = attempt(GetParam().mesh, GetParam().batch, kept,
                                  [&](int rank, int asked) { return rank == last && asked == 3; });
     run.insert(run.end(), part.units_run.begin(), part.units_run.end());
-    EXPECT_EQ(std::filesystem::exists(kept.file), part.interrupted);
+    EXPECT_TRUE(std::filesystem::exists(kept.file));  // also of a whole run: its result may be lost
     if (part.interrupted) continue;
     EXPECT_EQ(part.numbers, whole);
     break;

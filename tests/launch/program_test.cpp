@@ -62,12 +62,17 @@ TEST_F(Program, WrongUsage) {
                    "--temperature");
   }
   expect_refused("eval passkey --model m --lengths 9 --depths 0,.nan", "--depths");
-  expect_refused("eval babilong --model m --lengths 0", "--stories: is not given");
-  expect_refused("eval babilong --model m --lengths 0,9 --stories s", "--data: is not given");
+  expect_refused("eval babilong --model . --lengths 0", "--stories: is not given");
+  expect_refused("eval babilong --model . --lengths 0,9 --stories s", "--data: is not given");
   expect_refused("train", "config");
   expect_refused("inspect . --loud", "--loud");
   expect_refused("generate --model m --tokens 010", "--tokens");
   expect_refused("generate --model m --tokens ten", "--tokens");
+  for (const char* measure : {"copy", "recall --length 8 --sequences 1", "passkey --lengths 9"}) {
+    expect_refused(std::string("eval ") + measure + " --model nope", "--model: nope: is not there");
+  }
+  expect_refused("eval recall --model . --length 8 --sequences 1 --query-fraction 0",
+                 "--query-fraction: must be above 0");
   expect_refused("generate --model m --device gpu", "--device");
   expect_refused("generate --model m --prompt-ids 1,x", "--prompt-ids");
   expect_refused("generate --model m --prompt-ids 1 --prompt a", "--prompt");
@@ -155,7 +160,10 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   const Result measured = run(
       "eval recall --model run/model --length 128 --sequences 2 --json run/evaluation/recall.json");
   EXPECT_EQ(measured.exit_code, 0) << measured.err;
-  EXPECT_TRUE(fs::exists(folder_ / "run/evaluation/recall.json"));
+  const std::string stored = text_of(folder_ / "run/evaluation/recall.json");
+  for (const char* name : {"model", "recall", "length", "sequences", "seed", "dtype", "program"}) {
+    EXPECT_THAT(stored, HasSubstr("\"name\": \"" + std::string(name) + "\""));
+  }
   expect_refused("eval perplexity --model run/model --data nowhere --length 8 --sequences 1",
                  "nowhere");
   for (const std::string measure : {"effrem", "states"}) {

@@ -96,6 +96,12 @@ TEST(RunConfig, TasksSayWhatTheyRead) {
                                       HasSubstr("data.kind passkey has no documents")));
 }
 
+TEST(RunConfig, RecallWithoutQueriesHasNothingToAnswer) {
+  EXPECT_THAT(problems_of("model: {from: b}\ndata: {kind: recall, recall: {query_fraction: 0}}\n"
+                          "run: {folder: out}\n"),
+              ElementsAre(HasSubstr("data.recall.query_fraction: must be above 0")));
+}
+
 TEST(RunConfig, AnOverrideHealsABadValue) {
   EXPECT_THAT(problems_of(std::string(kText) + "schedule: {steps: many}\n", {"schedule.steps=60"}),
               ElementsAre());

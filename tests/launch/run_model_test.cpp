@@ -61,7 +61,8 @@ TEST_F(ModelOfARun, WritesAModelCardThatIsTheSameEveryTime) {
   for (const char* part :
        {"library_name: transformers", "# a\n", "| base model | none: trained from scratch |",
         "| method | state passing", "| steps | 3 |", "| tokens | 384 |", "`tokens`", "### text",
-        "2 sequences of 64 tokens", "| 48 to 63 |", "source: state_passing", "folder: \"run\""}) {
+        "Text of `tokens`, 2 sequences of 64 tokens", "| 48 to 63 |", "source: state_passing",
+        "folder: \"run\""}) {
     EXPECT_THAT(card, HasSubstr(part));
   }
   EXPECT_THAT(card, Not(HasSubstr("theses")));  // no paths
@@ -95,13 +96,15 @@ TEST_F(ModelOfARun, TheModelCardNamesEveryMeasure) {
   expect_done("export --model theses/run/model --out a", "a: ");
   const std::string card = text_of(folder_ / "a/README.md");
   EXPECT_THAT(card, Not(HasSubstr("Not measured.")));
-  EXPECT_THAT(
-      card, ContainsRegex("- `effrem`: effective remembrance, text, 2 sequences of 64 tokens: "
-                          "0\\.[0-9]+ without the first token, 0\\.[0-9]+ without the first 63\n"));
   EXPECT_THAT(card,
-              ContainsRegex("- `states`: statistics of the states, text, 2 sequences of 64 tokens: "
-                            "standard deviation [0-9.e-]+ at 1, [0-9.e-]+ at 64 tokens; outlying "
-                            "heads at the end: [0-9]+ of 8\n"));
+              ContainsRegex(
+                  "- `effrem`: effective remembrance, text of `tokens`, 2 sequences of 64 tokens: "
+                  "0\\.[0-9]+ without the first token, 0\\.[0-9]+ without the first 63\n"));
+  EXPECT_THAT(
+      card, ContainsRegex(
+                "- `states`: statistics of the states, text of `tokens`, 2 sequences of 64 tokens: "
+                "standard deviation [0-9.e-]+ at 1, [0-9.e-]+ at 64 tokens; outlying "
+                "heads at the end: [0-9]+ of 8\n"));
   EXPECT_THAT(card, HasSubstr("- `keys`: passkey, accuracy by length: 0.00 % at 300 (2 trials), "
                               "0.00 % at 400 (2 trials)\n"));
 }
