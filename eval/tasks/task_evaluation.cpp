@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <utility>
 
 #include "eval/piece_run.h"
@@ -172,6 +173,7 @@ class TaskRun {
     add("lengths", lengths);
     add("depths", depths);
     add("trials", options_.trials);
+    if (has_limit()) add("questions", "each once");  // others than when one could come again
     add("seed", options_.seed);
     add("piece", options_.piece);
     add("batch", options_.batch);
@@ -183,6 +185,13 @@ class TaskRun {
       add("answer tokens", parts_.front().scorer.tokens(longest));
     }
     return result;
+  }
+
+  /// Whether there are only so many different questions.
+  bool has_limit() const {
+    return std::any_of(parts_.begin(), parts_.end(), [this](const TaskPart& part) {
+      return part.task.different(options_.lengths.front()) < std::numeric_limits<int64_t>::max();
+    });
   }
 
   TaskCell cell(const Kind& kind, double low, double high, const std::vector<Score>& from) const {
