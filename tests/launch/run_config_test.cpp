@@ -97,8 +97,7 @@ TEST(RunConfig, TasksSayWhatTheyRead) {
 }
 
 TEST(RunConfig, RecallWithoutQueriesHasNothingToAnswer) {
-  EXPECT_THAT(problems_of("model: {from: b}\ndata: {kind: recall, recall: {query_fraction: 0}}\n"
-                          "run: {folder: out}\n"),
+  EXPECT_THAT(problems_of(kScratch, {"data.recall.query_fraction=0"}),
               ElementsAre(HasSubstr("data.recall.query_fraction: must be above 0")));
 }
 
