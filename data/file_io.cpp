@@ -20,7 +20,7 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
 }  // namespace
 
 uint32_t crc32(const core::MappedFile& file) {
-  return crc32(std::string_view(reinterpret_cast<const char*>(file.data()), file.size()));
+  return crc32(file.text());
 }
 
 uint32_t crc32(std::string_view text) {

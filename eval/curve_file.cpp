@@ -45,15 +45,7 @@ proto::Curve to_stored(const PositionCurve& curve) {
   proto::Curve out;
   out.set_format_version(kFormatVersion);
   out.set_task(curve.task);
-  out.set_model(curve.model);
-  out.set_length(curve.length);
-  out.set_sequences(curve.sequences);
-  out.set_training_length(curve.training_length);
-  out.set_whole_documents(curve.whole_documents);
-  out.set_inside_documents(curve.inside_documents);
-  out.set_windows(curve.windows);
-  out.set_sequences_asked(curve.sequences_asked);
-  store_identity(curve.measured, *out.mutable_measured());
+  store_conditions(curve, out);
   if (has_labels(curve.buckets)) {
     out.set_loss(curve.loss);
     out.set_perplexity(curve.perplexity);
@@ -74,19 +66,9 @@ proto::Curve to_stored(const PositionCurve& curve) {
 }
 
 PositionCurve from_stored(const proto::Curve& from) {
-  PositionCurve curve{.task = from.task(),
-                      .model = from.model(),
-                      .length = from.length(),
-                      .sequences = from.sequences(),
-                      .training_length = from.training_length(),
-                      .whole_documents = from.whole_documents(),
-                      .inside_documents = from.inside_documents(),
-                      .windows = from.windows(),
-                      .sequences_asked = from.sequences_asked(),
-                      .measured = identity_of(from.measured()),
-                      .buckets = {},
-                      .states = {},
-                      .reaches = {}};
+  PositionCurve curve;
+  curve.task = from.task();
+  take_conditions(from, curve);
   for (const proto::Bucket& bucket : from.buckets())
     curve.buckets.push_back(bucket_of(bucket, from.sequences()));
   const bool labels = has_labels(curve.buckets);

@@ -37,16 +37,8 @@ void write_effrem(const std::filesystem::path& file, const EffRem& effrem) {
   proto::EffRem out;
   out.set_format_version(kFormatVersion);
   out.set_task(kTask);
-  out.set_model(effrem.model);
   out.set_read(effrem.read);
-  out.set_length(effrem.length);
-  out.set_sequences(effrem.sequences);
-  out.set_training_length(effrem.training_length);
-  out.set_whole_documents(effrem.whole_documents);
-  out.set_inside_documents(effrem.inside_documents);
-  out.set_windows(effrem.windows);
-  out.set_sequences_asked(effrem.sequences_asked);
-  store_identity(effrem.measured, *out.mutable_measured());
+  store_conditions(effrem, out);
   for (const EffRemPoint& point : effrem.points) {
     proto::EffRemPoint& to = *out.add_points();
     to.set_dropped(point.dropped);
@@ -58,17 +50,9 @@ void write_effrem(const std::filesystem::path& file, const EffRem& effrem) {
 
 EffRem read_effrem(const std::filesystem::path& file) {
   const auto from = read_evaluation<proto::EffRem>(file, kFormatVersion, flaw);
-  EffRem effrem{.model = from.model(),
-                .read = from.read(),
-                .length = from.length(),
-                .sequences = from.sequences(),
-                .training_length = from.training_length(),
-                .whole_documents = from.whole_documents(),
-                .inside_documents = from.inside_documents(),
-                .windows = from.windows(),
-                .sequences_asked = from.sequences_asked(),
-                .measured = identity_of(from.measured()),
-                .points = {}};
+  EffRem effrem;
+  effrem.read = from.read();
+  take_conditions(from, effrem);
   for (const proto::EffRemPoint& point : from.points()) {
     effrem.points.push_back(
         {.dropped = point.dropped(),

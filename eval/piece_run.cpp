@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/core/context.h"
+#include "model/state_handover.h"
 
 namespace longhaul::eval {
 
@@ -44,14 +45,7 @@ dist::HaloExchange PieceRun::halo_exchange(const Piece& piece) {
 }
 
 void PieceRun::hand_over(const Piece& piece, const model::RecurrentState& state) {
-  if (!piece.sharded) return;
-  const int last = group_.size() - 1;
-  std::vector<dist::Transfer> sends, receives;
-  for (size_t i = 0; i < state.size(); ++i) {
-    if (group_.rank() == last) sends.push_back({state[i], 0});
-    if (group_.rank() == 0) receives.push_back({state[i], last});
-  }
-  group_.start_transfers(sends, receives)->wait();
+  if (piece.sharded) model::hand_to_first_rank(group_, state);
 }
 
 LabelledTokens read_piece(const Piece& piece, const Readers& readers) {

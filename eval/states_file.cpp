@@ -88,16 +88,8 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
   proto::StateStatistics out;
   out.set_format_version(kFormatVersion);
   out.set_task(kTask);
-  out.set_model(states.model);
   out.set_read(states.read);
-  out.set_length(states.length);
-  out.set_sequences(states.sequences);
-  out.set_training_length(states.training_length);
-  out.set_whole_documents(states.whole_documents);
-  out.set_inside_documents(states.inside_documents);
-  out.set_windows(states.windows);
-  out.set_sequences_asked(states.sequences_asked);
-  store_identity(states.measured, *out.mutable_measured());
+  store_conditions(states, out);
   out.mutable_positions()->Add(states.positions.begin(), states.positions.end());
   store(states.pooled, *out.mutable_pooled());
   if (states.sequences != 1) {
@@ -122,21 +114,11 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
 
 StateStatistics read_states(const std::filesystem::path& file) {
   const auto from = read_evaluation<proto::StateStatistics>(file, kFormatVersion, flaw);
-  StateStatistics states{.model = from.model(),
-                         .read = from.read(),
-                         .length = from.length(),
-                         .sequences = from.sequences(),
-                         .training_length = from.training_length(),
-                         .whole_documents = from.whole_documents(),
-                         .inside_documents = from.inside_documents(),
-                         .windows = from.windows(),
-                         .sequences_asked = from.sequences_asked(),
-                         .measured = identity_of(from.measured()),
-                         .positions = {from.positions().begin(), from.positions().end()},
-                         .pooled = moments_of(from.pooled()),
-                         .deviation_error = {},
-                         .layers = {},
-                         .heads = {}};
+  StateStatistics states;
+  states.read = from.read();
+  take_conditions(from, states);
+  states.positions = {from.positions().begin(), from.positions().end()};
+  states.pooled = moments_of(from.pooled());
   for (int i = 0; i < from.positions_size(); ++i) {
     const bool has = i < from.deviation_error_size();
     states.deviation_error.push_back(

@@ -34,6 +34,32 @@ using StoredIdentity = google::protobuf::RepeatedPtrField<proto::IdentityEntry>;
 void store_identity(const Identity& identity, StoredIdentity& to);
 Identity identity_of(const StoredIdentity& from);
 
+/// What every evaluation of sequences says of itself, to and from its message.
+template <class Result, class Stored>
+void store_conditions(const Result& result, Stored& to) {
+  to.set_model(result.model);
+  to.set_length(result.length);
+  to.set_sequences(result.sequences);
+  to.set_training_length(result.training_length);
+  to.set_whole_documents(result.whole_documents);
+  to.set_inside_documents(result.inside_documents);
+  to.set_windows(result.windows);
+  to.set_sequences_asked(result.sequences_asked);
+  store_identity(result.measured, *to.mutable_measured());
+}
+template <class Result, class Stored>
+void take_conditions(const Stored& from, Result& result) {
+  result.model = from.model();
+  result.length = from.length();
+  result.sequences = from.sequences();
+  result.training_length = from.training_length();
+  result.whole_documents = from.whole_documents();
+  result.inside_documents = from.inside_documents();
+  result.windows = from.windows();
+  result.sequences_asked = from.sequences_asked();
+  result.measured = identity_of(from.measured());
+}
+
 /// "task" of an evaluation, "" if it has none. InputError as of read_json.
 std::string read_task(const std::filesystem::path& file);
 

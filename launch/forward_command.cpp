@@ -10,6 +10,7 @@
 #include "launch/forward_files.h"
 #include "launch/rank_session.h"
 #include "model/checkpoint/model_folder.h"
+#include "model/state_handover.h"
 
 namespace longhaul::launch {
 
@@ -106,18 +107,6 @@ class ShardedForward {
     return sum * step.scale;
   }
 
-  /// The true final state is the last rank's.
-  void collect_final(const model::RecurrentState& state) {
-    const int last = group_.size() - 1;
-    if (last == 0) return;
-    std::vector<dist::Transfer> sends, receives;
-    for (size_t i = 0; i < state.size(); ++i) {
-      if (group_.rank() == last) sends.push_back({state[i], 0});
-      if (group_.rank() == 0) receives.push_back({state[i], last});
-    }
-    group_.start_transfers(sends, receives)->wait();
-  }
-
  private:
   dist::Communicator& group_;
   model::LanguageModel& model_;
@@ -208,7 +197,7 @@ class ForwardCommand : public Command {
     model::RecurrentState final_state = model.make_state(matrix.batch);
     model::RecurrentState dinitial = model.make_state(matrix.batch);
     const Tensor logits = forward.logits(&initial, matrix, final_state);
-    forward.collect_final(final_state);
+    model::hand_to_first_rank(mesh.sequence_group(), final_state);
     Tensor loss = Tensor::zeros(model.context(), core::state_dtype(model.dtype()), {1});
     if (grad_) set_only(loss, forward.gradients(&initial, matrix, dinitial));
     if (!session.is_first()) return;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "model/state_handover.h"
 
 namespace longhaul::trainer {
 
@@ -85,7 +86,7 @@ double MicroStep::run(const Work& work) {
                                 .recompute = recompute_,
                                 .gradients_ready = is_last ? work.gradients_ready : nullptr};
     loss_sum += run_segment(work, i, step);
-    if (exchange_ && !is_last) hand_to_first_rank(final_state);
+    if (exchange_ && !is_last) model::hand_to_first_rank(mesh_.sequence_group(), final_state);
     initial = &final_state;
   }
   if (exchange_ && work.share_final_state) {
@@ -120,17 +121,6 @@ core::TensorView MicroStep::columns(const std::vector<int32_t>& values,
   const core::TensorView whole(const_cast<int32_t*>(values.data()), core::DType::kI32,
                                {rows_, length_});
   return whole.slice(1, own.begin, own.end);
-}
-
-void MicroStep::hand_to_first_rank(const model::RecurrentState& state) {
-  dist::Communicator& group = mesh_.sequence_group();
-  const int last = group.size() - 1;
-  std::vector<dist::Transfer> sends, receives;
-  for (size_t i = 0; i < state.size(); ++i) {
-    if (group.rank() == last) sends.push_back({state[i], 0});
-    if (group.rank() == 0) receives.push_back({state[i], last});
-  }
-  group.start_transfers(sends, receives)->wait();
 }
 
 }  // namespace longhaul::trainer

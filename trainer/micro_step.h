@@ -40,7 +40,6 @@ class MicroStep {
  private:
   core::TensorView columns(const std::vector<int32_t>& values, const dist::Segment& own) const;
   double run_segment(const Work& work, size_t index, model::TrainStep step);
-  void hand_to_first_rank(const model::RecurrentState& state);
 
   core::Context& context_;
   const dist::Mesh& mesh_;
