@@ -19,9 +19,7 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
 }
 }  // namespace
 
-uint32_t crc32(const core::MappedFile& file) {
-  return crc32(file.text());
-}
+uint32_t crc32(const core::MappedFile& file) { return crc32(file.text()); }
 
 uint32_t crc32(std::string_view text) {
   return static_cast<uint32_t>(
