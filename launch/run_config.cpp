@@ -47,11 +47,12 @@ Effect effect_of(const std::string& path) {
   if (path == "parallel.gradient") return Effect::kComputation;
   // Data is known by its fingerprint, wherever it lies; a resumed run's parameters come from its
   // checkpoint.
-  const bool is_free = starts_with(path, "checkpoint.") || starts_with(path, "evaluation.") ||
-                       starts_with(path, "parallel.") ||
-                       is_one_of(path, {"run.folder", "run.log_every", "data.recompute",
-                                        "data.folder", "data.tokenizer", "data.other_tokenizer",
-                                        "data.babilong.stories", "model.from"});
+  const bool is_free =
+      starts_with(path, "checkpoint.") || starts_with(path, "evaluation.") ||
+      starts_with(path, "parallel.") ||
+      is_one_of(path, {"run.folder", "run.log_every", "data.recompute", "data.folder",
+                       "data.tokenizer", "data.other_tokenizer", "data.babilong.stories",
+                       "data.babilong.prompts", "model.from"});
   return is_free ? Effect::kNone : Effect::kComputation;
 }
 

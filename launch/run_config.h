@@ -43,6 +43,7 @@ constexpr bool is_task(DataKind kind) {
 
 struct BabilongSection {
   std::string stories;  ///< file of the bAbI tasks, or a folder of them
+  std::string prompts;  ///< of launch/babilong_wording.h; empty: those built in
   data::BabilongPrompt prompt;
 
   template <class V>
@@ -50,6 +51,9 @@ struct BabilongSection {
     v.field("stories", stories,
             "file of the bAbI tasks, or a folder with qa1_*_train.txt and so on (longhaul stories "
             "writes such)");
+    v.field("prompts", prompts,
+            "YAML with the words around the context (layout, answer; qa1: instruction, examples, "
+            "post_prompt, …), such as the benchmark's own; empty: those built in");
     prompt.visit(v);  // shots, instruction
   }
 };

@@ -9,6 +9,7 @@
 #include "data/tasks/copy_task.h"
 #include "data/tasks/passkey_task.h"
 #include "kernels/core/error.h"
+#include "launch/babilong_wording.h"
 #include "launch/given_tokens.h"
 #include "launch/model_tokenizer.h"
 #include "model/checkpoint/model_folder.h"
@@ -54,11 +55,12 @@ void TaskData::make_babilong(const RunConfig& config, const data::TokenDataOptio
   if (of_files.vocabulary == 0) of_files.vocabulary = tokenizer_->vocabulary();
   tokens_ = data::open_token_data(folder, of_files);
   background_ = std::make_unique<data::BackgroundText>(*tokens_, *tokenizer_);
+  data::BabilongPrompt prompt = config.data.babilong.prompt;
+  prompt.wording = read_babilong_wording(config.data.babilong.prompts);
   std::vector<std::unique_ptr<data::Task>> tasks;
   for (const auto& file :
        data::find_babi_files(stories, evaluates ? "test" : "train", data::kBabilongTasks))
-    tasks.push_back(data::make_babilong_task(file, *tokenizer_, background_.get(),
-                                             config.data.babilong.prompt));
+    tasks.push_back(data::make_babilong_task(file, *tokenizer_, background_.get(), prompt));
   task_ = data::make_mixture("babilong", std::move(tasks));
 }
 

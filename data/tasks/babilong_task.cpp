@@ -31,14 +31,18 @@ class FileTask final : public BabilongTask {
         number_(babi_task_number(file)),
         tokenizer_(tokenizer),
         background_(background),
+        wording_(prompt.wording),
         stories_(read_babi(file)),
         head_(tokenizer.frame().before) {
     if (number_ < 1 || number_ > kBabilongTasks)
       throw core::InputError(core::message(file_, ": expected a name that begins with qa1_ to qa",
                                            kBabilongTasks, "_, which says the task"));
-    const std::string head = babilong_head(number_, prompt.shots, prompt.instruction);
+    const std::string head = babilong_head(wording_, number_, prompt.shots, prompt.instruction);
     tokenizer.encode(head, head_);
     fingerprint_ = fingerprint_of(head + tokenizer_identity(tokenizer.name()));
+    fingerprint_ = fingerprint_of(
+        babilong_tail(wording_, "{question}") + babilong_answer(wording_, "{answer}"),
+        fingerprint_);
     if (background_ != nullptr)
       fingerprint_ = fingerprint_of(std::to_string(background_->fingerprint()), fingerprint_);
     for (size_t story = 0; story < stories_.size(); ++story) list_questions(story);
@@ -60,9 +64,9 @@ class FileTask final : public BabilongTask {
                                               : questions_[different_at(request)];
     const BabiQuestion& question = stories_[chosen.story].questions[chosen.question];
     Example example{.prompt = head_, .question = question.text, .answer_text = question.answer};
-    tokenizer_.encode_inside("\nAnswer: " + question.answer + ".", example.answer);
+    tokenizer_.encode_inside(babilong_answer(wording_, question.answer), example.answer);
     Tokens tail;
-    tokenizer_.encode_inside(babilong_tail(question.text), tail);
+    tokenizer_.encode_inside(babilong_tail(wording_, question.text), tail);
 
     int64_t filler = 0;
     if (request.length > 0) {
@@ -99,8 +103,8 @@ class FileTask final : public BabilongTask {
       const BabiQuestion& question = from.questions[i];
       for (; counted < question.facts; ++counted) facts += std::ssize(fact(from.facts[counted]));
       Tokens rest;
-      tokenizer_.encode_inside(babilong_tail(question.text), rest);
-      tokenizer_.encode_inside("\nAnswer: " + question.answer + ".", rest);
+      tokenizer_.encode_inside(babilong_tail(wording_, question.text), rest);
+      tokenizer_.encode_inside(babilong_answer(wording_, question.answer), rest);
       questions_.push_back(
           {.tokens = std::ssize(head_) + facts + std::ssize(rest), .story = story, .question = i});
       labels_.insert(lower_case(question.answer));
@@ -191,6 +195,7 @@ class FileTask final : public BabilongTask {
   int number_;
   const Tokenizer& tokenizer_;
   const BackgroundText* background_;
+  BabilongWording wording_;
   std::vector<BabiStory> stories_;
   Tokens head_;
   std::map<std::string, Tokens> facts_;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "data/tasks/babilong_prompts.h"
 #include "data/tasks/background_text.h"
 #include "data/tasks/task.h"
 #include "data/tokenizer.h"
@@ -18,11 +19,12 @@ namespace longhaul::data {
 struct BabilongPrompt {
   int64_t shots = -1;
   bool instruction = true;
+  BabilongWording wording = built_in_babilong_wording();
 
   template <class V>
   void visit(V& v) {
     v.field("shots", shots,
-            "worked examples before the context; -1: as many as the benchmark shows",
+            "worked examples before the context; -1: all (built in: as many as the benchmark)",
             core::AtLeast{-1});
     v.field("instruction", instruction, "say what is to be done, before the context");
   }

@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "data/tasks/babi_file.h"
-#include "data/tasks/babilong_prompts.h"
 #include "data/tasks/babilong_task.h"
 #include "kernels/core/error.h"
+#include "launch/babilong_wording.h"
 #include "launch/eval/task_options.h"
 
 namespace longhaul::launch {
@@ -26,9 +26,14 @@ class BabilongMeasure : public Measure {
     command_->add_option("--run", options.run,
                          "take stories, text and prompt from this run.yaml; default: those of the "
                          "run that the model lies in");
+    prompts_option_ = command_->add_option(
+        "--prompts", prompts_,
+        "YAML with the words around the context, such as the benchmark's own (eval/README.md); "
+        "default: of the run, else those built in");
     shots_option_ = command_->add_option("--shots", prompt_.shots,
                                          "worked examples before the context; default: of the "
-                                         "run, else as many as the benchmark shows");
+                                         "run, else all (of those built in: as many as the "
+                                         "benchmark shows)");
     shots_option_->check(whole_number(0));
     no_instruction_option_ = command_->add_flag("--no-instruction", no_instruction_,
                                                 "do not say before the context what is to be done");
@@ -51,12 +56,14 @@ class BabilongMeasure : public Measure {
         text_.data = data.folder;
         text_.file = data.file;
       }
+      if (prompts_option_->count() == 0) prompts_ = data.babilong.prompts;
       if (shots_option_->count() == 0) prompt_.shots = data.babilong.prompt.shots;
       if (no_instruction_option_->count() == 0) {
         no_instruction_ = !data.babilong.prompt.instruction;
       }
     }
     prompt_.instruction = !no_instruction_;
+    prompt_.wording = read_babilong_wording(prompts_);
     const bool reads_text = std::any_of(task_.lengths.begin(), task_.lengths.end(),
                                         [](int64_t length) { return length > 0; });
     core::Problems problems;
@@ -91,16 +98,19 @@ class BabilongMeasure : public Measure {
     eval::TaskOptions options = task_.resolve(job, "babilong");
     for (const std::string& path : stories_)
       options.continuation.notes.emplace_back("stories", path);
+    if (!prompts_.empty()) options.continuation.notes.emplace_back("prompts", prompts_);
     if (!text_.data.empty()) options.continuation.notes.emplace_back("data", text_.data);
     write_and_print(job, evaluate_task(job.mesh, job.model, parts, options));
   }
 
  private:
   CLI::App* command_ = nullptr;
+  CLI::Option* prompts_option_ = nullptr;
   CLI::Option* shots_option_ = nullptr;
   CLI::Option* no_instruction_option_ = nullptr;
   TaskCommandOptions task_;
   std::vector<std::string> stories_;
+  std::string prompts_;
   TextOptions text_;
   TokenizerOptions tokenizer_;
   data::BabilongPrompt prompt_;

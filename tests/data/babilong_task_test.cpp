@@ -113,7 +113,7 @@ TEST_F(BabilongTaskTest, HidesAStoryWhoseAnswerFollows) {
       ASSERT_EQ(std::ssize(example.prompt), length);
       const std::string text = text_of(*tokenizer_, example.prompt);
       const Parts parts = parts_of(text);
-      EXPECT_EQ(parts.head, babilong_head(number, -1, true));
+      EXPECT_EQ(parts.head, babilong_head(built_in_babilong_wording(), number, -1, true));
       EXPECT_EQ(parts.question, example.question);
       testing::BabiReader reader;
       int facts = 0;
@@ -217,45 +217,6 @@ TEST_F(BabilongTaskTest, RowsAreAsLongAsTheyAreAndTrainOnTheAnswer) {
     EXPECT_EQ(asked, text.substr(answer));
   }
   EXPECT_EQ(instructions.size(), 2u);  // qa1 and qa6 say the same
-}
-
-TEST_F(BabilongTaskTest, ShotsAreAsManyAsAskedFor) {
-  const auto count = [](const std::string& text) {
-    int shots = 0;
-    for (size_t at = 0; (at = text.find("<example>", at)) != text.npos; ++at) ++shots;
-    return shots;
-  };
-  for (int number = 1; number <= kBabilongTasks; ++number) {
-    EXPECT_EQ(count(babilong_head(number, -1, true)), number == 5 ? 3 : 2);
-    EXPECT_EQ(count(babilong_head(number, 1, true)), 1);
-    EXPECT_EQ(count(babilong_head(number, 0, true)), 0);
-  }
-  // The worked examples are worked right.
-  for (const int number : {1, 2, 3, 6}) {
-    const std::string head = babilong_head(number, -1, false);
-    for (size_t at = 0; (at = head.find("<example>\n", at)) != head.npos;) {
-      at += 10;
-      const size_t end = head.find("\nAnswer: ", at);
-      std::string story = head.substr(at, end - at);
-      const size_t question = story.rfind(". ") + 2;
-      testing::BabiReader reader;
-      for (size_t begin = 0; begin < question;) {
-        const size_t stop = story.find(". ", begin);
-        std::string fact = story.substr(begin, stop - begin);
-        // Shots may leave out "there".
-        const bool takes = fact.find(" took ") != fact.npos || fact.find(" got ") != fact.npos ||
-                           fact.find(" picked up ") != fact.npos;
-        if (takes && !fact.ends_with(" there")) fact += " there";
-        reader.read(fact);
-        begin = stop + 2;
-      }
-      const std::string answer = head.substr(end, head.find("\n</example>", end) - end);
-      EXPECT_THAT(answer, HasSubstr(reader.answer(story.substr(question))));
-    }
-  }
-  EXPECT_THAT(problem_of([] { babilong_head(1, 3, true); }),
-              HasSubstr("shots: found 3, expected at most 2 for qa1"));
-  EXPECT_THAT(problem_of([] { babilong_head(1, -2, true); }), HasSubstr("shots: found -2"));
 }
 
 TEST_F(BabilongTaskTest, RefusesWhatCannotBe) {
@@ -379,7 +340,7 @@ TEST_F(FewShotPrompt, TrainsOnTheAnswerAlone) {
   std::vector<int32_t> row(1000), labels(1000);
   task->write_row(key_of(1), row, labels);
   const std::string text = text_of(*byte_, row);
-  EXPECT_TRUE(text.starts_with(babilong_head(1, 2, true))) << text;
+  EXPECT_TRUE(text.starts_with(babilong_head(built_in_babilong_wording(), 1, 2, true))) << text;
   EXPECT_TRUE(text.ends_with("\n</context>\nQuestion: Where is Mary?\nAnswer: bathroom.")) << text;
   const size_t answer = text.rfind("\nAnswer: ");
   for (size_t i = 0; i < labels.size(); ++i)
