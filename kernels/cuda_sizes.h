@@ -6,6 +6,10 @@
 
 namespace longhaul::kernels::cuda {
 
+/// Bytes of shared memory that a block of threads can have on sm_80, and more on sm_90 and sm_100.
+/// Devices with less (sm_86, sm_89, sm_120) compute in bf16 only.
+constexpr int64_t kSharedOfFullDevices = int64_t{163} << 10, kSharedOfSmallDevices = 99 << 10;
+
 /// Of cuBLASLt, as NVIDIA advises for Hopper.
 constexpr int64_t kGemmWorkspace = int64_t{32} << 20;
 

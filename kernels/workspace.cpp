@@ -64,6 +64,11 @@ int64_t ssd_best_chunk(DeviceKind device, core::DType dtype, int64_t head_dim, i
   return has_faster ? std::min(chunk, kMost) : chunk;
 }
 
+int64_t ssd_block_bytes(DeviceKind device, core::DType dtype) {
+  if (device == DeviceKind::kCpu) return 0;
+  return dtype == core::DType::kBF16 ? cuda::kSharedOfSmallDevices : cuda::kSharedOfFullDevices;
+}
+
 Workspace row_sums_workspace(DeviceKind device, int64_t rows, int64_t width, core::DType dtype) {
   const int64_t blocks =
       device == DeviceKind::kCpu ? core::RowBlocks(rows).count() : core::device_row_blocks(rows);

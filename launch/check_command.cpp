@@ -56,10 +56,7 @@ class CheckCommand : public Command {
     return {.folder = existing_folder(config.run.folder),
             .device = choose_device(config.run.device, session),
             .threads = threads,
-            .needs = {.folder = config.run.folder,
-                      .checkpoint_bytes = plan.checkpoint,
-                      .memory_bytes = host_bytes(plan),
-                      .device_bytes = device_bytes(plan)}};
+            .needs = needs_of(plan, config.run.folder)};
   }
 
   CLI::App* command_ = nullptr;

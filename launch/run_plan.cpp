@@ -4,6 +4,7 @@
 
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
+#include "kernels/ssd/ssd.h"
 #include "launch/command_options.h"
 #include "launch/run_rules.h"
 #include "launch/text_table.h"
@@ -108,6 +109,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
     plan.state_bytes += spec.shape.elements() * core::size_of(core::state_dtype(dtype));
   }
   plan.checkpoint = checkpoint_bytes(config, plan);
+  plan.block_bytes = kernels::ssd_block_bytes(plan.device, dtype);
 
   trainer::TrainerConfig settings = trainer_config(config, plan.device);
   settings.exchange = plan.exchange;

@@ -21,6 +21,7 @@ struct RunPlan {
   int64_t state_bytes = 0;     ///< recurrent state of one sequence, all layers
   trainer::MemoryPlan memory;  ///< of the rank that needs most
   int64_t other_peak = 0;      ///< as memory.peak, were data.recompute the other way
+  int64_t block_bytes = 0;     ///< of shared memory that a block of the device's threads takes
   // Sent in a step by each rank:
   int64_t gradient_traffic = 0;   ///< sums of gradients; under ZeRO-1 their scattering
   int64_t parameter_traffic = 0;  ///< ZeRO-1: gathering of what was updated

@@ -89,10 +89,7 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
                         {.folder = existing_folder(folder),
                          .device = context.device(),
                          .threads = context.threads(),
-                         .needs = {.folder = folder.string(),
-                                   .checkpoint_bytes = run.plan.checkpoint,
-                                   .memory_bytes = host_bytes(run.plan),
-                                   .device_bytes = device_bytes(run.plan)}},
+                         .needs = needs_of(run.plan, folder.string())},
                         session.size() > 1, environment);
   // Within the time limit: the others wait in a collective meanwhile.
   const RunLock lock(folder, session.world(), std::min(30.0, config.parallel.time_limit_s / 2));

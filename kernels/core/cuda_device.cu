@@ -57,6 +57,12 @@ CudaMemory cuda_memory(Device device) {
   return {.free = static_cast<int64_t>(free), .total = static_cast<int64_t>(total)};
 }
 
+int64_t cuda_shared_bytes(Device device) {
+  int bytes = 0;
+  MUST(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device.index));
+  return bytes;
+}
+
 void* cuda_allocate(Device device, int64_t bytes) {
   MUST(cudaSetDevice(device.index));
   void* block = nullptr;

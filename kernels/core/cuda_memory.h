@@ -32,6 +32,8 @@ struct CudaMemory {
   int64_t free = 0, total = 0;
 };
 CudaMemory cuda_memory(Device device);
+/// Bytes of shared memory that a block of threads can have.
+int64_t cuda_shared_bytes(Device device);
 
 /// Null when the device has no more memory.
 void* cuda_allocate(Device device, int64_t bytes);

@@ -50,7 +50,7 @@ void launch(Context& context, const LaunchShape& shape, void (*kernel)(Parameter
     if (status == cudaErrorInvalidValue) {
       throw Error(message("CUDA: ", shape.shared_bytes, " bytes of shared memory for a block of ",
                           "threads are needed, more than this device has; devices of compute ",
-                          "capability 8.0, 9.0 and 10.0 have that"));
+                          "capability 8.0, 9.0 and 10.0 have that, others may in bf16"));
     }
     require_success(status, "cudaFuncSetAttribute", __FILE__, __LINE__);
   }

@@ -28,6 +28,7 @@ std::string cuda_device_place(Device) { throw Error(cuda_unavailable_reason()); 
 std::string cuda_device_name(Device) { throw Error(cuda_unavailable_reason()); }
 std::string cuda_versions() { throw Error(cuda_unavailable_reason()); }
 CudaMemory cuda_memory(Device) { throw Error(cuda_unavailable_reason()); }
+int64_t cuda_shared_bytes(Device) { throw Error(cuda_unavailable_reason()); }
 void* cuda_allocate(Device, int64_t) { throw Error(cuda_unavailable_reason()); }
 void cuda_free(Device, void*) noexcept {}
 CudaQueuePointer cuda_queue(Device) { throw Error(cuda_unavailable_reason()); }

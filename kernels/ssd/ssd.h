@@ -20,6 +20,9 @@ namespace longhaul::kernels {
 
 inline int64_t ssd_chunks(int64_t length, int64_t chunk) { return (length + chunk - 1) / chunk; }
 
+/// Bytes of shared memory that a block of threads takes at least; 0 on the CPU.
+int64_t ssd_block_bytes(core::DeviceKind device, core::DType dtype);
+
 /// What to take in the place of `chunk`, which checkpoints bring with them and which is a matter of
 /// speed: 128 where a GPU has faster kernels for it (bf16, heads of 64, states of 128), else
 /// itself.

@@ -181,7 +181,7 @@ StateScan<T> scan_of(const SsdBackward& args, const core::TensorView& leaving) {
 template <class T>
 void run(core::Context& context, const Geometry& g, const SsdBackward& args, const Decays& decays,
          const core::TensorView& leaving, Part part) {
-  const bool by_rows = rows::fits<T>(g);
+  const bool by_rows = rows::fits<T>(context, g);
   const int64_t dgram_parts =
       by_rows ? head_parts(g.batch * g.chunks * g.groups, g.heads / g.groups) : 1;
   Terms terms(context, g, by_rows);

@@ -100,6 +100,11 @@ Geometry geometry_of(const core::TensorView& x, const core::TensorView& B, int64
   return g;
 }
 
+/// Devices of compute capability 8.6, 8.9 and 12.0 have 99 KiB: enough for tiles in bf16.
+inline bool has_most_shared(core::Context& context) {
+  return core::cuda_shared_bytes(context.device()) >= kMostShared;
+}
+
 /// Sum of log-decays up to and including a token, high and low part.
 using LogSum = float2;
 

@@ -15,9 +15,9 @@ constexpr int kHeadDim = kHeadDimOfRows, kState = kStateOfRows;
 static_assert(kBlocks == kWarps);
 
 template <class T>
-bool fits(const Geometry& g) {
+bool fits(core::Context& context, const Geometry& g) {
   return std::is_same_v<T, BFloat16> && g.packed && g.state_packed &&
-         goes_by_rows(g.padded_chunk(), g.head_dim, g.state);
+         goes_by_rows(g.padded_chunk(), g.head_dim, g.state) && has_most_shared(context);
 }
 
 __device__ inline int warp() { return static_cast<int>(threadIdx.x) / 32; }

@@ -298,7 +298,7 @@ template <class T>
 void launch_scan(core::Context& context, Direction direction, const Scan<T>& scan) {
   const Geometry& g = scan.g;
   if constexpr (std::is_same_v<T, BFloat16>) {
-    if (rows::fits<T>(g)) return run_row_scan(context, direction, scan);
+    if (rows::fits<T>(context, g)) return run_row_scan(context, direction, scan);
   }
   const core::LaunchShape shape{
       .blocks = g.batch * scan.runs * g.heads * state_parts(g.head_dim, g.state),

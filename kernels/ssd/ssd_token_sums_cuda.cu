@@ -1,20 +1,22 @@
 // y and dx by tiles of 64 tokens. One block of threads has a head of a chunk. What all of its
-// outputs read (state, x or dy) stays in shared memory as long as a chunk has at most kStrip tiles
-// of tokens and the state two.
+// outputs read (state, x or dy) stays in shared memory as long as a chunk has at most a strip of
+// tiles of tokens and the state two.
 #include "kernels/ssd/ssd_rows.cuh"
 #include "kernels/ssd/ssd_token_sums.cuh"
 
 namespace longhaul::kernels::cuda::ssd {
 namespace {
 
-/// Tiles of tokens at once: as many as leave two blocks their shared memory, or one in fp32.
+/// Tiles of tokens at once: as many as leave two blocks their shared memory, or one in fp32, on
+/// devices that have kMostShared; fewer for the others.
 template <class T>
 constexpr int kStrip = sizeof(T) == 2 ? 4 : 2;
+constexpr int kShortStrip = 2;
 
 /// Working space in shared memory.
-template <class T>
+template <class T, int kStrip>
 struct TokenSumSpace {
-  TileRow<T, kStrip<T>> values, weights;
+  TileRow<T, kStrip> values, weights;
   TileRow<T, kStateTiles> keys, states;
   /// [padded chunk] each. From a token to the end of its tile, forward times dt; dt itself; the
   /// sums of log-decays.
@@ -22,28 +24,28 @@ struct TokenSumSpace {
   Shared<LogSum> sums;
 
   __device__ TokenSumSpace(core::device::SharedMemory& memory, const Geometry& g)
-      : values{memory.take<T>(TileRow<T, kStrip<T>>::kElements)},
-        weights{memory.take<T>(TileRow<T, kStrip<T>>::kElements)},
+      : values{memory.take<T>(TileRow<T, kStrip>::kElements)},
+        weights{memory.take<T>(TileRow<T, kStrip>::kElements)},
         keys{memory.take<T>(TileRow<T, kStateTiles>::kElements)},
         states{memory.take<T>(TileRow<T, kStateTiles>::kElements)},
         to_end(memory.take<float>(g.padded_chunk())),
         dt(memory.take<float>(g.padded_chunk())),
         sums(memory.take<LogSum>(g.padded_chunk())) {}
   static int64_t bytes(const Geometry& g) {
-    return 2 * TileRow<T, kStrip<T>>::kBytes + 2 * TileRow<T, kStateTiles>::kBytes +
+    return 2 * TileRow<T, kStrip>::kBytes + 2 * TileRow<T, kStateTiles>::kBytes +
            16 * g.padded_chunk();
   }
-  static_assert(2 * TileRow<T, kStrip<T>>::kBytes + 2 * TileRow<T, kStateTiles>::kBytes +
+  static_assert(2 * TileRow<T, kStrip>::kBytes + 2 * TileRow<T, kStateTiles>::kBytes +
                     16 * kMostChunk <=
                 kMostShared);
 };
 
 /// Block (head of a chunk of a sequence, tile of head_dim).
-template <class T, Direction kDirection>
+template <class T, Direction kDirection, int kStrip>
 struct TokenSumBlock : HeadPlace {
   static constexpr bool kForward = kDirection == Direction::kForward;
   const TokenSums<T>& args;
-  const TokenSumSpace<T> s;
+  const TokenSumSpace<T, kStrip> s;
   int p, tiles, width;     ///< width: channels of this block
   const T *values, *keys;  ///< of the first token of the chunk
   T* out;
@@ -66,11 +68,11 @@ struct TokenSumBlock : HeadPlace {
   }
 
   __device__ int rows(int tile) const { return min(tokens - tile * kTile, kTile); }
-  __device__ bool is_resident() const { return tiles <= kStrip<T>; }
+  __device__ bool is_resident() const { return tiles <= kStrip; }
 
   __device__ void begin_values(int first, int last) const {
     for (int tile = first; tile <= last; ++tile) {
-      begin_tile(s.values[tile % kStrip<T>], values + tile * kTile * args.values.token_stride,
+      begin_tile(s.values[tile % kStrip], values + tile * kTile * args.values.token_stride,
                  args.values.token_stride, {rows(tile), width}, args.g.packed);
     }
   }
@@ -106,7 +108,7 @@ struct TokenSumBlock : HeadPlace {
   /// W_ij of tile (I, J), i along the rows: forward with dt_j.
   __device__ void make_weights(int I, int J) const {
     using At = WordsOfThread<float>;
-    const Tile<T> tile = s.weights[(kForward ? J : I) % kStrip<T>];
+    const Tile<T> tile = s.weights[(kForward ? J : I) % kStrip];
     const int side = static_cast<int>(args.g.padded_chunk());
     const float* at = gram + (I * kTile + At::row()) * side + J * kTile + At::column();
     core::device::Words words[At::kWords];
@@ -182,7 +184,7 @@ struct TokenSumBlock : HeadPlace {
   /// With the tile of values of the own tokens in shared memory.
   __device__ void store(Accumulator& result, int own) const {
     const float D = args.D == nullptr ? 0.0f : args.D[h];
-    const Tile<T> tile = s.values[own % kStrip<T>];
+    const Tile<T> tile = s.values[own % kStrip];
     T* to = out + own * kTile * args.out.token_stride;
     const int there = rows(own);
     if (!kForward) {
@@ -225,9 +227,9 @@ struct TokenSumBlock : HeadPlace {
         continue;
       }
       // Strips in such an order that the own tile is in the last one.
-      for (int left = end - begin; left >= 0; left -= kStrip<T>) {
-        const int first = kForward ? end - left : max(begin, begin + left - kStrip<T> + 1);
-        const int last = kForward ? min(end, first + kStrip<T> - 1) : begin + left;
+      for (int left = end - begin; left >= 0; left -= kStrip) {
+        const int first = kForward ? end - left : max(begin, begin + left - kStrip + 1);
+        const int last = kForward ? min(end, first + kStrip - 1) : begin + left;
         if (!is_resident()) {
           begin_values(first, last);
           core::device::copy_async_commit();
@@ -239,8 +241,8 @@ struct TokenSumBlock : HeadPlace {
         __syncthreads();
         if (args.states != nullptr && left == end - begin) add_states(result, own);
         for (int tile = first; tile <= last; ++tile) {
-          multiply<!kForward, false>(result, s.weights[tile % kStrip<T>],
-                                     s.values[tile % kStrip<T>], {rows(own), width, rows(tile)});
+          multiply<!kForward, false>(result, s.weights[tile % kStrip], s.values[tile % kStrip],
+                                     {rows(own), width, rows(tile)});
         }
         __syncthreads();
       }
@@ -250,10 +252,20 @@ struct TokenSumBlock : HeadPlace {
   }
 };
 
-template <class T, Direction kDirection>
+template <class T, Direction kDirection, int kStrip>
 __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 1) sum_tokens(TokenSums<T> args) {
   core::device::SharedMemory memory;
-  TokenSumBlock<T, kDirection>(args, memory).run();
+  TokenSumBlock<T, kDirection, kStrip>(args, memory).run();
+}
+
+template <class T, Direction kDirection, int kStrip>
+void launch_sums(core::Context& context, const TokenSums<T>& args) {
+  core::launch(context,
+               {.blocks = args.g.batch * args.g.chunks * args.g.heads,
+                .blocks_y = core::ceil_div(args.g.head_dim, kTile),
+                .threads = kThreads,
+                .shared_bytes = TokenSumSpace<T, kStrip>::bytes(args.g)},
+               sum_tokens<T, kDirection, kStrip>, args);
 }
 
 }  // namespace
@@ -261,16 +273,12 @@ __global__ void __launch_bounds__(kThreads, sizeof(T) == 2 ? 2 : 1) sum_tokens(T
 template <class T, Direction kDirection>
 void run_token_sums(core::Context& context, const TokenSums<T>& args) {
   if constexpr (std::is_same_v<T, BFloat16>) {
-    if (args.gram != nullptr && rows::fits<T>(args.g)) {
+    if (args.gram != nullptr && rows::fits<T>(context, args.g)) {
       return run_row_sums<kDirection>(context, args);
     }
+    if (!has_most_shared(context)) return launch_sums<T, kDirection, kShortStrip>(context, args);
   }
-  core::launch(context,
-               {.blocks = args.g.batch * args.g.chunks * args.g.heads,
-                .blocks_y = core::ceil_div(args.g.head_dim, kTile),
-                .threads = kThreads,
-                .shared_bytes = TokenSumSpace<T>::bytes(args.g)},
-               sum_tokens<T, kDirection>, args);
+  launch_sums<T, kDirection, kStrip<T>>(context, args);
 }
 
 template void run_token_sums<float, Direction::kForward>(core::Context&, const TokenSums<float>&);

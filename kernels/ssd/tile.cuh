@@ -13,7 +13,7 @@ using core::device::Shared;
 
 constexpr int kThreads = 256;
 /// Bytes of shared memory that a block of threads can have on sm_80; sm_90 has more.
-constexpr int64_t kMostShared = int64_t{163} << 10;
+constexpr int64_t kMostShared = kSharedOfFullDevices;
 
 /// Rows and columns of a tile that a product touches: whole steps of the matrix units.
 __device__ inline int rounded(int extent) { return (extent + 15) / 16 * 16; }

@@ -117,6 +117,15 @@ void add_refusals(const std::vector<RankFacts>& facts, const EnvironmentNeeds& n
         return device_memory_problem(rank.device_bytes, needs.device_bytes);
       },
       lines);
+  add_problems(
+      facts,
+      [&](const RankFacts& rank) {
+        if (rank.block_bytes < 0 || rank.block_bytes >= needs.block_bytes) return std::string();
+        return message("has a device (", rank.device, ") with ", rank.block_bytes >> 10,
+                       " KiB of shared memory, this dtype takes ", needs.block_bytes >> 10,
+                       " KiB, expected run.dtype: bf16");
+      },
+      lines);
 }
 
 std::string clock_problem(const RankFacts& rank, const RankFacts& first) {

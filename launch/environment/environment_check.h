@@ -14,6 +14,7 @@ struct EnvironmentNeeds {
   int64_t checkpoint_bytes = 0;  ///< that must be free there; 0: no checkpoint is known of
   int64_t memory_bytes = 0;      ///< that a rank is planned to take of its host; 0: not known
   int64_t device_bytes = 0;      ///< the same of its device
+  int64_t block_bytes = 0;       ///< of shared memory that a block of the device's threads takes
 };
 
 /// One line each, with ranks and host; ranks of a host that have the same to say share a line.
@@ -29,10 +30,10 @@ std::string memory_problem(int64_t free_bytes, int64_t ranks, int64_t bytes_of_r
 std::string device_memory_problem(int64_t all_bytes, int64_t bytes_of_rank);
 
 /// Refused: longhaul or MPI differ from rank 0's, a rank does not see rank 0's run folder, no space
-/// for a checkpoint, a device that is too small. Warned of: clocks more than a second apart (beyond
-/// the measurement's uncertainty), other devices or CUDA versions than rank 0's, fewer cores than
-/// threads, less memory than planned, hardly any shared memory where a host has several ranks.
-/// `facts` in rank order, not empty.
+/// for a checkpoint, a device that is too small or has too little shared memory. Warned of: clocks
+/// more than a second apart (beyond the measurement's uncertainty), other devices or CUDA versions
+/// than rank 0's, fewer cores than threads, less memory than planned, hardly any shared memory
+/// where a host has several ranks. `facts` in rank order, not empty.
 EnvironmentVerdict judge_environment(const std::vector<RankFacts>& facts,
                                      const EnvironmentNeeds& needs);
 

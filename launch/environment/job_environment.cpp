@@ -27,6 +27,7 @@ RankFacts facts_of_rank(RankSession& session, const JobEnvironment& job) {
     facts.cuda = core::cuda_versions();
     facts.device = core::cuda_device_name(job.device);
     facts.device_bytes = core::cuda_memory(job.device).total;
+    facts.block_bytes = core::cuda_shared_bytes(job.device);
   }
   facts.threads = job.threads;
   const ClockOffset offset = measure_clock_offset(session.world());
@@ -49,6 +50,14 @@ std::vector<std::string> host_names(dist::Communicator& world, const std::vector
 }
 
 }  // namespace
+
+EnvironmentNeeds needs_of(const RunPlan& plan, const std::string& folder) {
+  return {.folder = folder,
+          .checkpoint_bytes = plan.checkpoint,
+          .memory_bytes = host_bytes(plan),
+          .device_bytes = device_bytes(plan),
+          .block_bytes = plan.block_bytes};
+}
 
 std::vector<std::string> check_environment(RankSession& session, const JobEnvironment& job,
                                            bool shows_table, std::ostream& out) {

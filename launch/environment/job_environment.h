@@ -8,6 +8,7 @@
 
 #include "kernels/core/device.h"
 #include "launch/environment/environment_check.h"
+#include "launch/run_plan.h"
 
 namespace longhaul::launch {
 
@@ -19,6 +20,8 @@ struct JobEnvironment {
   int threads = 1;               ///< of this rank
   EnvironmentNeeds needs;
 };
+
+EnvironmentNeeds needs_of(const RunPlan& plan, const std::string& folder);
 
 /// Gathers what every rank finds and writes the table (`shows_table`) and the verdict to `out` on
 /// rank 0, warnings to the log. Where the job is refused these go to standard output, and

@@ -20,6 +20,7 @@ struct RankFacts {
   std::string cuda;     ///< versions of driver and runtime; empty without CUDA
   std::string device;   ///< name of the device that is computed on
   int64_t device_bytes = -1;
+  int64_t block_bytes = -1;             ///< of shared memory that a block of its threads can have
   std::vector<std::string> interfaces;  ///< that are up, with an address; not the loopback
   int cores = 0;                        ///< that this process may run on
   int threads = 1;                      ///< that it is going to have
@@ -34,6 +35,7 @@ struct RankFacts {
   void visit(V& v) {
     v("rank", rank), v("pid", pid), v("host", host), v("version", version), v("build", build);
     v("mpi", mpi), v("cuda", cuda), v("device", device), v("device_bytes", device_bytes);
+    v("block_bytes", block_bytes);
     v("interfaces", interfaces), v("cores", cores), v("threads", threads);
     v("clock_offset_s", clock_offset_s), v("clock_uncertainty_s", clock_uncertainty_s);
     v("folder_free_bytes", folder_free_bytes), v("shm_free_bytes", shm_free_bytes);

@@ -166,6 +166,22 @@ TEST(EnvironmentCheck, RefusesADeviceThatIsTooSmall) {
                   HasSubstr("ranks 2-3 (host b)")));
 }
 
+TEST(EnvironmentCheck, RefusesADtypeThatADeviceHasTooLittleSharedMemoryFor) {
+  std::vector<RankFacts> facts = good_facts();
+  EnvironmentNeeds needs = kNeeds;
+  needs.block_bytes = int64_t{163} << 10;
+  EXPECT_THAT(judge_environment(facts, needs).refusals, IsEmpty());
+  for (RankFacts& rank : facts) rank.block_bytes = needs.block_bytes;
+  EXPECT_THAT(judge_environment(facts, needs).refusals, IsEmpty());
+  facts[3].block_bytes = int64_t{99} << 10;
+  facts[3].device = "NVIDIA A10";
+  EXPECT_THAT(judge_environment(facts, needs).refusals,
+              ElementsAre("rank 3 (host b) has a device (NVIDIA A10) with 99 KiB of shared memory, "
+                          "this dtype takes 163 KiB, expected run.dtype: bf16"));
+  needs.block_bytes = 0;
+  EXPECT_THAT(judge_environment(facts, needs).refusals, IsEmpty());
+}
+
 TEST(EnvironmentTable, HasARowForEqualRanksOfAHost) {
   auto facts = good_facts();
   const auto lines = [&] {
@@ -208,6 +224,7 @@ TEST(RankFacts, TravelWhole) {
       EXPECT_EQ(all[r].host.substr(0, 1), expected.host.substr(0, 1));
       EXPECT_EQ(all[r].cuda, expected.cuda);
       EXPECT_EQ(all[r].device_bytes, expected.device_bytes);
+      EXPECT_EQ(all[r].block_bytes, expected.block_bytes);
       EXPECT_EQ(all[r].interfaces, expected.interfaces);
       EXPECT_EQ(all[r].clock_offset_s, expected.clock_offset_s);
       EXPECT_EQ(all[r].sees_folder, expected.sees_folder);

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -86,6 +87,14 @@ Arena& arena() {
 }  // namespace
 
 int64_t device_bytes_used() { return arena().used(); }
+int shared_bytes_of_block() {
+  static const int bytes = [] {
+    const char* kib = std::getenv("LONGHAUL_EMULATED_SHARED_KIB");
+    return (kib == nullptr ? 163 : std::atoi(kib)) << 10;
+  }();
+  return bytes;
+}
+
 void* device_allocate(int64_t bytes) { return arena().allocate(bytes); }
 void device_free(void* block) { arena().release(block); }
 DeviceAccess::DeviceAccess() { arena().open(); }

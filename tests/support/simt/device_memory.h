@@ -10,6 +10,8 @@ namespace longhaul::simt {
 
 constexpr int64_t kDeviceBytes = int64_t{8} << 30;
 int64_t device_bytes_used();
+/// Of shared memory: as sm_80 has, or LONGHAUL_EMULATED_SHARED_KIB.
+int shared_bytes_of_block();
 
 /// Null when there is no more. Page-aligned.
 void* device_allocate(int64_t bytes);

@@ -163,6 +163,7 @@ enum cudaError_t {
   cudaErrorStreamCaptureUnsupported = 900
 };
 enum cudaMemcpyKind { cudaMemcpyDefault = 4 };
+enum cudaDeviceAttr { cudaDevAttrMaxSharedMemoryPerBlockOptin = 97 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 constexpr unsigned cudaStreamNonBlocking = 1, cudaEventDisableTiming = 2;
 using cudaStream_t = longhaul::simt::Stream*;
@@ -242,10 +243,12 @@ inline cudaError_t cudaMemsetAsync(void* target, int value, size_t bytes, cudaSt
   longhaul::simt::run_or_record(stream, [=] { std::memset(target, value, bytes); });
   return cudaSuccess;
 }
-/// A block has what it can have on sm_80.
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  return *value = longhaul::simt::shared_bytes_of_block(), cudaSuccess;
+}
 template <class Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
-  return bytes <= 163 << 10 ? cudaSuccess : cudaErrorInvalidValue;
+  return bytes <= longhaul::simt::shared_bytes_of_block() ? cudaSuccess : cudaErrorInvalidValue;
 }
 
 struct cudaLaunchConfig_t {
