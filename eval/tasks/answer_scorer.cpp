@@ -72,15 +72,24 @@ class BabilongScorer final : public AnswerScorer {
 
 class CopyScorer final : public AnswerScorer {
  public:
-  int64_t tokens(const data::Example& example) const override { return std::ssize(example.answer); }
+  explicit CopyScorer(CopyAnswers answers) : answers_(answers) {}
+  int64_t tokens(const data::Example& example) const override {
+    return std::ssize(example.answer) - 1;
+  }
   double score(const data::Example& example, std::span<const int32_t> said) const override {
+    const int64_t letters = tokens(example);
     int64_t right = 0;
-    for (size_t i = 0; i < std::min(said.size(), example.answer.size()); ++i) {
-      right += said[i] == example.answer[i] ? 1 : 0;
+    for (int64_t i = 0; i < std::min(std::ssize(said), letters); ++i) {
+      const auto at = static_cast<size_t>(i);
+      right += said[at] == example.answer[at] ? 1 : 0;
     }
-    return static_cast<double>(right) / static_cast<double>(example.answer.size());
+    return static_cast<double>(right) / static_cast<double>(letters);
   }
   bool is_graded() const override { return true; }
+  bool is_teacher_forced() const override { return answers_ == CopyAnswers::kTeacherForced; }
+
+ private:
+  CopyAnswers answers_;
 };
 
 }  // namespace
@@ -94,6 +103,8 @@ std::unique_ptr<AnswerScorer> make_babilong_scorer(const data::Tokenizer& tokeni
   return std::make_unique<BabilongScorer>(tokenizer, std::move(labels), tokens);
 }
 
-std::unique_ptr<AnswerScorer> make_copy_scorer() { return std::make_unique<CopyScorer>(); }
+std::unique_ptr<AnswerScorer> make_copy_scorer(CopyAnswers answers) {
+  return std::make_unique<CopyScorer>(answers);
+}
 
 }  // namespace longhaul::eval

@@ -21,6 +21,9 @@ class AnswerScorer {
   virtual double score(const data::Example& example, std::span<const int32_t> said) const = 0;
   /// Whether there are scores between 0 and 1.
   virtual bool is_graded() const { return false; }
+  /// Whether the model reads the right answer while it answers: what it says at each place follows
+  /// the right tokens before, not its own.
+  virtual bool is_teacher_forced() const { return false; }
 };
 
 /// Right if the first run of digits is the key.
@@ -32,7 +35,9 @@ std::unique_ptr<AnswerScorer> make_passkey_scorer(const data::Tokenizer& tokeniz
 std::unique_ptr<AnswerScorer> make_babilong_scorer(const data::Tokenizer& tokenizer,
                                                    std::set<std::string> labels, int64_t tokens);
 
-/// The share of characters that are right at their place, the closing "." included.
-std::unique_ptr<AnswerScorer> make_copy_scorer();
+enum class CopyAnswers { kTeacherForced, kFree };
+/// The share of letters that are right at their place; the closing "." is not looked at. Teacher
+/// forced as Jelassi et al. (2024) count, or free: what the model writes by itself.
+std::unique_ptr<AnswerScorer> make_copy_scorer(CopyAnswers answers);
 
 }  // namespace longhaul::eval

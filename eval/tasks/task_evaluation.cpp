@@ -123,6 +123,7 @@ class TaskRun {
   }
 
   const AnswerScorer& scorer(int64_t trial) const { return parts_[kind_of(trial).part].scorer; }
+  bool is_teacher_forced(int64_t unit) const { return scorer(trial_of(unit)).is_teacher_forced(); }
 
   void run_batch(int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
     std::vector<data::Example> examples;
@@ -136,7 +137,10 @@ class TaskRun {
       int64_t most = 1;
       for (end = begin; end < count; ++end) {
         const data::Example& next = examples[static_cast<size_t>(end)];
-        if (end > begin && next.prompt.size() != trials.front()->prompt.size()) break;
+        if (end > begin && (next.prompt.size() != trials.front()->prompt.size() ||
+                            is_teacher_forced(first + end) != is_teacher_forced(first + begin))) {
+          break;
+        }
         trials.push_back(&next);
         most = std::max(most, scorer(trial_of(first + end)).tokens(next));
       }
@@ -144,7 +148,11 @@ class TaskRun {
         const int64_t all = read + of_each * std::ssize(trials);
         watch.advance(static_cast<double>(all) / static_cast<double>(tokens));
       };
-      const auto said = answers_of(model_, pieces_, trials, most, options_.piece, advance);
+      const auto said = answers_of(model_, pieces_, trials,
+                                   {.count = most,
+                                    .teacher_forced = is_teacher_forced(first + begin),
+                                    .piece = options_.piece},
+                                   advance);
       for (size_t i = 0; i < said.size(); ++i) {
         const auto unit = static_cast<size_t>(begin) + i;
         const AnswerScorer& judge = scorer(trial_of(first + static_cast<int64_t>(unit)));
@@ -183,6 +191,7 @@ class TaskRun {
     if (!parts_.empty()) {
       const data::Example longest = example(0);
       add("answer tokens", parts_.front().scorer.tokens(longest));
+      if (parts_.front().scorer.is_teacher_forced()) add("answers", "teacher forced");
     }
     return result;
   }

@@ -11,12 +11,18 @@
 
 namespace longhaul::eval {
 
-/// Collective over the sequence group: what the model says after each prompt, `count` tokens, the
-/// most likely one after another; on the group's first rank, nothing elsewhere. `advance` is called
-/// on every rank after each piece of at most `piece` tokens with the tokens read so far.
+struct AnswerRequest {
+  int64_t count = 1;            ///< tokens after the prompt
+  bool teacher_forced = false;  ///< each follows the right ones before, not the model's own
+  int64_t piece = 2048;         ///< tokens of the prompt read at a time, at most
+};
+
+/// Collective over the sequence group: what the model says after each prompt, always the most
+/// likely token; on the group's first rank, nothing elsewhere. `advance` is called on every rank
+/// after each piece with the tokens read so far.
 std::vector<std::vector<int32_t>> answers_of(model::LanguageModel& model, PieceRun& pieces,
                                              const std::vector<const data::Example*>& trials,
-                                             int64_t count, int64_t piece,
+                                             const AnswerRequest& request,
                                              const std::function<void(int64_t read)>& advance);
 
 }  // namespace longhaul::eval

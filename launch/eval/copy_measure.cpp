@@ -15,7 +15,7 @@ constexpr double kMultiples[] = {0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4};
 class CopyMeasure : public Measure {
  public:
   void describe(CLI::App& eval, EvalOptions& options) override {
-    command_ = eval.add_subcommand("copy", "Saying strings again: right characters by length");
+    command_ = eval.add_subcommand("copy", "Saying strings again: right letters by length");
     task_.describe(*command_,
                    "letters of a string, as 50,100,200; default: up to four times the longest of "
                    "the run that the model lies in");
@@ -25,6 +25,9 @@ class CopyMeasure : public Measure {
     command_->add_option("--letters", letters_, "size of the alphabet")
         ->check(whole_number(2))
         ->excludes(run);
+    command_->add_flag("--free", free_,
+                       "the model goes on from its own letters; default: from the right ones "
+                       "(teacher forced), as Jelassi et al. count");
     options.describe(*command_);
     command_->footer(
         "Example:\n  longhaul eval copy --model runs/copy/model --trials 100 --json "
@@ -51,7 +54,8 @@ class CopyMeasure : public Measure {
 
   void run(const EvalJob& job) override {
     const auto task = data::make_copy_task(config_);
-    const auto scorer = eval::make_copy_scorer();
+    const auto scorer = eval::make_copy_scorer(free_ ? eval::CopyAnswers::kFree
+                                                     : eval::CopyAnswers::kTeacherForced);
     eval::TaskOptions options = task_.resolve(job, "copy");
     options.depth_matters = false;
     options.training_length =
@@ -66,6 +70,7 @@ class CopyMeasure : public Measure {
   CLI::App* command_ = nullptr;
   TaskCommandOptions task_;
   int64_t letters_ = 0, longest_ = 0;
+  bool free_ = false;
   data::CopyConfig config_;
 };
 

@@ -105,19 +105,23 @@ TEST_F(AnswerScorerTest, BabilongReadsTheFormsOfItsExamples) {
                          {"Is Nora in the kitchen?", "no", "\nAnswer: no.", 0}});
 }
 
-TEST_F(AnswerScorerTest, CopyingCountsCharactersAtTheirPlace) {
-  const auto scorer = make_copy_scorer();
+TEST_F(AnswerScorerTest, CopyingCountsLettersAtTheirPlace) {
+  const auto scorer = make_copy_scorer(CopyAnswers::kTeacherForced);
   const data::Example example{.answer = {3, 1, 2, 7}};
   const auto score = [&](const std::vector<int32_t>& tokens) {
     return scorer->score(example, tokens);
   };
-  EXPECT_EQ(scorer->tokens(example), 4);
-  EXPECT_EQ(score({3, 1, 2, 7}), 1);
-  EXPECT_EQ(score({3, 2, 2, 7}), 0.75);
-  EXPECT_EQ(score({1, 2, 7, 3}), 0);
-  EXPECT_EQ(score({3, 1}), 0.5);
+  // The closing "." (7) is no letter.
+  EXPECT_EQ(scorer->tokens(example), 3);
+  EXPECT_EQ(score({3, 1, 2}), 1);
+  EXPECT_EQ(score({3, 1, 2, 0}), 1);
+  EXPECT_EQ(score({3, 2, 2}), 2.0 / 3);
+  EXPECT_EQ(score({1, 2, 7}), 0);
+  EXPECT_EQ(score({3}), 1.0 / 3);
   EXPECT_EQ(score({}), 0);
   EXPECT_TRUE(scorer->is_graded());
+  EXPECT_TRUE(scorer->is_teacher_forced());
+  EXPECT_FALSE(make_copy_scorer(CopyAnswers::kFree)->is_teacher_forced());
 }
 
 }  // namespace

@@ -40,6 +40,8 @@ class RandomTask final : public data::Task {
         request.length > 0 ? request.length : 1 + static_cast<int64_t>(random.below(6));
     for (int64_t i = 0; i < length; ++i)
       example.prompt.push_back(static_cast<int32_t>(random.below(kVocabulary)));
+    for (uint64_t left = 2 + random.below(kSaid - 1); left > 0; --left)
+      example.answer.push_back(static_cast<int32_t>(random.below(kVocabulary)));
     return example;
   }
 };
@@ -47,6 +49,7 @@ class RandomTask final : public data::Task {
 /// What was said, as digits of the score.
 class Witness final : public AnswerScorer {
  public:
+  explicit Witness(bool teacher_forced = false) : teacher_forced_(teacher_forced) {}
   int64_t tokens(const data::Example&) const override { return kSaid; }
   double score(const data::Example&, std::span<const int32_t> said) const override {
     EXPECT_EQ(std::ssize(said), kSaid);
@@ -55,10 +58,14 @@ class Witness final : public AnswerScorer {
     return score;
   }
   bool is_graded() const override { return true; }
+  bool is_teacher_forced() const override { return teacher_forced_; }
+
+ private:
+  bool teacher_forced_;
 };
 
 const RandomTask kTask;
-const Witness kWitness;
+const Witness kWitness, kForcedWitness(true);
 
 model::ModelConfig tiny_config() {
   model::ModelConfig config;
@@ -72,9 +79,11 @@ model::ModelConfig tiny_config() {
   return config;
 }
 
-/// The whole prompt and what was said so far, from the beginning, for each token.
-std::vector<int32_t> plainly_said(model::LanguageModel& model, std::vector<int32_t> tokens,
-                                  int64_t count) {
+/// The whole prompt and what was said so far (`forced`: should have been, 0 behind its end), from
+/// the beginning, for each token.
+std::vector<int32_t> plainly_said(model::LanguageModel& model, const data::Example& example,
+                                  int64_t count, bool forced) {
+  std::vector<int32_t> tokens = example.prompt;
   std::vector<int32_t> said;
   for (int64_t i = 0; i < count; ++i) {
     const core::Shape shape{1, std::ssize(tokens)};
@@ -84,7 +93,8 @@ std::vector<int32_t> plainly_said(model::LanguageModel& model, std::vector<int32
     const std::vector<double> values = testing::values_of(logits);
     const auto last = values.end() - kVocabulary;
     said.push_back(static_cast<int32_t>(std::max_element(last, values.end()) - last));
-    tokens.push_back(said.back());
+    const auto at = static_cast<size_t>(i);
+    tokens.push_back(!forced ? said.back() : at < example.answer.size() ? example.answer[at] : 0);
   }
   return said;
 }
@@ -94,7 +104,8 @@ TaskOptions some_options() {
 }
 
 /// Mean scores of trials (length, depth), said plainly.
-std::map<std::pair<int64_t, double>, double> plain_scores(const TaskOptions& options) {
+std::map<std::pair<int64_t, double>, double> plain_scores(const TaskOptions& options,
+                                                          const Witness& witness) {
   core::Context context({}, 1);
   model::LanguageModel model(context, tiny_config(), core::DType::kF64);
   model::initialize(model, 3);
@@ -110,7 +121,8 @@ std::map<std::pair<int64_t, double>, double> plain_scores(const TaskOptions& opt
                            .depth = depth,
                            .key = {options.seed, stream, core::RandomPurpose::kEvaluation}});
         means[{length, depth}] +=
-            kWitness.score(example, plainly_said(model, example.prompt, kSaid)) /
+            witness.score(example,
+                          plainly_said(model, example, kSaid, witness.is_teacher_forced())) /
             static_cast<double>(options.trials);
       }
     }
@@ -129,7 +141,8 @@ void PrintTo(const Way& way, std::ostream* out) {
 
 /// The same on every rank, or nothing where it was interrupted.
 std::optional<TaskResult> on_ranks(const Way& way, TaskOptions options,
-                                   const std::function<bool(int rank)>& interrupted = nullptr) {
+                                   const std::function<bool(int rank)>& interrupted = nullptr,
+                                   const Witness& witness = kWitness) {
   options.piece = way.piece;
   options.batch = way.batch;
   std::mutex mutex;
@@ -143,7 +156,7 @@ std::optional<TaskResult> on_ranks(const Way& way, TaskOptions options,
     if (interrupted) own.continuation.interrupted = [&] { return interrupted(world.rank()); };
     std::optional<TaskResult> result;
     try {
-      result = evaluate_task(mesh, model, {{"", kTask, kWitness}}, own);
+      result = evaluate_task(mesh, model, {{"", kTask, witness}}, own);
     } catch (const Interrupted&) {
     }
     const std::lock_guard lock(mutex);
@@ -160,10 +173,10 @@ std::optional<TaskResult> on_ranks(const Way& way, TaskOptions options,
 
 class TaskOnMesh : public ::testing::TestWithParam<Way> {};
 
-TEST_P(TaskOnMesh, SaysWhatWholeForwardPassesSay) {
+void expect_plain_scores(const Way& way, const Witness& witness) {
   const TaskOptions options = some_options();
-  const auto expected = plain_scores(options);
-  const TaskResult result = on_ranks(GetParam(), options).value();
+  const auto expected = plain_scores(options, witness);
+  const TaskResult result = on_ranks(way, options, nullptr, witness).value();
   ASSERT_EQ(result.cells.size(), 9u);  // for each length all depths, then each of two
   for (size_t i = 0; i < result.cells.size(); i += 3) {
     const TaskCell &all = result.cells[i], &first = result.cells[i + 1],
@@ -177,6 +190,11 @@ TEST_P(TaskOnMesh, SaysWhatWholeForwardPassesSay) {
     EXPECT_EQ(second.trials, 3);
     EXPECT_NEAR(all.accuracy, (first.accuracy + second.accuracy) / 2, 1e-12);
   }
+}
+
+TEST_P(TaskOnMesh, SaysWhatWholeForwardPassesSay) { expect_plain_scores(GetParam(), kWitness); }
+TEST_P(TaskOnMesh, SaysWhatFollowsTheRightAnswer) {
+  expect_plain_scores(GetParam(), kForcedWitness);
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, TaskOnMesh,
