@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 #include <span>
+#include <utility>
 
 #include "eval/piece_run.h"
 #include "kernels/core/error.h"
@@ -114,6 +115,42 @@ class SuffixRun {
   int64_t done_ = 0;  // tokens of all rows
 };
 
+/// Whether the last of so many tokens has a label.
+bool is_asked_at_the_end(const Sequences& sequences, int64_t sequence, int64_t length) {
+  const auto reader = sequences.reader_of(sequence);
+  constexpr int64_t kAtOnce = 1 << 16;
+  LabelledTokens row;
+  for (int64_t begin = 0; begin < length; begin += kAtOnce) {
+    reader->next(std::min(kAtOnce, length - begin), row);
+  }
+  return row.labels.back() >= 0;
+}
+
+/// Of recall those sequences that end in a query: what follows anything else nothing foretells.
+Sequences asked_at_the_end(Sequences sequences, int64_t length) {
+  constexpr int64_t kTries = 1000;  // for each that is found
+  if (length % 2 == 0) {
+    throw core::InputError(core::message(
+        "effrem length: after ", length, " tokens of recall comes a key, which nothing foretells; ",
+        "expected an odd length, whose last token can be a query"));
+  }
+  std::vector<int64_t> asked;
+  for (int64_t sequence = 0; std::ssize(asked) < sequences.count; ++sequence) {
+    if (sequence >= kTries * (std::ssize(asked) + 1)) {
+      throw core::InputError(core::message("effrem length: of ", sequence, " sequences of ", length,
+                                           " tokens ", asked.size(), " end in a query, expected ",
+                                           sequences.count));
+    }
+    if (is_asked_at_the_end(sequences, sequence, length)) asked.push_back(sequence);
+  }
+  sequences.reader_of = [all = std::move(sequences.reader_of),
+                         asked = std::move(asked)](int64_t sequence) {
+    return all(asked.at(static_cast<size_t>(sequence)));
+  };
+  sequences.identity.emplace_back("last token", "a query");
+  return sequences;
+}
+
 }  // namespace
 
 std::vector<int64_t> effrem_grid(int64_t length) {
@@ -126,12 +163,13 @@ std::vector<int64_t> effrem_grid(int64_t length) {
   return {grid.begin(), grid.end()};
 }
 
-EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model,
-                       const Sequences& sequences, const CurveOptions& options) {
-  check(options, sequences, model);
+EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model, const Sequences& all,
+                       const CurveOptions& options) {
+  check(options, all, model);
   if (options.length < 2) {
     throw core::InputError(core::message("effrem length: must be at least 2, is ", options.length));
   }
+  const Sequences sequences = all.task == "recall" ? asked_at_the_end(all, options.length) : all;
   const std::vector<int64_t> grid = effrem_grid(options.length);
   PieceRun pieces(mesh.sequence_group(), model);
   const UnitJob job{

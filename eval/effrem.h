@@ -44,8 +44,10 @@ std::vector<int64_t> effrem_grid(int64_t length);
 /// Collective over the mesh: sequences are dealt to data ranks, pieces sharded over sequence ranks.
 /// All suffixes of a sequence run side by side, each entering at its t with the zero state, so that
 /// the sequence is read once; memory does not grow with its length. options.piece counts the tokens
-/// of all rows together over options.batch sequences. The same on every rank. Throws InputError for
-/// a length below 2, Interrupted where options.continuation says so.
+/// of all rows together over options.batch sequences. Of recall the first options.sequences that
+/// end in a query are taken, for nothing foretells what follows anything else. The same on every
+/// rank. Throws InputError for a length below 2, of recall for an even one, Interrupted where
+/// options.continuation says so.
 EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model,
                        const Sequences& sequences, const CurveOptions& options);
 

@@ -48,8 +48,8 @@ case $size in
     tokens=runs/quickstart/tokens held_out=runs/quickstart/tokens_held_out
     streams=(text recall) # associative recall beside text: what is remembered can be counted
     trained=64 far=4096 states_far=8192 sequences=64
-    # On recall as far past training as in the paper: four times its length.
-    declare -A remembered=([text]='--length 4096 --sequences 16' [recall]='--length 256 --sequences 128')
+    # On recall as far past training as in the paper, four times its length, up to a query.
+    declare -A remembered=([text]='--length 4096 --sequences 16' [recall]='--length 255 --sequences 128')
     # States are compared after a quarter of the tokens: with more of them heads learn to forget, whatever the state's size.
     variants=(
       'short_training schedule.steps=750'

@@ -136,7 +136,40 @@ TEST(EffRem, MemoryDoesNotGrowWithLength) {
     return context.pool().peak_bytes();
   };
   // A row more for each doubling, in a fixed budget of tokens.
-  EXPECT_LT(static_cast<double>(peak(4096)), 1.5 * static_cast<double>(peak(512)));
+  EXPECT_LT(static_cast<double>(peak(4095)), 1.5 * static_cast<double>(peak(511)));
+}
+
+/// What follows a key that was not seen, or a value, is chance.
+TEST(EffRem, SequencesOfRecallEndInAQuery) {
+  const auto communicator = dist::solo_communicator();
+  const dist::Mesh mesh(*communicator, {});
+  core::Context context({}, 1);
+  model::LanguageModel model(context, tiny_config(kVocabulary), core::DType::kF64);
+  initialize_slow(model);
+  const data::RecallTask task{.keys = 6, .values = 5, .reach = 4};
+  CurveOptions options{.length = 31, .sequences = 5, .seed = 4};
+  const EffRem result = evaluate_effrem(mesh, model, recall_sequences(task, options), options);
+  std::vector<std::vector<int32_t>> asked;
+  int64_t others = 0;
+  for (uint64_t stream = 0; asked.size() < 5; ++stream) {
+    LabelledTokens row;
+    recall_reader(task, options.seed, stream)->next(options.length, row);
+    if (row.labels.back() >= 0) {
+      asked.push_back(row.tokens);
+    } else {
+      ++others;
+    }
+  }
+  EXPECT_GT(others, 0);
+  for (const EffRemPoint& point : result.points) {
+    double sum = 0;
+    for (const auto& tokens : asked) sum += plain_distance(model, tokens, point.dropped);
+    EXPECT_NEAR(point.distance, sum / 5, 1e-10) << point.dropped;
+  }
+  options.length = 32;
+  EXPECT_THAT([&] { evaluate_effrem(mesh, model, recall_sequences(task, options), options); },
+              ::testing::ThrowsMessage<core::InputError>(
+                  HasSubstr("after 32 tokens of recall comes a key")));
 }
 
 TEST(EffRem, RefusesASequenceOfOneToken) {
