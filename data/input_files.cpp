@@ -49,6 +49,7 @@ class Collector {
   void walk(const fs::path& folder) {
     std::error_code error;
     if (fs::equivalent(folder, job_.output, error)) return;
+    if (fs::equivalent(folder, job_.held_out_output, error)) return;
     if (fs::exists(folder / kManifestFile, error) && fs::exists(folder / kTokensFile, error)) {
       problems_.push_back(core::message(folder.string(), ": is a token folder, expected text"));
       return;

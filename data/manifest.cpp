@@ -50,6 +50,11 @@ std::vector<std::string> problems_of(const proto::TokenFolderManifest& m, const 
         "from 0 to tokens (", m.tokens(), ")");
   check(m.documents() != 0 || m.tokens() == 0, "documents", m.documents(), "at least 1 for ",
         m.tokens(), " tokens");
+  if (m.has_split()) {
+    const double share = m.split().share();
+    check(share > 0 && share < 1, "split.share", share, "above 0 and below 1");
+    check(!m.split().rule().empty(), "split.rule", "empty", "a sentence");
+  }
   return problems;
 }
 }  // namespace
@@ -78,7 +83,11 @@ Manifest read_manifest(const std::filesystem::path& file) {
           .tokens = m.tokens(),
           .sources = {m.sources().begin(), m.sources().end()},
           .tokens_crc32 = m.tokens_crc32(),
-          .documents_crc32 = m.documents_crc32()};
+          .documents_crc32 = m.documents_crc32(),
+          .split = m.has_split() ? std::optional<Split>({.share = m.split().share(),
+                                                         .rule = m.split().rule(),
+                                                         .is_held_out = m.split().held_out()})
+                                 : std::nullopt};
 }
 
 void write_manifest(const std::filesystem::path& file, const Manifest& manifest) {
@@ -94,6 +103,11 @@ void write_manifest(const std::filesystem::path& file, const Manifest& manifest)
   for (const auto& source : manifest.sources) m.add_sources(as_utf8(source));
   m.set_tokens_crc32(manifest.tokens_crc32);
   m.set_documents_crc32(manifest.documents_crc32);
+  if (manifest.split) {
+    m.mutable_split()->set_share(manifest.split->share);
+    m.mutable_split()->set_rule(manifest.split->rule);
+    m.mutable_split()->set_held_out(manifest.split->is_held_out);
+  }
   google::protobuf::util::JsonPrintOptions options;
   options.add_whitespace = true;
   options.always_print_primitive_fields = true;

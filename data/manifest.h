@@ -3,8 +3,11 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "data/held_out.h"
 
 namespace longhaul::data {
 
@@ -23,6 +26,7 @@ struct Manifest {
   std::vector<std::string> sources;
   uint32_t tokens_crc32 = 0;
   uint32_t documents_crc32 = 0;
+  std::optional<Split> split;
 };
 
 /// Bytes of an element of tokens.bin for a vocabulary.

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "data/held_out.h"
 #include "data/jsonl.h"
 #include "kernels/core/error.h"
 
@@ -32,7 +33,8 @@ void encode_unit(const UnitEncoding& encoding, TextUnit& unit) {
     if (entry.begins) append(encoding.frame.before, unit.tokens);
     encoding.tokenizer.encode(text, unit.tokens);
     if (entry.ends) append(encoding.frame.after, unit.tokens);
-    unit.pieces.push_back({unit.tokens.size(), entry.ends});
+    unit.pieces.push_back(
+        {unit.tokens.size(), entry.ends, unit.records ? document_key(text) : entry.key});
   }
 }
 

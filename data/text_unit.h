@@ -14,11 +14,13 @@ struct TextUnit {
   struct Entry {
     size_t end = 0;  ///< of its bytes in `text`; it begins where the one before ends
     bool begins = true, ends = true;  ///< a document
+    uint32_t key = 0;                 ///< of pieces: their document's (held_out.h)
     int64_t line = 0;                 ///< records: in the file
   };
   struct Piece {
     size_t end = 0;  ///< of its tokens
     bool ends = true;
+    uint32_t key = 0;  ///< its document's
   };
 
   bool records = false;  ///< entries are lines of JSON, else pieces of documents

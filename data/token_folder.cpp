@@ -147,6 +147,8 @@ std::filesystem::path TokenFolder::kept_tokenizer() const {
   return kept;
 }
 
+const std::optional<Split>& TokenFolder::split() const { return mapped_->manifest.split; }
+
 uint64_t TokenFolder::fingerprint() const {
   const Manifest& m = mapped_->manifest;
   uint64_t hash = 0;

@@ -2,16 +2,19 @@
 // document ends with the end-of-document token), documents.bin (little-endian u64: first token of
 // each document, then the total), and manifest.json (Protobuf JSON of data/token_folder.proto:
 // format version, tokenizer, vocabulary, element size, documents, tokens, sources, checksums);
-// tokenizer/, where the tokenizer has files, holds copies of them.
+// tokenizer/, where the tokenizer has files, holds copies of them. Where documents were held out,
+// both manifests say by which rule (split).
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "data/held_out.h"
 #include "data/token_data.h"
 #include "data/tokenizer_files.h"
 
@@ -35,6 +38,8 @@ class TokenFolder : public TokenData {
   int32_t end_of_document() const override;
   std::string tokenizer() const override;
   std::filesystem::path kept_tokenizer() const override;
+  /// How documents were divided between this folder and another, if they were.
+  const std::optional<Split>& split() const;
   uint64_t fingerprint() const override;  ///< of the sizes and checksums in the manifest
   /// Reads everything and compares the checksums; InputError if they differ.
   void verify() const;
@@ -59,6 +64,7 @@ class TokenFolderWriter {
     std::string tokenizer;
     int64_t vocabulary = 0;
     int32_t end_of_document = 0;
+    std::optional<Split> split = std::nullopt;
   };
   TokenFolderWriter(const std::filesystem::path& folder, Description description);
   ~TokenFolderWriter();  ///< without finish(): removes what was written
@@ -70,7 +76,9 @@ class TokenFolderWriter {
   void keep_tokenizer(const std::vector<TokenizerFile>& files);
   int64_t tokens() const;
   int64_t documents() const;
-  void finish();
+  /// Everything but the name, durable: what can fail for want of space has not after this.
+  void seal();
+  void finish();  ///< seals if that has not been done, and gives it its name
 
  private:
   struct State;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
+#include <utility>
 
 #include "data/file_io.h"
 #include "data/manifest.h"
@@ -53,6 +54,7 @@ struct TokenFolderWriter::State {
     manifest.vocabulary = description.vocabulary;
     manifest.end_of_document = description.end_of_document;
     manifest.element_bytes = element_bytes_for(description.vocabulary);
+    manifest.split = description.split;
   }
 
   template <class Element>
@@ -88,6 +90,7 @@ struct TokenFolderWriter::State {
   OutputFile token_file, document_file;
   Manifest manifest;
   int64_t document_begin = 0;
+  bool is_sealed = false;
 };
 
 TokenFolderWriter::TokenFolderWriter(const fs::path& folder, Description description) {
@@ -130,8 +133,9 @@ void TokenFolderWriter::keep_tokenizer(const std::vector<TokenizerFile>& files) 
 int64_t TokenFolderWriter::tokens() const { return state_->manifest.tokens; }
 int64_t TokenFolderWriter::documents() const { return state_->manifest.documents; }
 
-void TokenFolderWriter::finish() {
+void TokenFolderWriter::seal() {
   State& s = *state_;
+  if (std::exchange(s.is_sealed, true)) return;
   CHECK_EQ(s.document_begin, s.manifest.tokens) << "the last document has no end";
   s.write_border(s.manifest.tokens);
   s.token_file.finish();
@@ -139,7 +143,11 @@ void TokenFolderWriter::finish() {
   s.manifest.tokens_crc32 = s.token_file.crc32();
   s.manifest.documents_crc32 = s.document_file.crc32();
   write_manifest(s.staging.path() / kManifestFile, s.manifest);
-  s.staging.publish();
+}
+
+void TokenFolderWriter::finish() {
+  seal();
+  state_->staging.publish();
 }
 
 }  // namespace longhaul::data

@@ -3,14 +3,16 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "data/encoding_pool.h"
+#include "data/held_out.h"
 #include "data/input_files.h"
 #include "data/jsonl.h"
+#include "data/split_writer.h"
 #include "data/text_stream.h"
 #include "data/text_unit.h"
-#include "data/token_folder.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::data {
@@ -29,10 +31,33 @@ DocumentFrame frame_of(const Tokenizer& tokenizer, const TokenizeJob& job) {
   return frame;
 }
 
+/// One uncompressed file of text: a document, whose size is known before it is read.
+bool is_sole_text(const std::vector<InputFile>& files) {
+  if (files.size() != 1 || files.front().bytes == 0) return false;
+  const std::string name = files.front().path.filename().string();
+  return uncompressed_name(files.front().path) == name && !name.ends_with(".jsonl");
+}
+
+/// The bytes of a stream up to a limit.
+class Beginning : public TextStream {
+ public:
+  Beginning(TextStream& whole, int64_t bytes) : whole_(whole), left_(bytes) {}
+  size_t read(std::span<char> out) override {
+    const size_t done = whole_.read(out.first(std::min(out.size(), static_cast<size_t>(left_))));
+    left_ -= static_cast<int64_t>(done);
+    return done;
+  }
+  int64_t stored_bytes() const override { return whole_.stored_bytes(); }
+
+ private:
+  TextStream& whole_;
+  int64_t left_;
+};
+
 /// Reads the inputs, cuts them into units of about a block, and writes what the pool makes of them.
 class Job {
  public:
-  Job(const Tokenizer& tokenizer, const TokenizeJob& job, TokenFolderWriter& writer)
+  Job(const Tokenizer& tokenizer, const TokenizeJob& job, SplitWriter& writer)
       : job_(job),
         writer_(writer),
         encoding_{tokenizer, job.text_key,
@@ -50,6 +75,8 @@ class Job {
       const auto stream = open_text(file.path);
       if (uncompressed_name(file.path).ends_with(".jsonl"))
         take_records(*stream, file, before);
+      else if (job_.held_out_share > 0 && is_sole_text(files))
+        take_ends(*stream, file);
       else
         take_text(*stream, file, before);
       progress_.bytes_done = before + stream->stored_bytes();
@@ -76,7 +103,19 @@ class Job {
     send();
   }
 
-  void take_text(TextStream& stream, const InputFile& file, int64_t before) {
+  /// The beginning as a document to train on, the end as one that is held out.
+  void take_ends(TextStream& stream, const InputFile& file) {
+    Beginning beginning(stream, begin_of_end(file.path, file.bytes, job_.held_out_share));
+    take_text(beginning, file, 0, kNeverHeldOut);
+    if (progress_.binary_files > 0) return;
+    InputFile end = file;
+    end.only_text = false;  // its beginning was seen to be text
+    take_text(stream, end, 0, kAlwaysHeldOut);
+  }
+
+  /// `key`: instead of that of the content.
+  void take_text(TextStream& stream, const InputFile& file, int64_t before,
+                 std::optional<uint32_t> key = std::nullopt) {
     block_.resize(kBlockBytes);
     begins_ = true;
     document_.clear();
@@ -90,6 +129,8 @@ class Job {
       }
       const size_t searched = document_.size();
       document_ += piece;
+      // The first block, which holds all that a key is made of.
+      if (begins_ && searched == 0) key_ = key ? *key : document_key(document_);
       send_beginning(searched, file);
       show(before + stream.stored_bytes());
     }
@@ -115,7 +156,8 @@ class Job {
 
   void add_piece(std::string_view piece, bool ends) {
     unit_->text += piece;
-    unit_->entries.push_back({.end = unit_->text.size(), .begins = begins_, .ends = ends});
+    unit_->entries.push_back(
+        {.end = unit_->text.size(), .begins = begins_, .ends = ends, .key = key_});
     begins_ = false;
     if (unit_->text.size() >= kBlockBytes) send();
   }
@@ -129,13 +171,12 @@ class Job {
   void write(const TextUnit& unit) {
     size_t begin = 0;
     for (const auto& piece : unit.pieces) {
-      writer_.append(std::span(unit.tokens).subspan(begin, piece.end - begin));
-      if (piece.ends) writer_.end_document();
+      writer_.append(piece.key, std::span(unit.tokens).subspan(begin, piece.end - begin));
+      if (piece.ends) writer_.end_document(piece.key);
       begin = piece.end;
     }
     progress_.short_documents += unit.short_documents;
-    progress_.documents = writer_.documents();
-    progress_.tokens = writer_.tokens();
+    writer_.count(progress_);
   }
 
   void show(int64_t bytes_done) {
@@ -148,13 +189,14 @@ class Job {
   }
 
   const TokenizeJob& job_;
-  TokenFolderWriter& writer_;
+  SplitWriter& writer_;
   const UnitEncoding encoding_;
   TokenizeProgress progress_;
   std::chrono::steady_clock::time_point shown_ = std::chrono::steady_clock::now();
   std::vector<char> block_;
   std::string document_;  // of a text file: what has not been sent
   bool begins_ = true;    // nothing of the document has been
+  uint32_t key_ = 0;      // the document's
   std::unique_ptr<TextUnit> unit_ = std::make_unique<TextUnit>();
   EncodingPool pool_;
 };
@@ -180,13 +222,10 @@ std::string nothing_found(const TokenizeProgress& progress, int64_t minimum_byte
 
 TokenizeProgress tokenize(const Tokenizer& tokenizer, const TokenizeJob& job) {
   const auto files = collect_inputs(job);
-  TokenFolderWriter writer(job.output, {.tokenizer = tokenizer.name(),
-                                        .vocabulary = tokenizer.vocabulary(),
-                                        .end_of_document = tokenizer.end_of_document()});
-  for (const auto& input : job.inputs) writer.add_source(input.string());
-  writer.keep_tokenizer(job.tokenizer_files);
+  SplitWriter writer(tokenizer, job, is_sole_text(files) ? kRuleOfEnd : kRuleOfContent);
   const TokenizeProgress progress = Job(tokenizer, job, writer).run(files);
-  if (progress.documents == 0) throw core::InputError(nothing_found(progress, job.minimum_bytes));
+  if (progress.documents + progress.held_out_documents == 0)
+    throw core::InputError(nothing_found(progress, job.minimum_bytes));
   writer.finish();
   if (job.report) job.report(progress);
   return progress;

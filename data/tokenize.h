@@ -15,17 +15,22 @@ namespace longhaul::data {
 
 struct TokenizeProgress {
   int64_t files_done = 0, files = 0;
-  int64_t bytes_done = 0, bytes = 0;  ///< of input files as stored
-  int64_t documents = 0, tokens = 0;
-  int64_t short_documents = 0;  ///< skipped: empty, or below the minimum
-  int64_t binary_files = 0;     ///< of folders, skipped
+  int64_t bytes_done = 0, bytes = 0;                    ///< of input files as stored
+  int64_t documents = 0, tokens = 0;                    ///< in `output`
+  int64_t held_out_documents = 0, held_out_tokens = 0;  ///< in `held_out_output`
+  int64_t short_documents = 0;                          ///< skipped: empty, or below the minimum
+  int64_t binary_files = 0;                             ///< of folders, skipped
 };
 struct TokenizeJob {
   std::vector<std::filesystem::path>
       inputs;  ///< files or folders (walked in sorted order, links not followed,
-               ///< hidden entries and `output` skipped)
+               ///< hidden entries and the outputs skipped)
   std::filesystem::path output;
-  std::string text_key = "text";  ///< of .jsonl records
+  /// Of the documents, by held_out.h's rule; above 0, below 1. 0: none. Of an input that is one
+  /// uncompressed text file: its end.
+  double held_out_share = 0;
+  std::filesystem::path held_out_output;  ///< token folder for them
+  std::string text_key = "text";          ///< of .jsonl records
   std::vector<std::string>
       extensions;             ///< of files taken from folders; empty: all that are text by content
   int64_t minimum_bytes = 0;  ///< shorter documents are skipped (and counted)
@@ -38,7 +43,8 @@ struct TokenizeJob {
 /// Streams: memory is bounded by the number of threads, not by the input's size. A .jsonl line is
 /// one document, any other file is one. A document that the tokenizer cannot read in pieces
 /// (Tokenizer::safe_cut) may have 1 GiB. The result does not depend on the number of threads.
-/// Throws InputError naming file and line.
+/// Both outputs are written whole before either takes its name. Throws InputError naming file and
+/// line, and where nothing is left for an output.
 TokenizeProgress tokenize(const Tokenizer& tokenizer, const TokenizeJob& job);
 
 }  // namespace longhaul::data

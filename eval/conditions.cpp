@@ -16,7 +16,7 @@ using Arms = std::vector<std::vector<Identity>>;
 const std::set<std::string> kPlaces{"data", "stories"};
 const std::set<std::string> kRounding{"piece", "batch", "data ranks", "sequence ranks", "states"};
 /// The models, and what Conditions tell.
-const std::set<std::string> kUncompared{"model", "length", "sequences"};
+const std::set<std::string> kUncompared{"model", "length", "sequences", kTrainedOn};
 
 bool is_fingerprint(const std::string& name) {
   return name == "tokens" || name.starts_with("task ");
@@ -63,6 +63,22 @@ std::string joined(const std::vector<std::string>& parts) {
   std::string all;
   for (const std::string& part : parts) all += (all.empty() ? "" : "; ") + escape_html(part);
   return all;
+}
+
+bool is_of_trained(const std::vector<Identity>& runs) {
+  return std::any_of(runs.begin(), runs.end(), [](const Identity& run) {
+    return std::any_of(run.begin(), run.end(),
+                       [](const auto& entry) { return entry.first == kTrainedOn; });
+  });
+}
+
+/// A sentence where arms were measured on the data they were trained on.
+std::string trained_text(const Arms& arms) {
+  const auto some = std::count_if(arms.begin(), arms.end(), is_of_trained);
+  if (some == 0) return "";
+  if (some == std::ssize(arms)) return " Measured on the data that was trained on.";
+  return core::message(" ", some, " of ", arms.size(),
+                       " arms were measured on the data they were trained on.");
 }
 
 }  // namespace
@@ -136,7 +152,7 @@ std::string conditions_html(const std::vector<Conditions>& arms) {
     out += separator + text;
     separator = "; ";
   }
-  return out + "." + unlike_html(measured) + "</p>\n";
+  return out + "." + trained_text(measured) + unlike_html(measured) + "</p>\n";
 }
 
 }  // namespace longhaul::eval

@@ -10,6 +10,9 @@
 
 namespace longhaul::eval {
 
+/// In what a result says of its measuring: that it was on the data the model was trained on.
+inline constexpr const char* kTrainedOn = "on the data it was trained on";
+
 /// How an arm was measured.
 struct Conditions {
   int64_t length = 0, sequences = 0, sequences_asked = 0, training_length = 0;

@@ -154,12 +154,19 @@ std::string inspect_manifest(const fs::path& file) {
   return out.str();
 }
 
+std::string split_of(const data::TokenFolder& folder) {
+  if (!folder.split()) return "";
+  const data::Split& split = *folder.split();
+  return message("  split: ", split.is_held_out ? "held out" : "to train on", ", share ",
+                 split.share, "; ", split.rule, "\n");
+}
+
 std::string inspect_tokens(const fs::path& path) {
   const data::TokenFolder folder(path);
   return message("token folder   ", folder.tokens(), " tokens in ", folder.documents(),
                  " documents\n  tokenizer: ", folder.tokenizer(),
                  "\n  vocabulary: ", folder.vocabulary(),
-                 "\n  end of document: ", folder.end_of_document(), "\n");
+                 "\n  end of document: ", folder.end_of_document(), "\n", split_of(folder));
 }
 
 std::string inspect_run(const fs::path& folder) {

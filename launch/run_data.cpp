@@ -1,7 +1,9 @@
 #include "launch/run_data.h"
 
 #include <algorithm>
+#include <filesystem>
 
+#include "data/held_out.h"
 #include "eval/tasks/task_sequences.h"
 #include "kernels/core/error.h"
 #include "launch/given_tokens.h"
@@ -24,6 +26,10 @@ data::TokenDataOptions options_for(const RunConfig& config) {
                              : model::read_model_config(config.model.from).vocabulary;
   }
   return options;
+}
+
+std::string size_of(const data::TokenData& tokens) {
+  return message(tokens.tokens(), " tokens, ", tokens.documents(), " documents");
 }
 }  // namespace
 
@@ -125,11 +131,49 @@ std::string RunData::description() const {
   if (task_) return task_->description();
   const auto& recall = config_.data.recall;
   if (tokens_) {
-    return message(tokens_->path().string(), ": ", tokens_->tokens(), " tokens, ",
-                   tokens_->documents(), " documents, vocabulary ", tokens_->vocabulary());
+    return message(tokens_->path().string(), ": ", size_of(*tokens_), ", vocabulary ",
+                   tokens_->vocabulary());
   }
   return message("recall: ", recall.keys, " keys, ", recall.values, " values, reach ",
                  recall.reach);
+}
+
+std::string RunData::evaluation_on_trained() const {
+  const DataSection& data = config_.data;
+  const EvaluationSection& asked = config_.evaluation;
+  std::string read, keys;
+  const auto add = [&](const std::string& what, const char* key) {
+    read += (read.empty() ? "" : " and ") + what;
+    keys += (keys.empty() ? "" : " and ") + std::string(key);
+  };
+  const bool is_babilong = data.kind == DataKind::kBabilong;
+  const bool is_same_text =
+      asked.folder.empty() || asked.folder == data.folder ||
+      (evaluation_tokens_ && evaluation_tokens_->fingerprint() == tokens_->fingerprint());
+  if (is_same_text && (tokens_ || is_babilong)) add(data.folder, "evaluation.folder");
+  const std::string& stories = data.babilong.stories;
+  const bool is_same_file = (asked.stories.empty() || asked.stories == stories) &&
+                            !std::filesystem::is_directory(stories);
+  if (is_babilong && is_same_file) add(stories, "evaluation.stories");
+  if (read.empty()) return "";
+  const std::filesystem::path held_out = data::held_out_beside(data.folder);
+  const bool is_there = is_same_text && std::filesystem::exists(held_out);
+  return message(read, ", trained on: its numbers are not of unseen data; ", keys,
+                 is_there ? message(" can name held-out data (", held_out.string(), " is there)")
+                          : std::string(" can name held-out data"));
+}
+
+std::string RunData::evaluation_description() const {
+  if (config_.evaluation.every == 0) return "";
+  const std::string trained = evaluation_on_trained();
+  if (!trained.empty() || !evaluation_tokens_) return trained;
+  return message(evaluation_tokens_->path().string(), ": ", size_of(*evaluation_tokens_));
+}
+
+std::string RunData::map() const {
+  const std::string evaluation = evaluation_description();
+  return message("data           ", description(), "\n",
+                 evaluation.empty() ? "" : message("evaluation     ", evaluation, "\n"));
 }
 
 }  // namespace longhaul::launch

@@ -29,12 +29,17 @@ class RunData {
   /// training. Throws eval::Interrupted on every rank where the process was told to stop.
   eval::PositionCurve evaluate(const dist::Mesh& mesh, model::LanguageModel& model) const;
   std::string description() const;
+  /// What evaluations during training read, and whether that is trained on; "" where there are none
+  /// or the task makes new examples for them.
+  std::string evaluation_description() const;
+  std::string map() const;  ///< lines with the two, as dry runs and runs show them
   /// Of the tokenizer whose tokens these are, as far as they are at hand.
   std::vector<data::TokenizerFile> tokenizer_files() const;
 
  private:
   void open_tokens(const data::TokenDataOptions& options);
   void prepare_evaluation(const data::TokenDataOptions& options);
+  std::string evaluation_on_trained() const;
 
   const RunConfig& config_;
   std::unique_ptr<data::TokenData> tokens_, evaluation_tokens_;

@@ -1,8 +1,11 @@
 #include <CLI/CLI.hpp>
+#include <cmath>
 #include <iostream>
 #include <string>
 #include <vector>
 
+#include "data/held_out.h"
+#include "data/token_folder.h"
 #include "data/tokenize.h"
 #include "data/tokenizer.h"
 #include "kernels/core/error.h"
@@ -41,20 +44,34 @@ class TokenizeCommand : public Command {
         ->delimiter(',');
     command_->add_option("--minimum-bytes", minimum_bytes_, "skip shorter documents")
         ->check(whole_number(0));
+    command_
+        ->add_option("--held-out", held_out_,
+                     "share of the documents to keep from training, such as 0.05: they go to a "
+                     "token folder of their own. Which ones, their text alone decides: the same "
+                     "with other tokenizers, orders and more inputs; duplicates stay together. Of "
+                     "a single uncompressed text file it is the end")
+        ->check(number_within(0, 1));
+    command_
+        ->add_option("--held-out-folder", held_out_folder_,
+                     "token folder for them; default: that of --out with _held_out")
+        ->needs("--held-out");
     command_->add_option("inputs", inputs_, "files and folders")->required();
     command_->footer(
-        "Example:\n  longhaul tokenize --tokenizer my_model --out tokens --extensions .rst,.txt "
-        "books "
-        "notes.jsonl.zst");
+        "Example:\n  longhaul tokenize --tokenizer my_model --out tokens --held-out 0.05 "
+        "--extensions .rst,.txt books notes.jsonl.zst\nwrites tokens (data.folder of a run) and "
+        "tokens_held_out (evaluation.folder, and --data of longhaul eval)");
   }
   bool chosen() const override { return command_->parsed(); }
 
   int run(RankSession& session) override {
+    check_share();
     const auto tokenizer = data::make_tokenizer(tokenizer_, end_of_document_);
     ProgressBar bar("tokenize");
     data::TokenizeJob job;
     job.inputs.assign(inputs_.begin(), inputs_.end());
     job.output = output_;
+    job.held_out_share = held_out_;
+    job.held_out_output = held_out_folder();
     job.text_key = text_key_;
     job.extensions = extensions_;
     job.minimum_bytes = minimum_bytes_;
@@ -66,7 +83,8 @@ class TokenizeCommand : public Command {
       const double share =
           done.bytes > 0 ? static_cast<double>(done.bytes_done) / static_cast<double>(done.bytes)
                          : 1.0;
-      bar.show(share, core::message(done.documents, " documents, ", done.tokens, " tokens"));
+      bar.show(share, core::message(done.documents + done.held_out_documents, " documents, ",
+                                    done.tokens + done.held_out_tokens, " tokens"));
     };
     const auto done = data::tokenize(*tokenizer, job);
     std::cout << output_ << ": " << done.documents << " documents, " << done.tokens
@@ -74,16 +92,54 @@ class TokenizeCommand : public Command {
     if (done.short_documents > 0) std::cout << "; " << done.short_documents << " too short";
     if (done.binary_files > 0) std::cout << "; " << done.binary_files << " files are no text";
     std::cout << "; end of document: " << tokenizer->end_of_document() << std::endl;
+    tell_of_held_out(done);
     return kDone;
   }
 
  private:
+  std::string held_out_folder() const {
+    return held_out_folder_.empty() ? data::held_out_beside(output_).string() : held_out_folder_;
+  }
+
+  void check_share() const {
+    const bool is_given = command_->count("--held-out") > 0;
+    if (is_given && (held_out_ <= 0 || held_out_ >= 1)) {
+      throw core::InputError(core::message("--held-out: is ", held_out_,
+                                           ", expected a share above 0 and below 1, such as 0.05"));
+    }
+  }
+
+  void tell_of_held_out(const data::TokenizeProgress& done) const {
+    const std::string folder = held_out_folder();
+    if (held_out_ == 0) {
+      if (data::recorded_tokenizer(folder).empty()) return;
+      std::cerr << "longhaul: note: " << folder << " is there from another run: its documents may "
+                << "be in " << output_ << " now, which was made without --held-out" << std::endl;
+      return;
+    }
+    const auto percent = [](int64_t part, int64_t rest) {
+      const double share = static_cast<double>(part) / static_cast<double>(part + rest);
+      return core::message(std::round(1000 * share) / 10, " %");
+    };
+    std::cout << folder << ": held out " << done.held_out_documents << " documents ("
+              << percent(done.held_out_documents, done.documents) << "), " << done.held_out_tokens
+              << " tokens (" << percent(done.held_out_tokens, done.tokens) << ")" << std::endl;
+    const double share = static_cast<double>(done.held_out_tokens) /
+                         static_cast<double>(done.held_out_tokens + done.tokens);
+    if (share > 2 * held_out_ || share < held_out_ / 2) {
+      std::cerr << "longhaul: note: documents are few or of very unequal length: --held-out "
+                << held_out_ << " holds out " << percent(done.held_out_tokens, done.tokens)
+                << " of the tokens" << std::endl;
+    }
+  }
+
   CLI::App* command_ = nullptr;
   std::string tokenizer_ = "byte";
   std::string output_;
   std::string text_key_ = "text";
   std::vector<std::string> extensions_, inputs_;
-  std::string end_of_document_;
+  std::string end_of_document_, held_out_folder_;
+  double held_out_ = 0;
   bool frame_ = false;
   int64_t minimum_bytes_ = 0, threads_ = 0;
 };

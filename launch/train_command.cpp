@@ -64,8 +64,7 @@ class TrainCommand : public Command {
       check_folder(session, resolved);
       if (session.is_first()) {
         std::cout << to_yaml(resolved) << "\n"
-                  << "data           " << data.description() << "\n"
-                  << launch::describe(plan, resolved) << std::flush;
+                  << data.map() << launch::describe(plan, resolved) << std::flush;
         warn_of_memory(plan, ranks);
       }
       return kDone;

@@ -50,10 +50,10 @@ std::unique_ptr<model::LanguageModel> make_model(dist::Communicator& world, core
 
 void print_map(const TrainingRun& run, const core::Context& context) {
   const auto& config = run.config;
-  std::cout << "data           " << run.data.description() << "\n"
-            << describe(run.plan, config) << "device         " << core::name_of(context.device())
-            << ", " << context.threads() << (context.threads() == 1 ? " thread" : " threads")
-            << " a rank, " << core::name_of(element_type(config.run.dtype)) << "\n"
+  std::cout << run.data.map() << describe(run.plan, config) << "device         "
+            << core::name_of(context.device()) << ", " << context.threads()
+            << (context.threads() == 1 ? " thread" : " threads") << " a rank, "
+            << core::name_of(element_type(config.run.dtype)) << "\n"
             << "h0 from        "
             << enum_names(
                    config.initial_state.source)[static_cast<size_t>(config.initial_state.source)]

@@ -1,6 +1,7 @@
 #include "launch/eval/measure.h"
 
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <iostream>
 
 #include "kernels/core/error.h"
@@ -91,6 +92,19 @@ std::unique_ptr<data::TokenData> TextOptions::open(const model::LanguageModel& m
                           "--other-tokenizer");
   }
   return tokens;
+}
+
+bool TextOptions::are_trained_on(const data::TokenData& tokens, const RunConfig& run) const {
+  if (run.data.kind != DataKind::kTokens) return false;
+  std::error_code error;
+  if (std::filesystem::equivalent(run.data.folder, data, error)) return true;
+  try {
+    data::TokenDataOptions of_files = run.data.file;
+    if (of_files.vocabulary == 0) of_files.vocabulary = tokens.vocabulary();
+    return data::open_token_data(run.data.folder, of_files)->fingerprint() == tokens.fingerprint();
+  } catch (const core::Error&) {
+    return false;
+  }
 }
 
 void publish(const EvalJob& job, const std::string& table,

@@ -58,6 +58,9 @@ struct TextOptions {
   /// InputError where the tokens are more than the model knows, or others.
   std::unique_ptr<data::TokenData> open(const model::LanguageModel& model,
                                         const std::string& model_name) const;
+  /// Whether these are the tokens that the run names as its training data, as far as that is still
+  /// there.
+  bool are_trained_on(const data::TokenData& tokens, const RunConfig& run) const;
 };
 
 /// What a measure works with, the same on every rank.

@@ -1,5 +1,8 @@
 #include <CLI/CLI.hpp>
+#include <iostream>
+#include <optional>
 
+#include "eval/conditions.h"
 #include "launch/eval/curve_options.h"
 
 namespace longhaul::launch {
@@ -21,9 +24,19 @@ class PerplexityMeasure : public Measure {
   }
   bool chosen() const override { return command_->parsed(); }
 
+  void prepare(const EvalOptions&, const std::optional<RunConfig>& run) override { run_ = run; }
+
   void run(const EvalJob& job) override {
     const auto tokens = text_.open(job.model, job.options.model);
     eval::CurveOptions options = curve_.resolve(job);
+    if (run_ && text_.are_trained_on(*tokens, *run_)) {
+      options.continuation.notes.emplace_back(eval::kTrainedOn, "yes");
+      if (job.is_first) {
+        std::cerr << "longhaul: note: " << job.options.model
+                  << " is measured on the data it was trained on (" << text_.data << ")"
+                  << std::endl;
+      }
+    }
     options.windows = text_.window_begin();
     write_and_print(job, eval::evaluate_text(job.mesh, job.model, *tokens, options));
   }
@@ -32,6 +45,7 @@ class PerplexityMeasure : public Measure {
   CLI::App* command_ = nullptr;
   TextOptions text_;
   CurveCommandOptions curve_;
+  std::optional<RunConfig> run_;
 };
 
 }  // namespace

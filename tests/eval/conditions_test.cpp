@@ -46,6 +46,21 @@ TEST(Unlike, WhatOlderFilesDoNotSayIsToldAsUnknown) {
   EXPECT_EQ(unlike_html({{{}}}), "");
 }
 
+TEST(ConditionsHtml, SaysWhichArmsWereMeasuredOnWhatTheyWereTrainedOn) {
+  PositionCurve unseen{.task = "text", .length = 64, .sequences = 2};
+  unseen.measured = measured("tok", "7", "1");
+  PositionCurve trained = unseen;
+  trained.measured.emplace_back(kTrainedOn, "yes");
+  const Conditions of_unseen = conditions_of(unseen, "text");
+  const Conditions of_trained = conditions_of(trained, "text");
+  EXPECT_THAT(conditions_html({of_unseen, of_unseen}), Not(HasSubstr("trained on")));
+  EXPECT_THAT(conditions_html({of_trained, of_trained}),
+              HasSubstr("Measured on the data that was trained on."));
+  const std::string html = conditions_html({of_unseen, of_trained});
+  EXPECT_THAT(html, HasSubstr("1 of 2 arms were measured on the data they were trained on."));
+  EXPECT_THAT(html, Not(HasSubstr("not measured alike")));
+}
+
 TEST(ConditionsHtml, SaysThatArmsOfOneShapeReadOtherData) {
   PositionCurve first{.task = "text", .length = 64, .sequences = 2};
   PositionCurve second = first;

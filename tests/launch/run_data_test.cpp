@@ -84,5 +84,39 @@ TEST_F(RunDataOfProgram, EvaluationsOfBabilongAskTestStories) {
   EXPECT_ANY_THROW(answer(TaskData::Use::kEvaluation));
 }
 
+TEST_F(RunDataOfProgram, EvaluationsOnWhatIsTrainedOnAreTold) {
+  write("text.txt", std::string(3000, 'a'));
+  ASSERT_EQ(run("tokenize --out tokens text.txt").exit_code, 0);
+  std::filesystem::copy(folder_ / "tokens", folder_ / "copy");
+  write("text.txt", std::string(3000, 'b'));
+  ASSERT_EQ(run("tokenize --out other text.txt").exit_code, 0);
+  std::filesystem::create_directories(folder_ / "stories");
+  write("stories/qa1_x_train.txt", "1 Ann is here.\n2 Where is Ann?\there\t1\n");
+  write("stories/qa1_x_test.txt", "1 Ann is there.\n2 Where is Ann?\tthere\t1\n");
+  write("run.yaml", std::string(kRecall) + "evaluation: {every: 9, length: 2000, sequences: 1}\n");
+  const auto told = [&](const std::string& overrides) {
+    const Result result = run("train run.yaml --dry-run data.length=2000 " + overrides);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const std::string start = "\nevaluation     ";
+    const size_t at = result.out.find(start);
+    if (at == std::string::npos) return std::string();
+    const size_t begin = at + start.size();
+    return result.out.substr(begin, result.out.find('\n', begin) - begin);
+  };
+  const std::string trained = ", trained on: its numbers are not of unseen data; ";
+  const std::string text = "data.kind=tokens data.folder=tokens ", hint = " can name held-out data";
+  EXPECT_EQ(told(""), "") << "recall makes new sequences";
+  EXPECT_EQ(told(text), "tokens" + trained + "evaluation.folder" + hint);
+  EXPECT_EQ(told(text + "evaluation.every=0"), "");
+  EXPECT_EQ(told(text + "evaluation.folder=copy"), "tokens" + trained + "evaluation.folder" + hint);
+  EXPECT_EQ(told(text + "evaluation.folder=other"), "other: 3001 tokens, 1 documents");
+  const std::string words = "data.kind=babilong data.folder=tokens data.babilong.stories=stories";
+  EXPECT_EQ(told(words), "tokens" + trained + "evaluation.folder" + hint);
+  EXPECT_EQ(told(words + " evaluation.folder=other"), "");
+  EXPECT_EQ(told(words + "/qa1_x_train.txt"), "tokens and stories/qa1_x_train.txt" + trained +
+                                                  "evaluation.folder and evaluation.stories" +
+                                                  hint);
+}
+
 }  // namespace
 }  // namespace longhaul::launch

@@ -61,6 +61,56 @@ TEST_F(Tokens, FilesOfOthersServeTrainingAndEvaluation) {
   succeed("detokenize --documents 1 --data-end 256 train.bin", "ABCDEFGHIJKLM");
 }
 
+TEST_F(Tokens, HeldOutDocumentsAreForMeasuring) {
+  std::string records;
+  for (int i = 0; i < 200; ++i) {
+    records += "{\"text\": \"a record of text, number " + std::to_string(i) + "\"}\n";
+  }
+  write("a.jsonl", records);
+  succeed("tokenize --out tokens --held-out 0.2 a.jsonl", "tokens_held_out: held out ");
+  succeed("inspect tokens_held_out", "split: held out, share 0.2; ");
+  write("run.yaml",
+        std::string(kTokens).replace(std::string(kTokens).find("train.bin"), 9, "tokens") +
+            "evaluation: {every: 2, length: 30, sequences: 2}\n");
+  succeed(
+      "train run.yaml --dry-run",
+      "evaluation     tokens, trained on: its numbers are not of unseen data; evaluation.folder "
+      "can name held-out data (tokens_held_out is there)\n");
+  succeed("train run.yaml evaluation.folder=tokens_held_out", "evaluation     tokens_held_out: ");
+  const std::string eval = "eval perplexity --model run/model --length 30 --sequences 2 --json ";
+  Result result = run(eval + "run/evaluation/trained.json --data tokens");
+  EXPECT_THAT(result.err,
+              HasSubstr("run/model is measured on the data it was trained on (tokens)"));
+  EXPECT_THAT(text_of(folder_ / "run/evaluation/trained.json"),
+              HasSubstr("on the data it was trained on"));
+  result = run(eval + "held_out.json --data tokens_held_out");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err.find("trained on"), std::string::npos) << result.err;
+  EXPECT_EQ(text_of(folder_ / "held_out.json").find("trained on"), std::string::npos);
+  fs::rename(folder_ / "tokens", folder_ / "moved");
+  result = run(eval + "moved.json --data moved");
+  EXPECT_EQ(result.err.find("trained on"), std::string::npos) << "the run's data are gone";
+  ASSERT_EQ(run("report run --out report.html").exit_code, 0);
+  EXPECT_THAT(text_of(folder_ / "report.html"),
+              HasSubstr("Measured on the data that was trained on."));
+}
+
+TEST_F(Tokens, HeldOutSharesThatCannotBeAreRefused) {
+  write("a.txt", "some text\n");
+  for (const std::string share : {"0", "1", "5", "nan", "5%"}) {
+    expect_refused("tokenize --out tokens --held-out " + share + " a.txt", "--held-out: ");
+  }
+  expect_refused("tokenize --out tokens --held-out-folder other a.txt", "--held-out");
+  expect_refused("tokenize --out tokens --held-out 0.1 --held-out-folder tokens/ a.txt",
+                 "apart from tokens");
+  EXPECT_FALSE(fs::exists(folder_ / "tokens"));
+  succeed("tokenize --out tokens --held-out 0.4 --held-out-folder other a.txt", "other: held out");
+  fs::rename(folder_ / "other", folder_ / "tokens_held_out");
+  const Result result = run("tokenize --out tokens a.txt");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, HasSubstr("tokens_held_out is there from another run"));
+}
+
 TEST_F(Tokens, GenerateTakesTheTokenizerBesideTheModel) {
   write_flat();
   write("run.yaml", kTokens);
