@@ -64,6 +64,9 @@ case $size in
     test_stories=runs/reproduce/stories_short/qa1_single-supporting-fact_test.txt
     story_trained=128 story_lengths=0,128,256,512,1024,2048,4096,8192
     story_options=(--shots 0 --no-instruction --trials 200 --answer-tokens 24)
+    few_shot=few_shot few_shot_arms=(base zero state_passing) few_shot_data=runs/reproduce/few_shot_tokens
+    few_shot_trained=256 few_shot_lengths=0,512,1024,2048,4096,8192,16384
+    few_shot_options=(--prompts "$configs/few_shot/prompts.yaml" --shots 2 --no-instruction --trials 200 --answer-tokens 24)
     ;;
   medium)
     ranks=${LONGHAUL_RANKS:-1} jobs=${LONGHAUL_JOBS:-1}
@@ -88,6 +91,8 @@ case $size in
     stories=runs/paper/tasks test_stories=runs/paper/tasks
     story_trained=2048 story_lengths=0,1024,2048,4096,8192,16384,32768,65536,131072,262144
     story_options=(--trials 100)
+    few_shot=text few_shot_arms=(base state_passing tbtt) few_shot_data=$tokens
+    few_shot_trained=$story_trained few_shot_lengths=$story_lengths few_shot_options=(--trials 100)
     ;;
 esac
 
@@ -180,6 +185,21 @@ short_stories() {
   for file in "$folder"/qa1_*; do
     sed -E 's/ (went|moved|walked|travelled) to the / in /' "$file" >"$(dirname "$stories")/${file##*/}"
   done
+}
+
+# Code with stories between its files, a dozen solved questions to a page: from the files that are not held out.
+few_shot_text() {
+  local origin text=runs/reproduce/few_shot_text
+  origin=$(<runs/quickstart/tokens_from)
+  rm -rf "$text"
+  mkdir -p "$text/stories" "$text/code"
+  (cd "$origin" && find . -type f -size +0 | LC_ALL=C sort) | awk 'NR % 10 != 0' >"$text/files"
+  grep '\.c$' "$text/files" >"$text/list" || cp "$text/files" "$text/list"
+  tar -C "$origin" --verbatim-files-from -c -T "$text/list" | tar -C "$text/code" -x
+  (cd "$text/code" && LC_ALL=C sort "../list" | tr '\n' '\0' | xargs -0 cat) >"$text/lines"
+  awk -v out="$text/stories" -v documents=4000 -v seed=1 -f launch/story_documents.awk "$text/lines" "$stories"
+  "$program" tokenize --tokenizer byte --out "$few_shot_data" "$text/code" "$text/stories"
+  rm -rf "$text"
 }
 
 need_stories() {
@@ -322,6 +342,17 @@ finding_7() {
   done
 }
 
+# Trained on text alone; the task is shown by examples in the prompt.
+finding_7_few_shot() {
+  local arm data=(data.folder="$few_shot_data")
+  base "$few_shot" "$1" "${data[@]}"
+  for arm in "${few_shot_arms[@]:1}"; do arm "$few_shot" "$arm" "$1" "${data[@]}"; done
+  for arm in "${few_shot_arms[@]}"; do
+    measure "$few_shot" "$arm" "$1" babilong --stories "$test_stories" --data "$background_held_out" \
+      --lengths "$few_shot_lengths" --batch 50 --training-length "$few_shot_trained" "${few_shot_options[@]}"
+  done
+}
+
 titles=(
   [1]="A base model fails past its training length"
   [2]="Post-training from other initial states"
@@ -334,9 +365,13 @@ titles=(
 for finding in "${findings[@]}"; do
   case $finding in
     [1-4]) need_text ;;
-    7) need_text && need_stories ;;
+    7)
+      need_text && need_stories
+      [[ $size != small || -e $few_shot_data ]] || few_shot_text
+      ;;
   esac
   over_seeds "finding_$finding"
+  [[ $finding != 7 ]] || over_seeds finding_7_few_shot
   case $finding in
     1) arms_of=("text/$scratch" "${variant_names[@]/#/text/}") ;;
     3) arms_of=("${arms[@]/#/text/}" "text/$chains") ;;
@@ -346,6 +381,7 @@ for finding in "${findings[@]}"; do
     7) arms_of=("${story_arms[@]/#/babilong/}") ;;
   esac
   report "$finding" "${titles[finding]}" "${arms_of[@]}"
+  [[ $finding != 7 ]] || report 7-few-shot "${titles[7]}, few-shot" "${few_shot_arms[@]/#/$few_shot/}"
   [[ $finding == [2-4] ]] || continue
   for stream in "${streams[@]:1}"; do
     report "$finding-$stream" "${titles[finding]}, $stream" "${arms[@]/#/$stream/}"

@@ -156,8 +156,10 @@ struct EvaluationSection {
   template <class V>
   void visit(V& v) {
     v.field("every", every, "steps between evaluations during training; 0: none", core::AtLeast{0});
-    v.field("folder", folder,
-            "token folder (babilong: of the text between the facts); empty: the training data");
+    v.field(
+        "folder", folder,
+        "token folder (babilong: of the text between the facts); empty: the training data, which "
+        "the log then says");
     v.field("stories", stories,
             "babilong: file of the bAbI tasks, or a folder with qa1_*_test.txt and so on; empty: "
             "data.babilong.stories, of a folder its test files");

@@ -10,11 +10,16 @@ fail() {
 rm -rf "$work"
 mkdir -p "$work/launch"
 cp -r "$source_dir/configs" "$work/"
-cp "$source_dir"/launch/*.sh "$work/launch/"
+cp "$source_dir"/launch/*.sh "$source_dir"/launch/*.awk "$work/launch/"
 cd "$work"
 for part in quickstart/tokens quickstart/tokens_held_out paper/tokens paper/tokens_held_out paper/tasks paper/background; do
   mkdir -p "runs/$part"
 done
+for i in 1 2 3 4 5 6 7 8 9; do
+  mkdir -p text/folder && seq -f "line %g of file $i" 20 >"text/folder/$i.c"
+done
+seq -f 'held out %g' 20 >text/folder/a.c # the tenth
+(cd text && pwd) >runs/quickstart/tokens_from
 cat >program <<'END'
 #!/usr/bin/env bash
 echo "$*" >>"$(dirname "$0")/asked"
@@ -22,8 +27,10 @@ for argument in "$@"; do
   case $argument in
     run.folder=*) [[ $* == *"$FAIL_AT"* ]] && { echo "broken on purpose"; exit 1; }; mkdir -p "${argument#*=}/model" ;;
     */evaluation/*.json) mkdir -p "$(dirname "$argument")" && echo '{}' >"$argument" ;;
+    runs/reproduce/few_shot_tokens) cp -r "${@: -2}" "$(dirname "$0")"; mkdir -p "$argument" ;;
     runs/medium/tokens*) mkdir -p "$argument" ;;
-    runs/reproduce/stories) mkdir -p "$argument"; touch "$argument/qa1_single-supporting-fact_train.txt" ;;
+    runs/reproduce/stories) mkdir -p "$argument"; printf '%s\n' '1 Anna went to the library.' '2 Where is Anna? ''	library	1' '3 Omar moved to the barn.' \
+      '4 Where is Omar? ''	barn	3' >"$argument/qa1_single-supporting-fact_train.txt" ;;
   esac
 done
 END
@@ -46,13 +53,20 @@ expect 9 '^eval copy .*--lengths 16,32,48,64,96,128 --trials 500'
 expect 3 'passkey/arm.yaml .*initial_state.source=fitted_noise'
 expect 1 '^stories '
 expect 1 'babilong/arm.yaml .*babilong/base/seed-1/model initial_state.source=state_passing'
+expect 1 '^tokenize .*--out runs/reproduce/few_shot_tokens runs/reproduce/few_shot_text/code runs/reproduce/few_shot_text/stories$'
+[ "$(find code -type f | wc -l)" = 9 ] && ! grep -rq "held out" code stories || fail "code: $(find code -type f)"
+[ "$(find stories -type f | wc -l)" = 4000 ] && grep -qx ' Anna in library.' stories/00000.txt || fail "stories: $(head stories/00000.txt)"
+grep -A4 'line [0-9]* of file 3' stories/* | grep -q 'Omar in barn.' || fail "no text between facts"
+expect 9 '^train configs/small/few_shot/(base|arm).yaml .*data.folder=runs/reproduce/few_shot_tokens'
+expect 9 '^eval babilong .*small/few_shot/.*--prompts configs/small/few_shot/prompts.yaml --shots 2'
+expect 1 '^report .*--out runs/reproduce/small/7-few-shot.html'
 for finding in 1 2 3 4 5 6 7; do expect 1 "^report .*--out runs/reproduce/small/$finding.html"; done
 
 # Again: nothing but the reports.
 rm asked
 launch/reproduce.sh small >log 2>&1 || fail "small, again"
 expect 0 '^(train|eval|stories)'
-expect 10 '^report'
+expect 11 '^report'
 
 # A run that fails: the other seeds go on, the script says so and what failed is done the next time.
 rm -r asked runs/reproduce/small/copy
@@ -85,7 +99,8 @@ expect 6 '^train configs/paper/text/base.yaml'
 expect 2 '^train configs/paper/copy.yaml .*run.seed=7 initial_state.source=(zero|state_passing)'
 expect 4 '^eval copy'
 expect 1 '^eval perplexity --model models/mamba2-780m --json runs/reproduce/paper/text/base/evaluation/perplexity.json'
-expect 5 '^eval .*--model models/mamba2-780m' # once, whatever the number of seeds
+expect 6 '^eval babilong .*--model runs/reproduce/paper/text/(state_passing|tbtt)/seed-[78]/model|^eval babilong --model models/mamba2-780m.*paper/text/base|^eval babilong .*paper/babilong/base'
+expect 6 '^eval .*--model models/mamba2-780m' # once, whatever the number of seeds
 rmdir runs/paper/tokens
 code=0
 LONGHAUL_RANKS=1 launch/reproduce.sh paper 2 2>log || code=$?
