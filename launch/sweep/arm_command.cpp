@@ -8,6 +8,9 @@
 
 namespace longhaul::launch {
 
+extern const char kForwardSignals[];  // launch/forward_signals.sh, put here by CMake
+extern const char kMpirunNotices[];   // launch/mpirun_notices.sh
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -16,11 +19,25 @@ void append(std::vector<std::string>& words, const std::vector<std::string>& mor
   words.insert(words.end(), more.begin(), more.end());
 }
 
+/// mpirun as launch/mpirun.sh has it: SIGUSR1 is passed on, and of its notices pass those that say
+/// something. SIGTERM comes where the sweep has died.
+constexpr const char* kMpirun = R"(
+trap 'pass_on TERM' TERM
+exec 9> >(filter_notices >&2)
+notices=$!
+run_job mpirun "$@" 2>&9 9>&-
+exec 9>&-
+await_filter "$notices"
+exit "$code"
+)";
+
 /// What goes before the program.
 void add_launcher(const SweepConfig& sweep, ChildCommand& command) {
   if (sweep.ranks == 1) return;
-  command.words = {"mpirun",
-                   "--quiet",
+  command.words = {"bash",
+                   "-c",
+                   std::string(kForwardSignals) + kMpirunNotices + kMpirun,
+                   "mpirun.sh",
                    "--bind-to",
                    "none",
                    "--oversubscribe",
