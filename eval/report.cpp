@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 #include "eval/conditions.h"
 #include "eval/figure.h"
@@ -10,6 +11,7 @@
 #include "eval/html.h"
 #include "eval/line_up.h"
 #include "eval/plot.h"
+#include "eval/report_csv.h"
 #include "eval/report_effrem.h"
 #include "eval/report_states.h"
 #include "eval/report_tables.h"
@@ -26,24 +28,25 @@ namespace {
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-/// A run, or the mean over those in its folders seed-N.
-RunFolder read_arm(const std::filesystem::path& folder) {
-  const std::vector<std::filesystem::path> folders = seed_folders(folder);
-  if (folders.empty()) return read_run_folder(folder);
+/// A run, or the mean over several.
+RunFolder read_arm(const SeedGroup& group) {
   std::vector<RunFolder> seeds;
-  for (const auto& seed : folders) seeds.push_back(read_run_folder(seed));
-  const auto name = std::filesystem::weakly_canonical(folder).filename().string();
-  return mean_of_seeds(name, seeds);
+  for (const auto& folder : group.folders) {
+    RunFolder& run = seeds.emplace_back(read_run_folder(folder));
+    const std::string* seed = find_value(run.configuration, "run.seed");
+    if (group.is_mean && seed != nullptr) run.name = "seed-" + *seed;
+  }
+  return group.is_mean ? mean_of_seeds(group.name, seeds) : std::move(seeds.front());
 }
 
 /// Reads all runs, reporting the problems of all together.
-std::vector<RunFolder> read_runs(const std::vector<std::filesystem::path>& folders) {
+std::vector<RunFolder> read_runs(const std::vector<SeedGroup>& groups) {
   std::vector<RunFolder> runs;
   std::vector<std::string> problems;
-  if (folders.empty()) problems.push_back("report: no run given, expected one or more run folders");
-  for (const auto& folder : folders) {
+  if (groups.empty()) problems.push_back("report: no run given, expected one or more run folders");
+  for (const SeedGroup& group : groups) {
     try {
-      runs.push_back(read_arm(folder));
+      runs.push_back(read_arm(group));
     } catch (const core::InputError& error) {
       problems.insert(problems.end(), error.problems().begin(), error.problems().end());
     }
@@ -53,13 +56,14 @@ std::vector<RunFolder> read_runs(const std::vector<std::filesystem::path>& folde
 }
 
 /// Folder names; where two are alike, the paths as given.
-std::vector<std::string> arm_names(const std::vector<RunFolder>& runs, const ReportJob& job) {
+std::vector<std::string> arm_names(const std::vector<RunFolder>& runs,
+                                   const std::vector<SeedGroup>& groups) {
   std::vector<std::string> names;
   for (size_t i = 0; i < runs.size(); ++i) {
     const auto alike = std::count_if(runs.begin(), runs.end(), [&](const RunFolder& other) {
       return other.name == runs[i].name;
     });
-    names.push_back(alike == 1 ? runs[i].name : job.runs[i].string());
+    names.push_back(alike == 1 ? runs[i].name : groups[i].given.string());
   }
   return names;
 }
@@ -270,8 +274,9 @@ std::string seen_html(const std::vector<Section>& sections,
 }  // namespace
 
 void write_report(const ReportJob& job) {
-  const std::vector<RunFolder> runs = read_runs(job.runs);
-  const Figures figures(arm_names(runs, job), job.figures);
+  const std::vector<SeedGroup> groups = seed_groups(job.runs);
+  const std::vector<RunFolder> runs = read_runs(groups);
+  const Figures figures(arm_names(runs, groups), job.figures);
   const std::vector<std::string>& arms = figures.arms();
   const std::vector<Section> sections = make_sections(runs);
   const auto effrems = line_up(runs, &RunFolder::effrems);
@@ -287,6 +292,7 @@ void write_report(const ReportJob& job) {
   body += training_html(runs, figures);
   body += "<section>\n<h2>Configurations</h2>\n" + configuration_table(runs, arms) + "</section>\n";
   body += missing_html(runs, arms);
+  if (!job.csv.empty()) write_report_csv(job.csv, runs, arms);
   model::write_file_atomically(job.output, html_page(title, body));
 }
 

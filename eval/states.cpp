@@ -11,8 +11,6 @@
 
 namespace longhaul::eval {
 
-namespace {
-
 std::vector<int64_t> state_positions(int64_t length) {
   std::vector<int64_t> positions;
   for (int64_t p = 1; p < length; p *= 2) {
@@ -22,6 +20,8 @@ std::vector<int64_t> state_positions(int64_t length) {
   positions.push_back(length);
   return positions;
 }
+
+namespace {
 
 /// The recurrent states of a model, and where a sequence's numbers lie: Σ and Σ of squares of each
 /// position and head, then Σ of log-decays of each head.

@@ -54,6 +54,9 @@ struct StateStatistics {
       of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
+/// Powers of two below `length`, and `length`.
+std::vector<int64_t> state_positions(int64_t length);
+
 /// Collective over the mesh, as evaluate_curve; memory does not grow with length.
 StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& model,
                                 const Sequences& sequences, const CurveOptions& options);

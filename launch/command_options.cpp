@@ -68,6 +68,12 @@ void append_option_names(const CLI::App& command, std::vector<std::string>& name
 
 }  // namespace
 
+std::vector<std::string> option_names(const CLI::App& command) {
+  std::vector<std::string> names;
+  append_option_names(command, names);
+  return names;
+}
+
 void check_command_names(const CLI::App& program, const std::vector<std::string>& arguments) {
   const CLI::App* command = &program;
   std::string help;
@@ -98,9 +104,7 @@ void check_option_names(const CLI::App& program) {
   }
   for (const std::string& word : program.remaining(true)) {
     if (word.rfind("--", 0) != 0 || word == "--") continue;
-    std::vector<std::string> names;
-    append_option_names(*command, names);
-    refuse_name("option", word.substr(0, word.find('=')), names, help);
+    refuse_name("option", word.substr(0, word.find('=')), option_names(*command), help);
   }
 }
 

@@ -30,6 +30,9 @@ void check_command_names(const CLI::App& program, const std::vector<std::string>
 /// whether or not that went well: CLI11 alone tells first of what is missing.
 void check_option_names(const CLI::App& program);
 
+/// "--length" and so on: of the command and of its groups.
+std::vector<std::string> option_names(const CLI::App& command);
+
 /// Makes the folder that the file is to lie in.
 void make_folder_of(const std::filesystem::path& file);
 

@@ -82,10 +82,10 @@ std::string lock_holder(const core::FileDescriptor& file) {
   return line.empty() ? "a job" : line;
 }
 
-std::optional<bool> is_locked(const fs::path& path) {
+std::optional<bool> is_locked(const fs::path& path, LockRange range) {
   const core::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) return errno == ENOENT ? std::optional(false) : std::nullopt;
-  struct flock request = request_of(F_WRLCK, {});
+  struct flock request = request_of(F_WRLCK, range);
   if (::fcntl(file.get(), F_OFD_GETLK, &request) != 0) return std::nullopt;
   return request.l_type != F_UNLCK;
 }

@@ -37,8 +37,8 @@ void sign_lock(const core::FileDescriptor& file, const std::string& what,
 /// What the holder wrote, printable characters only; "a job" if nothing.
 std::string lock_holder(const core::FileDescriptor& file);
 
-/// Whether some process holds a byte of the lock at `path`; takes nothing. Nothing where that
-/// cannot be known (no locks on this file system, no permission to read).
-std::optional<bool> is_locked(const std::filesystem::path& path);
+/// Whether some process holds a byte of the range of the lock at `path`; takes nothing. Nothing
+/// where that cannot be known (no locks on this file system, no permission to read).
+std::optional<bool> is_locked(const std::filesystem::path& path, LockRange range = {});
 
 }  // namespace longhaul::launch

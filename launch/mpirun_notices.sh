@@ -1,6 +1,7 @@
 # Sourced by mpirun.sh: what passes of the output of mpirun and its ranks.
 # shellcheck shell=bash disable=SC2034 # what mpirun.sh reads
 notices_rule=$(printf -- '-%.0s' {1..74})
+said_of_notices='^mpirun: Forwarding signal | ORTE_ERROR_LOG: .*/show_help\.c at line |^\[[^]]*\] [0-9]+ more process(es)? ha(s|ve) sent help message |^\[[^]]*\] Set MCA parameter "orte_base_help_aggregate" '
 
 # show_notice BLOCK: a rank's death is one line. Ends that the ranks have told of are none.
 show_notice() {
@@ -27,7 +28,7 @@ filter_notices() {
       block=''
     elif [[ $inside == yes && $line != longhaul:* ]]; then
       block+=$line$'\n'
-    elif [[ $line != "mpirun: Forwarding signal "* && $line != *" ORTE_ERROR_LOG: "*"/show_help.c at line "* ]]; then
+    elif [[ ! $line =~ $said_of_notices ]]; then
       printf '%s\n' "$line"
     fi
   done

@@ -17,15 +17,21 @@ class ReportCommand : public Command {
     command_ =
         program.add_subcommand("report", "Tables and plots of runs side by side, one HTML file");
     command_
-        ->add_option("runs", runs_,
-                     "run folders, in the order shown; a folder with runs seed-1, seed-2 and so on "
-                     "in it is one arm, shown as the mean over them")
+        ->add_option(
+            "runs", runs_,
+            "run folders, in the order shown; a folder with runs seed-1, seed-2 and so on "
+            "in it is one arm, shown as the mean over them, and so are the runs NAME,seed=1, "
+            "NAME,seed=2 and so on of a sweep")
         ->required();
     command_->add_option("--out", output_, "HTML file to write")->required();
     command_->add_option("--figures", figures_,
                          "folder where every plot is also written as an SVG file");
+    command_->add_option("--csv", csv_,
+                         "folder where the numbers are also written, as tables for other programs");
     command_->add_option("--title", title_, "heading of the report")->capture_default_str();
-    command_->footer("Example:\n  longhaul report runs/zero runs/state_passing --out report.html");
+    command_->footer(
+        "Example:\n  longhaul report runs/zero runs/state_passing --out report.html\n"
+        "  longhaul report runs/sweep/arms/* --out sweep.html --csv sweep_numbers");
   }
   bool chosen() const override { return command_->parsed(); }
 
@@ -35,6 +41,7 @@ class ReportCommand : public Command {
     job.output = output_;
     job.title = title_;
     job.figures = figures_;
+    job.csv = csv_;
     make_folder_of(output_);
     eval::write_report(job);
     std::cout << output_ << ": report of " << runs_.size() << " runs" << std::endl;
@@ -45,7 +52,7 @@ class ReportCommand : public Command {
   CLI::App* command_ = nullptr;
   std::vector<std::string> runs_;
   std::string output_;
-  std::string figures_;
+  std::string figures_, csv_;
   std::string title_ = "longhaul: length generalization";
 };
 

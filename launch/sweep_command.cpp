@@ -42,6 +42,8 @@ class SweepCommand : public Command {
         "report", "Recipes sorted by the metric, plots, and the best one as YAML");
     report_->add_option("config", file_, "the sweep's YAML")->required();
     report_->add_option("--out", output_, "HTML file; default: FOLDER/report.html");
+    report_->add_option("--csv", csv_,
+                        "folder where the numbers are also written, as tables for other programs");
     command_->require_subcommand(0, 1);
     command_->footer(
         "Again, it does what is missing.\nExample:\n"
@@ -84,6 +86,7 @@ class SweepCommand : public Command {
     std::cout << recipe_table(sweep, results) << std::flush;
     make_folder_of(page);
     model::write_file_atomically(page, report_page(sweep, results));
+    if (!csv_.empty()) write_sweep_csv(csv_, sweep, results);
     std::cout << "report         " << page.string() << std::endl;
     if (const auto best = best_recipe_yaml(sweep, results)) {
       const fs::path file = fs::path(sweep.folder) / "best.yaml";
@@ -105,12 +108,16 @@ class SweepCommand : public Command {
     std::cout
         << "values: {}  # key of a run's YAML: list of values; random also {low, high, scale: "
         << "linear | log, whole: true | false}\n"
-        << "arms: []  # list: {key: value, …} of each arm" << std::endl;
+        << "arms: []  # list: {key: value, …} of each arm\n"
+        << "measures: []  # taken of every arm once it is trained: {perplexity: {data: tokens, "
+        << "length: 65536, sequences: 16}}, any measure of longhaul eval with its options, - as _; "
+        << "name: of the file, where two are of one kind" << std::endl;
     return kDone;
   }
 
   static int dry_run(const SweepConfig& sweep, const ArmList& list) {
     check_sweep_folder(sweep);
+    check_measures(sweep, list);
     const int64_t at_once = arms_at_once(sweep, list);
     size_t arms = 0;
     for (const Recipe& recipe : list.recipes) {
@@ -127,7 +134,7 @@ class SweepCommand : public Command {
   CLI::App* command_ = nullptr;
   CLI::App* status_ = nullptr;
   CLI::App* report_ = nullptr;
-  std::string file_, output_, arm_;
+  std::string file_, output_, csv_, arm_;
   bool keys_ = false, dry_run_ = false, retry_failed_ = false, slurm_ = false, no_submit_ = false;
 };
 

@@ -1,7 +1,6 @@
 #include "launch/sweep/arm_pool.h"
 
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -15,6 +14,7 @@
 #include "launch/environment/rank_facts.h"
 #include "launch/run_data.h"
 #include "launch/run_plan.h"
+#include "launch/sweep/arm_command.h"
 
 namespace longhaul::launch {
 
@@ -68,6 +68,20 @@ std::string how_it_ended(int status) {
   return message("exit code ", WEXITSTATUS(status));
 }
 
+/// Of how far the target's work is: another one later is progress.
+int64_t mark_of(const SweepConfig& sweep, const Target& target) {
+  if (target.measure == nullptr) return read_progress(sweep, *target.arm).step;
+  std::error_code none;
+  const auto kept = fs::last_write_time(
+      measure_file(sweep, *target.arm, *target.measure).string() + ".partial", none);
+  return none ? 0 : static_cast<int64_t>(kept.time_since_epoch().count());
+}
+
+/// "ARM", or "ARM: MEASURE".
+std::string name_of(const Target& target) {
+  return target.arm->name + (target.measure != nullptr ? ": " + target.measure->name : "");
+}
+
 }  // namespace
 
 int64_t arms_at_once(const SweepConfig& sweep, const ArmList& list) {
@@ -79,35 +93,6 @@ int64_t arms_at_once(const SweepConfig& sweep, const ArmList& list) {
   const int64_t available = free_memory();
   if (available > 0 && memory > 0) fit = std::min(fit, available / memory);
   return std::max<int64_t>(1, fit);
-}
-
-ChildCommand arm_command(const SweepConfig& sweep, const Target& target) {
-  ChildCommand command;
-  if (sweep.ranks > 1) {
-    command.words = {"mpirun",
-                     "--quiet",
-                     "--bind-to",
-                     "none",
-                     "--oversubscribe",
-                     "-n",
-                     std::to_string(sweep.ranks)};
-    // As launch/mpirun.sh.
-    command.environment.emplace_back("OMPI_MCA_btl_vader_single_copy_mechanism", "none");
-    if (::geteuid() == 0) {
-      command.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT", "1");
-      command.environment.emplace_back("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    }
-  }
-  command.words.push_back(fs::read_symlink("/proc/self/exe").string());
-  command.words.insert(command.words.end(), {"train", sweep.base});
-  const Arm& arm = *target.arm;
-  command.words.insert(command.words.end(), arm.overrides.begin(), arm.overrides.end());
-  command.words.push_back("--resume");
-  if (target.until > 0) {
-    command.words.insert(command.words.end(), {"--until", std::to_string(target.until)});
-  }
-  command.log = log_file(sweep, arm.name);
-  return command;
 }
 
 ArmPool::ArmPool(const SweepConfig& sweep, int64_t at_once) : sweep_(sweep), gpus_(visible_gpus()) {
@@ -146,13 +131,19 @@ void ArmPool::start_next() {
     own += (own.empty() ? "" : ",") + gpus_[static_cast<size_t>(gpu)];
   }
   if (!own.empty()) command.environment.emplace_back("CUDA_VISIBLE_DEVICES", own);
-  const Running entry{
-      .target = target, .slot = slot, .step = read_progress(sweep_, *target.arm).step};
+  const Arm& arm = *target.arm;
+  if (target.measure != nullptr) begin_measure(sweep_, arm, *target.measure);
+  const Running entry{.target = target, .slot = slot, .mark = mark_of(sweep_, target)};
   const pid_t child = children_.start(command);
   running_.emplace(child, entry);
   free_slots_.erase(slot);
-  const int64_t until = target.until > 0 ? target.until : target.arm->config.schedule.steps;
-  std::cout << target.arm->name << ": from step " << entry.step << " to " << until << std::endl;
+  std::cout << name_of(target) << ": ";
+  if (target.measure != nullptr) {
+    std::cout << "measuring" << std::endl;
+  } else {
+    const int64_t until = target.until > 0 ? target.until : arm.config.schedule.steps;
+    std::cout << "from step " << entry.mark << " to " << until << std::endl;
+  }
 }
 
 void ArmPool::take_signal() {
@@ -171,37 +162,61 @@ void ArmPool::take_end(const ChildProcesses::Event& event) {
   const Running ended = found->second;
   running_.erase(found);
   free_slots_.insert(ended.slot);
-  const Arm& arm = *ended.target.arm;
-  const ArmProgress progress = read_progress(sweep_, arm);
+  const Target& target = ended.target;
+  if (target.measure != nullptr) end_measure(sweep_, *target.arm);
+  const ArmProgress progress = read_progress(sweep_, *target.arm);
   const bool is_saved = WIFEXITED(event.status) && WEXITSTATUS(event.status) == kInterrupted;
-  const bool is_at_goal =
-      ended.target.until > 0 ? progress.step >= ended.target.until : progress.is_done;
   const bool is_ended = WIFEXITED(event.status) && WEXITSTATUS(event.status) == kDone;
+  const bool is_at_goal = target.measure != nullptr ? progress.missing != target.measure
+                          : target.until > 0        ? progress.step >= target.until
+                                                    : progress.is_done;
   if (is_at_goal && (is_ended || is_saved)) {
-    std::cout << arm.name << ": at step " << progress.step;
-    if (const auto value = arm_metric(sweep_, arm, progress.step)) {
-      std::cout << ", " << sweep_.metric.name << " " << *value;
-    }
-    std::cout << std::endl;
-    if (problem_.empty()) problem_ = missing_metric(sweep_, arm);
-    if (!problem_.empty() && signals_ == 0 && !running_.empty()) take_signal();
+    take_goal(ended, progress);
   } else if (signals_ > 0) {
-    std::cout << arm.name << ": stopped, saved at step " << progress.step << std::endl;
-  } else if (is_saved && progress.step > ended.step) {
-    waiting_.push_back(ended.target);  // somebody else stopped it
+    std::cout << name_of(target) << ": stopped, saved";
+    if (target.measure == nullptr) std::cout << " at step " << progress.step;
+    std::cout << std::endl;
+  } else if (is_saved && mark_of(sweep_, target) > ended.mark) {
+    waiting_.push_back(target);  // somebody else stopped it
   } else {
     const bool is_refused = WIFEXITED(event.status) && WEXITSTATUS(event.status) == kWrongInput;
-    count_failure(ended, is_ended || is_saved ? "ended without a step" : how_it_ended(event.status),
-                  is_refused);
+    const std::string nothing =
+        target.measure != nullptr ? "ended without a result" : "ended without a step";
+    count_failure(ended, is_ended || is_saved ? nothing : how_it_ended(event.status), is_refused);
   }
+}
+
+void ArmPool::take_goal(const Running& ended, const ArmProgress& progress) {
+  const Target& target = ended.target;
+  const Arm& arm = *target.arm;
+  std::cout << name_of(target) << ": ";
+  if (target.measure != nullptr) {
+    std::cout << "measured";
+  } else {
+    std::cout << "at step " << progress.step;
+  }
+  const bool has_metric = target.measure == metric_measure(sweep_);
+  if (const auto value = arm_metric(sweep_, arm, progress.step); value && has_metric) {
+    std::cout << ", " << sweep_.metric.title() << " " << *value;
+  }
+  std::cout << std::endl;
+  if (target.until == 0 && progress.missing != nullptr && !progress.has_failed) {
+    waiting_.push_front({.arm = &arm, .until = 0, .measure = progress.missing});
+  }
+  if (problem_.empty()) problem_ = missing_metric(sweep_, arm);
+  if (!problem_.empty() && signals_ == 0 && !running_.empty()) take_signal();
 }
 
 void ArmPool::count_failure(const Running& ended, const std::string& failure, bool is_final) {
   const Arm& arm = *ended.target.arm;
   const fs::path file = record_file(sweep_, arm.name);
   ArmRecord record = read_arm_record(file);
-  record.failures += 1;
-  record.failure = failure + (is_final ? ", wrong input" : "");
+  const MeasureConfig* measure = ended.target.measure;
+  const std::string work = measure != nullptr ? measure->name : "";
+  record.failures = record.failed_measure == work ? record.failures + 1 : 1;
+  record.failed_measure = work;
+  record.failure =
+      (measure != nullptr ? work + ": " : "") + failure + (is_final ? ", wrong input" : "");
   record.is_final = is_final;
   write_arm_record(file, record);
   const bool is_last = is_final || record.failures > sweep_.retries;

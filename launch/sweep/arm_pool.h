@@ -18,15 +18,12 @@ namespace longhaul::launch {
 /// on the way: InputError naming the arm where one does not suit.
 int64_t arms_at_once(const SweepConfig& sweep, const ArmList& list);
 
-/// An arm's program: `longhaul train` with --resume and, where it is to stop, --until; under mpirun
-/// where it has several ranks.
-ChildCommand arm_command(const SweepConfig& sweep, const Target& target);
-
 class ArmPool {
  public:
   ArmPool(const SweepConfig& sweep, int64_t at_once);
 
-  /// Runs all, in this order; an arm that fails goes to the end until it has failed too often.
+  /// Runs all, in this order; an arm that comes to the end of its training goes on with its
+  /// measures; one that fails goes to the end of the order until it has failed too often.
   /// Tells on standard output what begins and ends. False if a signal came: SIGTERM, SIGINT or
   /// SIGUSR1 has the arms save and end; a second one kills them. So does an arm that comes to its
   /// goal without the sweep's metric: InputError once the others have saved.
@@ -36,11 +33,12 @@ class ArmPool {
   struct Running {
     Target target;
     int64_t slot = 0;  ///< place on this machine
-    int64_t step = 0;  ///< where it began
+    int64_t mark = 0;  ///< of how far it was when it began
   };
   void start_next();
   void take_signal();
   void take_end(const ChildProcesses::Event& event);
+  void take_goal(const Running& ended, const ArmProgress& progress);
   /// `is_final`: it is not tried again.
   void count_failure(const Running& ended, const std::string& failure, bool is_final);
 

@@ -10,6 +10,7 @@
 
 #include "kernels/core/error.h"
 #include "launch/sweep/arm_record.pb.h"
+#include "launch/sweep/measure_number.h"
 #include "launch/yaml_reader.h"
 #include "model/checkpoint/atomic_file.h"
 #include "trainer/training_checkpoint.h"
@@ -34,6 +35,35 @@ const std::string& kind_of(const MetricConfig& metric) {
 std::vector<trainer::Record> records_of(const SweepConfig& sweep, const Arm& arm) {
   const fs::path file = fs::path(arm_folder(sweep, arm.name)) / "metrics.jsonl";
   return fs::exists(file) ? trainer::read_metrics(file) : std::vector<trainer::Record>{};
+}
+
+Measured as_wanted(const SweepConfig& sweep, const Arm& arm, const MeasureConfig& measure) {
+  Measured wanted{.name = measure.name,
+                  .words = {measure.kind},
+                  .step = arm.config.schedule.steps,
+                  .ranks = sweep.ranks};
+  wanted.words.insert(wanted.words.end(), measure.words.begin(), measure.words.end());
+  return wanted;
+}
+
+/// nullptr where it was never started by the sweep.
+const Measured* find_measured(const ArmRecord& record, const std::string& name) {
+  const auto found = std::find_if(record.measured.begin(), record.measured.end(),
+                                  [&](const Measured& one) { return one.name == name; });
+  return found != record.measured.end() ? &*found : nullptr;
+}
+
+/// On any number of ranks a result is the same.
+bool is_same_result(const Measured& a, const Measured& b) {
+  return a.words == b.words && a.step == b.step;
+}
+
+/// A file that the sweep did not write is taken as it is.
+bool is_measured(const SweepConfig& sweep, const Arm& arm, const MeasureConfig& measure,
+                 const ArmRecord& record) {
+  if (!fs::exists(measure_file(sweep, arm, measure))) return false;
+  const Measured* known = find_measured(record, measure.name);
+  return known == nullptr || is_same_result(*known, as_wanted(sweep, arm, measure));
 }
 
 }  // namespace
@@ -61,8 +91,19 @@ ArmRecord read_arm_record(const fs::path& file) {
     throw core::InputError(
         message(file.string(), ": is not the record of an arm (version ", kVersion, ")"));
   }
-  return {
-      .failures = stored.failures(), .failure = stored.failure(), .is_final = stored.is_final()};
+  ArmRecord record{.failures = stored.failures(),
+                   .failure = stored.failure(),
+                   .is_final = stored.is_final(),
+                   .failed_measure = stored.failed_measure(),
+                   .measuring = stored.measuring(),
+                   .measured = {}};
+  for (const proto::Measured& one : stored.measured()) {
+    record.measured.push_back({.name = one.name(),
+                               .words = {one.words().begin(), one.words().end()},
+                               .step = one.step(),
+                               .ranks = one.ranks()});
+  }
+  return record;
 }
 
 void write_arm_record(const fs::path& file, const ArmRecord& record) {
@@ -71,6 +112,15 @@ void write_arm_record(const fs::path& file, const ArmRecord& record) {
   stored.set_failures(record.failures);
   stored.set_failure(record.failure);
   stored.set_is_final(record.is_final);
+  stored.set_failed_measure(record.failed_measure);
+  stored.set_measuring(record.measuring);
+  for (const Measured& one : record.measured) {
+    proto::Measured& to = *stored.add_measured();
+    to.set_name(one.name);
+    to.mutable_words()->Add(one.words.begin(), one.words.end());
+    to.set_step(one.step);
+    to.set_ranks(one.ranks);
+  }
   std::string text;
   const auto status = google::protobuf::util::MessageToJsonString(stored, &text);
   if (!status.ok()) throw core::Error(file.string() + ": cannot be written as JSON");
@@ -85,9 +135,46 @@ ArmProgress read_progress(const SweepConfig& sweep, const Arm& arm) {
   progress.is_done =
       progress.step >= arm.config.schedule.steps && fs::exists(folder / "model" / "config.json");
   progress.record = read_arm_record(record_file(sweep, arm.name));
-  const bool is_given_up = progress.record.is_final || progress.record.failures > sweep.retries;
-  progress.has_failed = !progress.is_done && is_given_up;
+  const ArmRecord& record = progress.record;
+  for (const MeasureConfig& measure : sweep.measures) {
+    if (!progress.is_done) break;
+    if (is_measured(sweep, arm, measure, record)) {
+      ++progress.measured;
+    } else if (progress.missing == nullptr) {
+      progress.missing = &measure;
+    }
+  }
+  const bool is_given_up = record.is_final || record.failures > sweep.retries;
+  const std::string work = progress.missing != nullptr ? progress.missing->name : "";
+  progress.has_failed = !progress.is_complete() && is_given_up && record.failed_measure == work;
   return progress;
+}
+
+fs::path measure_file(const SweepConfig& sweep, const Arm& arm, const MeasureConfig& measure) {
+  return fs::path(arm_folder(sweep, arm.name)) / "evaluation" / (measure.name + ".json");
+}
+
+void begin_measure(const SweepConfig& sweep, const Arm& arm, const MeasureConfig& measure) {
+  const fs::path file = record_file(sweep, arm.name), result = measure_file(sweep, arm, measure);
+  const Measured wanted = as_wanted(sweep, arm, measure);
+  ArmRecord record = read_arm_record(file);
+  const Measured* known = find_measured(record, measure.name);
+  const bool is_same = known != nullptr && is_same_result(*known, wanted);
+  if (known != nullptr && !is_same) fs::remove(result);
+  if (known != nullptr && (!is_same || known->ranks != wanted.ranks)) {
+    fs::remove(result.string() + ".partial");
+  }
+  std::erase_if(record.measured, [&](const Measured& one) { return one.name == measure.name; });
+  record.measured.push_back(wanted);
+  record.measuring = measure.name;
+  write_arm_record(file, record);
+}
+
+void end_measure(const SweepConfig& sweep, const Arm& arm) {
+  const fs::path file = record_file(sweep, arm.name);
+  ArmRecord record = read_arm_record(file);
+  record.measuring.clear();
+  write_arm_record(file, record);
 }
 
 std::optional<double> metric_at(const std::vector<trainer::Record>& records,
@@ -109,7 +196,12 @@ std::optional<double> metric_at(const std::vector<trainer::Record>& records,
 }
 
 std::optional<double> arm_metric(const SweepConfig& sweep, const Arm& arm, int64_t step) {
-  return metric_at(records_of(sweep, arm), sweep.metric, step);
+  const MeasureConfig* measure = metric_measure(sweep);
+  if (measure == nullptr) return metric_at(records_of(sweep, arm), sweep.metric, step);
+  const ArmRecord record = read_arm_record(record_file(sweep, arm.name));
+  if (!is_measured(sweep, arm, *measure, record)) return std::nullopt;
+  return read_number(measure_file(sweep, arm, *measure), *measure,
+                     {.name = sweep.metric.name, .at = sweep.metric.at});
 }
 
 std::string missing_metric(const std::vector<trainer::Record>& records,
@@ -129,6 +221,7 @@ std::string missing_metric(const std::vector<trainer::Record>& records,
 }
 
 std::string missing_metric(const SweepConfig& sweep, const Arm& arm) {
+  if (metric_measure(sweep) != nullptr) return "";  // checked when the sweep was read
   const std::string problem = missing_metric(records_of(sweep, arm), sweep.metric);
   return problem.empty() ? "" : message("arm ", arm.name, ": ", problem);
 }

@@ -6,11 +6,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "kernels/core/error.h"
 #include "kernels/core/random.h"
 #include "launch/field_list.h"
+#include "launch/run_folder.h"
 #include "launch/run_rules.h"
 #include "launch/sweep/constraint.h"
 #include "launch/yaml_document.h"
@@ -166,18 +168,44 @@ Assignment canonical(const std::string& base, const SweepConfig& sweep,
   return values;
 }
 
+std::string with_seed(const std::string& recipe, int64_t seed) {
+  return message(recipe, ",seed=", seed);
+}
+
+/// run.seed of the run that the arm's folder holds; nothing where there is none.
+std::optional<int64_t> trained_seed(const SweepConfig& sweep, const std::string& arm) {
+  const auto file = std::filesystem::path(arm_folder(sweep, arm)) / kRunConfigFile;
+  if (!std::filesystem::exists(file)) return std::nullopt;
+  try {
+    return read_run_config(file.string()).run.seed;
+  } catch (const InputError&) {
+    return std::nullopt;  // for the arm to tell when it is trained
+  }
+}
+
+/// An arm that was trained before the sweep had `seeds`, or while it had them, keeps its name.
+std::string arm_name(const SweepConfig& sweep, const std::string& recipe, int64_t seed) {
+  const std::string long_name = with_seed(recipe, seed);
+  const bool is_seeded = !sweep.seeds.empty();
+  const std::string &wanted = is_seeded ? long_name : recipe,
+                    &other = is_seeded ? recipe : long_name;
+  const bool is_kept = !trained_seed(sweep, wanted) && trained_seed(sweep, other) == seed;
+  return is_kept ? other : wanted;
+}
+
 Recipe make_recipe(const SweepConfig& sweep, const std::string& base,
                    const Assignment& assignment) {
   Recipe recipe;
   recipe.values = canonical(base, sweep, assignment);
   recipe.name = recipe_name(recipe.values);
   if (sweep.seeds.empty()) {
-    recipe.arms.push_back(make_arm(sweep, base, assignment, recipe.name));
+    const auto seed = std::stoll(unchecked_fields(base, sweep, assignment).at("run.seed"));
+    recipe.arms.push_back(make_arm(sweep, base, assignment, arm_name(sweep, recipe.name, seed)));
   }
   for (const int64_t seed : sweep.seeds) {
     Assignment seeded = assignment;
     seeded.emplace_back("run.seed", std::to_string(seed));
-    recipe.arms.push_back(make_arm(sweep, base, seeded, message(recipe.name, ",seed=", seed)));
+    recipe.arms.push_back(make_arm(sweep, base, seeded, arm_name(sweep, recipe.name, seed)));
   }
   return recipe;
 }

@@ -30,9 +30,10 @@ struct ArmList {
 };
 
 /// Expands the sweep: the same configuration gives the same names in the same order, and an arm's
-/// name depends on its own values alone, so that a sweep that grew keeps its runs. Every problem of
-/// every arm's configuration is reported (InputError naming the arm), as are equal arms and a
-/// sweep of which nothing is left.
+/// name depends on its own values alone, so that a sweep that grew keeps its runs (without `seeds`
+/// arms are called by their recipe: one that is trained keeps that name when seeds are added).
+/// Every problem of every arm's configuration is reported (InputError naming the arm), as are equal
+/// arms and a sweep of which nothing is left.
 ArmList expand_arms(const SweepConfig& sweep);
 
 /// Where an arm's run is: FOLDER/arms/NAME.

@@ -120,6 +120,7 @@ std::string array_script(const SweepConfig& sweep, const ArrayJob& job) {
 
 std::string submit_array(const SweepConfig& sweep, const ArmList& list,
                          const std::string& sweep_file, bool submits) {
+  check_measures(sweep, list);
   const std::optional<ArrayFiles> files = write_array(sweep, list, sweep_file);
   if (!files) return "nothing is left to do";
   std::string said = message(files->count, " arms to run: ", files->script.string());

@@ -10,16 +10,18 @@ namespace longhaul::launch {
 
 namespace {
 
-/// Arms of recipes that go on and have not come to `step`; 0: to the end.
+/// Arms of recipes that go on and have not come to `step`; 0: to the end, and all measured.
 std::vector<Target> behind(const ArmList& list, const Standing& standing, int64_t step) {
   std::vector<Target> targets;
   for (size_t i = 0; i < list.recipes.size(); ++i) {
     if (standing.ended_at[i] > 0) continue;
     for (size_t j = 0; j < list.recipes[i].arms.size(); ++j) {
       const ArmProgress& progress = standing.arms[i][j];
-      const bool is_there = progress.is_done || (step > 0 && progress.step >= step);
+      const bool is_there =
+          step > 0 ? progress.is_done || progress.step >= step : progress.is_complete();
       if (!is_there && !progress.has_failed) {
-        targets.push_back({.arm = &list.recipes[i].arms[j], .until = step});
+        targets.push_back(
+            {.arm = &list.recipes[i].arms[j], .until = step, .measure = progress.missing});
       }
     }
   }

@@ -20,7 +20,8 @@ std::vector<bool> survivors(const std::vector<bool>& alive,
 /// An arm that has something to do.
 struct Target {
   const Arm* arm = nullptr;
-  int64_t until = 0;  ///< step to stop at; 0: to the end
+  int64_t until = 0;                       ///< step to stop at; 0: to the end
+  const MeasureConfig* measure = nullptr;  ///< to be taken; nullptr: it is to be trained
 };
 
 struct Standing {
@@ -28,7 +29,8 @@ struct Standing {
   std::vector<int64_t> ended_at;               ///< step at which halving ended the recipe; 0: not
   std::vector<Target> next;  ///< what can be done now; empty: nothing is left to do
 };
-/// Points into `list`. InputError where the metric that recipes are compared by is not there.
+/// Points into `list` and `sweep`. InputError where the metric that recipes are compared by is not
+/// there.
 Standing read_standing(const SweepConfig& sweep, const ArmList& list);
 
 /// Mean over the recipe's arms; nothing if one of them has failed or has no value.

@@ -8,6 +8,7 @@
 #include "launch/evaluation_numbers.h"
 #include "launch/field_list.h"
 #include "launch/run_config.h"
+#include "launch/sweep/measure_number.h"
 #include "launch/yaml_document.h"
 #include "launch/yaml_reader.h"
 #include "trainer/step_report.h"
@@ -49,9 +50,14 @@ class SweepReader {
     config_.visit(reader);
     const YamlNode* values = reader.node("values");
     const YamlNode* arms = reader.node("arms");
+    const YamlNode* measures = reader.node("measures");
     reader.finish();
     if (values != nullptr) read_values(*values);
     if (arms != nullptr) read_arms(*arms);
+    if (measures != nullptr) {
+      config_.measures = read_measures(document_, *measures);
+      all_measures_ = config_.measures.size() == measures->values.size();
+    }
     check(values, arms);
   }
 
@@ -204,11 +210,49 @@ class SweepReader {
       if (constraint.size() > kMostConstraintBytes)
         report("constraints", "holds one that is too long");
     }
-    check_metric();
+    check_measures();
+    config_.metric.measure.empty() ? check_metric() : check_measured_metric();
     check_slurm();
   }
 
+  void check_measures() {
+    for (const MeasureConfig& measure : config_.measures) {
+      for (const int64_t share : measure.numbers("sequence-ranks")) {
+        if (config_.ranks % share == 0) continue;
+        report("measures", message(measure.name, ": sequence_ranks is ", share,
+                                   ", expected what divides ranks, ", config_.ranks));
+      }
+    }
+  }
+
+  void check_measured_metric() {
+    const MetricConfig& metric = config_.metric;
+    if (document_.has("metric.record")) report("metric.record", "is given beside metric.measure");
+    if (document_.has("metric.window")) report("metric.window", "is given beside metric.measure");
+    if (!config_.halving.steps.empty()) {
+      report("halving.steps", "is given, but metric.measure is there after the last step only");
+    }
+    const MeasureConfig* measure = metric_measure(config_);
+    if (measure == nullptr) {
+      std::string all;
+      for (const auto& one : config_.measures) all += (all.empty() ? "" : ", ") + one.name;
+      if (!all_measures_) return;  // it may be one that was reported
+      report("metric.measure", message("found '", metric.measure, "', expected ",
+                                       all.empty() ? "a name out of `measures`" : all));
+      return;
+    }
+    const MeasureNumber number{.name = metric.name, .at = metric.at};
+    const std::string wrong = wrong_number_name(*measure, number);
+    if (!wrong.empty()) {
+      report("metric.name", wrong);
+      return;
+    }
+    const std::string wrong_place = wrong_number_place(*measure, number);
+    if (!wrong_place.empty()) report("metric.at", wrong_place);
+  }
+
   void check_metric() {
+    if (document_.has("metric.at")) report("metric.at", "is given without metric.measure");
     const trainer::Numbers numbers = numbers_of(config_.metric.record);
     std::vector<std::string_view> names;
     for (const auto& [name, value] : numbers) names.emplace_back(name);
@@ -238,9 +282,23 @@ class SweepReader {
   YamlDocument& document_;
   SweepConfig& config_;
   std::vector<std::string> keys_;
+  bool all_measures_ = true;
 };
 
 }  // namespace
+
+std::string MetricConfig::title() const {
+  if (measure.empty()) return name;
+  return name + (at > 0 ? message(" at ", at) : "") + " (" + measure + ")";
+}
+
+const MeasureConfig* metric_measure(const SweepConfig& sweep) {
+  if (sweep.metric.measure.empty()) return nullptr;
+  const auto found =
+      std::find_if(sweep.measures.begin(), sweep.measures.end(),
+                   [&](const MeasureConfig& one) { return one.name == sweep.metric.measure; });
+  return found != sweep.measures.end() ? &*found : nullptr;
+}
 
 SweepConfig parse_sweep_config(const std::string& yaml_text, const std::string& name,
                                const std::vector<std::string>& overrides) {

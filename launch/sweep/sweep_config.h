@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/core/fields.h"
+#include "launch/sweep/measure_config.h"
 
 namespace longhaul::launch {
 
@@ -29,21 +30,33 @@ inline const std::vector<std::string_view>& enum_names(MetricGoal) {
   return names;
 }
 
-/// What recipes are compared by: a value of metrics.jsonl.
+/// What recipes are compared by: a value of metrics.jsonl, or a number of one of the measures.
 struct MetricConfig {
   MetricRecord record = MetricRecord::kTrain;
   std::string name = "loss";
   MetricGoal goal = MetricGoal::kMinimize;
   int64_t window = 10;
+  std::string measure;  ///< "": of metrics.jsonl
+  int64_t at = 0;
 
   template <class V>
   void visit(V& v) {
     v.field("record", record, "train | evaluation: records of metrics.jsonl that hold the metric");
-    v.field("name", name, "of the value in those records (loss, loss_at_end, accuracy, …)");
+    v.field("name", name,
+            "of the value in those records (loss, loss_at_end, accuracy, …), or of the measure's "
+            "number");
     v.field("goal", goal, "minimize | maximize");
     v.field("window", window, "train: mean over so many steps before and at the one compared",
             core::AtLeast{1});
+    v.field("measure", measure,
+            "one of `measures`, whose number it is (loss, perplexity, accuracy, exact, mean, "
+            "deviation, norm, at the greatest length with _at_end; distance); empty: of records");
+    v.field("at", at, "measure: at this position or length (effrem: tokens left out); 0: over all",
+            core::AtLeast{0});
   }
+
+  /// For readers: "accuracy at 8192 (passkey)".
+  std::string title() const;
 };
 
 /// Successive halving: at each of `steps` the worst recipes end.
@@ -102,6 +115,7 @@ struct SweepConfig {
   SlurmConfig slurm;
   std::vector<Choices> values;   ///< grid, random
   std::vector<Assignment> arms;  ///< list
+  std::vector<MeasureConfig> measures;
 
   template <class V>
   void visit(V& v) {
@@ -126,11 +140,15 @@ struct SweepConfig {
 };
 
 /// Reads YAML; `values` maps keys of a run's YAML to lists of values or (random) to {low, high,
-/// scale: linear | log, whole: true | false}; `arms` is a list of such maps with one value each.
+/// scale: linear | log, whole: true | false}; `arms` is a list of such maps with one value each;
+/// `measures` are what read_measures says.
 /// All problems are reported together (InputError; "NAME:LINE: key: …"). Overrides as for a run.
 SweepConfig parse_sweep_config(const std::string& yaml_text, const std::string& name,
                                const std::vector<std::string>& overrides = {});
 SweepConfig read_sweep_config(const std::string& path,
                               const std::vector<std::string>& overrides = {});
+
+/// The one that the metric is a number of; nullptr if it is of metrics.jsonl.
+const MeasureConfig* metric_measure(const SweepConfig& sweep);
 
 }  // namespace longhaul::launch

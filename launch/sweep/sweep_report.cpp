@@ -6,10 +6,12 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "eval/csv.h"
 #include "eval/html.h"
 #include "eval/plot.h"
 #include "kernels/core/error.h"
 #include "launch/run_status.h"
+#include "launch/sweep/sweep_run.h"
 #include "launch/text_table.h"
 #include "launch/yaml_reader.h"
 
@@ -28,7 +30,7 @@ RecipeResult result_of(const SweepConfig& sweep, const Recipe& recipe,
   for (size_t i = 0; i < recipe.arms.size(); ++i) {
     const int64_t step = ended_at > 0 ? ended_at : progress[i].step;
     failed = failed || progress[i].has_failed;
-    done = done && progress[i].is_done;
+    done = done && progress[i].is_complete();
     result.step = std::min(result.step, step);
     if (const auto value = arm_metric(sweep, recipe.arms[i], step)) values.push_back(*value);
   }
@@ -110,7 +112,7 @@ std::optional<double> number_of(const Recipe& recipe, const std::string& key) {
 std::vector<std::vector<std::string>> table_rows(const SweepConfig& sweep,
                                                  const std::vector<RecipeResult>& results) {
   const std::vector<std::string> keys = keys_of(results);
-  std::vector<std::vector<std::string>> rows{{"recipe", "state", "step", sweep.metric.name}};
+  std::vector<std::vector<std::string>> rows{{"recipe", "state", "step", sweep.metric.title()}};
   const bool has_seeds = sweep.seeds.size() > 1;
   if (has_seeds) rows[0].emplace_back("deviation");
   rows[0].insert(rows[0].end(), keys.begin(), keys.end());
@@ -199,6 +201,14 @@ eval::Plot scatter(const std::string& key, size_t index, const std::vector<Recip
   return plot;
 }
 
+std::string arm_state(const SweepConfig& sweep, const Arm& arm, const ArmProgress& progress,
+                      RunState run) {
+  if (progress.has_failed) return "failed";
+  if (run != RunState::kDone || progress.missing == nullptr) return std::string(name_of(run));
+  const bool is_now = progress.record.measuring == progress.missing->name;
+  return is_now && is_arm_running(sweep, arm.name) ? "measuring" : "trained";
+}
+
 }  // namespace
 
 std::vector<RecipeResult> sweep_results(const SweepConfig& sweep, const ArmList& list,
@@ -213,7 +223,9 @@ std::vector<RecipeResult> sweep_results(const SweepConfig& sweep, const ArmList&
 }
 
 std::string arm_table(const SweepConfig& sweep, const ArmList& list, const Standing& standing) {
-  TextTable table({"arm", "state", "step", sweep.metric.name, "left", "failures"});
+  std::vector<std::string> titles{"arm", "state", "step", sweep.metric.title(), "left", "failures"};
+  if (!sweep.measures.empty()) titles.emplace_back("measured");
+  TextTable table(titles);
   std::string reasons;
   for (size_t i = 0; i < list.recipes.size(); ++i) {
     for (size_t j = 0; j < list.recipes[i].arms.size(); ++j) {
@@ -222,15 +234,19 @@ std::string arm_table(const SweepConfig& sweep, const ArmList& list, const Stand
       const fs::path folder = arm_folder(sweep, arm.name);
       RunStatus status{.name = arm.name, .steps = arm.config.schedule.steps};
       if (fs::exists(folder / "run.yaml")) status = read_run_status(folder);
-      std::string state(name_of(status.state));
-      if (progress.has_failed) state = "failed";
       const bool is_ended = standing.ended_at[i] > 0 && !progress.is_done;
-      if (is_ended) state = "ended";
+      const std::string state = is_ended ? "ended" : arm_state(sweep, arm, progress, status.state);
       const bool goes_on = !progress.has_failed && !is_ended && status.seconds_left.has_value();
-      table.add({arm.name, state, message(status.step, "/", status.steps),
-                 number(arm_metric(sweep, arm, status.step)),
-                 goes_on ? duration_text(*status.seconds_left) : "-",
-                 std::to_string(progress.record.failures)});
+      std::vector<std::string> row{arm.name,
+                                   state,
+                                   message(status.step, "/", status.steps),
+                                   number(arm_metric(sweep, arm, status.step)),
+                                   goes_on ? duration_text(*status.seconds_left) : "-",
+                                   std::to_string(progress.record.failures)};
+      if (!sweep.measures.empty()) {
+        row.push_back(message(progress.measured, "/", sweep.measures.size()));
+      }
+      table.add(std::move(row));
       if (progress.record.failures > 0) {
         reasons += message(arm.name, ": last failure: ", progress.record.failure, ", see ",
                            log_file(sweep, arm.name).string(), "\n");
@@ -251,7 +267,7 @@ std::string report_page(const SweepConfig& sweep, const std::vector<RecipeResult
   const std::string title = "Sweep " + sweep.folder;
   const char* goal = sweep.metric.goal == MetricGoal::kMinimize ? "lowest" : "highest";
   std::string body = "<h1>" + eval::escape_html(title) + "</h1>\n";
-  body += "<p class=\"soft\">" + eval::escape_html(sweep.metric.name) + ", " + goal +
+  body += "<p class=\"soft\">" + eval::escape_html(sweep.metric.title()) + ", " + goal +
           " first; recipes that are done come before others, those without a value last.</p>\n" +
           html_table(table_rows(sweep, results));
   const Colours colours(results);
@@ -259,13 +275,52 @@ std::string report_page(const SweepConfig& sweep, const std::vector<RecipeResult
   for (size_t i = 0; i < keys.size(); ++i) {
     const eval::Plot plot = scatter(keys[i], i, results, colours);
     if (!eval::has_points(plot)) continue;
-    body += "<figure>\n<h3>" + eval::escape_html(sweep.metric.name + " over " + keys[i]) +
+    body += "<figure>\n<h3>" + eval::escape_html(sweep.metric.title() + " over " + keys[i]) +
             "</h3>\n" + colours.legend() + eval::draw(plot) + "<figcaption>" +
             (colours.key.empty() ? "" : "Colours: " + eval::escape_html(colours.key) + ". ") +
             (sweep.seeds.size() > 1 ? "Bars: ± one standard deviation over seeds." : "") +
             "</figcaption>\n</figure>\n";
   }
   return eval::html_page(title, body);
+}
+
+void write_sweep_csv(const fs::path& folder, const SweepConfig& sweep,
+                     const std::vector<RecipeResult>& results) {
+  using Cells = std::vector<eval::CsvCell>;
+  const std::vector<std::string> keys = keys_of(results);
+  std::vector<std::string> columns{"recipe", "state",     "step", "metric",
+                                   "value",  "deviation", "arms"};
+  columns.insert(columns.end(), keys.begin(), keys.end());
+  eval::CsvTable recipes(columns);
+  eval::CsvTable arms({"recipe", "arm", "seed", "step", "metric", "value", "failures"});
+  const std::string metric = sweep.metric.title();
+  const auto cell = [](const std::optional<double>& value) {
+    return value ? eval::CsvCell(*value) : eval::CsvCell("");
+  };
+  for (const RecipeResult& result : results) {
+    const Recipe& recipe = *result.recipe;
+    const bool has_deviation = result.metric && recipe.arms.size() > 1;
+    Cells row{recipe.name,
+              state_text(result),
+              result.step,
+              metric,
+              cell(result.metric),
+              cell(has_deviation ? std::optional(result.deviation) : std::nullopt),
+              std::ssize(recipe.arms)};
+    for (const std::string& key : keys) {
+      const std::string* value = value_of(recipe, key);
+      row.emplace_back(value != nullptr ? *value : "");
+    }
+    recipes.add(row);
+    for (const Arm& arm : recipe.arms) {
+      const ArmProgress progress = read_progress(sweep, arm);
+      const int64_t step = result.state == RecipeState::kEnded ? result.step : progress.step;
+      arms.add({recipe.name, arm.name, arm.config.run.seed, step, metric,
+                cell(arm_metric(sweep, arm, step)), progress.record.failures});
+    }
+  }
+  recipes.write(folder / "recipes.csv");
+  arms.write(folder / "arms.csv");
 }
 
 std::optional<std::string> best_recipe_yaml(const SweepConfig& sweep,
@@ -275,8 +330,8 @@ std::optional<std::string> best_recipe_yaml(const SweepConfig& sweep,
   if (best.state != RecipeState::kDone || !best.metric) return std::nullopt;
   RunConfig config = best.recipe->arms.front().config;
   config.run.folder = (fs::path(sweep.folder) / "best").string();
-  return message("# The best recipe of a sweep: ", best.recipe->name, ", ", sweep.metric.name, " ",
-                 number(best.metric), ".\n", to_yaml(config));
+  return message("# The best recipe of a sweep: ", best.recipe->name, ", ", sweep.metric.title(),
+                 " ", number(best.metric), ".\n", to_yaml(config));
 }
 
 }  // namespace longhaul::launch

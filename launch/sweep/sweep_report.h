@@ -37,6 +37,11 @@ std::string recipe_table(const SweepConfig& sweep, const std::vector<RecipeResul
 /// key with other values.
 std::string report_page(const SweepConfig& sweep, const std::vector<RecipeResult>& results);
 
+/// FOLDER/recipes.csv, in the order of sweep_results, and FOLDER/arms.csv: the same numbers, and
+/// those that they are the means of, for other programs. Value is of the metric.
+void write_sweep_csv(const std::filesystem::path& folder, const SweepConfig& sweep,
+                     const std::vector<RecipeResult>& results);
+
 /// The configuration of the best recipe that is done (its first arm's), with run.folder
 /// FOLDER/best, as YAML; nothing while there is none.
 std::optional<std::string> best_recipe_yaml(const SweepConfig& sweep,

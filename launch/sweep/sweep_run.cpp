@@ -2,6 +2,7 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <vector>
@@ -75,7 +76,30 @@ SweepLock::SweepLock(const SweepConfig& sweep, const std::string& arm) {
   sign_lock(file_, arm.empty() ? "the sweep" : "the arm " + arm, path);
 }
 
+bool is_arm_running(const SweepConfig& sweep, const std::string& arm) {
+  return is_locked(fs::path(sweep.folder) / kLockFile, place_of(arm)).value_or(false);
+}
+
+void check_measures(const SweepConfig& sweep, const ArmList& list) {
+  core::Problems problems;
+  for (const MeasureConfig& measure : sweep.measures) {
+    for (const Recipe& recipe : list.recipes) {
+      try {
+        check_measure(measure, recipe.arms.front().config);
+      } catch (const InputError& error) {
+        for (const std::string& problem : error.problems()) {
+          const bool is_new =
+              std::find(problems.begin(), problems.end(), problem) == problems.end();
+          if (is_new) problems.push_back(problem);
+        }
+      }
+    }
+  }
+  if (!problems.empty()) throw InputError(problems);
+}
+
 int run_sweep(const SweepConfig& sweep, const ArmList& list) {
+  check_measures(sweep, list);
   const SweepLock lock(sweep, "");
   ArmPool pool(sweep, arms_at_once(sweep, list));
   Standing standing = read_standing(sweep, list);
@@ -120,7 +144,13 @@ int run_arm(const SweepConfig& sweep, const ArmList& list, const std::string& na
 void forget_failures(const SweepConfig& sweep, const ArmList& list) {
   const SweepLock lock(sweep, "");
   for (const Recipe& recipe : list.recipes) {
-    for (const Arm& arm : recipe.arms) fs::remove(record_file(sweep, arm.name));
+    for (const Arm& arm : recipe.arms) {
+      const fs::path file = record_file(sweep, arm.name);
+      if (!fs::exists(file)) continue;
+      ArmRecord kept;
+      kept.measured = read_arm_record(file).measured;
+      write_arm_record(file, kept);
+    }
   }
 }
 

@@ -22,9 +22,16 @@ class SweepLock {
   core::FileDescriptor file_;
 };
 
-/// Does what is missing: begins arms, goes on with those that were interrupted, and ends recipes by
-/// successive halving. Returns the exit code: kDone, or kInterrupted once a signal came and all
-/// arms have saved. core::Error, with the last lines of their logs, if arms failed too often.
+/// Whether the arm's place is held: it may run (also: a sweep that runs other arms meanwhile).
+bool is_arm_running(const SweepConfig& sweep, const std::string& arm);
+
+/// InputError listing the measures that cannot be taken of some arm (check_measure).
+void check_measures(const SweepConfig& sweep, const ArmList& list);
+
+/// Does what is missing: begins arms, goes on with those that were interrupted, takes measures of
+/// those that are trained, and ends recipes by successive halving. Returns the exit code: kDone, or
+/// kInterrupted once a signal came and all arms have saved. core::Error, with the last lines of
+/// their logs, if arms failed too often.
 int run_sweep(const SweepConfig& sweep, const ArmList& list);
 
 /// The same for the one arm of this name (a task of a job array), up to where halving would compare

@@ -1,0 +1,264 @@
+// A sweep with evaluations: what is done when, and what is shown of it.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "eval/perplexity.h"
+#include "kernels/core/error.h"
+#include "launch/sweep/arm_command.h"
+#include "launch/sweep/standing.h"
+#include "launch/sweep/sweep_report.h"
+#include "launch/sweep/sweep_run.h"
+
+namespace longhaul::launch {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::IsSupersetOf;
+
+constexpr const char* kTwo =
+    "measures:\n"
+    "  - perplexity: {data: tokens, length: 64, sequences: 2, no_states: true, name: text}\n"
+    "  - passkey: {lengths: [16, 32], depths: 0.5, trials: 3, tokenizer: byte}\n";
+
+/// A sweep of one recipe with two seeds, 50 steps, and its measures.
+class MeasuredSweep : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fs::path(::testing::TempDir()) /
+              ("longhaul_measures_" + std::to_string(getpid()) +
+               ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    std::ofstream(folder_ / "base.yaml")
+        << "model: {shape: {width: 16}}\ndata: {kind: recall}\nschedule: {steps: 50, warmup: 1}\n";
+    read("seeds: [1, 2]\n" + std::string(kTwo) + "metric: {measure: text, name: perplexity}\n");
+    const SweepLock makes_the_folder(sweep_, "");
+  }
+  void TearDown() override { fs::remove_all(folder_); }
+
+  void read(const std::string& yaml) {
+    sweep_ = parse_sweep_config("base: " + (folder_ / "base.yaml").string() +
+                                    "\nfolder: " + (folder_ / "s").string() +
+                                    "\nvalues: {optimizer.rate: [1]}\nretries: 1\n" + yaml,
+                                "sweep.yaml");
+    list_ = expand_arms(sweep_);
+  }
+  const Arm& arm(int seed) { return list_.recipes[0].arms[static_cast<size_t>(seed - 1)]; }
+  void train(int seed, int step = 50) {
+    const fs::path run = arm_folder(sweep_, arm(seed).name);
+    const fs::path checkpoint = run / "checkpoints" / ("step-" + std::to_string(step));
+    fs::create_directories(checkpoint);
+    fs::create_directories(run / "model");
+    std::ofstream(checkpoint / "manifest.json") << "{}";
+    std::ofstream(run / "model" / "config.json") << "{}";
+  }
+  fs::path file(int seed, size_t measure) {
+    return measure_file(sweep_, arm(seed), sweep_.measures[measure]);
+  }
+  /// As the pool does it.
+  void measure(int seed, size_t number, double loss = 1) {
+    begin_measure(sweep_, arm(seed), sweep_.measures[number]);
+    fs::create_directories(file(seed, number).parent_path());
+    if (number == 0) {
+      eval::PositionCurve curve{.task = "text", .length = 64, .sequences = 2};
+      curve.loss = loss;
+      curve.perplexity = std::exp(loss);
+      curve.buckets = {{.begin = 0, .end = 64, .count = 2, .loss = loss}};
+      eval::write_curve(file(seed, 0), curve);
+    } else {
+      std::ofstream(file(seed, number)) << "{}";
+    }
+    end_measure(sweep_, arm(seed));
+  }
+  /// "ARM→MEASURE", of what is to be trained "ARM→".
+  std::vector<std::string> next() {
+    std::vector<std::string> all;
+    standing_ = read_standing(sweep_, list_);
+    for (const Target& target : standing_.next) {
+      all.push_back(target.arm->name + "→" +
+                    (target.measure != nullptr ? target.measure->name : ""));
+    }
+    return all;
+  }
+
+  fs::path folder_;
+  SweepConfig sweep_;
+  ArmList list_;
+  Standing standing_;
+};
+
+TEST_F(MeasuredSweep, WhatIsTrainedIsMeasuredAndWhatIsThereIsNotDoneAgain) {
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→", "rate=1,seed=2→"));
+  train(1);
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→text", "rate=1,seed=2→"));
+  measure(1, 0);
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→passkey", "rate=1,seed=2→"));
+  measure(1, 1);
+  train(2);
+  measure(2, 0);
+  fs::create_directories(file(2, 1).parent_path());
+  std::ofstream(file(2, 1)) << "{}";  // by hand: taken as it is
+  EXPECT_THAT(next(), IsEmpty());
+  EXPECT_EQ(sweep_results(sweep_, list_, standing_)[0].state, RecipeState::kDone);
+
+  // Another measure is taken alone; other options of one have it taken again.
+  read("seeds: [1, 2]\n" + std::string(kTwo) + "  - recall: {length: 64, sequences: 2}\n");
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→recall", "rate=1,seed=2→recall"));
+  EXPECT_EQ(sweep_results(sweep_, list_, standing_)[0].state, RecipeState::kOpen);
+  read(
+      "seeds: [1, 2]\nmeasures:\n"
+      "  - perplexity: {data: tokens, length: 128, sequences: 2, no_states: true, name: text}\n");
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→text", "rate=1,seed=2→text"));
+  EXPECT_TRUE(fs::exists(file(1, 0)));
+  std::ofstream(file(1, 0).string() + ".partial") << "of before";
+  begin_measure(sweep_, arm(1), sweep_.measures[0]);
+  EXPECT_FALSE(fs::exists(file(1, 0)));
+  EXPECT_FALSE(fs::exists(file(1, 0).string() + ".partial"));
+  std::ofstream(file(1, 0).string() + ".partial") << "goes on";
+  begin_measure(sweep_, arm(1), sweep_.measures[0]);
+  EXPECT_TRUE(fs::exists(file(1, 0).string() + ".partial"));
+}
+
+TEST_F(MeasuredSweep, AModelThatIsTrainedOnIsMeasuredAgain) {
+  train(1);
+  measure(1, 0);
+  measure(1, 1);
+  std::ofstream(folder_ / "base.yaml")
+      << "model: {shape: {width: 16}}\ndata: {kind: recall}\nschedule: {steps: 90, warmup: 1}\n";
+  read("seeds: [1]\n" + std::string(kTwo));
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→"));
+  train(1, 90);
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→text"));
+}
+
+TEST_F(MeasuredSweep, AFailureIsOfItsMeasureAlone) {
+  train(1);
+  train(2);
+  const auto fail = [&](const std::string& work) {
+    ArmRecord record;
+    record.failures = 2;
+    record.failure = work + ": exit code 1";
+    record.failed_measure = work;
+    write_arm_record(record_file(sweep_, arm(1).name), record);
+  };
+  fail("");  // of training, which came to its end
+  EXPECT_EQ(next().size(), 2u);
+  fail("text");
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=2→text"));
+  EXPECT_THAT(arm_table(sweep_, list_, standing_),
+              AllOf(HasSubstr("failed"), HasSubstr("last failure: text: exit code 1")));
+  measure(1, 0);
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→passkey", "rate=1,seed=2→text"));
+  fail("passkey");
+  measure(2, 0);
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=2→passkey"));
+  forget_failures(sweep_, list_);
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→passkey", "rate=1,seed=2→passkey"));
+}
+
+TEST_F(MeasuredSweep, RecipesAreRankedByTheNumber) {
+  for (int seed : {1, 2}) {
+    train(seed);
+    measure(seed, 0, seed);
+    measure(seed, 1);
+  }
+  EXPECT_THAT(next(), IsEmpty());
+  const RecipeResult best = sweep_results(sweep_, list_, standing_)[0];
+  EXPECT_NEAR(best.metric.value(), (std::exp(1.0) + std::exp(2.0)) / 2, 1e-9);
+  EXPECT_NEAR(best.deviation, (std::exp(2.0) - std::exp(1.0)) / std::sqrt(2.0), 1e-9);
+  EXPECT_THAT(recipe_table(sweep_, {best}), HasSubstr("perplexity (text)"));
+  EXPECT_THAT(best_recipe_yaml(sweep_, {best}).value(), HasSubstr("perplexity (text) 5.05"));
+}
+
+TEST_F(MeasuredSweep, StatusShowsWhatIsMeasured) {
+  train(1);
+  train(2);
+  std::ofstream(fs::path(arm_folder(sweep_, arm(1).name)) / "run.yaml") << to_yaml(arm(1).config);
+  const auto row = [&] {
+    next();
+    const std::string table = arm_table(sweep_, list_, standing_);
+    return table.substr(table.find("\n") + 1, table.find("\n", table.find("\n") + 1));
+  };
+  EXPECT_THAT(row(), AllOf(HasSubstr(" trained "), HasSubstr("0/2")));
+  begin_measure(sweep_, arm(1), sweep_.measures[0]);
+  EXPECT_THAT(row(), HasSubstr(" trained "));  // whoever did it is gone
+  {
+    const SweepLock lock(sweep_, arm(1).name);
+    EXPECT_THAT(row(), HasSubstr(" measuring "));
+    end_measure(sweep_, arm(1));
+    EXPECT_THAT(row(), HasSubstr(" trained "));
+  }
+  measure(1, 0);
+  EXPECT_THAT(row(), HasSubstr("1/2"));
+  measure(1, 1);
+  EXPECT_THAT(row(), AllOf(HasSubstr(" done "), HasSubstr("2/2")));
+}
+
+TEST_F(MeasuredSweep, EvalIsStartedAsTheArmIs) {
+  const Target target{.arm = &arm(2), .until = 0, .measure = &sweep_.measures[0]};
+  const std::string run = arm_folder(sweep_, "rate=1,seed=2");
+  const std::vector<std::string> words = arm_command(sweep_, target).words;
+  EXPECT_EQ(words[1], "eval");
+  EXPECT_EQ(words[2], "perplexity");
+  EXPECT_THAT(words, IsSupersetOf({std::string("--length=64"), std::string("--device=auto"),
+                                   std::string("--threads=1"), "--model=" + run + "/model",
+                                   "--json=" + run + "/evaluation/text.json"}));
+  sweep_.ranks = 2;
+  EXPECT_NE(arm_command(sweep_, target).words[0], words[0]);
+}
+
+TEST_F(MeasuredSweep, WhatDoesNotSuitTheRunOrIsNotThereIsRefusedAtTheStart) {
+  const auto refusals = [&](const std::string& yaml) -> core::Problems {
+    read(yaml);
+    try {
+      check_measures(sweep_, list_);
+    } catch (const core::InputError& error) {
+      return error.problems();
+    }
+    return {};
+  };
+  EXPECT_THAT(refusals(kTwo), ElementsAre("measures.text: data: tokens is not there"));
+  EXPECT_THAT(refusals("measures: [recall: {length: 8, sequences: 2}]\n"), IsEmpty());
+  EXPECT_THAT(refusals("measures: [copy: {trials: 2}]\n"),
+              ElementsAre(HasSubstr("measures.copy: ")));
+  EXPECT_THAT(refusals("measures: [babilong: {lengths: 0}]\n"),
+              ElementsAre("measures.babilong: --stories: is not given, and no run names stories"));
+}
+
+TEST_F(MeasuredSweep, SeedsAddedLaterKeepTheArmThatIsTrained) {
+  const auto names = [&](const std::string& yaml) {
+    read(yaml);
+    std::vector<std::string> all;
+    for (const Arm& one : list_.recipes[0].arms) all.push_back(one.name);
+    return all;
+  };
+  EXPECT_THAT(names(""), ElementsAre("rate=1"));
+  const int64_t seed = arm(1).config.run.seed;
+  const std::string more =
+      "seeds: [" + std::to_string(seed + 1) + ", " + std::to_string(seed) + "]";
+  const std::string other = "rate=1,seed=" + std::to_string(seed + 1);
+  const std::string own = "rate=1,seed=" + std::to_string(seed);
+  EXPECT_THAT(names(more), ElementsAre(other, own));
+  names("");
+  fs::create_directories(arm_folder(sweep_, "rate=1"));
+  std::ofstream(fs::path(arm_folder(sweep_, "rate=1")) / "run.yaml") << to_yaml(arm(1).config);
+  EXPECT_THAT(names(more), ElementsAre(other, "rate=1"));
+  EXPECT_EQ(arm(2).config.run.seed, seed);
+  // And the other way round.
+  fs::rename(arm_folder(sweep_, "rate=1"), arm_folder(sweep_, own));
+  EXPECT_THAT(names(""), ElementsAre(own));
+}
+
+}  // namespace
+}  // namespace longhaul::launch
