@@ -47,8 +47,10 @@ Sequences text_sequences(const data::TokenData& folder, const CurveOptions& opti
                        {"windows", std::string(data::name_of(options.windows))}}};
 }
 
-Sequences recall_sequences(const data::RecallTask& task, const CurveOptions& options) {
+Sequences recall_sequences(const data::RecallTask& asked, const CurveOptions& options) {
   check_numbers(options);
+  data::RecallTask task = asked;
+  task.label_all = false;  // of training alone: what cannot be known is no answer
   return {.count = options.sequences,
           .task = "recall",
           .source = "recall task",

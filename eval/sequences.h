@@ -40,9 +40,10 @@ struct Sequences {
   std::string windows;  ///< text inside documents: "document" or "inside", where they begin
   Identity identity;    ///< of the task or the tokens
 };
-/// `folder` must outlive the result. InputError where the data is shorter than one sequence.
+/// `folder` must outlive the result. InputError where the data is shorter than one sequence. Of
+/// recall queries alone count, whatever label_all says.
 Sequences text_sequences(const data::TokenData& folder, const CurveOptions& options);
-Sequences recall_sequences(const data::RecallTask& task, const CurveOptions& options);
+Sequences recall_sequences(const data::RecallTask& asked, const CurveOptions& options);
 
 /// InputError for options out of range and for a vocabulary that the model lacks.
 void check(const CurveOptions& options, const Sequences& sequences,
