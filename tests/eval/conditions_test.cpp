@@ -58,5 +58,45 @@ TEST(ConditionsHtml, SaysThatArmsOfOneShapeReadOtherData) {
               Not(HasSubstr("not measured alike")));
 }
 
+PositionCurve of_seeds(const std::vector<PositionCurve>& seeds) {
+  PositionCurve mean = seeds.front();
+  for (const PositionCurve& seed : seeds) {
+    mean.of_seeds.push_back({"seed-" + std::to_string(mean.of_seeds.size() + 1), seed});
+  }
+  return mean;
+}
+
+TEST(ConditionsHtml, SaysThatSeedsOfAnArmWereNotMeasuredAlike) {
+  PositionCurve few{.task = "text",
+                    .length = 64,
+                    .sequences = 4,
+                    .whole_documents = 30,
+                    .windows = "document",
+                    .measured = measured("held_out", "7", "1")};
+  PositionCurve many = few;
+  many.sequences = 20;
+  many.windows = "inside";
+  many.measured = measured("training", "8", "9");
+  const std::string html = conditions_html({conditions_of(of_seeds({few, many}), "text")});
+  EXPECT_THAT(html, HasSubstr("mean over 2 seeds that were not measured alike (4 sequences of 64 "
+                              "tokens, each inside one document (30 are that long) / 20 sequences "
+                              "of 64 tokens, each from a random place inside"));
+  EXPECT_THAT(html, HasSubstr(" Seeds of one arm were not measured alike: data: held_out / "
+                              "training; seed: 1 / 9. Seeds of one arm differ in rounding alone by "
+                              "batch: 1 / 9."));
+  many.measured = {};
+  EXPECT_THAT(conditions_html({conditions_of(of_seeds({few, many}), "text")}),
+              HasSubstr("Of 1 of 2 seeds of an arm it is not known"));
+}
+
+TEST(ConditionsHtml, SeedsOfOneMeasurementHaveOtherModelsOnly) {
+  PositionCurve first{.task = "recall", .length = 64, .sequences = 4};
+  first.measured = {{"model", "1"}, {"seed", "1"}};
+  PositionCurve second = first;
+  second.measured[0].second = "2";
+  EXPECT_EQ(conditions_html({conditions_of(of_seeds({first, second}), "recall")}),
+            "<p class=\"soft\">4 sequences of 64 tokens, mean over 2 seeds.</p>\n");
+}
+
 }  // namespace
 }  // namespace longhaul::eval
