@@ -23,7 +23,7 @@ struct Bucket {
   int64_t begin = 0, end = 0;
   int64_t count = 0;          ///< labels counted
   double loss = 0;            ///< mean, nats
-  double loss_error = 0;      ///< standard error over sequences of their means; NaN for one of them
+  double loss_error = 0;      ///< standard error, clustered by sequence; NaN for one of them
   double accuracy = 0;        ///< share of labels predicted by the arg max
   double accuracy_error = 0;  ///< standard error, as of the loss
 };
