@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
-#include "eval/sequence_means.h"
 #include "eval/state_sums.h"
 #include "kernels/core/context.h"
 
@@ -132,6 +132,7 @@ Bucket PositionSums::finish_bucket(std::span<const double> numbers, Bucket bucke
   bucket.accuracy = all.correct / all.count;
   bucket.loss_error = clustered_error(deviations(means.labels, means.loss));
   bucket.accuracy_error = clustered_error(deviations(means.labels, means.accuracy));
+  bucket.by_sequence = std::move(means);
   total.count += all.count;
   total.loss += all.loss;
   total.correct += all.correct;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "kernels/core/error.h"
@@ -96,6 +97,16 @@ Continuation continuation_of(const std::string& measure, const CurveOptions& opt
   add("dtype", core::name_of(model.dtype()));
   if (sequences.task == "text") result.notes.emplace_back("data", sequences.source);
   return result;
+}
+
+Identity sequences_read(const Identity& measured) {
+  static const std::set<std::string> kDeciding{"task",   "tokens",    "windows", "recall",
+                                               "length", "sequences", "seed"};
+  Identity read;
+  for (const auto& entry : measured) {
+    if (kDeciding.contains(entry.first)) read.push_back(entry);
+  }
+  return read;
 }
 
 std::string shortage(int64_t count, int64_t asked) {

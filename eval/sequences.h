@@ -55,6 +55,9 @@ Continuation continuation_of(const std::string& measure, const CurveOptions& opt
                              const Sequences& sequences, const dist::Mesh& mesh,
                              const model::LanguageModel& model);
 
+/// Of an evaluation's identity what decides which sequences it read; empty where it does not say.
+Identity sequences_read(const Identity& measured);
+
 /// Says so where `count` are fewer than were asked for (0: not known); "" elsewhere.
 std::string shortage(int64_t count, int64_t asked);
 /// The same as a line of a table.

@@ -59,6 +59,8 @@ Bucket plain_bucket(Bucket bucket, const PlainLabels& plain,
     loss += sum;
     bucket.count += static_cast<int64_t>(count);
     if (count > 0) sums.emplace_back(count, sum);
+    bucket.by_sequence.labels.push_back(count);
+    bucket.by_sequence.loss.push_back(count > 0 ? sum / count : 0);
   }
   if (bucket.count == 0) return bucket;
   bucket.loss = loss / static_cast<double>(bucket.count);
@@ -68,8 +70,7 @@ Bucket plain_bucket(Bucket bucket, const PlainLabels& plain,
     const auto m = static_cast<double>(sums.size());
     double squares = 0;
     for (const auto& [count, sum] : sums) squares += std::pow(sum - count * bucket.loss, 2);
-    bucket.loss_error =
-        std::sqrt(m / (m - 1) * squares) / static_cast<double>(bucket.count);
+    bucket.loss_error = std::sqrt(m / (m - 1) * squares) / static_cast<double>(bucket.count);
   }
   return bucket;
 }
@@ -142,6 +143,12 @@ void expect_same(const PositionCurve& found, const PositionCurve& expected) {
     expect_near(a.loss, b.loss, where);
     expect_near(a.loss_error, b.loss_error, where);
     expect_near(a.accuracy, b.accuracy, where);
+    if (b.count == 0) continue;
+    EXPECT_EQ(a.by_sequence.labels, b.by_sequence.labels) << where;
+    ASSERT_EQ(a.by_sequence.loss.size(), b.by_sequence.loss.size()) << where;
+    for (size_t s = 0; s < b.by_sequence.loss.size(); ++s) {
+      expect_near(a.by_sequence.loss[s], b.by_sequence.loss[s], where);
+    }
   }
   ASSERT_EQ(found.states.size(), expected.states.size());
   for (size_t i = 0; i < expected.states.size(); ++i) {
