@@ -59,6 +59,20 @@ bool has_seeds(const std::vector<const T*>& arms) {
                      [](const T* arm) { return arm != nullptr && !arm->of_seeds.empty(); });
 }
 
+/// "3 seeds", "1 to 3 seeds"; "one run each".
+template <class T>
+std::string seeds_name(const std::vector<const T*>& arms) {
+  std::vector<int64_t> seeds;
+  for (const T* arm : arms) {
+    if (arm != nullptr) seeds.push_back(std::max<int64_t>(1, std::ssize(arm->of_seeds)));
+  }
+  if (seeds.empty()) return "";
+  const auto [fewest, most] = std::minmax_element(seeds.begin(), seeds.end());
+  if (*most == 1) return "one run each";
+  const std::string name = std::to_string(*most) + " seeds";
+  return *fewest == *most ? name : std::to_string(*fewest) + " to " + name;
+}
+
 /// What ± and bands are: `of_one`; of means over seeds their deviation.
 template <class T>
 std::string error_name(const std::vector<const T*>& arms, const std::string& of_one) {

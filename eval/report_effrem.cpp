@@ -114,7 +114,8 @@ Estimate distance_at(const EffRem& arm, int64_t dropped) {
 }
 
 /// What all but the last tokens of the training length change, over all arms.
-std::string comparison(const std::vector<Judged>& judged, bool seeds) {
+std::string comparison(const std::vector<Judged>& judged, const std::string& seeds,
+                       const std::string& noise) {
   if (judged.size() < 2) return "in total variation, 0 to 1.";
   const auto by_distance = [](const Judged& a, const Judged& b) {
     return a.distance.value < b.distance.value;
@@ -126,8 +127,10 @@ std::string comparison(const std::vector<Judged>& judged, bool seeds) {
            "says nothing of chance).";
   }
   if (!*apart) {
-    return "what lies before the last training length weighs alike in all arms, within " +
-           noise_name(seeds) + ".";
+    return "by what lies before the last training length the arms are not told apart: " +
+           formatted("%.3f in ", least->distance.value) + least->arm +
+           formatted(", %.3f in ", most->distance.value) + most->arm + " (" + seeds + ", by " +
+           noise + ").";
   }
   return "what lies before the last training length weighs most in " + most->arm + " (" +
          formatted("%.3f", most->distance.value) + " in total variation), least in " + least->arm +
@@ -195,7 +198,8 @@ std::vector<std::string> effrem_findings(const LinedUp<EffRem>& section,
     }
     sentences.push_back(sentence + ".");
   }
-  sentences.front() = comparison(judged, has_seeds(section.arms));
+  sentences.front() =
+      comparison(judged, seeds_name(section.arms), noise_name(has_seeds(section.arms)));
   return sentences;
 }
 
