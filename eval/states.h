@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,10 @@ struct HeadStates {
   MomentsByPosition moments;
   /// Tokens until what a token left in the state has fallen to 1/e, at the mean log-decay;
   /// infinite where nothing decays.
-  double memory() const { return -1 / log_decay; }
+  double memory() const {
+    // A sum of zeros is +0, whose quotient would be −∞.
+    return log_decay == 0 ? std::numeric_limits<double>::infinity() : -1 / log_decay;
+  }
 };
 
 struct StateStatistics {

@@ -136,6 +136,15 @@ TEST(StatesHtml, HeadsAreToldOfEachSeed) {
   EXPECT_THAT(html, HasSubstr("<figcaption>a, seed-2</figcaption>"));
 }
 
+TEST(StatesHtml, AHeadThatNeverDecaysRemembersWithoutEnd) {
+  StateStatistics states = states_of({2, 4, 6, 8}, 1);
+  states.heads[3].log_decay = 0;
+  const std::string html = states_html({.name = "", .arms = {&states}}, Figures({"a"}), 0);
+  EXPECT_THAT(html, HasSubstr("<td>4</td><td>2</td><td>5</td><td>no end</td><td>1</td>"));
+  EXPECT_THAT(html, HasSubstr("<title>layer 1 head 1: inf tokens until 1/e</title>"));
+  EXPECT_THAT(html, Not(HasSubstr("-inf")));
+}
+
 TEST(StatesHtml, LostStatesAndNoTrainingLengthAreShownAsSuch) {
   StateStatistics lost = states_of({2, std::nan(""), 3, 4}, std::nan(""));
   lost.training_length = 0;
