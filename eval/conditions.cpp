@@ -16,7 +16,7 @@ using Arms = std::vector<std::vector<Identity>>;
 const std::set<std::string> kPlaces{"data", "stories"};
 const std::set<std::string> kRounding{"piece", "batch", "data ranks", "sequence ranks", "states"};
 /// The models, and what Conditions tell.
-const std::set<std::string> kUncompared{"model", "length", "sequences"};
+const std::set<std::string> kUncompared{"model", "length", "training length", "sequences"};
 
 bool is_fingerprint(const std::string& name) {
   return name == "tokens" || name.starts_with("task ");

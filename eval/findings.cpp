@@ -119,7 +119,11 @@ std::string state_sentence(const PositionCurve& curve) {
   if (inside == nullptr || far == inside) return "";
   const double ratio = far->deviation / inside->deviation;
   if (!std::isfinite(ratio)) return "; the deviation of its state there is not finite";
-  return "; the deviation of its state there is " + shown(ratio, "%.3g") + " × that inside";
+  const std::string where =
+      inside->position == curve.training_length
+          ? "inside"
+          : core::message("at position ", inside->position, ", the last one measured inside");
+  return "; the deviation of its state there is " + shown(ratio, "%.3g") + " × that " + where;
 }
 
 std::string comparison(const std::string& task, const Bucket& inside, const Bucket& later) {

@@ -21,13 +21,33 @@ struct Column {
   bool kept = false;  ///< else dropped
 };
 
+const EffRemPoint* point_at(const EffRem& arm, int64_t dropped) {
+  for (const EffRemPoint& point : arm.points) {
+    if (point.dropped == dropped) return &point;
+  }
+  return nullptr;
+}
+
+/// Among the columns of powers of two, unless no arm was measured there (older files).
+void add_training_length(const LinedUp<EffRem>& section, int64_t trained,
+                         std::vector<Column>& columns) {
+  const bool measured = std::any_of(section.arms.begin(), section.arms.end(), [&](const auto* arm) {
+    return arm != nullptr && point_at(*arm, arm->length - trained) != nullptr;
+  });
+  const auto after = std::find_if(columns.begin() + 1, columns.end(),
+                                  [&](const Column& column) { return column.amount <= trained; });
+  if (!measured || (after != columns.end() && after->amount == trained)) return;
+  columns.insert(
+      after, {.name = "last " + multiple_name(trained, trained), .amount = trained, .kept = true});
+}
+
 std::vector<Column> columns_of(const LinedUp<EffRem>& section) {
   std::vector<Column> columns{{.name = "first left out", .amount = 1, .kept = false}};
   int64_t length = 0;
   for (const EffRem* arm : section.arms) length = std::max(length, arm ? arm->length : 0);
   const int64_t trained = shortest_training(section.arms);
   for (int64_t kept = length / 2; kept >= 1; kept /= 4) {
-    // Powers of two are measured; the training length is one of them where it is a power of two.
+    // Powers of two are measured.
     int64_t power = 1;
     while (power <= kept / 2) power *= 2;
     if (columns.size() > 5) break;
@@ -36,14 +56,8 @@ std::vector<Column> columns_of(const LinedUp<EffRem>& section) {
                        .amount = power,
                        .kept = true});
   }
+  if (trained > 0) add_training_length(section, trained, columns);
   return columns;
-}
-
-const EffRemPoint* point_at(const EffRem& arm, int64_t dropped) {
-  for (const EffRemPoint& point : arm.points) {
-    if (point.dropped == dropped) return &point;
-  }
-  return nullptr;
 }
 
 const EffRemPoint* point_of(const EffRem& arm, const Column& column) {

@@ -87,6 +87,8 @@ Continuation continuation_of(const std::string& measure, const CurveOptions& opt
   result.identity.insert(result.identity.end(), sequences.identity.begin(),
                          sequences.identity.end());
   add("length", options.length);
+  // Curves only note it.
+  if (measure != "perplexity") add("training length", options.training_length);
   add("sequences", sequences.count);
   add("seed", options.seed);
   add("states", options.states ? "with" : "without");

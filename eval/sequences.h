@@ -18,7 +18,7 @@ struct CurveOptions {
   int64_t length = 8192, sequences = 8;
   int64_t piece = 2048;  ///< tokens of a sequence read at a time (over all its sequence ranks)
   int64_t batch = 8;     ///< sequences run at a time on a data rank
-  int64_t training_length = 0;  ///< only noted
+  int64_t training_length = 0;  ///< states and effrem: measured there too; 0: not known
   std::string model;            ///< only noted
   uint64_t seed = 0;
   data::WindowBegin windows = data::WindowBegin::kDocument;  ///< text

@@ -49,7 +49,7 @@ struct StateStatistics {
   std::string windows;             ///< as Sequences::windows
   int64_t sequences_asked = 0;     ///< 0: not known
   Identity measured;               ///< how, as measured_by says; empty in older files
-  std::vector<int64_t> positions;  ///< tokens read: powers of two, and the length
+  std::vector<int64_t> positions;  ///< tokens read: powers of two, training length, length
   MomentsByPosition pooled;
   std::vector<double> deviation_error;  ///< of pooled: standard error over sequences
   std::vector<LayerStates> layers;
