@@ -103,12 +103,15 @@ std::string text_of(const RunConditions& run, bool text) {
   }
   if (run.training_length > 0) out += core::message(", trained on ", run.training_length);
   if (!text) return out;
-  const char* from = run.windows == "inside" ? "from a random place inside" : "inside";
-  out += run.inside_documents ? core::message(", each ", from, " one document (",
-                                              run.whole_documents, " are that long)")
-                              : core::message(", across document borders: only ",
-                                              run.whole_documents, " documents are that long");
-  return out;
+  const std::string from = run.windows == "inside" ? "from a random place inside " : "inside ";
+  const int64_t documents = run.whole_documents;
+  if (!run.inside_documents) {
+    return out + ", across document borders: only " +
+           (documents == 1 ? "1 document is" : core::message(documents, " documents are")) +
+           " that long";
+  }
+  if (documents == 1) return out + ", " + from + "the only document that is that long";
+  return out + core::message(", each ", from, "one document (", documents, " are that long)");
 }
 
 std::string text_of(const Conditions& arm) {

@@ -182,10 +182,11 @@ std::string summary(const PositionCurve& curve) {
 std::string format_table(const PositionCurve& curve) {
   std::string out = summary(curve) + shortage_line(curve.sequences, curve.sequences_asked);
   if (curve.task == "text") {
-    out += formatted(curve.inside_documents
-                         ? "%lld documents are that long: each sequence lies inside one\n"
-                         : "%lld documents are that long: sequences cross document borders\n",
-                     static_cast<long long>(curve.whole_documents));
+    const bool one = curve.whole_documents == 1;
+    out += core::message(curve.whole_documents, one ? " document is" : " documents are",
+                         " that long: ") +
+           (curve.inside_documents ? "each sequence lies inside one\n"
+                                   : "sequences cross document borders\n");
   }
   out += "           positions     labels     loss  std.err  perplexity  accuracy  state dev.\n";
   bool beyond = false;

@@ -42,7 +42,8 @@ Sequences text_sequences(const data::TokenData& folder, const CurveOptions& opti
               },
           .vocabulary = folder.vocabulary(),
           .whole_documents = windows.whole_documents,
-          .inside_documents = windows.inside_documents,
+          // Of one document there is no border to cross.
+          .inside_documents = windows.inside_documents || folder.documents() == 1,
           .windows = windows.inside_documents ? std::string(data::name_of(options.windows)) : "",
           .identity = {{"tokens", std::to_string(folder.fingerprint())},
                        {"windows", std::string(data::name_of(options.windows))}}};
