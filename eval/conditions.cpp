@@ -14,7 +14,8 @@ namespace {
 using Arms = std::vector<std::vector<Identity>>;
 
 const std::set<std::string> kPlaces{"data", "stories"};
-const std::set<std::string> kRounding{"piece", "batch", "data ranks", "sequence ranks", "states"};
+const std::set<std::string> kRounding{"piece",          "batch",  "data ranks",
+                                      "sequence ranks", "states", "device"};
 /// The models, and what Conditions tell.
 const std::set<std::string> kUncompared{"model", "length", "training length", "sequences"};
 
