@@ -14,9 +14,11 @@ namespace {
 using Arms = std::vector<std::vector<Identity>>;
 
 const std::set<std::string> kPlaces{"data", "stories"};
-const std::set<std::string> kRounding{"piece", "batch", "data ranks", "sequence ranks", "states"};
+const std::set<std::string> kRounding{"piece",          "batch",  "data ranks",
+                                      "sequence ranks", "states", "device"};
 /// The models, and what Conditions tell.
-const std::set<std::string> kUncompared{"model", "length", "sequences", kTrainedOn};
+const std::set<std::string> kUncompared{"model", "length", "training length", "sequences",
+                                        kTrainedOn};
 
 bool is_fingerprint(const std::string& name) {
   return name == "tokens" || name.starts_with("task ");
@@ -81,6 +83,68 @@ std::string trained_text(const Arms& arms) {
                        " arms were measured on the data they were trained on.");
 }
 
+/// What `found` says of those that `whose` names: "the arms".
+std::string sentences_of(const Unlike& found, const std::string& whose) {
+  std::string out;
+  if (!found.numbers.empty()) {
+    out += " " + whose + " were not measured alike: " + joined(found.numbers) + ".";
+  }
+  if (!found.rounding.empty()) {
+    out += " " + whose + " differ in rounding alone by " + joined(found.rounding) + ".";
+  }
+  return out;
+}
+
+/// Each sentence once: arms that were measured the same way differ between seeds the same way.
+std::string unlike_seeds(const Arms& arms) {
+  std::set<std::string> each;
+  for (const std::vector<Identity>& runs : arms) {
+    Arms seeds;
+    for (const Identity& run : runs) seeds.push_back({run});
+    const Unlike found = unlike(seeds);
+    std::string text = sentences_of(found, "Seeds of one arm");
+    if (found.unknown > 0 && found.unknown < std::ssize(runs)) {
+      text += core::message(" Of ", found.unknown, " of ", runs.size(),
+                            " seeds of an arm it is not known on what data and how.");
+    }
+    each.insert(text);
+  }
+  std::string out;
+  for (const std::string& text : each) out += text;
+  return out;
+}
+
+std::string text_of(const RunConditions& run, bool text) {
+  std::string out = core::message(run.sequences, " sequences of ", run.length, " tokens");
+  if (const std::string few = shortage(run.sequences, run.sequences_asked); !few.empty()) {
+    out += " (" + few + ")";
+  }
+  if (run.training_length > 0) out += core::message(", trained on ", run.training_length);
+  if (!text) return out;
+  const std::string from = run.windows == "inside" ? "from a random place inside " : "inside ";
+  const int64_t documents = run.whole_documents;
+  if (!run.inside_documents) {
+    return out + ", across document borders: only " +
+           (documents == 1 ? "1 document is" : core::message(documents, " documents are")) +
+           " that long";
+  }
+  if (documents == 1) return out + ", " + from + "the only document that is that long";
+  return out + core::message(", each ", from, "one document (", documents, " are that long)");
+}
+
+std::string text_of(const Conditions& arm) {
+  std::vector<std::string> each;
+  for (const RunConditions& run : arm.runs) {
+    const std::string text = text_of(run, arm.text);
+    if (std::find(each.begin(), each.end(), text) == each.end()) each.push_back(text);
+  }
+  const std::string mean = core::message("mean over ", arm.runs.size(), " seeds");
+  if (each.size() == 1) return arm.runs.size() > 1 ? each[0] + ", " + mean : each[0];
+  std::string out = mean + " that were not measured alike (";
+  for (size_t i = 0; i < each.size(); ++i) out += (i > 0 ? " / " : "") + each[i];
+  return out + ")";
+}
+
 }  // namespace
 
 Unlike unlike(const Arms& arms) {
@@ -109,15 +173,10 @@ Unlike unlike(const Arms& arms) {
 }
 
 std::string unlike_html(const Arms& arms) {
-  if (arms.size() < 2) return "";
+  std::string out = unlike_seeds(arms);
+  if (arms.size() < 2) return out;
   const Unlike found = unlike(arms);
-  std::string out;
-  if (!found.numbers.empty()) {
-    out += " The arms were not measured alike: " + joined(found.numbers) + ".";
-  }
-  if (!found.rounding.empty()) {
-    out += " In rounding alone they differ by " + joined(found.rounding) + ".";
-  }
+  out += sentences_of(found, "The arms");
   if (found.unknown > 0) {
     out += core::message(" Of ", found.unknown, " of ", arms.size(),
                          " arms it is not known on what data and how (older files do not say).");
@@ -129,21 +188,9 @@ std::string conditions_html(const std::vector<Conditions>& arms) {
   std::set<std::string> each;
   Arms measured;
   for (const Conditions& arm : arms) {
-    measured.push_back(arm.measured);
-    std::string text = core::message(arm.sequences, " sequences of ", arm.length, " tokens");
-    if (const std::string few = shortage(arm.sequences, arm.sequences_asked); !few.empty()) {
-      text += " (" + few + ")";
-    }
-    if (arm.training_length > 0) text += core::message(", trained on ", arm.training_length);
-    if (arm.text) {
-      const char* from = arm.windows == "inside" ? "from a random place inside" : "inside";
-      text += arm.inside_documents ? core::message(", each ", from, " one document (",
-                                                   arm.whole_documents, " are that long)")
-                                   : core::message(", across document borders: only ",
-                                                   arm.whole_documents, " documents are that long");
-    }
-    if (arm.seeds > 1) text += core::message(", mean over ", arm.seeds, " seeds");
-    each.insert(text);
+    auto& runs = measured.emplace_back();
+    for (const RunConditions& run : arm.runs) runs.push_back(run.measured);
+    each.insert(text_of(arm));
   }
   std::string out = "<p class=\"soft\">";
   if (each.size() > 1) out += "The arms were not measured alike: ";

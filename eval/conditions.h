@@ -13,15 +13,19 @@ namespace longhaul::eval {
 /// In what a result says of its measuring: that it was on the data the model was trained on.
 inline constexpr const char* kTrainedOn = "on the data it was trained on";
 
-/// How an arm was measured.
-struct Conditions {
+/// How a run was measured.
+struct RunConditions {
   int64_t length = 0, sequences = 0, sequences_asked = 0, training_length = 0;
   int64_t whole_documents = 0;
   bool inside_documents = true;
   std::string windows;  ///< as Sequences::windows; "" also in files that do not say
-  bool text = false;    ///< else a synthetic task
-  int64_t seeds = 1;
-  std::vector<Identity> measured;  ///< of each of its runs
+  Identity measured;
+};
+
+/// How an arm was measured: each of its runs.
+struct Conditions {
+  bool text = false;  ///< else a synthetic task
+  std::vector<RunConditions> runs;
 };
 
 /// How each run was measured that `result` is the mean of, else itself.
@@ -35,16 +39,20 @@ std::vector<Identity> measured_of(const T& result) {
 
 template <class T>
 Conditions conditions_of(const T& result, const std::string& task) {
-  return {.length = result.length,
-          .sequences = result.sequences,
-          .sequences_asked = result.sequences_asked,
-          .training_length = result.training_length,
-          .whole_documents = result.whole_documents,
-          .inside_documents = result.inside_documents,
-          .windows = result.windows,
-          .text = task == "text",
-          .seeds = std::max<int64_t>(1, std::ssize(result.of_seeds)),
-          .measured = measured_of(result)};
+  Conditions arm{.text = task == "text", .runs = {}};
+  const auto add = [&](const T& run) {
+    arm.runs.push_back({.length = run.length,
+                        .sequences = run.sequences,
+                        .sequences_asked = run.sequences_asked,
+                        .training_length = run.training_length,
+                        .whole_documents = run.whole_documents,
+                        .inside_documents = run.inside_documents,
+                        .windows = run.windows,
+                        .measured = run.measured});
+  };
+  for (const Named<T>& seed : result.of_seeds) add(seed.value);
+  if (result.of_seeds.empty()) add(result);
+  return arm;
 }
 
 /// Whether any arm is a mean over seeds.
@@ -52,6 +60,20 @@ template <class T>
 bool has_seeds(const std::vector<const T*>& arms) {
   return std::any_of(arms.begin(), arms.end(),
                      [](const T* arm) { return arm != nullptr && !arm->of_seeds.empty(); });
+}
+
+/// "3 seeds", "1 to 3 seeds"; "one run each".
+template <class T>
+std::string seeds_name(const std::vector<const T*>& arms) {
+  std::vector<int64_t> seeds;
+  for (const T* arm : arms) {
+    if (arm != nullptr) seeds.push_back(std::max<int64_t>(1, std::ssize(arm->of_seeds)));
+  }
+  if (seeds.empty()) return "";
+  const auto [fewest, most] = std::minmax_element(seeds.begin(), seeds.end());
+  if (*most == 1) return "one run each";
+  const std::string name = std::to_string(*most) + " seeds";
+  return *fewest == *most ? name : std::to_string(*fewest) + " to " + name;
 }
 
 /// What ± and bands are: `of_one`; of means over seeds their deviation.
@@ -77,7 +99,7 @@ Unlike unlike(const std::vector<std::vector<Identity>>& arms);
 
 /// A paragraph that says how the arms were measured and whether it was alike.
 std::string conditions_html(const std::vector<Conditions>& arms);
-/// Sentences that say in what they differ; "" where in nothing.
+/// Sentences that say in what they differ, and in what the seeds of an arm do; "" where in nothing.
 std::string unlike_html(const std::vector<std::vector<Identity>>& arms);
 
 }  // namespace longhaul::eval

@@ -15,7 +15,29 @@ namespace {
 constexpr int kFormatVersion = 1;
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 
-void store(const Bucket& bucket, proto::Bucket& to) {
+void store_means(const SequenceMeans& means, proto::Bucket& to) {
+  for (const double loss : means.loss) to.add_sequence_loss(static_cast<float>(loss));
+  for (const double share : means.accuracy) to.add_sequence_accuracy(static_cast<float>(share));
+  const bool alike = std::all_of(means.labels.begin(), means.labels.end(),
+                                 [&](double labels) { return labels == means.labels.front(); });
+  if (alike) return;
+  to.mutable_sequence_labels()->Add(means.labels.begin(), means.labels.end());
+}
+
+SequenceMeans means_of(const proto::Bucket& from) {
+  SequenceMeans means{
+      .labels = {from.sequence_labels().begin(), from.sequence_labels().end()},
+      .loss = {from.sequence_loss().begin(), from.sequence_loss().end()},
+      .accuracy = {from.sequence_accuracy().begin(), from.sequence_accuracy().end()}};
+  const size_t sequences = means.loss.size();
+  if (means.labels.empty() && sequences > 0) {
+    means.labels.assign(sequences,
+                        static_cast<double>(from.count()) / static_cast<double>(sequences));
+  }
+  return means;
+}
+
+void store(const Bucket& bucket, bool means, proto::Bucket& to) {
   to.set_begin(bucket.begin);
   to.set_end(bucket.end);
   to.set_count(bucket.count);
@@ -24,6 +46,7 @@ void store(const Bucket& bucket, proto::Bucket& to) {
   to.set_accuracy(bucket.accuracy);
   if (!std::isnan(bucket.loss_error)) to.set_loss_error(bucket.loss_error);
   if (!std::isnan(bucket.accuracy_error)) to.set_accuracy_error(bucket.accuracy_error);
+  if (means) store_means(bucket.by_sequence, to);
 }
 
 Bucket bucket_of(const proto::Bucket& from, int64_t sequences) {
@@ -33,6 +56,7 @@ Bucket bucket_of(const proto::Bucket& from, int64_t sequences) {
   bucket.loss_error = error_of(from.has_loss_error(), from.loss_error(), sequences);
   bucket.accuracy = from.accuracy();
   bucket.accuracy_error = error_of(from.has_accuracy_error(), from.accuracy_error(), sequences);
+  bucket.by_sequence = means_of(from);
   return bucket;
 }
 
@@ -51,8 +75,10 @@ proto::Curve to_stored(const PositionCurve& curve) {
     out.set_perplexity(curve.perplexity);
     out.set_accuracy(curve.accuracy);
   }
-  for (const Bucket& bucket : curve.buckets) store(bucket, *out.add_buckets());
-  for (const Bucket& bucket : curve.reaches) store(bucket, *out.add_reaches());
+  const int64_t buckets = std::ssize(curve.buckets) + std::ssize(curve.reaches);
+  const bool means = curve.sequences * buckets <= kMostSequenceMeans;
+  for (const Bucket& bucket : curve.buckets) store(bucket, means, *out.add_buckets());
+  for (const Bucket& bucket : curve.reaches) store(bucket, means, *out.add_reaches());
   for (const StatePoint& point : curve.states) {
     proto::StatePoint& to = *out.add_states();
     to.set_position(point.position);
@@ -90,6 +116,15 @@ PositionCurve from_stored(const proto::Curve& from) {
   return curve;
 }
 
+bool has_whole_means(const proto::Bucket& bucket, int64_t sequences) {
+  const auto is_whole = [&](int size) { return size == 0 || size == sequences; };
+  const int losses = bucket.sequence_loss_size(), labels = bucket.sequence_labels_size();
+  return is_whole(losses) && bucket.sequence_accuracy_size() == losses && is_whole(labels) &&
+         labels <= losses &&
+         std::none_of(bucket.sequence_labels().begin(), bucket.sequence_labels().end(),
+                      [](double count) { return !(count >= 0); });
+}
+
 /// What is wrong with a curve that parsed, or "".
 std::string flaw(const proto::Curve& curve) {
   if (curve.task() != "text" && curve.task() != "recall") {
@@ -97,11 +132,21 @@ std::string flaw(const proto::Curve& curve) {
   }
   if (curve.buckets().empty()) return "has no buckets";
   int64_t position = 0;
+  const auto lacks_means = [&](const proto::Bucket& bucket) {
+    return has_whole_means(bucket, curve.sequences())
+               ? ""
+               : core::message("bucket [", bucket.begin(), ", ", bucket.end(),
+                               ") does not hold the means of ", curve.sequences(), " sequences");
+  };
+  for (const proto::Bucket& bucket : curve.reaches()) {
+    if (const std::string what = lacks_means(bucket); !what.empty()) return what;
+  }
   for (const proto::Bucket& bucket : curve.buckets()) {
     if (bucket.begin() != position || bucket.end() <= position || bucket.count() < 0) {
       return core::message("bucket [", bucket.begin(), ", ", bucket.end(), ") with ",
                            bucket.count(), " labels does not continue at position ", position);
     }
+    if (const std::string what = lacks_means(bucket); !what.empty()) return what;
     position = bucket.end();
   }
   if (position != curve.length()) {
@@ -137,10 +182,11 @@ std::string summary(const PositionCurve& curve) {
 std::string format_table(const PositionCurve& curve) {
   std::string out = summary(curve) + shortage_line(curve.sequences, curve.sequences_asked);
   if (curve.task == "text") {
-    out += formatted(curve.inside_documents
-                         ? "%lld documents are that long: each sequence lies inside one\n"
-                         : "%lld documents are that long: sequences cross document borders\n",
-                     static_cast<long long>(curve.whole_documents));
+    const bool one = curve.whole_documents == 1;
+    out += core::message(curve.whole_documents, one ? " document is" : " documents are",
+                         " that long: ") +
+           (curve.inside_documents ? "each sequence lies inside one\n"
+                                   : "sequences cross document borders\n");
   }
   out += "           positions     labels     loss  std.err  perplexity  accuracy  state dev.\n";
   bool beyond = false;

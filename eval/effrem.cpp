@@ -153,13 +153,14 @@ Sequences asked_at_the_end(Sequences sequences, int64_t length) {
 
 }  // namespace
 
-std::vector<int64_t> effrem_grid(int64_t length) {
+std::vector<int64_t> effrem_grid(int64_t length, int64_t training_length) {
   std::set<int64_t> grid;
   for (int64_t t = 1; t < length; t *= 2) {
     grid.insert(t);
     grid.insert(length - t);
     if (t > length / 2) break;  // the next power may not fit into 64 bits
   }
+  if (training_length > 0 && training_length < length) grid.insert(length - training_length);
   return {grid.begin(), grid.end()};
 }
 
@@ -170,7 +171,7 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model, cons
     throw core::InputError(core::message("effrem length: must be at least 2, is ", options.length));
   }
   const Sequences sequences = all.task == "recall" ? asked_at_the_end(all, options.length) : all;
-  const std::vector<int64_t> grid = effrem_grid(options.length);
+  const std::vector<int64_t> grid = effrem_grid(options.length, options.training_length);
   PieceRun pieces(mesh.sequence_group(), model);
   const UnitJob job{
       .units = sequences.count,

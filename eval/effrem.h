@@ -38,8 +38,8 @@ struct EffRem {
 };
 
 /// Powers of two below `length`, and `length` less these: log-spaced in tokens dropped and in
-/// tokens kept. Ascending.
-std::vector<int64_t> effrem_grid(int64_t length);
+/// tokens kept; and what keeps the training length (0: not known). Ascending.
+std::vector<int64_t> effrem_grid(int64_t length, int64_t training_length = 0);
 
 /// Collective over the mesh: sequences are dealt to data ranks, pieces sharded over sequence ranks.
 /// All suffixes of a sequence run side by side, each entering at its t with the zero state, so that

@@ -11,10 +11,15 @@ namespace longhaul::eval {
 
 namespace {
 
-/// 97.5 % of Student's t with as many degrees of freedom lie below; with more than ten a bit less
-/// than the last.
 constexpr std::array<double, 10> kStudent{12.706, 4.303, 3.182, 2.776, 2.571,
                                           2.447,  2.365, 2.306, 2.262, 2.228};
+
+/// 97.5 % of Student's t lie below; past the table to three digits.
+double student(int64_t degrees) {
+  if (degrees <= std::ssize(kStudent)) return kStudent.at(static_cast<size_t>(degrees - 1));
+  const auto d = static_cast<double>(degrees);
+  return 1.96 + 2.37 / d + 2.8 / (d * d);
+}
 
 std::vector<double> differences(const Estimate& a, const Estimate& b) {
   std::vector<double> found;
@@ -24,6 +29,12 @@ std::vector<double> differences(const Estimate& a, const Estimate& b) {
     if (other != b.seeds.end()) found.push_back(one.value - other->value);
   }
   return found;
+}
+
+/// None unless both runs read the same sequences.
+Deviations difference_by_sequence(const Estimate& a, const Estimate& b) {
+  if (a.sequences.empty() || a.sequences != b.sequences) return {};
+  return difference(a.by_sequence, b.by_sequence);
 }
 
 double mean(const std::vector<double>& values) {
@@ -43,17 +54,24 @@ Estimate over_seeds(std::vector<Named<double>> seeds) {
 std::optional<bool> differ(const Estimate& a, const Estimate& b) {
   const std::vector<double> paired = differences(a, b);
   if (paired.size() < 2) {
+    const Deviations apart = difference_by_sequence(a, b);
+    if (apart.labelled > 1) {
+      const double error = clustered_error(apart);
+      if (std::isnan(error)) return std::nullopt;
+      return std::abs(a.value - b.value) > student(apart.labelled - 1) * error;
+    }
     const double error = std::hypot(a.error, b.error);
     if (std::isnan(error)) return std::nullopt;
     return std::abs(a.value - b.value) > 2 * error;
   }
-  const double student = kStudent[std::min(paired.size() - 1, kStudent.size()) - 1];
-  return std::abs(mean(paired)) > student * standard_error(paired);
+  return std::abs(mean(paired)) > student(std::ssize(paired) - 1) * standard_error(paired);
 }
 
-std::string noise_name(bool seeds) {
-  return seeds ? "what seeds differ by (differences seed by seed, Student's t at 95 %)"
-               : "two standard errors";
+std::string noise_name(bool seeds, bool sequences) {
+  if (seeds) return "what seeds differ by (differences seed by seed, Student's t at 95 %)";
+  return sequences ? "two standard errors (of the differences sequence by sequence, Student's t at "
+                     "95 %, where both read the same ones and their files hold them)"
+                   : "two standard errors";
 }
 
 }  // namespace longhaul::eval

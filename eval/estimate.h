@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "eval/identity.h"
 #include "eval/named.h"
+#include "eval/sequence_means.h"
 
 namespace longhaul::eval {
 
@@ -14,6 +16,8 @@ struct Estimate {
   double error = 0;                  ///< standard error: of one run over what it read, else over
                                      ///< seeds; NaN: not known
   std::vector<Named<double>> seeds;  ///< of each; empty for one run
+  Deviations by_sequence = {};       ///< of one run; empty: not known
+  Identity sequences = {};           ///< which these are (sequences_read)
 };
 
 /// Their mean.
@@ -36,11 +40,12 @@ std::optional<Estimate> estimate_of(const T& arm, const OfRun& of_run) {
 }
 
 /// Arms that share two seeds or more by their differences seed by seed: the mean of these is not 0
-/// (Student's t, 95 %). Others by two standard errors of the difference; none where these are not
-/// known.
+/// (Student's t, 95 %). Runs over the same sequences by their differences sequence by sequence, in
+/// the same way. Others by two standard errors of the difference; none where these are not known.
 std::optional<bool> differ(const Estimate& a, const Estimate& b);
 
-/// How `differ` judges, for readers; `seeds`: there are arms of several.
-std::string noise_name(bool seeds);
+/// How `differ` judges, for readers; `seeds`: there are arms of several; `sequences`: runs may be
+/// known by sequence.
+std::string noise_name(bool seeds, bool sequences = false);
 
 }  // namespace longhaul::eval

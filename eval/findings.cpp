@@ -61,14 +61,26 @@ SeedVerdicts judge_seeds(const PositionCurve& mean,
   return seeds;
 }
 
+/// Of the difference of two buckets of one run: both are of the same sequences, of which some are
+/// hard throughout.
+double error_of_change(const Bucket& inside, const Bucket& later, bool recall) {
+  const auto of = [&](const Bucket& bucket) {
+    const SequenceMeans& means = bucket.by_sequence;
+    return deviations(means.labels, recall ? means.accuracy : means.loss);
+  };
+  const Deviations change = difference(of(later), of(inside));
+  if (!change.values.empty()) return clustered_error(change);
+  return recall ? std::hypot(inside.accuracy_error, later.accuracy_error)
+                : std::hypot(inside.loss_error, later.loss_error);
+}
+
 /// Is `later` past the training length worse than `inside` at its end, beyond noise? Both of one
 /// run.
 Judgement judge_run(const PositionCurve& run, const Bucket& inside, const Bucket& later) {
   if (!std::isfinite(later.loss)) return {.verdict = Verdict::kFails, .why = ""};
   const bool recall = run.task == "recall";
   const double worse = recall ? inside.accuracy - later.accuracy : later.loss - inside.loss;
-  const double error = recall ? std::hypot(inside.accuracy_error, later.accuracy_error)
-                              : std::hypot(inside.loss_error, later.loss_error);
+  const double error = error_of_change(inside, later, recall);
   if (std::isnan(error)) {
     return {.verdict = Verdict::kUndecided,
             .why = run.sequences == 1 ? "one sequence says nothing of chance"
@@ -107,7 +119,11 @@ std::string state_sentence(const PositionCurve& curve) {
   if (inside == nullptr || far == inside) return "";
   const double ratio = far->deviation / inside->deviation;
   if (!std::isfinite(ratio)) return "; the deviation of its state there is not finite";
-  return "; the deviation of its state there is " + shown(ratio, "%.3g") + " × that inside";
+  const std::string where =
+      inside->position == curve.training_length
+          ? "inside"
+          : core::message("at position ", inside->position, ", the last one measured inside");
+  return "; the deviation of its state there is " + shown(ratio, "%.3g") + " × that " + where;
 }
 
 std::string comparison(const std::string& task, const Bucket& inside, const Bucket& later) {

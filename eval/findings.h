@@ -10,10 +10,10 @@ namespace longhaul::eval {
 
 /// An arm fails past its training length where perplexity exceeds kFailingRatio times that at the
 /// end of the training length (recall: accuracy falls by more than kFailingDrop), by more than
-/// twice the standard error of the difference; or where the loss is not finite. Where it is so by
-/// less, or the standard error is not known (one sequence), that is undecided. One of several seeds
-/// fails where most of them do, holds where half of them do, each judged by its own standard
-/// errors.
+/// twice the standard error of the difference (sequence by sequence, where the file holds their
+/// means); or where the loss is not finite. Where it is so by less, or the standard error is not
+/// known (one sequence), that is undecided. One of several seeds fails where most of them do, holds
+/// where half of them do, each judged by its own standard errors.
 constexpr double kFailingRatio = 1.1;
 constexpr double kFailingDrop = 0.05;
 /// Recall: with less accuracy inside its training length an arm has not learned the task, and

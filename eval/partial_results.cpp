@@ -40,6 +40,34 @@ std::string difference(const proto::PartialResults& stored, const Identity& iden
   return "";
 }
 
+core::InputError refusal(const std::filesystem::path& file, const std::string& what) {
+  return core::InputError(
+      core::message(file.string(), ": ", what, "; remove it to evaluate from the start"));
+}
+
+/// InputError unless the bytes are what this program reads.
+proto::PartialResults stored_in(const std::string& bytes, const std::filesystem::path& file) {
+  proto::PartialFile whole;
+  if (!whole.ParseFromString(bytes) || whole.format() != kFormat) {
+    throw refusal(file, "holds no partial results of an evaluation");
+  }
+  proto::PartialResults stored;
+  if (whole.crc32() != checksum(whole.content()) || !stored.ParseFromString(whole.content())) {
+    throw refusal(file, "is damaged: its checksum does not match");
+  }
+  if (stored.format_version() != kFormatVersion) {
+    throw refusal(file, core::message("has format version ", stored.format_version(),
+                                      ", this program reads ", kFormatVersion));
+  }
+  return stored;
+}
+
+const std::string* value_in(const Identity& identity, const std::string& name) {
+  const auto found = std::find_if(identity.begin(), identity.end(),
+                                  [&](const auto& entry) { return entry.first == name; });
+  return found != identity.end() ? &found->second : nullptr;
+}
+
 }  // namespace
 
 PartialResults::PartialResults(int64_t units, int64_t width)
@@ -75,22 +103,8 @@ std::string PartialResults::bytes(const Identity& identity) const {
 
 void PartialResults::parse(const std::string& bytes, const std::filesystem::path& file,
                            const Identity& identity) {
-  const auto refuse = [&](const std::string& what) {
-    throw core::InputError(
-        core::message(file.string(), ": ", what, "; remove it to evaluate from the start"));
-  };
-  proto::PartialFile whole;
-  if (!whole.ParseFromString(bytes) || whole.format() != kFormat) {
-    refuse("holds no partial results of an evaluation");
-  }
-  proto::PartialResults stored;
-  if (whole.crc32() != checksum(whole.content()) || !stored.ParseFromString(whole.content())) {
-    refuse("is damaged: its checksum does not match");
-  }
-  if (stored.format_version() != kFormatVersion) {
-    refuse(core::message("has format version ", stored.format_version(), ", this program reads ",
-                         kFormatVersion));
-  }
+  const proto::PartialResults stored = stored_in(bytes, file);
+  const auto refuse = [&](const std::string& what) { throw refusal(file, what); };
   if (const std::string what = difference(stored, identity); !what.empty()) {
     refuse("holds partial results of another evaluation: " + what);
   }
@@ -114,6 +128,19 @@ void PartialResults::save(const std::filesystem::path& file, const Identity& ide
 
 void PartialResults::load(const std::filesystem::path& file, const Identity& identity) {
   parse(read_text_file(file), file, identity);
+}
+
+std::optional<std::string> PartialResults::other_program(const std::filesystem::path& file,
+                                                         const Identity& identity) {
+  constexpr const char* kProgram = "program";
+  const Identity stored = identity_of(stored_in(read_text_file(file), file).identity());
+  const std::string *found = value_in(stored, kProgram), *own = value_in(identity, kProgram);
+  if (own == nullptr || (found != nullptr && *found == *own)) return std::nullopt;
+  for (const auto& [name, value] : identity) {
+    const std::string* other = name == kProgram ? nullptr : value_in(stored, name);
+    if (other != nullptr && *other != value) return std::nullopt;  // another evaluation altogether
+  }
+  return found != nullptr ? *found : "an older one";
 }
 
 void PartialResults::remove(const std::filesystem::path& file) {

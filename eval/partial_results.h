@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,11 @@ class PartialResults {
 
   void save(const std::filesystem::path& file, const Identity& identity) const;  ///< atomically
   void load(const std::filesystem::path& file, const Identity& identity);
+  /// The entry "program" of the file's identity where it is another than that of `identity` and
+  /// nothing else that both name is; "an older one" where the file does not say. InputError as of
+  /// parse.
+  static std::optional<std::string> other_program(const std::filesystem::path& file,
+                                                  const Identity& identity);
   static void remove(const std::filesystem::path& file);
 
  private:

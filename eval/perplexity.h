@@ -11,6 +11,7 @@
 #include "data/token_data.h"
 #include "dist/mesh.h"
 #include "eval/named.h"
+#include "eval/sequence_means.h"
 #include "eval/sequences.h"
 #include "model/language_model.h"
 
@@ -21,11 +22,12 @@ namespace longhaul::eval {
 /// `count` is 0 the other numbers are 0.
 struct Bucket {
   int64_t begin = 0, end = 0;
-  int64_t count = 0;          ///< labels counted
-  double loss = 0;            ///< mean, nats
-  double loss_error = 0;      ///< standard error over sequences of their means; NaN for one of them
-  double accuracy = 0;        ///< share of labels predicted by the arg max
-  double accuracy_error = 0;  ///< standard error, as of the loss
+  int64_t count = 0;               ///< labels counted
+  double loss = 0;                 ///< mean, nats
+  double loss_error = 0;           ///< standard error, clustered by sequence; NaN for one of them
+  double accuracy = 0;             ///< share of labels predicted by the arg max
+  double accuracy_error = 0;       ///< standard error, as of the loss
+  SequenceMeans by_sequence = {};  ///< empty: not known (a mean over seeds, files without them)
 };
 
 /// State statistics at one position (the edges of the buckets, and the end), over sequences,
@@ -69,7 +71,9 @@ PositionCurve evaluate_text(const dist::Mesh& mesh, model::LanguageModel& model,
 PositionCurve evaluate_recall(const dist::Mesh& mesh, model::LanguageModel& model,
                               const data::RecallTask& task, const CurveOptions& options);
 
-/// As JSON (Protobuf JSON of eval/curve.proto), written atomically; and back.
+/// As JSON (Protobuf JSON of eval/curve.proto), written atomically; and back. The means of each
+/// sequence are left out where sequences times buckets exceed kMostSequenceMeans (about 0.7 MB).
+constexpr int64_t kMostSequenceMeans = 16384;
 void write_curve(const std::filesystem::path& file, const PositionCurve& curve);
 PositionCurve read_curve(const std::filesystem::path& file);
 std::string format_table(const PositionCurve& curve);  ///< for the terminal

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "eval/state_sums.h"
 #include "kernels/core/context.h"
@@ -114,22 +115,24 @@ void PositionSums::add_states(core::Context& context, int64_t position,
 Bucket PositionSums::finish_bucket(std::span<const double> numbers, Bucket bucket, size_t place,
                                    Total& total) const {
   Total all;
-  std::vector<double> losses, accuracies;  // means of the sequences that have labels here
+  SequenceMeans means;
   for (size_t s = 0; s < sequences_in(numbers); ++s) {
     const double* sums = &numbers[s * static_cast<size_t>(width()) + place];
-    if (sums[0] == 0) continue;
     all.count += sums[0];
     all.loss += sums[1];
     all.correct += sums[2];
-    losses.push_back(sums[1] / sums[0]);
-    accuracies.push_back(sums[2] / sums[0]);
+    const double labels = std::max(sums[0], 1.0);
+    means.labels.push_back(sums[0]);
+    means.loss.push_back(sums[1] / labels);
+    means.accuracy.push_back(sums[2] / labels);
   }
   bucket.count = std::llround(all.count);
   if (bucket.count == 0) return bucket;
   bucket.loss = all.loss / all.count;
   bucket.accuracy = all.correct / all.count;
-  bucket.loss_error = standard_error(losses);
-  bucket.accuracy_error = standard_error(accuracies);
+  bucket.loss_error = clustered_error(deviations(means.labels, means.loss));
+  bucket.accuracy_error = clustered_error(deviations(means.labels, means.accuracy));
+  bucket.by_sequence = std::move(means);
   total.count += all.count;
   total.loss += all.loss;
   total.correct += all.correct;

@@ -261,7 +261,8 @@ std::string seen_html(const std::vector<Section>& sections,
   out += core::message(
       "<p class=\"soft\">An arm fails where, past its training length, perplexity is more than ",
       kFailingRatio, " × that at the end of the training length (recall: accuracy more than ",
-      100 * kFailingDrop, " points lower), by more than two standard errors; or where the loss is ",
+      100 * kFailingDrop,
+      " points lower), by more than two standard errors of the difference; or where the loss is ",
       "not finite. Where it is so by less than two standard errors, or these are not known, that "
       "is undecided.",
       seeds ? " Each seed is judged by its own standard errors; an arm of several fails where most "

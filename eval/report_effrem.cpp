@@ -21,13 +21,33 @@ struct Column {
   bool kept = false;  ///< else dropped
 };
 
+const EffRemPoint* point_at(const EffRem& arm, int64_t dropped) {
+  for (const EffRemPoint& point : arm.points) {
+    if (point.dropped == dropped) return &point;
+  }
+  return nullptr;
+}
+
+/// Among the columns of powers of two, unless no arm was measured there (older files).
+void add_training_length(const LinedUp<EffRem>& section, int64_t trained,
+                         std::vector<Column>& columns) {
+  const bool measured = std::any_of(section.arms.begin(), section.arms.end(), [&](const auto* arm) {
+    return arm != nullptr && point_at(*arm, arm->length - trained) != nullptr;
+  });
+  const auto after = std::find_if(columns.begin() + 1, columns.end(),
+                                  [&](const Column& column) { return column.amount <= trained; });
+  if (!measured || (after != columns.end() && after->amount == trained)) return;
+  columns.insert(
+      after, {.name = "last " + multiple_name(trained, trained), .amount = trained, .kept = true});
+}
+
 std::vector<Column> columns_of(const LinedUp<EffRem>& section) {
   std::vector<Column> columns{{.name = "first left out", .amount = 1, .kept = false}};
   int64_t length = 0;
   for (const EffRem* arm : section.arms) length = std::max(length, arm ? arm->length : 0);
   const int64_t trained = shortest_training(section.arms);
   for (int64_t kept = length / 2; kept >= 1; kept /= 4) {
-    // Powers of two are measured; the training length is one of them where it is a power of two.
+    // Powers of two are measured.
     int64_t power = 1;
     while (power <= kept / 2) power *= 2;
     if (columns.size() > 5) break;
@@ -36,14 +56,8 @@ std::vector<Column> columns_of(const LinedUp<EffRem>& section) {
                        .amount = power,
                        .kept = true});
   }
+  if (trained > 0) add_training_length(section, trained, columns);
   return columns;
-}
-
-const EffRemPoint* point_at(const EffRem& arm, int64_t dropped) {
-  for (const EffRemPoint& point : arm.points) {
-    if (point.dropped == dropped) return &point;
-  }
-  return nullptr;
 }
 
 const EffRemPoint* point_of(const EffRem& arm, const Column& column) {
@@ -114,7 +128,8 @@ Estimate distance_at(const EffRem& arm, int64_t dropped) {
 }
 
 /// What all but the last tokens of the training length change, over all arms.
-std::string comparison(const std::vector<Judged>& judged, bool seeds) {
+std::string comparison(const std::vector<Judged>& judged, const std::string& seeds,
+                       const std::string& noise) {
   if (judged.size() < 2) return "in total variation, 0 to 1.";
   const auto by_distance = [](const Judged& a, const Judged& b) {
     return a.distance.value < b.distance.value;
@@ -126,8 +141,10 @@ std::string comparison(const std::vector<Judged>& judged, bool seeds) {
            "says nothing of chance).";
   }
   if (!*apart) {
-    return "what lies before the last training length weighs alike in all arms, within " +
-           noise_name(seeds) + ".";
+    return "by what lies before the last training length the arms are not told apart: " +
+           formatted("%.3f in ", least->distance.value) + least->arm +
+           formatted(", %.3f in ", most->distance.value) + most->arm + " (" + seeds + ", by " +
+           noise + ").";
   }
   return "what lies before the last training length weighs most in " + most->arm + " (" +
          formatted("%.3f", most->distance.value) + " in total variation), least in " + least->arm +
@@ -195,7 +212,8 @@ std::vector<std::string> effrem_findings(const LinedUp<EffRem>& section,
     }
     sentences.push_back(sentence + ".");
   }
-  sentences.front() = comparison(judged, has_seeds(section.arms));
+  sentences.front() =
+      comparison(judged, seeds_name(section.arms), noise_name(has_seeds(section.arms)));
   return sentences;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
 
 #include "eval/conditions.h"
 #include "eval/formatted.h"
@@ -77,14 +78,19 @@ std::string tokens(double memory) {
   return std::isfinite(memory) ? short_number(memory) : "no end";
 }
 
+/// Where the training length is among the positions; none in older files unless it is a power of
+/// two: one before it would be another number.
+std::optional<size_t> training_position(const StateStatistics& states) {
+  const auto found =
+      std::find(states.positions.begin(), states.positions.end(), states.training_length);
+  if (found == states.positions.end()) return std::nullopt;
+  return static_cast<size_t>(found - states.positions.begin());
+}
+
 /// Deviation at the end over that at the training length; NaN where that is not measured.
 double growth(const StateStatistics& states, const HeadStates& head) {
-  for (size_t i = states.positions.size(); i-- > 0;) {
-    if (states.training_length > 0 && states.positions[i] <= states.training_length) {
-      return head.moments.deviation.back() / head.moments.deviation[i];
-    }
-  }
-  return std::nan("");
+  const std::optional<size_t> trained = training_position(states);
+  return trained ? head.moments.deviation.back() / head.moments.deviation[*trained] : std::nan("");
 }
 
 std::string outliers(const StateStatistics& states) {
@@ -118,7 +124,7 @@ std::vector<std::string> cells_of(const StateStatistics& run) {
           tokens(median(memory)),
           tokens(*most),
           known ? core::message(beyond) : "–",
-          known ? core::message(growing) : "–",
+          training_position(run) ? core::message(growing) : "–",
           outliers(run)};
 }
 

@@ -7,6 +7,7 @@
 #include "eval/conditions.h"
 #include "eval/estimate.h"
 #include "eval/html.h"
+#include "eval/sequences.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::eval {
@@ -49,9 +50,14 @@ std::optional<Estimate> estimate_at(const Section& section, const LengthColumn& 
   return estimate_of(curve, [&](const PositionCurve& run) -> std::optional<Estimate> {
     const Bucket* bucket = find_bucket(run, column.begin, column.end);
     if (bucket == nullptr) return std::nullopt;
-    return Estimate{
-        .value = score(section.task, *bucket),
-        .error = section.task == "recall" ? bucket->accuracy_error : bucket->loss_error};
+    const bool recall = section.task == "recall";
+    const SequenceMeans& means = bucket->by_sequence;
+    return Estimate{.value = score(section.task, *bucket),
+                    .error = recall ? bucket->accuracy_error : bucket->loss_error,
+                    .seeds = {},
+                    // The sign of the score does not matter for differences.
+                    .by_sequence = deviations(means.labels, recall ? means.accuracy : means.loss),
+                    .sequences = sequences_read(run.measured)};
   });
 }
 
@@ -97,7 +103,8 @@ std::string length_table(const Section& section, const std::vector<std::string>&
              ? "Accuracy, beneath it the loss in nats"
              : "Perplexity, beneath it the loss in nats and the accuracy of the most likely token";
   out += "; ± one " + error_name(section.curves, "standard error over sequences") +
-         ". ● best, ○ within " + noise_name(has_seeds(section.curves)) + " of the best.";
+         ". ● best, ○ not told apart from the best, by " +
+         noise_name(has_seeds(section.curves), true) + ".";
   if (section.training_length > 0) out += " Columns: multiples of the training length";
   out += section.training_length > 0 ? " and the positions measured there; shaded: beyond it."
                                      : " Columns: the positions measured.";

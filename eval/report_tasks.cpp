@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -162,6 +163,56 @@ Estimate accuracy_at(const TaskResult& arm, int64_t length) {
   return estimate_of(arm, of_run).value_or(Estimate{});
 }
 
+/// Who answers best and worst at one length.
+struct Extremes {
+  Judged least, most;
+  bool clear = false;  ///< they are told apart
+};
+
+std::optional<Extremes> extremes_at(const LinedUp<TaskResult>& section,
+                                    const std::vector<std::string>& arms, int64_t length) {
+  std::vector<Judged> judged;
+  for (size_t i = 0; i < arms.size(); ++i) {
+    if (section.arms[i] == nullptr) continue;
+    const TaskCell cell = pooled_cell(*section.arms[i], length, 0, 1);
+    if (cell.trials > 0) judged.push_back({arms[i], cell, accuracy_at(*section.arms[i], length)});
+  }
+  if (judged.size() < 2) return std::nullopt;
+  const auto by_accuracy = [](const Judged& a, const Judged& b) {
+    return a.cell.accuracy < b.cell.accuracy;
+  };
+  const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_accuracy);
+  const bool clear = has_seeds(section.arms)
+                         ? differ(most->accuracy, least->accuracy).value_or(false)
+                         : least->cell.high < most->cell.low;
+  return Extremes{.least = *least, .most = *most, .clear = clear};
+}
+
+/// Of every length: who answers best and worst, or that noise leaves it open.
+std::string comparison(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms) {
+  std::string told, open;
+  for (const int64_t length : lengths_of(section)) {
+    const std::optional<Extremes> found = extremes_at(section, arms, length);
+    if (!found) continue;
+    const std::string where = length_name(any_of(section), length);
+    const std::string least = percent(found->least.cell.accuracy),
+                      most = percent(found->most.cell.accuracy);
+    if (found->clear) {
+      told += (told.empty() ? "" : "; ") + ("at " + where) + ", " + found->most.arm +
+              " answers best (" + most + " %), " + found->least.arm + " worst (" + least + " %)";
+    } else {
+      open += (open.empty() ? "" : ", ") + ("at " + where) + " (" + least + " % in " +
+              found->least.arm + ", " + most + " % in " + found->most.arm + ")";
+    }
+  }
+  if (told.empty() && open.empty()) return "share of right answers.";
+  if (open.empty()) return told + ".";
+  const bool seeds = has_seeds(section.arms);
+  const std::string noise = seeds ? noise_name(seeds) : "their 95 % intervals, which overlap";
+  return told + (told.empty() ? "" : "; ") + "not told apart " + open + ": " +
+         seeds_name(section.arms) + ", by " + noise + ".";
+}
+
 }  // namespace
 
 TaskCell pooled_cell(const TaskResult& result, int64_t length, double depth_low, double depth_high,
@@ -281,40 +332,19 @@ std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures
 
 std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
                                        const std::vector<std::string>& arms) {
-  std::vector<std::string> sentences{""};
-  std::vector<Judged> judged;
-  const std::vector<int64_t> lengths = lengths_of(section);
+  std::vector<std::string> sentences{comparison(section, arms)};
   for (size_t i = 0; i < arms.size(); ++i) {
     const TaskResult* arm = section.arms[i];
     if (arm == nullptr) continue;
     std::string sentence = arms[i] + ": ";
-    for (const int64_t length : lengths) {
+    for (const int64_t length : lengths_of(section)) {
       const TaskCell cell = pooled_cell(*arm, length, 0, 1);
       if (cell.trials == 0) continue;
-      if (length == lengths.back()) judged.push_back({arms[i], cell, accuracy_at(*arm, length)});
       sentence += (sentence.ends_with(": ") ? "" : ", ") + percent(cell.accuracy) + " % at " +
                   length_name(*arm, length);
     }
     sentences.push_back(sentence + ".");
   }
-  const std::string where =
-      lengths.empty() ? "" : "at " + length_name(any_of(section), lengths.back());
-  if (judged.size() < 2) {
-    sentences.front() = "share of right answers.";
-    return sentences;
-  }
-  const auto by_accuracy = [](const Judged& a, const Judged& b) {
-    return a.cell.accuracy < b.cell.accuracy;
-  };
-  const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_accuracy);
-  const bool seeds = has_seeds(section.arms);
-  const bool clear = seeds ? differ(most->accuracy, least->accuracy).value_or(false)
-                           : least->cell.high < most->cell.low;
-  sentences.front() = clear ? where + ", " + most->arm + " answers best (" +
-                                  percent(most->cell.accuracy) + " %), " + least->arm + " worst (" +
-                                  percent(least->cell.accuracy) + " %)."
-                            : where + ", the arms answer alike, within " +
-                                  (seeds ? noise_name(seeds) : "their intervals") + ".";
   return sentences;
 }
 

@@ -113,11 +113,20 @@ PositionCurve mean_of(const std::vector<const PositionCurve*>& seeds, const std:
 EffRem mean_of(const std::vector<const EffRem*>& seeds, const std::string& what) {
   require_same_lengths(seeds, what);
   EffRem result = *seeds.front();
-  for (size_t i = 0; i < result.points.size(); ++i) {
-    const Spread distance =
-        spread(seeds, [&](const EffRem& one) { return one.points.at(i).distance; });
-    result.points[i].distance = distance.mean;
-    result.points[i].error = distance.deviation;
+  result.points.clear();
+  std::map<int64_t, std::vector<double>> distances;  // by tokens dropped
+  for (const EffRem* seed : seeds) {
+    for (const EffRemPoint& point : seed->points)
+      distances[point.dropped].push_back(point.distance);
+  }
+  for (const auto& [dropped, own] : distances) {
+    if (own.size() < seeds.size()) continue;  // older files lack some
+    const Spread distance = spread(own);
+    result.points.push_back(
+        {.dropped = dropped, .distance = distance.mean, .error = distance.deviation});
+  }
+  if (result.points.empty()) {
+    throw core::InputError(what + ": no number of tokens left out is measured in all seeds");
   }
   return result;
 }
@@ -142,12 +151,54 @@ MomentsByPosition mean_moments(const std::vector<const StateStatistics*>& seeds,
   return result;
 }
 
-StateStatistics mean_of(const std::vector<const StateStatistics*>& seeds, const std::string& what) {
-  require_same_lengths(seeds, what);
-  require_alike(seeds, what, [](const StateStatistics& one) {
+/// Those that all have: older files lack a training length that is no power of two.
+std::vector<int64_t> common_positions(const std::vector<const StateStatistics*>& seeds) {
+  std::map<int64_t, size_t> counts;
+  for (const StateStatistics* seed : seeds) {
+    for (const int64_t position : seed->positions) ++counts[position];
+  }
+  std::vector<int64_t> positions;
+  for (const auto& [position, count] : counts) {
+    if (count == seeds.size()) positions.push_back(position);
+  }
+  return positions;
+}
+
+/// `states` without heads and without other positions.
+StateStatistics at_positions(const StateStatistics& states, const std::vector<int64_t>& positions) {
+  StateStatistics result = states;
+  const auto keep = [&](std::vector<double>& values) {
+    std::vector<double> kept;
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (std::binary_search(positions.begin(), positions.end(), states.positions.at(i))) {
+        kept.push_back(values[i]);
+      }
+    }
+    values = kept;
+  };
+  const auto keep_moments = [&](MomentsByPosition& moments) {
+    for (auto* list : {&moments.mean, &moments.deviation, &moments.norm}) keep(*list);
+  };
+  keep(result.deviation_error);
+  keep_moments(result.pooled);
+  for (LayerStates& layer : result.layers) keep_moments(layer.moments);
+  result.heads.clear();  // head k of a seed is nothing to head k of another
+  result.positions = positions;
+  return result;
+}
+
+StateStatistics mean_of(const std::vector<const StateStatistics*>& whole, const std::string& what) {
+  require_same_lengths(whole, what);
+  require_alike(whole, what, [](const StateStatistics& one) {
     return std::vector<size_t>{one.layers.size(), one.heads.size()};
   });
-  StateStatistics result = *seeds.front();
+  std::vector<StateStatistics> reduced;
+  for (const StateStatistics* seed : whole) {
+    reduced.push_back(at_positions(*seed, common_positions(whole)));
+  }
+  std::vector<const StateStatistics*> seeds;
+  for (const StateStatistics& seed : reduced) seeds.push_back(&seed);
+  StateStatistics result = reduced.front();
   result.pooled = mean_moments(
       seeds, [](const StateStatistics& one) -> const auto& { return one.pooled; },
       &result.deviation_error);
@@ -155,7 +206,6 @@ StateStatistics mean_of(const std::vector<const StateStatistics*>& seeds, const 
     result.layers[i].moments = mean_moments(
         seeds, [&](const StateStatistics& one) -> const auto& { return one.layers[i].moments; });
   }
-  result.heads.clear();  // head k of a seed is nothing to head k of another
   return result;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <set>
 #include <utility>
 
 #include "kernels/core/error.h"
@@ -41,14 +42,17 @@ Sequences text_sequences(const data::TokenData& folder, const CurveOptions& opti
               },
           .vocabulary = folder.vocabulary(),
           .whole_documents = windows.whole_documents,
-          .inside_documents = windows.inside_documents,
+          // Of one document there is no border to cross.
+          .inside_documents = windows.inside_documents || folder.documents() == 1,
           .windows = windows.inside_documents ? std::string(data::name_of(options.windows)) : "",
           .identity = {{"tokens", std::to_string(folder.fingerprint())},
                        {"windows", std::string(data::name_of(options.windows))}}};
 }
 
-Sequences recall_sequences(const data::RecallTask& task, const CurveOptions& options) {
+Sequences recall_sequences(const data::RecallTask& asked, const CurveOptions& options) {
   check_numbers(options);
+  data::RecallTask task = asked;
+  task.label_all = false;  // of training alone: what cannot be known is no answer
   return {.count = options.sequences,
           .task = "recall",
           .source = "recall task",
@@ -84,6 +88,8 @@ Continuation continuation_of(const std::string& measure, const CurveOptions& opt
   result.identity.insert(result.identity.end(), sequences.identity.begin(),
                          sequences.identity.end());
   add("length", options.length);
+  // Curves only note it.
+  if (measure != "perplexity") add("training length", options.training_length);
   add("sequences", sequences.count);
   add("seed", options.seed);
   add("states", options.states ? "with" : "without");
@@ -94,6 +100,16 @@ Continuation continuation_of(const std::string& measure, const CurveOptions& opt
   add("dtype", core::name_of(model.dtype()));
   if (sequences.task == "text") result.notes.emplace_back("data", sequences.source);
   return result;
+}
+
+Identity sequences_read(const Identity& measured) {
+  static const std::set<std::string> kDeciding{"task",   "tokens",    "windows", "recall",
+                                               "length", "sequences", "seed"};
+  Identity read;
+  for (const auto& entry : measured) {
+    if (kDeciding.contains(entry.first)) read.push_back(entry);
+  }
+  return read;
 }
 
 std::string shortage(int64_t count, int64_t asked) {

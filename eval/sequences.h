@@ -18,7 +18,7 @@ struct CurveOptions {
   int64_t length = 8192, sequences = 8;
   int64_t piece = 2048;  ///< tokens of a sequence read at a time (over all its sequence ranks)
   int64_t batch = 8;     ///< sequences run at a time on a data rank
-  int64_t training_length = 0;  ///< only noted
+  int64_t training_length = 0;  ///< states and effrem: measured there too; 0: not known
   std::string model;            ///< only noted
   uint64_t seed = 0;
   data::WindowBegin windows = data::WindowBegin::kDocument;  ///< text
@@ -40,9 +40,10 @@ struct Sequences {
   std::string windows;  ///< text inside documents: "document" or "inside", where they begin
   Identity identity;    ///< of the task or the tokens
 };
-/// `folder` must outlive the result. InputError where the data is shorter than one sequence.
+/// `folder` must outlive the result. InputError where the data is shorter than one sequence. Of
+/// recall queries alone count, whatever label_all says.
 Sequences text_sequences(const data::TokenData& folder, const CurveOptions& options);
-Sequences recall_sequences(const data::RecallTask& task, const CurveOptions& options);
+Sequences recall_sequences(const data::RecallTask& asked, const CurveOptions& options);
 
 /// InputError for options out of range and for a vocabulary that the model lacks.
 void check(const CurveOptions& options, const Sequences& sequences,
@@ -53,6 +54,9 @@ void check(const CurveOptions& options, const Sequences& sequences,
 Continuation continuation_of(const std::string& measure, const CurveOptions& options,
                              const Sequences& sequences, const dist::Mesh& mesh,
                              const model::LanguageModel& model);
+
+/// Of an evaluation's identity what decides which sequences it read; empty where it does not say.
+Identity sequences_read(const Identity& measured);
 
 /// Says so where `count` are fewer than were asked for (0: not known); "" elsewhere.
 std::string shortage(int64_t count, int64_t asked);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <span>
 
 #include "eval/piece_run.h"
@@ -11,14 +12,14 @@
 
 namespace longhaul::eval {
 
-std::vector<int64_t> state_positions(int64_t length) {
-  std::vector<int64_t> positions;
+std::vector<int64_t> state_positions(int64_t length, int64_t training_length) {
+  std::set<int64_t> positions{length};
   for (int64_t p = 1; p < length; p *= 2) {
-    positions.push_back(p);
+    positions.insert(p);
     if (p > length / 2) break;  // the next power may not fit into 64 bits
   }
-  positions.push_back(length);
-  return positions;
+  if (training_length > 0 && training_length < length) positions.insert(training_length);
+  return {positions.begin(), positions.end()};
 }
 
 namespace {
@@ -207,7 +208,8 @@ class Summary {
 StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& model,
                                 const Sequences& sequences, const CurveOptions& options) {
   check(options, sequences, model);
-  const HeadLayout layout(model.state_specs(), state_positions(options.length));
+  const HeadLayout layout(model.state_specs(),
+                          state_positions(options.length, options.training_length));
   if (layout.states.empty()) throw core::InputError("states: the model has no recurrent state");
   PieceRun pieces(mesh.sequence_group(), model);
   const UnitJob job{

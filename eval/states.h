@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -33,7 +34,10 @@ struct HeadStates {
   MomentsByPosition moments;
   /// Tokens until what a token left in the state has fallen to 1/e, at the mean log-decay;
   /// infinite where nothing decays.
-  double memory() const { return -1 / log_decay; }
+  double memory() const {
+    // A sum of zeros is +0, whose quotient would be −∞.
+    return log_decay == 0 ? std::numeric_limits<double>::infinity() : -1 / log_decay;
+  }
 };
 
 struct StateStatistics {
@@ -45,7 +49,7 @@ struct StateStatistics {
   std::string windows;             ///< as Sequences::windows
   int64_t sequences_asked = 0;     ///< 0: not known
   Identity measured;               ///< how, as measured_by says; empty in older files
-  std::vector<int64_t> positions;  ///< tokens read: powers of two, and the length
+  std::vector<int64_t> positions;  ///< tokens read: powers of two, training length, length
   MomentsByPosition pooled;
   std::vector<double> deviation_error;  ///< of pooled: standard error over sequences
   std::vector<LayerStates> layers;
@@ -54,8 +58,8 @@ struct StateStatistics {
       of_seeds;  ///< runs it is the mean of (eval/seeds.h); not in the file
 };
 
-/// Powers of two below `length`, and `length`.
-std::vector<int64_t> state_positions(int64_t length);
+/// Powers of two below `length`, the training length if it is below it, and `length`.
+std::vector<int64_t> state_positions(int64_t length, int64_t training_length = 0);
 
 /// Collective over the mesh, as evaluate_curve; memory does not grow with length.
 StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& model,

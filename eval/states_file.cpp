@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "eval/formatted.h"
 #include "eval/median.h"
@@ -54,7 +55,10 @@ std::string flaw(const proto::StateStatistics& states) {
 /// The middle, and the ends.
 std::string memories(const StateStatistics& states) {
   std::vector<double> memory;
-  for (const HeadStates& head : states.heads) memory.push_back(head.memory());
+  for (const HeadStates& head : states.heads) {
+    const double own = head.memory();
+    memory.push_back(std::isnan(own) ? std::numeric_limits<double>::infinity() : own);
+  }
   std::sort(memory.begin(), memory.end());
   std::string out =
       formatted("memory of %zu heads, tokens until 1/e: shortest %.4g, median %.4g, longest %.4g\n",

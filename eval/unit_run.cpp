@@ -49,13 +49,23 @@ class UnitRun : private BatchWatch {
   }
   bool keeps() const { return !continuation_.file.empty() && mesh_.world().rank() == 0; }
 
+  /// Two versions need not compute the same numbers: one result is of one of them.
+  bool begins_anew() const {
+    const auto other = PartialResults::other_program(continuation_.file, continuation_.identity);
+    if (other && continuation_.notice) {
+      continuation_.notice(continuation_.file.string() + ": was begun by " + *other +
+                           ", this is another version: evaluating from the start");
+    }
+    return other.has_value();
+  }
+
   /// What rank 0 finds in the file, on every rank.
   void open() {
     if (continuation_.file.empty()) return;
     std::string found(1, '+');  // or '-' and what is wrong
     if (mesh_.world().rank() == 0) {
       try {
-        if (std::filesystem::exists(continuation_.file)) {
+        if (std::filesystem::exists(continuation_.file) && !begins_anew()) {
           results_.load(continuation_.file, continuation_.identity);
           found += results_.bytes(continuation_.identity);
         }

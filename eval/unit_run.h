@@ -21,10 +21,11 @@ namespace longhaul::eval {
 struct Continuation {
   /// Of the units done so far; "": they are not kept. Who has the result safe removes it.
   std::filesystem::path file;
-  Identity identity;                  ///< of model and data; the measure adds its own options
-  Identity notes;                     ///< for the result alone: names of data, the program
-  std::function<bool()> interrupted;  ///< asked between pieces; any rank's yes counts
+  Identity identity;  ///< of model, program and device; the measure adds data and its own options
+  Identity notes;     ///< for the result alone: names of data
+  std::function<bool()> interrupted;           ///< asked between pieces; any rank's yes counts
   std::function<void(double share)> progress;  ///< 0 to 1, on rank 0
+  std::function<void(const std::string& text)> notice;  ///< a word to the reader, on rank 0
 };
 
 /// How the result was measured, as its file says it: the identity and the notes.
@@ -53,7 +54,8 @@ struct UnitJob {
 };
 
 /// Collective over the mesh: the numbers of all units [units, width], the same on every rank.
-/// Throws InputError for a file that is not of this evaluation, on every rank.
+/// Throws InputError for a file that is not of this evaluation, on every rank. One that another
+/// version of the program began is begun anew.
 std::vector<double> run_units(const dist::Mesh& mesh, const UnitJob& job,
                               const Continuation& continuation);
 

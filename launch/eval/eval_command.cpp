@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "eval/model_fingerprint.h"
+#include "kernels/core/cuda_memory.h"
 #include "launch/build_text.h"
 #include "launch/command.h"
 #include "launch/eval/eval_progress.h"
@@ -48,12 +49,24 @@ void check_can_write(const fs::path& json) {
   }
 }
 
+/// "cpu", or the name of the GPU.
+std::string device_name(const core::Device& device) {
+  return device.is_cpu() ? core::name_of(device) : core::cuda_device_name(device);
+}
+
 /// Units that are done are kept beside the JSON until it is there.
 void make_resumable(EvalJob& job) {
   job.continuation.file = job.options.json + ".partial";
+  const auto of_first = [&](const std::string& own) {
+    return job.mesh.world().broadcast_bytes(job.is_first ? own : "", 0);
+  };
   const std::string model = job.is_first ? eval::model_fingerprint(job.model) : "";
-  job.continuation.identity = {{"model", job.mesh.world().broadcast_bytes(model, 0)}};
-  job.continuation.notes = {{"program", program_version()}};
+  job.continuation.identity = {{"model", of_first(model)},
+                               {"program", program_version()},
+                               {"device", of_first(device_name(job.model.context().device()))}};
+  job.continuation.notice = [](const std::string& text) {
+    std::cerr << "longhaul: note: " << text << std::endl;
+  };
   job.continuation.interrupted = [] { return interrupted(); };
 }
 

@@ -146,8 +146,10 @@ std::string wrong_number_place(const MeasureConfig& measure, const MeasureNumber
     return lengths.empty() ? "" : one_of(lengths, number.at);
   }
   const int64_t length = measure.numbers("length").at(0);  // eval requires it
-  if (shape == Shape::kEffRem) return one_of(eval::effrem_grid(length), number.at);
-  if (shape == Shape::kStates) return one_of(eval::state_positions(length), number.at);
+  const std::vector<int64_t> given = measure.numbers("training-length");
+  const int64_t trained = given.empty() ? 0 : given[0];
+  if (shape == Shape::kEffRem) return one_of(eval::effrem_grid(length, trained), number.at);
+  if (shape == Shape::kStates) return one_of(eval::state_positions(length, trained), number.at);
   return number.at <= length ? "" : message("found ", number.at, ", expected at most ", length);
 }
 

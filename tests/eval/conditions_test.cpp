@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "data/token_folder.h"
 #include "eval/perplexity.h"
+#include "tests/eval/scratch_folder.h"
 
 namespace longhaul::eval {
 namespace {
@@ -71,6 +73,75 @@ TEST(ConditionsHtml, SaysThatArmsOfOneShapeReadOtherData) {
   EXPECT_THAT(html, HasSubstr("The arms were not measured alike: data: &lt;a&gt; / b."));
   EXPECT_THAT(conditions_html({conditions_of(first, "text"), conditions_of(first, "text")}),
               Not(HasSubstr("not measured alike")));
+}
+
+PositionCurve of_seeds(const std::vector<PositionCurve>& seeds) {
+  PositionCurve mean = seeds.front();
+  for (const PositionCurve& seed : seeds) {
+    mean.of_seeds.push_back({"seed-" + std::to_string(mean.of_seeds.size() + 1), seed});
+  }
+  return mean;
+}
+
+TEST(ConditionsHtml, SaysThatSeedsOfAnArmWereNotMeasuredAlike) {
+  PositionCurve few{.task = "text",
+                    .length = 64,
+                    .sequences = 4,
+                    .whole_documents = 30,
+                    .windows = "document",
+                    .measured = measured("held_out", "7", "1")};
+  PositionCurve many = few;
+  many.sequences = 20;
+  many.windows = "inside";
+  many.measured = measured("training", "8", "9");
+  const std::string html = conditions_html({conditions_of(of_seeds({few, many}), "text")});
+  EXPECT_THAT(html, HasSubstr("mean over 2 seeds that were not measured alike (4 sequences of 64 "
+                              "tokens, each inside one document (30 are that long) / 20 sequences "
+                              "of 64 tokens, each from a random place inside"));
+  EXPECT_THAT(html, HasSubstr(" Seeds of one arm were not measured alike: data: held_out / "
+                              "training; seed: 1 / 9. Seeds of one arm differ in rounding alone by "
+                              "batch: 1 / 9."));
+  many.measured = {};
+  EXPECT_THAT(conditions_html({conditions_of(of_seeds({few, many}), "text")}),
+              HasSubstr("Of 1 of 2 seeds of an arm it is not known"));
+}
+
+TEST(ConditionsHtml, TellsOneDocumentFromBordersThatAreCrossed) {
+  PositionCurve curve{.task = "text", .length = 64, .sequences = 6, .whole_documents = 1};
+  const auto html = [&] { return conditions_html({conditions_of(curve, "text")}); };
+  EXPECT_THAT(html(), HasSubstr("64 tokens, inside the only document that is that long."));
+  EXPECT_THAT(format_table(curve), HasSubstr("1 document is that long: each sequence lies inside"));
+  curve.inside_documents = false;
+  EXPECT_THAT(html(), HasSubstr("across document borders: only 1 document is that long."));
+  EXPECT_THAT(format_table(curve), HasSubstr("1 document is that long: sequences cross"));
+  curve.whole_documents = 2;
+  EXPECT_THAT(html(), HasSubstr("across document borders: only 2 documents are that long."));
+}
+
+/// Six windows of one document: its end is no border between them.
+TEST(TextSequences, OfOneDocumentLieInsideIt) {
+  const testing::ScratchFolder scratch;
+  for (const int documents : {1, 2}) {
+    const auto path = scratch.path() / std::to_string(documents);
+    data::TokenFolderWriter writer(path,
+                                   {.tokenizer = "byte", .vocabulary = 9, .end_of_document = 0});
+    for (int i = 0; i < documents; ++i) writer.add_document(std::vector<int32_t>(99, 1));
+    writer.finish();
+    const data::TokenFolder folder(path);
+    const Sequences found = text_sequences(folder, {.length = 10, .sequences = 6});
+    EXPECT_EQ(found.count, 6);
+    EXPECT_EQ(found.whole_documents, documents);
+    EXPECT_EQ(found.inside_documents, documents == 1);
+  }
+}
+
+TEST(ConditionsHtml, SeedsOfOneMeasurementHaveOtherModelsOnly) {
+  PositionCurve first{.task = "recall", .length = 64, .sequences = 4};
+  first.measured = {{"model", "1"}, {"seed", "1"}};
+  PositionCurve second = first;
+  second.measured[0].second = "2";
+  EXPECT_EQ(conditions_html({conditions_of(of_seeds({first, second}), "recall")}),
+            "<p class=\"soft\">4 sequences of 64 tokens, mean over 2 seeds.</p>\n");
 }
 
 }  // namespace

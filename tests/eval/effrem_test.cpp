@@ -29,6 +29,8 @@ TEST(EffRemGrid, IsLogSpacedInTokensDroppedAndKept) {
   EXPECT_THAT(effrem_grid(16), ElementsAre(1, 2, 4, 8, 12, 14, 15));
   EXPECT_THAT(effrem_grid(21), ElementsAre(1, 2, 4, 5, 8, 13, 16, 17, 19, 20));
   EXPECT_LE(effrem_grid(int64_t{1} << 62).size(), 124u);
+  EXPECT_THAT(effrem_grid(16, 5), ElementsAre(1, 2, 4, 8, 11, 12, 14, 15));
+  for (const int64_t trained : {0, 4, 16, 99}) EXPECT_EQ(effrem_grid(16, trained), effrem_grid(16));
 }
 
 /// q after the whole of `tokens`, from one forward pass with the zero state.
@@ -74,7 +76,7 @@ TEST_P(EffRemOnMesh, EqualsEverySuffixReadOnItsOwn) {
                              .sequences = 3,
                              .piece = GetParam().piece,
                              .batch = GetParam().batch,
-                             .training_length = 32,
+                             .training_length = 33,
                              .seed = 9};
   std::mutex mutex;
   std::vector<EffRem> found;
@@ -92,7 +94,7 @@ TEST_P(EffRemOnMesh, EqualsEverySuffixReadOnItsOwn) {
   model::LanguageModel model(context, tiny_config(kVocabulary), core::DType::kF64);
   initialize_slow(model);
   const auto begins = data::find_long_windows(folder, 90, 3, 9).begins;
-  const std::vector<int64_t> grid = effrem_grid(90);
+  const std::vector<int64_t> grid = effrem_grid(90, 33);
   ASSERT_EQ(found.front().points.size(), grid.size());
   for (size_t i = 0; i < grid.size(); ++i) {
     const EffRemPoint& point = found.front().points[i];
@@ -111,7 +113,7 @@ TEST_P(EffRemOnMesh, EqualsEverySuffixReadOnItsOwn) {
     for (const EffRem& other : found) EXPECT_EQ(other.points[i].distance, point.distance);
   }
   EXPECT_EQ(found.front().whole_documents, 6);
-  EXPECT_EQ(found.front().training_length, 32);
+  EXPECT_EQ(found.front().training_length, 33);
 }
 
 INSTANTIATE_TEST_SUITE_P(

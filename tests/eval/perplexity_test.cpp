@@ -46,7 +46,7 @@ PlainLabels plain_labels(model::LanguageModel& model, const std::vector<Labelled
 
 Bucket plain_bucket(Bucket bucket, const PlainLabels& plain,
                     const std::vector<Labelled>& sequences) {
-  std::vector<double> means;
+  std::vector<std::pair<double, double>> sums;  // labels and loss of sequences that have some
   double loss = 0, hit = 0;
   for (size_t s = 0; s < sequences.size(); ++s) {
     double sum = 0, count = 0;
@@ -58,18 +58,19 @@ Bucket plain_bucket(Bucket bucket, const PlainLabels& plain,
     }
     loss += sum;
     bucket.count += static_cast<int64_t>(count);
-    if (count > 0) means.push_back(sum / count);
+    if (count > 0) sums.emplace_back(count, sum);
+    bucket.by_sequence.labels.push_back(count);
+    bucket.by_sequence.loss.push_back(count > 0 ? sum / count : 0);
   }
   if (bucket.count == 0) return bucket;
   bucket.loss = loss / static_cast<double>(bucket.count);
   bucket.accuracy = hit / static_cast<double>(bucket.count);
   bucket.loss_error = std::nan("");
-  if (means.size() > 1) {
-    const auto m = static_cast<double>(means.size());
-    double sum = 0, squares = 0;
-    for (double mean : means) sum += mean;
-    for (double mean : means) squares += std::pow(mean - sum / m, 2);
-    bucket.loss_error = std::sqrt(squares / (m - 1)) / std::sqrt(m);
+  if (sums.size() > 1) {  // of a ratio, clustered by sequence
+    const auto m = static_cast<double>(sums.size());
+    double squares = 0;
+    for (const auto& [count, sum] : sums) squares += std::pow(sum - count * bucket.loss, 2);
+    bucket.loss_error = std::sqrt(m / (m - 1) * squares) / static_cast<double>(bucket.count);
   }
   return bucket;
 }
@@ -142,6 +143,12 @@ void expect_same(const PositionCurve& found, const PositionCurve& expected) {
     expect_near(a.loss, b.loss, where);
     expect_near(a.loss_error, b.loss_error, where);
     expect_near(a.accuracy, b.accuracy, where);
+    if (b.count == 0) continue;
+    EXPECT_EQ(a.by_sequence.labels, b.by_sequence.labels) << where;
+    ASSERT_EQ(a.by_sequence.loss.size(), b.by_sequence.loss.size()) << where;
+    for (size_t s = 0; s < b.by_sequence.loss.size(); ++s) {
+      expect_near(a.by_sequence.loss[s], b.by_sequence.loss[s], where);
+    }
   }
   ASSERT_EQ(found.states.size(), expected.states.size());
   for (size_t i = 0; i < expected.states.size(); ++i) {

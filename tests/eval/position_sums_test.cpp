@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace longhaul::eval {
@@ -56,6 +57,45 @@ TEST(PositionSums, MeansErrorsAndAccuracyOfTwoSequences) {
   EXPECT_DOUBLE_EQ(curve.loss, 20.0 / 6);
   EXPECT_DOUBLE_EQ(curve.accuracy, 2.0 / 6);
   EXPECT_TRUE(curve.states.empty());  // a model without recurrent states
+}
+
+double unweighted_error(const std::vector<double>& means) {
+  const auto n = static_cast<double>(means.size());
+  double mean = 0, squares = 0;
+  for (const double value : means) mean += value / n;
+  for (const double value : means) squares += std::pow(value - mean, 2);
+  return std::sqrt(squares / (n - 1) / n);
+}
+
+/// One sequence holds 20 labels, five hold 2 or 4.
+TEST(PositionSums, ErrorIsThatOfTheMeanOverLabelsBySequence) {
+  const PositionSums sums(64, {}, false);
+  const auto width = static_cast<size_t>(sums.width());
+  const std::vector<size_t> counts{20, 2, 4, 2, 4, 2};
+  std::vector<double> numbers(counts.size() * width), losses, own, weights;
+  for (size_t s = 0; s < counts.size(); ++s) {
+    std::vector<int32_t> labels(32, -1), predicted(32, 0);
+    std::fill_n(labels.begin(), counts[s], 1);
+    own = std::vector<double>(32, 0.1 * static_cast<double>(s));
+    sums.add({.position = 32, .labels = labels, .predicted = predicted, .losses = own},
+             std::span(numbers).subspan(s * width, width));
+    losses.push_back(own[0]);
+    weights.push_back(static_cast<double>(counts[s]));
+  }
+  PositionCurve curve;
+  sums.finish(numbers, curve);
+  const Bucket& bucket = *std::find_if(curve.buckets.begin(), curve.buckets.end(),
+                                       [](const Bucket& each) { return each.begin == 32; });
+  ASSERT_EQ(bucket.count, 34);
+  double mean = 0, squares = 0;
+  for (size_t s = 0; s < losses.size(); ++s) mean += weights[s] * losses[s] / 34;
+  for (size_t s = 0; s < losses.size(); ++s) {
+    squares += std::pow(weights[s] * (losses[s] - mean) / 34, 2);
+  }
+  EXPECT_NEAR(bucket.loss, mean, 1e-12);
+  EXPECT_NEAR(bucket.loss_error, std::sqrt(6.0 / 5 * squares), 1e-12);
+  // The mean over sequences, each counted once, is another number with another error.
+  EXPECT_GT(std::abs(bucket.loss_error - unweighted_error(losses)), 0.1 * bucket.loss_error);
 }
 
 TEST(PositionSums, LostLossIsNotHidden) {

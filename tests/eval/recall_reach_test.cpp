@@ -92,6 +92,26 @@ TEST(RecallByReach, IsThatOfWholeForwardPassesOnAnyMesh) {
   }
 }
 
+TEST(Recall, TrainingOnEveryTokenChangesNoEvaluation) {
+  core::Context context({}, 1);
+  model::LanguageModel model(context, small_config(), core::DType::kF64);
+  model::initialize(model, 3);
+  const auto communicator = dist::solo_communicator();
+  const dist::Mesh mesh(*communicator, {});
+  const auto measure = [&](bool label_all) {
+    data::RecallTask task = kRecall;
+    task.label_all = label_all;
+    return evaluate_recall(mesh, model, task, {.length = kLength, .sequences = kSequences});
+  };
+  const PositionCurve queries = measure(false), all = measure(true);
+  EXPECT_EQ(all.accuracy, queries.accuracy);
+  EXPECT_EQ(all.measured, queries.measured);
+  for (size_t i = 0; i < queries.buckets.size(); ++i) {
+    EXPECT_EQ(all.buckets[i].count, queries.buckets[i].count) << queries.buckets[i].begin;
+    EXPECT_EQ(all.buckets[i].loss, queries.buckets[i].loss) << queries.buckets[i].begin;
+  }
+}
+
 TEST(RecallByReach, IsTheSameAfterAFile) {
   const testing::ScratchFolder scratch;
   PositionCurve curve{.task = "recall", .length = 4, .sequences = 1};

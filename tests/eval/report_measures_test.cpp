@@ -73,7 +73,9 @@ TEST(EffRemFindings, ComparesAtTheTrainingLengthBeyondNoise) {
             "but the last 64 (its training length) by 0.5000 ± 0.0100.");
   const auto alike =
       effrem_findings({.name = "", .arms = {&high, nullptr, &near}}, {"a", "lacks it", "c"});
-  EXPECT_THAT(alike[0], HasSubstr("alike in all arms, within two standard errors"));
+  EXPECT_EQ(alike[0],
+            "by what lies before the last training length the arms are not told apart: 0.490 in "
+            "c, 0.500 in a (one run each, by two standard errors).");
   EXPECT_EQ(alike.size(), 3u);
 }
 
@@ -132,6 +134,42 @@ TEST(StatesHtml, HeadsAreToldOfEachSeed) {
   EXPECT_THAT(html, HasSubstr("Of several seeds: the numbers of each, in their order."));
   EXPECT_THAT(html, HasSubstr("<figcaption>a, seed-1</figcaption>"));
   EXPECT_THAT(html, HasSubstr("<figcaption>a, seed-2</figcaption>"));
+}
+
+/// "That at the training length" is none where it was not measured: at 96 of 127 tokens a state
+/// that still fills would count as growing.
+TEST(StatesHtml, GrowthIsToldAtTheTrainingLengthAlone) {
+  StateStatistics states = states_of({2, 4, 6, 8}, 8);
+  states.training_length = 100;
+  const auto html = [&] { return states_html({.name = "", .arms = {&states}}, Figures({"a"}), 0); };
+  EXPECT_THAT(html(), HasSubstr("<td>8</td><td>0</td><td>–</td><td>none</td>"));
+  EXPECT_THAT(html(), Not(HasSubstr("Growth of each head")));
+  states.positions = {64, 100, 256};  // deviations 1, 2, 8
+  EXPECT_THAT(html(), HasSubstr("<td>8</td><td>0</td><td>4</td><td>none</td>"));
+  EXPECT_THAT(html(), HasSubstr("layer 1 head 1: 4 times that at the training length"));
+}
+
+TEST(EffRemHtml, HasAColumnForATrainingLengthThatIsNoPowerOfTwo) {
+  EffRem arm = effrem_of(0.5);
+  arm.training_length = 100;
+  const auto html = [&] { return effrem_html({.name = "", .arms = {&arm}}, Figures({"a"}), 0); };
+  EXPECT_THAT(html(), Not(HasSubstr("last 1×")));  // an older file
+  arm.points.clear();
+  for (int64_t t : effrem_grid(1024, 100)) arm.points.push_back({.dropped = t, .distance = 0.25});
+  EXPECT_THAT(html(), HasSubstr("last 1×<small>100 tokens"));
+  EXPECT_LT(html().find("128 tokens"), html().find("100 tokens"));
+  EXPECT_LT(html().find("100 tokens"), html().find("<small>32 tokens"));
+  EXPECT_THAT(effrem_findings({.name = "", .arms = {&arm}}, {"a"})[1],
+              HasSubstr("all but the last 100 (its training length) by 0.2500"));
+}
+
+TEST(StatesHtml, AHeadThatNeverDecaysRemembersWithoutEnd) {
+  StateStatistics states = states_of({2, 4, 6, 8}, 1);
+  states.heads[3].log_decay = 0;
+  const std::string html = states_html({.name = "", .arms = {&states}}, Figures({"a"}), 0);
+  EXPECT_THAT(html, HasSubstr("<td>4</td><td>2</td><td>5</td><td>no end</td><td>1</td>"));
+  EXPECT_THAT(html, HasSubstr("<title>layer 1 head 1: inf tokens until 1/e</title>"));
+  EXPECT_THAT(html, Not(HasSubstr("-inf")));
 }
 
 TEST(StatesHtml, LostStatesAndNoTrainingLengthAreShownAsSuch) {

@@ -45,11 +45,42 @@ TEST(TaskFindings, SayWhoAnswersBestBeyondTheIntervals) {
   const TaskResult good = passkey(0.9), bad = passkey(0.25), near = passkey(0.88);
   const auto clear = task_findings({.name = "", .arms = {&bad, nullptr, &good}}, {"a", "b", "c"});
   ASSERT_EQ(clear.size(), 3u);
-  EXPECT_EQ(clear[0], "at 2k, c answers best (90 %), a worst (25 %).");
+  EXPECT_EQ(clear[0],
+            "at 2k, c answers best (90 %), a worst (25 %); not told apart at 512 (100 % in a, 100 "
+            "% in c): one run each, by their 95 % intervals, which overlap.");
   EXPECT_EQ(clear[1], "a: 100 % at 512, 25 % at 2k.");
   const auto alike = task_findings({.name = "", .arms = {&near, &good}}, {"a", "b"});
-  EXPECT_EQ(alike[0], "at 2k, the arms answer alike, within their intervals.");
+  EXPECT_EQ(alike[0],
+            "not told apart at 512 (100 % in a, 100 % in b), at 2k (88 % in a, 90 % in b): one run "
+            "each, by their 95 % intervals, which overlap.");
   EXPECT_EQ(task_findings({.name = "", .arms = {&good}}, {"a"})[0], "share of right answers.");
+}
+
+/// At the longest length nobody answers: what is told apart before it must not be hidden by that.
+TEST(TaskFindings, JudgeEveryLengthAndCallNoNoiseAlike) {
+  const auto arm = [](std::vector<double> at_1k, double at_2k) {
+    TaskResult mean{.task = "passkey", .cells = {}};
+    for (const double share : at_1k) {
+      TaskResult seed{.task = "passkey", .cells = {}};
+      for (const auto& [length, accuracy] : {std::pair{1024, share}, {2048, at_2k}}) {
+        seed.cells.push_back(
+            {.length = length, .trials = 100, .accuracy = accuracy, .exact = accuracy});
+      }
+      mean.of_seeds.push_back({"seed-" + std::to_string(mean.of_seeds.size()), seed});
+      mean.cells = seed.cells;
+    }
+    return mean;
+  };
+  const TaskResult good = arm({0.9, 0.92, 0.91}, 0.01), bad = arm({0.3, 0.33, 0.3}, 0.01),
+                   noisy = arm({0.01, 0.85}, 0.01), two = arm({0.01, 0.03}, 0.01);
+  EXPECT_THAT(
+      task_findings({.name = "", .arms = {&good, &bad}}, {"a", "b"})[0],
+      HasSubstr("at 1k, a answers best (91 %), b worst (31 %); not told apart at 2k (1 % in "
+                "a, 1 % in b): 3 seeds, by what seeds differ by"));
+  EXPECT_THAT(task_findings({.name = "", .arms = {&noisy, &two}}, {"a", "b"})[0],
+              HasSubstr("not told apart at 1k (2 % in b, 43 % in a), at 2k"));
+  EXPECT_THAT(task_findings({.name = "", .arms = {&good, &noisy}}, {"a", "b"})[0],
+              HasSubstr(": 2 to 3 seeds, by"));
 }
 
 TEST(TaskHtml, ShowsCurveTableAndHeatMap) {

@@ -70,6 +70,15 @@ TEST(Findings, SaysWhoFailsAndByHowMuch) {
   EXPECT_NE(found[2].find("is 1 × that inside it"), std::string::npos) << found[2];
 }
 
+TEST(Findings, SayWhereAStateInsideTheTrainingLengthWasMeasured) {
+  PositionCurve curve = curve_that_grows(0.5);
+  curve.training_length = 127;
+  const auto found = findings_of({curve});
+  EXPECT_NE(found[1].find("× that at position 96, the last one measured inside."),
+            std::string::npos)
+      << found[1];
+}
+
 TEST(Findings, SaysPlainlyThatNobodyFails) {
   const auto found = findings_of({curve_that_grows(0.01), curve_that_grows(-0.1)});
   EXPECT_EQ(found[0].find("No arm fails past its training length"), 0u) << found[0];

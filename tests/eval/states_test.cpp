@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <limits>
 #include <map>
 #include <mutex>
 
@@ -77,7 +78,7 @@ class StatesOnMesh : public ::testing::TestWithParam<Way> {
                                .sequences = kSequences,
                                .piece = GetParam().piece,
                                .batch = GetParam().batch,
-                               .training_length = 32,
+                               .training_length = 50,
                                .seed = 9};
     std::mutex mutex;
     std::vector<StateStatistics> found;
@@ -103,7 +104,7 @@ TEST_P(StatesOnMesh, EqualTheFinalStatesOfPrefixes) {
   const testing::ScratchFolder scratch;
   const data::TokenFolder folder(write_tokens(scratch, 300));
   const StateStatistics found = evaluate(folder);
-  EXPECT_THAT(found.positions, ElementsAre(1, 2, 4, 8, 16, 32, 64, 70));
+  EXPECT_THAT(found.positions, ElementsAre(1, 2, 4, 8, 16, 32, 50, 64, 70));
   EXPECT_EQ(found.whole_documents, 6);
 
   core::Context context({}, 1);
@@ -255,6 +256,19 @@ TEST(OutlierHeads, AreNamedInTheTable) {
   EXPECT_THAT(table, HasSubstr("layer 0 head 2: deviation 50"));
   EXPECT_THAT(table, HasSubstr("memory of 5 heads, tokens until 1/e: shortest 8, median 8"));
   EXPECT_THAT(table, HasSubstr("5 heads remember longer than the training length, 2"));
+}
+
+TEST(HeadMemory, HasNoEndWhereNothingDecays) {
+  for (const double zero : {0.0, -0.0}) {
+    StateStatistics states = with_deviations({1, 1.1, 0.9});
+    states.heads[1].log_decay = zero;
+    EXPECT_EQ(states.heads[1].memory(), std::numeric_limits<double>::infinity());
+    EXPECT_THAT(format_table(states), HasSubstr("shortest 8, median 8, longest inf"));
+    EXPECT_THAT(format_table(states), HasSubstr("3 heads remember longer"));
+  }
+  StateStatistics lost = with_deviations({1});
+  lost.heads[0].log_decay = std::nan("");
+  EXPECT_TRUE(std::isnan(lost.heads[0].memory()));
 }
 
 class StatesFile : public ::testing::Test {

@@ -219,6 +219,42 @@ TEST_F(PartialFile, OfAnotherEvaluationIsRefusedSayingHow) {
   EXPECT_THAT(refusal(kUnits, 4, identity_), HasSubstr("expected 7 of 4"));
 }
 
+TEST_F(PartialFile, OfAnotherVersionOfTheProgramIsBegunAnewWithAWord) {
+  const Identity older = identity_;
+  Identity first = identity_, second = identity_;
+  first.insert(first.begin(), {"program", "longhaul 1"});
+  second.insert(second.begin(), {"program", "longhaul 2"});
+  second.emplace_back("device", "cpu");
+  for (const auto& [stored, name] : {std::pair{first, "longhaul 1"}, {older, "an older one"}}) {
+    PartialResults results(kUnits, kWidth);
+    results.set(0, {1, 2, 3});
+    results.save(file_, stored);
+    std::string said;
+    const Attempt found = attempt(
+        {2, 1}, 2, {.file = file_, .identity = second, .notice = [&](const std::string& text) {
+                      said += text;
+                    }});
+    EXPECT_EQ(found.numbers, expected_numbers());
+    EXPECT_EQ(std::ssize(found.units_run), kUnits);
+    EXPECT_THAT(said, HasSubstr("was begun by " + std::string(name)));
+    PartialResults(kUnits, kWidth).load(file_, second);  // its own by now
+  }
+  EXPECT_EQ(PartialResults::other_program(file_, second), std::nullopt);
+  second[1].second = "8";
+  EXPECT_EQ(PartialResults::other_program(file_, second), std::nullopt) << "another model's";
+  second[0].second = "longhaul 3";
+  EXPECT_EQ(PartialResults::other_program(file_, second), std::nullopt) << "another model's";
+  EXPECT_THAT(refusal(kUnits, kWidth, second), HasSubstr("another evaluation"));
+}
+
+TEST_F(PartialFile, OfAnotherDeviceIsRefused) {
+  Identity gpu = identity_;
+  gpu.emplace_back("device", "NVIDIA H200");
+  PartialResults(kUnits, kWidth).save(file_, gpu);
+  gpu.back().second = "cpu";
+  EXPECT_THAT(refusal(kUnits, kWidth, gpu), HasSubstr("found device NVIDIA H200, expected device"));
+}
+
 TEST_F(PartialFile, DamageAnywhereIsRefused) {
   const std::string good = bytes();
   for (size_t length = 0; length < good.size(); ++length) {

@@ -161,7 +161,8 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
       "eval recall --model run/model --length 128 --sequences 2 --json run/evaluation/recall.json");
   EXPECT_EQ(measured.exit_code, 0) << measured.err;
   const std::string stored = text_of(folder_ / "run/evaluation/recall.json");
-  for (const char* name : {"model", "recall", "length", "sequences", "seed", "dtype", "program"}) {
+  for (const char* name :
+       {"model", "recall", "length", "sequences", "seed", "dtype", "program", "device"}) {
     EXPECT_THAT(stored, HasSubstr("\"name\": \"" + std::string(name) + "\""));
   }
   expect_refused("eval perplexity --model run/model --data nowhere --length 8 --sequences 1",
