@@ -25,6 +25,7 @@ function context(    story, asked, i, first, last, place, text, at) {
   }
   return text "\n</context>\nQuestion: " question[asked] "\nAnswer: " answer[asked] ".\n"
 }
+BEGIN { lines = stories = questions = facts = 0 }
 FNR == NR {
   if (NF > 0) line[lines++] = $0
   next
