@@ -6,8 +6,8 @@
 
 namespace longhaul::eval {
 
-/// Of each sequence in a bucket, in order: its labels there, their mean loss and accuracy (0 without
-/// labels).
+/// Of each sequence in a bucket, in order: its labels there, their mean loss and accuracy (0
+/// without labels).
 struct SequenceMeans {
   std::vector<double> labels, loss, accuracy;
 };

@@ -69,7 +69,7 @@ double unweighted_error(const std::vector<double>& means) {
 
 /// One sequence holds 20 labels, five hold 2 or 4.
 TEST(PositionSums, ErrorIsThatOfTheMeanOverLabelsBySequence) {
-  const PositionSums sums(64, {}, false);
+  const PositionSums sums(96, {}, false);
   const auto width = static_cast<size_t>(sums.width());
   const std::vector<size_t> counts{20, 2, 4, 2, 4, 2};
   std::vector<double> numbers(counts.size() * width), losses, own, weights;
@@ -77,7 +77,7 @@ TEST(PositionSums, ErrorIsThatOfTheMeanOverLabelsBySequence) {
     std::vector<int32_t> labels(32, -1), predicted(32, 0);
     std::fill_n(labels.begin(), counts[s], 1);
     own = std::vector<double>(32, 0.1 * static_cast<double>(s));
-    sums.add({.position = 32, .labels = labels, .predicted = predicted, .losses = own},
+    sums.add({.position = 64, .labels = labels, .predicted = predicted, .losses = own},
              std::span(numbers).subspan(s * width, width));
     losses.push_back(own[0]);
     weights.push_back(static_cast<double>(counts[s]));
@@ -85,7 +85,7 @@ TEST(PositionSums, ErrorIsThatOfTheMeanOverLabelsBySequence) {
   PositionCurve curve;
   sums.finish(numbers, curve);
   const Bucket& bucket = *std::find_if(curve.buckets.begin(), curve.buckets.end(),
-                                       [](const Bucket& each) { return each.begin == 32; });
+                                       [](const Bucket& each) { return each.begin == 64; });
   ASSERT_EQ(bucket.count, 34);
   double mean = 0, squares = 0;
   for (size_t s = 0; s < losses.size(); ++s) mean += weights[s] * losses[s] / 34;
