@@ -93,7 +93,8 @@ int64_t RunData::vocabulary() const {
   return tokens_ ? tokens_->vocabulary() : config_.data.recall.vocabulary();
 }
 
-std::unique_ptr<data::BatchSource> RunData::batches(const data::RowShare& share) const {
+std::unique_ptr<data::BatchSource> RunData::batches(data::RowShare share) const {
+  share.skip_bad_rows = config_.data.skip_bad_rows;
   const int64_t length = config_.data.batch.length;
   const auto seed = static_cast<uint64_t>(config_.run.seed);
   const bool lanes = config_.initial_state.source == trainer::SourceKind::kTbtt;
@@ -125,8 +126,10 @@ std::string RunData::description() const {
   if (task_) return task_->description();
   const auto& recall = config_.data.recall;
   if (tokens_) {
-    return message(tokens_->path().string(), ": ", tokens_->tokens(), " tokens, ",
-                   tokens_->documents(), " documents, vocabulary ", tokens_->vocabulary());
+    const std::string documents =
+        tokens_->knows_documents() ? message(tokens_->documents(), " documents, ") : "";
+    return message(tokens_->path().string(), ": ", tokens_->tokens(), " tokens, ", documents,
+                   "vocabulary ", tokens_->vocabulary());
   }
   return message("recall: ", recall.keys, " keys, ", recall.values, " values, reach ",
                  recall.reach);
