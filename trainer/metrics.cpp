@@ -4,6 +4,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -144,20 +145,41 @@ MetricsWriter::MetricsWriter(const fs::path& run_folder, int64_t resume_step) {
       State{AppendFile(file), EventFile(run_folder, resume_step < 0 ? 0 : resume_step + 1)});
 }
 
-MetricsWriter::~MetricsWriter() = default;
+MetricsWriter::~MetricsWriter() {
+  if (state_->is_late) flush();
+  LOG_IF(WARNING, state_->is_late) << "the last records of the metrics are lost";
+}
+  bool is_late = false;  // something is kept that could not be written
+
+  /// What a run can do without for a while, such as room on its disk.
+  void try_to(const std::function<void()>& lines_work, const std::function<void()>& events_work) {
+    std::string problem;
+    for (const auto& work : {lines_work, events_work}) {
+      try {
+        work();
+      } catch (const core::Error& error) {
+        if (problem.empty()) problem = error.what();
+      }
+    }
+    LOG_IF(WARNING, !problem.empty() && !is_late)
+        << problem << "; the run goes on and tries again at every step";
+    LOG_IF(WARNING, problem.empty() && is_late) << "the metrics can be written again";
+    is_late = !problem.empty();
+  }
 
 void MetricsWriter::write(const Record& record) {
-  state_->lines.append(to_line(record));
   std::vector<std::pair<std::string, double>> scalars;
   for (const auto& [name, value] : record.values) {
     scalars.emplace_back(record.kind + "/" + name, value);
   }
-  if (!scalars.empty()) state_->events.write_scalars(record.step, scalars);
+  state_->try_to([&] { state_->lines.append(to_line(record)); },
+                 [&] {
+                   if (!scalars.empty()) state_->events.write_scalars(record.step, scalars);
+                 });
 }
 
 void MetricsWriter::flush() {
-  state_->lines.sync();
-  state_->events.sync();
+  state_->try_to([&] { state_->lines.sync(); }, [&] { state_->events.sync(); });
 }
 
 std::vector<Record> read_metrics(const fs::path& file, std::string* unreadable_end) {
