@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "model/checkpoint/atomic_file.h"
 #include "trainer/all_ranks.h"
 #include "trainer/checkpoint_files.h"
 #include "trainer/checkpoint_retention.h"
@@ -49,9 +50,24 @@ std::optional<double> score_of(const CheckpointManifest& manifest, Measure measu
   return std::nullopt;
 }
 
+/// The run's own: those of later steps than the one just written are another's, or come from a disk
+/// that was not there when the run began.
+std::vector<int64_t> own_checkpoints(const fs::path& run_folder, int64_t written) {
+  std::vector<int64_t> steps = all_checkpoints(run_folder);
+  const auto later = std::upper_bound(steps.begin(), steps.end(), written);
+  if (later != steps.end()) {
+    LOG(WARNING) << checkpoints_folder(run_folder).string() << ": holds checkpoints up to step "
+                 << steps.back() << ", which this run, at step " << written
+                 << ", has not written; they stay, and --resume would go on from them";
+  }
+  steps.erase(later, steps.end());
+  return steps;
+}
+
 /// Renames what need not be kept: what is left if its removal is interrupted must not look like a
 /// checkpoint.
-std::vector<fs::path> hide_superfluous(const fs::path& run_folder, const CheckpointConfig& config) {
+std::vector<fs::path> hide_superfluous(const fs::path& run_folder, int64_t written,
+                                       const CheckpointConfig& config) {
   std::vector<RetainedCheckpoint> checkpoints;
   for (const int64_t step : all_checkpoints(run_folder)) {
     RetainedCheckpoint& checkpoint = checkpoints.emplace_back();
@@ -89,6 +105,16 @@ struct NumberedFiles {
   int count = 0;
   std::function<std::string(int)> name;
 };
+/// What can fail without harm to the checkpoint that stands.
+template <class Work>
+void try_to(const char* what, const Work& work) {
+  try {
+    work();
+  } catch (const core::Error& error) {
+    LOG(WARNING) << what << ": " << error.what();
+  }
+}
+
 
 /// Size and checksum of all of them, from the ranks that wrote them. Collective.
 void add_gathered(dist::Communicator& world, const NumberedFiles& files,
@@ -153,6 +179,7 @@ void CheckpointWriter::begin(const TrainingState& state) {
   });
   const fs::path folder =
       world.broadcast_bytes(leads ? replacement_->path().string() : std::string(), 0);
+    if (fs::create_directories(checkpoints_folder(run_folder_))) model::sync_folder(run_folder_);
   manifest_ = manifest_of(state);
   copy_.take_source(state);
   const bool copies_beside = config_.background && state.model.context().device().is_cpu();
@@ -201,16 +228,23 @@ void CheckpointWriter::finish() {
   std::vector<FileCheck> own;
   try {
     on_all_ranks(world, "writing its part of a checkpoint", [&] { own = writing_.get(); });
+void CheckpointWriter::tidy_up() {
+  std::vector<fs::path> hidden;
+  try_to("older checkpoints stay",
+         [&] { hidden = hide_superfluous(run_folder_, manifest_.step, config_); });
+  try_to("what is saved is not noted", [&] { note_saved(run_folder_, manifest_.step); });
+  // Large files take a while.
+  removing_ = std::async(config_.background ? std::launch::async : std::launch::deferred,
+                         [folders = std::move(hidden)] { remove_folders(folders); });
+  if (!config_.background) removing_.get();
+}
+
     gather_checks(own);
     on_all_ranks(world, "completing a checkpoint", [&] {
       if (!leads) return;
       write_manifest(replacement_->path(), manifest_);
       replacement_->commit();
-      // Large files take a while.
-      removing_ = std::async(
-          config_.background ? std::launch::async : std::launch::deferred,
-          [folders = hide_superfluous(run_folder_, config_)] { remove_folders(folders); });
-      if (!config_.background) removing_.get();
+      tidy_up();
     });
   } catch (...) {
     replacement_.reset();  // and with it what was written

@@ -49,6 +49,7 @@ class CheckpointWriter {
   std::filesystem::path run_folder_;
   const dist::Mesh& mesh_;
   CheckpointConfig config_;
+  void tidy_up();
   CheckpointShare share_;
   CheckpointCopy copy_;
   CheckpointManifest manifest_;

@@ -126,29 +126,26 @@ void drop_later_records(const fs::path& file, int64_t step) {
   model::write_file_atomically(file, kept);
 }
 
+/// Of an earlier start that saved nothing, or whose checkpoints are gone.
+void keep_earlier(const fs::path& file) {
+  std::error_code missing;
+  const auto bytes = fs::file_size(file, missing);
+  if (missing || bytes == 0) return;
+  fs::path kept;
+  for (int i = 1; kept.empty() || fs::exists(kept); ++i) {
+    kept = file.parent_path() / core::message("metrics-earlier-", i, ".jsonl");
+  }
+  fs::rename(file, kept);
+  LOG(WARNING) << file.string()
+               << ": is of an earlier start of this run, which begins anew; kept as "
+               << kept.filename().string();
+}
+
 }  // namespace
 
 struct MetricsWriter::State {
   AppendFile lines;
   EventFile events;
-};
-
-MetricsWriter::MetricsWriter(const fs::path& run_folder, int64_t resume_step) {
-  const fs::path file = run_folder / "metrics.jsonl";
-  fs::create_directories(run_folder);
-  if (resume_step < 0) {
-    model::write_file_atomically(file, "");
-  } else {
-    drop_later_records(file, resume_step);
-  }
-  state_ = std::make_unique<State>(
-      State{AppendFile(file), EventFile(run_folder, resume_step < 0 ? 0 : resume_step + 1)});
-}
-
-MetricsWriter::~MetricsWriter() {
-  if (state_->is_late) flush();
-  LOG_IF(WARNING, state_->is_late) << "the last records of the metrics are lost";
-}
   bool is_late = false;  // something is kept that could not be written
 
   /// What a run can do without for a while, such as room on its disk.
@@ -166,6 +163,25 @@ MetricsWriter::~MetricsWriter() {
     LOG_IF(WARNING, problem.empty() && is_late) << "the metrics can be written again";
     is_late = !problem.empty();
   }
+};
+
+MetricsWriter::MetricsWriter(const fs::path& run_folder, int64_t resume_step) {
+  const fs::path file = run_folder / "metrics.jsonl";
+  fs::create_directories(run_folder);
+  if (resume_step < 0) {
+    keep_earlier(file);
+    model::write_file_atomically(file, "");
+  } else {
+    drop_later_records(file, resume_step);
+  }
+  state_ = std::make_unique<State>(
+      State{AppendFile(file), EventFile(run_folder, resume_step < 0 ? 0 : resume_step + 1)});
+}
+
+MetricsWriter::~MetricsWriter() {
+  if (state_->is_late) flush();
+  LOG_IF(WARNING, state_->is_late) << "the last records of the metrics are lost";
+}
 
 void MetricsWriter::write(const Record& record) {
   std::vector<std::pair<std::string, double>> scalars;

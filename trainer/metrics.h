@@ -29,7 +29,7 @@ struct Record {
 /// is kept and tried again with every record, and a warning is left.
 class MetricsWriter {
  public:
-  /// `resume_step` < 0: a new run (files are created).
+  /// `resume_step` < 0: a new run. A metrics.jsonl that holds something is renamed, with a warning.
   MetricsWriter(const std::filesystem::path& run_folder, int64_t resume_step);
   ~MetricsWriter();
   void write(const Record& record);

@@ -13,6 +13,8 @@
 #include "kernels/core/error.h"
 #include "kernels/optimizer/adamw.h"
 #include "trainer/checkpoint_writer.h"
+#include "trainer/all_ranks.h"
+#include "trainer/checkpoint_files.h"
 #include "trainer/initial_state.h"
 #include "trainer/micro_step.h"
 #include "trainer/optimizer.h"
@@ -186,6 +188,9 @@ void count_step(const Optimizer::Outcome& outcome, int64_t tokens, TrainingState
   state.tokens += tokens;
   state.skipped += outcome.skipped ? 1 : 0;
   state.skipped_in_row = outcome.skipped ? state.skipped_in_row + 1 : 0;
+} catch (const core::Error& error) {
+  LOG(WARNING) << error.what();
+  return std::nullopt;
 }
 
 /// Where a loss that is not finite arose; collective.
@@ -199,12 +204,18 @@ std::string origin_of(const TrainerParts& parts, double own_loss) {
 
 /// The newest checkpoint whose parameters did a further step: those of the last step before a row
 /// of skipped ones may be what makes it fail, however finite they are.
-std::optional<int64_t> last_sound(const fs::path& run_folder, int64_t last_done) {
+std::optional<int64_t> last_sound(const fs::path& run_folder, int64_t last_done) try {
   std::optional<int64_t> sound;
   for (const int64_t step : all_checkpoints(run_folder)) {
     if (step < last_done) sound = step;
   }
   return sound;
+void begin_anew(const TrainerParts& parts) {
+  on_all_ranks(parts.mesh.world(), "beginning the run", [&] {
+    if (parts.mesh.world().rank() == 0) forget_saved(parts.run_folder);
+  });
+}
+
 }
 
 [[noreturn]] void fail_diverged(const TrainerParts& parts, const TrainingState& state,
@@ -269,7 +280,11 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
              std::optional<int64_t> resume_from) {
   Run run(config, parts);
   TrainingState& state = run.state;
-  if (resume_from) load_training_checkpoint(parts.run_folder, *resume_from, parts.mesh, state);
+  if (resume_from) {
+    load_training_checkpoint(parts.run_folder, *resume_from, parts.mesh, state);
+  } else {
+    begin_anew(parts);
+  }
   StepReport report(config, parts, resume_from.value_or(-1));
   const int64_t tokens = config.batch.sequences * config.batch.length;
   RankTimes times(parts.mesh.world(), parts.seconds_waited, config.straggler_window_s);
