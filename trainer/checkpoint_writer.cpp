@@ -69,15 +69,20 @@ std::vector<int64_t> own_checkpoints(const fs::path& run_folder, int64_t written
 std::vector<fs::path> hide_superfluous(const fs::path& run_folder, int64_t written,
                                        const CheckpointConfig& config) {
   std::vector<RetainedCheckpoint> checkpoints;
-  for (const int64_t step : all_checkpoints(run_folder)) {
-    RetainedCheckpoint& checkpoint = checkpoints.emplace_back();
-    checkpoint.step = step;
-    if (config.keep_best == 0) continue;
+  for (const int64_t step : own_checkpoints(run_folder, written)) {
+    checkpoints.push_back({.step = step, .score = {}});
+  }
+  int64_t counted = 0;
+  for (auto i = checkpoints.rbegin(); i != checkpoints.rend(); ++i) {
+    if (counted >= config.keep && config.keep_best == 0) break;  // the rest need not be read
     try {
-      checkpoint.score = score_of(read_manifest(checkpoint_folder(run_folder, step)), config.best);
+      const CheckpointManifest manifest = read_manifest(checkpoint_folder(run_folder, i->step));
+      i->score = score_of(manifest, config.best);
+      i->in_skipped_row = manifest.skipped_in_row > 0;
     } catch (const core::InputError& problem) {
       LOG(WARNING) << problem.what();  // it counts as not evaluated
     }
+    counted += i->in_skipped_row ? 0 : 1;
   }
   std::error_code error;
   std::vector<fs::path> hidden_folders;

@@ -342,6 +342,7 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
     // A run that is told to stop has little time: it saves, and evaluates when it is resumed.
     if (!is_told && evaluation_due(config, parts, state.step)) {
       is_interrupted |= !evaluate(parts, report, state);
+    if (is_last && state.skipped_in_row > 0) report.skipped_end(state);
     }
     if (is_last || is_interrupted || checkpoint_due(config, state)) {
       report.flush();
