@@ -105,11 +105,6 @@ void remove_folders(const std::vector<fs::path>& folders) {
   }
 }
 
-/// Files of one kind: number `i` of `count` is called name(i) and written by one rank.
-struct NumberedFiles {
-  int count = 0;
-  std::function<std::string(int)> name;
-};
 /// What can fail without harm to the checkpoint that stands.
 template <class Work>
 void try_to(const char* what, const Work& work) {
@@ -120,6 +115,11 @@ void try_to(const char* what, const Work& work) {
   }
 }
 
+/// Files of one kind: number `i` of `count` is called name(i) and written by one rank.
+struct NumberedFiles {
+  int count = 0;
+  std::function<std::string(int)> name;
+};
 
 /// Size and checksum of all of them, from the ranks that wrote them. Collective.
 void add_gathered(dist::Communicator& world, const NumberedFiles& files,
@@ -144,12 +144,13 @@ void add_gathered(dist::Communicator& world, const NumberedFiles& files,
 }  // namespace
 
 CheckpointWriter::CheckpointWriter(fs::path run_folder, const dist::Mesh& mesh,
-                                   const CheckpointConfig& config)
+                                   const CheckpointConfig& config, std::optional<int64_t> newest)
     : run_folder_(std::move(run_folder)),
       mesh_(mesh),
       config_(config),
       share_(share_of(mesh, config)),
-      copy_(share_) {}
+      copy_(share_),
+      newest_(newest) {}
 
 CheckpointWriter::~CheckpointWriter() {
   const dist::Busy busy(mesh_.world(), "ending a checkpoint");
@@ -178,13 +179,13 @@ void CheckpointWriter::begin(const TrainingState& state) {
   on_all_ranks(world, "removing old checkpoints", [&] {
     if (!leads) return;
     if (removing_.valid()) removing_.get();
+    if (fs::create_directories(checkpoints_folder(run_folder_))) model::sync_folder(run_folder_);
     remove_leftovers(run_folder_);
     replacement_ = std::make_unique<model::FolderReplacement>(
         checkpoint_folder(run_folder_, state.step), [](const std::string&) { return true; });
   });
   const fs::path folder =
       world.broadcast_bytes(leads ? replacement_->path().string() : std::string(), 0);
-    if (fs::create_directories(checkpoints_folder(run_folder_))) model::sync_folder(run_folder_);
   manifest_ = manifest_of(state);
   copy_.take_source(state);
   const bool copies_beside = config_.background && state.model.context().device().is_cpu();
@@ -227,12 +228,6 @@ void CheckpointWriter::gather_checks(const std::vector<FileCheck>& own) {
   add_gathered(mesh_.world(), {mesh_.shape().data, source_file}, own, manifest_.files);
 }
 
-void CheckpointWriter::finish() {
-  dist::Communicator& world = mesh_.world();
-  const bool leads = world.rank() == 0;
-  std::vector<FileCheck> own;
-  try {
-    on_all_ranks(world, "writing its part of a checkpoint", [&] { own = writing_.get(); });
 void CheckpointWriter::tidy_up() {
   std::vector<fs::path> hidden;
   try_to("older checkpoints stay",
@@ -244,6 +239,12 @@ void CheckpointWriter::tidy_up() {
   if (!config_.background) removing_.get();
 }
 
+void CheckpointWriter::finish() {
+  dist::Communicator& world = mesh_.world();
+  const bool leads = world.rank() == 0;
+  std::vector<FileCheck> own;
+  try {
+    on_all_ranks(world, "writing its part of a checkpoint", [&] { own = writing_.get(); });
     gather_checks(own);
     on_all_ranks(world, "completing a checkpoint", [&] {
       if (!leads) return;
@@ -256,6 +257,7 @@ void CheckpointWriter::tidy_up() {
     throw;
   }
   replacement_.reset();
+  newest_ = manifest_.step;
 }
 
 void save_training_checkpoint(const fs::path& run_folder, const dist::Mesh& mesh,
