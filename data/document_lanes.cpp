@@ -35,11 +35,11 @@ class DocumentLanes : public BatchSource {
       const Chunk chunk = advance(lane);
       const int64_t row = lane - share_.data_rank * share_.rows;
       if (row < 0 || row >= share_.rows) continue;
+      batch.fresh[static_cast<size_t>(row)] = chunk.fresh;
       tokens.resize(static_cast<size_t>(chunk.count) + 1);
-      folder_.read(chunk.begin, tokens);
+      if (!read_row(share_, [&] { folder_.read(chunk.begin, tokens); })) continue;
       std::copy(tokens.begin(), tokens.end() - 1, batch.tokens.begin() + row * length_);
       std::copy(tokens.begin() + 1, tokens.end(), batch.labels.begin() + row * length_);
-      batch.fresh[static_cast<size_t>(row)] = chunk.fresh;
     }
     return batch;
   }
@@ -66,7 +66,7 @@ class DocumentLanes : public BatchSource {
     checks.require();
     const auto& p = position.lanes();
     checks.same("reset at documents", p.reset_at_documents(), true);
-    checks.same_tokens(folder_.path().string(), p.fingerprint(), folder_.fingerprint());
+    checks.same_tokens(folder_, p.fingerprint());
     checks.same("sequence length", p.length(), length_);
     checks.same("seed", p.seed(), seed_);
     checks.same("number of lanes", p.lanes(), share_.global_rows());

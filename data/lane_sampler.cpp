@@ -32,7 +32,8 @@ class LaneSampler : public BatchSource {
     std::vector<int32_t> tokens(static_cast<size_t>(length_) + 1);
     for (int64_t row = 0; row < share_.rows; ++row) {
       const int64_t lane = share_.data_rank * share_.rows + row;
-      read_ring((first + lane * steps_ * length_) % folder_.tokens(), tokens);
+      const int64_t begin = (first + lane * steps_ * length_) % folder_.tokens();
+      if (!read_row(share_, [&] { read_ring(begin, tokens); })) continue;
       std::copy(tokens.begin(), tokens.end() - 1, batch.tokens.begin() + row * length_);
       std::copy(tokens.begin() + 1, tokens.end(), batch.labels.begin() + row * length_);
     }
@@ -62,7 +63,7 @@ class LaneSampler : public BatchSource {
     checks.require();
     const auto& p = position.lanes();
     checks.same("reset at documents", p.reset_at_documents(), false);
-    checks.same_tokens(folder_.path().string(), p.fingerprint(), folder_.fingerprint());
+    checks.same_tokens(folder_, p.fingerprint());
     checks.same("sequence length", p.length(), length_);
     checks.same("seed", p.seed(), seed_);
     checks.same("number of lanes", p.lanes(), share_.global_rows());

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "data/token_data.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::data {
@@ -18,11 +19,12 @@ class PositionChecks {
       problems_.push_back(
           core::message("data position: ", what, " is ", found, ", expected ", expected));
   }
-  void same_tokens(const std::string& path, uint64_t read_before, uint64_t found) {
-    if (found != read_before)
+  void same_tokens(const TokenData& data, uint64_t read_before) {
+    if (data.fingerprint() != read_before && data.earlier_fingerprint() != read_before)
       problems_.push_back(core::message(
-          "data position: data.folder: ", path, " holds other tokens than those read so far ",
-          "(fingerprint ", found, ", expected ", read_before,
+          "data position: data.folder: ", data.path().string(),
+          " holds other tokens than those read so far (fingerprint ", data.fingerprint(),
+          ", expected ", read_before,
           "): they were tokenized again or replaced; put the old ones back, or start a new run"));
   }
   template <class Found>

@@ -27,9 +27,10 @@ class RandomSampler : public BatchSource {
     std::vector<int32_t> window(static_cast<size_t>(length_) + 1);
     skip(share_.data_rank * share_.rows);
     for (int64_t row = 0; row < share_.rows; ++row) {
-      folder_.read(window_begin(), window);
-      std::copy(window.begin(), window.end() - 1, batch.tokens.begin() + row * length_);
-      std::copy(window.begin() + 1, window.end(), batch.labels.begin() + row * length_);
+      if (read_row(share_, [&] { folder_.read(window_begin(), window); })) {
+        std::copy(window.begin(), window.end() - 1, batch.tokens.begin() + row * length_);
+        std::copy(window.begin() + 1, window.end(), batch.labels.begin() + row * length_);
+      }
       batch.fresh[static_cast<size_t>(row)] = 1;
       skip(1);
     }
@@ -54,7 +55,7 @@ class RandomSampler : public BatchSource {
     checks.same("kind of source", kind_of(position), "random windows");
     checks.require();
     const auto& p = position.random_windows();
-    checks.same_tokens(folder_.path().string(), p.fingerprint(), folder_.fingerprint());
+    checks.same_tokens(folder_, p.fingerprint());
     checks.same("sequence length", p.length(), length_);
     checks.same("seed", p.seed(), seed_);
     checks.within("epoch", p.epoch(), int64_t{0}, kMostSteps);

@@ -24,6 +24,15 @@ Batch empty_batch(int64_t rows, int64_t length) {
           .fresh = std::vector<uint8_t>(static_cast<size_t>(rows), 0)};
 }
 
+bool read_row(const RowShare& share, const std::function<void()>& read) try {
+  read();
+  return true;
+} catch (const core::InputError& problem) {
+  if (!share.skip_bad_rows) throw;
+  LOG(WARNING) << problem.what() << "; the row counts for nothing";
+  return false;
+}
+
 void require_tokens(const TokenData& folder, int64_t needed, const std::string& what) {
   if (folder.tokens() <= needed)
     throw core::InputError(core::message(folder.path().string(), ": has ", folder.tokens(),

@@ -17,7 +17,9 @@ class TokenData {
   virtual ~TokenData() = default;
   virtual const std::filesystem::path& path() const = 0;
   virtual int64_t tokens() const = 0;
+  /// Where a file does not say it, the first call of this or document_begin reads all tokens.
   virtual int64_t documents() const = 0;
+  virtual bool knows_documents() const { return true; }  ///< without reading all tokens
   /// document_begin(documents()) = tokens()
   virtual int64_t document_begin(int64_t document) const = 0;
   virtual int64_t vocabulary() const = 0;
@@ -26,9 +28,12 @@ class TokenData {
   virtual std::string tokenizer() const = 0;  ///< "" where nobody says
   /// Folder with that tokenizer's files; "" where they are not kept with the tokens.
   virtual std::filesystem::path kept_tokenizer() const { return {}; }
-  /// Changes when the tokens do.
+  /// Changes when the tokens do, or where documents end. Of the file as it was opened.
   virtual uint64_t fingerprint() const = 0;
-  /// Copies tokens [begin, begin + out.size()); InputError for a token outside the vocabulary.
+  /// What programs before this one called its fingerprint; may read all tokens.
+  virtual uint64_t earlier_fingerprint() const { return fingerprint(); }
+  /// Copies tokens [begin, begin + out.size()); InputError for a token outside the vocabulary,
+  /// core::Error where the file cannot be read any more.
   virtual void read(int64_t begin, std::span<int32_t> out) const = 0;
 };
 
@@ -47,7 +52,7 @@ struct TokenDataOptions {
   FlatElement element = FlatElement::kAutomatic;
 };
 
-/// A token folder, or files that others made, each mapped in place: .npy, Megatron's .bin and .idx
+/// A token folder, or files that others made, each read in place: .npy, Megatron's .bin and .idx
 /// (named by either, or without the ending), .bin of llm.c (with its header) or flat (nanoGPT), or
 /// a folder of such files, read in the order of their names. Throws InputError naming the file and
 /// what is wrong with it.

@@ -9,10 +9,11 @@
 #include "data/file_io.h"
 #include "data/manifest.h"
 #include "kernels/core/error.h"
+#include "kernels/core/random_access_file.h"
 
 namespace longhaul::data {
 
-static_assert(std::endian::native == std::endian::little, "the files are mapped as they are");
+static_assert(std::endian::native == std::endian::little, "the files are read as they are");
 
 namespace {
 /// Below this, opening verifies the checksum of tokens.bin; above, only verify() does.
@@ -53,7 +54,7 @@ struct TokenFolder::Mapped {
   void check_sizes() const {
     std::vector<std::string> problems;
     const int64_t token_bytes = manifest.tokens * manifest.element_bytes;
-    const int64_t token_size = std::ssize(token_file.bytes());
+    const int64_t token_size = token_file.size();
     if (token_size != token_bytes)
       problems.push_back(size_problem(
           path / kTokensFile, token_size, token_bytes,
@@ -84,7 +85,8 @@ struct TokenFolder::Mapped {
     if (documents != manifest.documents_crc32)
       problems.push_back(
           checksum_problem(path / kDocumentsFile, documents, manifest.documents_crc32));
-    const uint32_t tokens = with_tokens ? crc32(token_file) : manifest.tokens_crc32;
+    const uint32_t tokens =
+        with_tokens ? crc32(core::MappedFile(path / kTokensFile)) : manifest.tokens_crc32;
     if (tokens != manifest.tokens_crc32)
       problems.push_back(checksum_problem(path / kTokensFile, tokens, manifest.tokens_crc32));
     if (!problems.empty()) throw core::InputError(std::move(problems));
@@ -93,8 +95,10 @@ struct TokenFolder::Mapped {
   /// Widens into `out`; the index of the first token outside the vocabulary, or −1.
   template <class Element>
   int64_t copy(int64_t begin, std::span<int32_t> out) const {
-    const std::byte* in = token_file.bytes().data() + begin * int64_t{sizeof(Element)};
     const auto count = static_cast<int64_t>(out.size());
+    std::vector<std::byte> stored(out.size() * sizeof(Element));
+    token_file.read(begin * int64_t{sizeof(Element)}, stored);
+    const std::byte* in = stored.data();
     const auto limit = static_cast<uint32_t>(manifest.vocabulary);
     uint32_t bad = 0;
     for (int64_t i = 0; i < count; ++i) {
@@ -110,7 +114,8 @@ struct TokenFolder::Mapped {
 
   std::filesystem::path path;
   Manifest manifest;
-  core::MappedFile token_file, document_file;
+  core::RandomAccessFile token_file;
+  core::MappedFile document_file;
 };
 
 TokenFolder::TokenFolder(const std::filesystem::path& folder) {

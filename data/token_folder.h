@@ -20,7 +20,7 @@
 
 namespace longhaul::data {
 
-/// Read-only and memory-mapped; everything is checked at opening (sizes, order of documents,
+/// Read-only, read in place; everything is checked at opening (sizes, order of documents,
 /// element size, checksums; of tokens.bin only up to 64 MiB) except token values, which are checked
 /// as they are read. Throws InputError naming the file and what is wrong with it.
 class TokenFolder : public TokenData {

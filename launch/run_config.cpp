@@ -51,8 +51,8 @@ Effect effect_of(const std::string& path) {
       starts_with(path, "checkpoint.") || starts_with(path, "evaluation.") ||
       starts_with(path, "parallel.") ||
       is_one_of(path, {"run.folder", "run.log_every", "data.recompute", "data.folder",
-                       "data.tokenizer", "data.other_tokenizer", "data.babilong.stories",
-                       "data.babilong.prompts", "model.from"});
+                       "data.tokenizer", "data.other_tokenizer", "data.skip_bad_rows",
+                       "data.babilong.stories", "data.babilong.prompts", "model.from"});
   return is_free ? Effect::kNone : Effect::kComputation;
 }
 

@@ -63,7 +63,7 @@ struct DataSection {
   std::string folder;  ///< token folder, or files of tokens that others made
   data::TokenDataOptions file;
   std::string tokenizer;  ///< of tasks in words; "": the model's
-  bool other_tokenizer = false;
+  bool other_tokenizer = false, skip_bad_rows = false;
   data::RecallTask recall;
   data::CopyConfig copy;
   BabilongSection babilong;
@@ -87,6 +87,9 @@ struct DataSection {
             "them; empty: that of model.from, bytes from scratch");
     v.field("other_tokenizer", other_tokenizer,
             "go on where the tokens are of another tokenizer than model.from's");
+    v.field("skip_bad_rows", skip_bad_rows,
+            "tokens: rows with tokens outside the vocabulary count for nothing, with a warning, in "
+            "place of an error");
     v.section("recall", recall);
     v.section("copy", copy);
     v.section("babilong", babilong);

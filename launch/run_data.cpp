@@ -29,7 +29,9 @@ data::TokenDataOptions options_for(const RunConfig& config) {
 }
 
 std::string size_of(const data::TokenData& tokens) {
-  return message(tokens.tokens(), " tokens, ", tokens.documents(), " documents");
+  const std::string documents =
+      tokens.knows_documents() ? message(", ", tokens.documents(), " documents") : "";
+  return message(tokens.tokens(), " tokens", documents);
 }
 }  // namespace
 
@@ -99,7 +101,8 @@ int64_t RunData::vocabulary() const {
   return tokens_ ? tokens_->vocabulary() : config_.data.recall.vocabulary();
 }
 
-std::unique_ptr<data::BatchSource> RunData::batches(const data::RowShare& share) const {
+std::unique_ptr<data::BatchSource> RunData::batches(data::RowShare share) const {
+  share.skip_bad_rows = config_.data.skip_bad_rows;
   const int64_t length = config_.data.batch.length;
   const auto seed = static_cast<uint64_t>(config_.run.seed);
   const bool lanes = config_.initial_state.source == trainer::SourceKind::kTbtt;

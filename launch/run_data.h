@@ -24,7 +24,7 @@ class RunData {
 
   int64_t vocabulary() const;
   /// Contiguous lanes where h₀ comes from the same lane's last segment, else random windows.
-  std::unique_ptr<data::BatchSource> batches(const data::RowShare& share) const;
+  std::unique_ptr<data::BatchSource> batches(data::RowShare share) const;
   /// Collective: over config.evaluation's sequences, in pieces no larger than a micro-step of
   /// training. Throws eval::Interrupted on every rank where the process was told to stop.
   eval::PositionCurve evaluate(const dist::Mesh& mesh, model::LanguageModel& model) const;

@@ -26,9 +26,12 @@ LockOutcome take_all(const core::FileDescriptor& file, const fs::path& path, dou
     const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - start;
     if (waited.count() >= patience_s) {
       throw core::InputError(message(path.parent_path().string(), ": ", lock_holder(file),
-                                     " is writing to this run, expected it to end first"));
+                                     " is writing to this run, expected it to end first (if it "
+                                     "has, and its host is lost with ",
+                                     "the lock, delete ", path.string(), ")"));
     }
-    if (!told) LOG(WARNING) << path.parent_path().string() << ": waiting for " << lock_holder(file);
+    LOG_IF(WARNING, !told) << path.parent_path().string() << ": waiting for " << lock_holder(file)
+                           << ", up to " << patience_s << " s";
     told = true;
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
@@ -41,6 +44,7 @@ RunLock::RunLock(const fs::path& folder, dist::Communicator& world, double patie
   const int rank = world.rank();
   bool supported = true;
   if (rank == 0) {
+    const dist::Busy busy(world, "waiting for the run's lock");
     file_ = open_lock_file(path, true);
     supported = take_all(file_, path, patience_s) == LockOutcome::kDone;
     LOG_IF(WARNING, !supported) << path.string() << ": this file system has no locks; take care "

@@ -16,6 +16,7 @@
 #include "launch/run_plan.h"
 #include "launch/run_rules.h"
 #include "launch/training_run.h"
+#include "model/checkpoint/model_folder.h"
 
 namespace longhaul::launch {
 
@@ -54,9 +55,11 @@ class TrainCommand : public Command {
     const int64_t ranks = dry_run_ && ranks_ > 0 ? ranks_ : started;
     if (ranks_ > 0 && !dry_run_) throw core::InputError("--ranks: is for --dry-run only");
     check_against_world(config, ranks);
-    const RunData data(config);
+    const RunConfig known = with_known_model(config);
+    const RunData data(known);
     model::ModelConfig shape;
-    const RunConfig resolved = resolve(config, ranks, data.vocabulary(), shape);
+    RunConfig resolved = resolve(known, ranks, data.vocabulary(), shape);
+    resolved.model.from = config.model.from;
     const RunPlan plan =
         plan_run(resolved, shape, ranks, choose_threads(resolved.parallel.threads, session));
     if (dry_run_) {
@@ -80,6 +83,21 @@ class TrainCommand : public Command {
   }
 
  private:
+  /// A run that is resumed has its model: what it began from may be gone by then.
+  RunConfig with_known_model(const RunConfig& config) const {
+    if (!resume_ || config.model.from.empty()) return config;
+    try {
+      model::read_model_config(config.model.from);
+      return config;
+    } catch (const core::InputError&) {
+      const auto step = trainer::newest_checkpoint(config.run.folder);
+      if (!step) throw;
+      RunConfig known = config;
+      known.model.from = trainer::checkpoint_folder(config.run.folder, *step).string();
+      return known;
+    }
+  }
+
   static void warn_of_memory(const RunPlan& plan, int64_t ranks) {
     std::string problem = memory_problem(free_memory(), ranks, host_bytes(plan));
     if (core::cuda_available() && problem.empty()) {

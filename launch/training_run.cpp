@@ -1,6 +1,5 @@
 #include "launch/training_run.h"
 
-#include <algorithm>
 #include <filesystem>
 #include <iostream>
 #include <memory>
@@ -91,8 +90,7 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
                          .threads = context.threads(),
                          .needs = needs_of(run.plan, folder.string())},
                         session.size() > 1, environment);
-  // Within the time limit: the others wait in a collective meanwhile.
-  const RunLock lock(folder, session.world(), std::min(30.0, config.parallel.time_limit_s / 2));
+  const RunLock lock(folder, session.world(), kLockPatienceS);
   const auto resume_from = trainer::checkpoint_to_resume(folder, session.world(), run.resume);
   if (session.is_first()) {
     write_run_config(config, resume_from);

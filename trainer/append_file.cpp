@@ -1,5 +1,6 @@
 #include "trainer/append_file.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -18,19 +19,26 @@ namespace {
 }  // namespace
 
 AppendFile::AppendFile(const std::filesystem::path& path)
-    : path_(path), file_(std::fopen(path.c_str(), "abe")) {
+    : path_(path), file_(::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)) {
   if (!file_) fail(path_, "cannot be opened for writing");
 }
 
 void AppendFile::append(std::string_view bytes) {
-  if (std::fwrite(bytes.data(), 1, bytes.size(), file_.get()) != bytes.size() ||
-      std::fflush(file_.get()) != 0) {
-    fail(path_, "cannot be written");
-  }
+  kept_ += bytes;
+  write_kept();
 }
 
 void AppendFile::sync() {
-  if (::fsync(::fileno(file_.get())) != 0) fail(path_, "cannot be written to disk");
+  write_kept();
+  if (::fsync(file_.get()) != 0) fail(path_, "cannot be written to disk");
+}
+
+void AppendFile::write_kept() {
+  while (!kept_.empty()) {
+    const ssize_t written = ::write(file_.get(), kept_.data(), kept_.size());
+    if (written < 0 && errno != EINTR) fail(path_, "cannot be written");
+    if (written > 0) kept_.erase(0, static_cast<size_t>(written));
+  }
 }
 
 }  // namespace longhaul::trainer

@@ -1,29 +1,30 @@
 #pragma once
 
-#include <cstdio>
 #include <filesystem>
+#include <string>
 #include <string_view>
 
-#include "kernels/core/handle.h"
+#include "kernels/core/file_descriptor.h"
 
 namespace longhaul::trainer {
 
 /// A file that grows record by record, so that others can follow it. Failures throw core::Error
-/// naming the path.
+/// naming the path; what could not be written is kept, and written before whatever comes next.
 class AppendFile {
  public:
   /// Creates the file if there is none.
   explicit AppendFile(const std::filesystem::path& path);
-  /// Whole or, if it fails, perhaps in part; visible to readers when this returns.
+  /// Visible to readers when this returns.
   void append(std::string_view bytes);
-  /// Fsyncs.
+  /// Writes what is left, and fsyncs.
   void sync();
 
  private:
-  static void close(std::FILE* file) { std::fclose(file); }
+  void write_kept();
 
   std::filesystem::path path_;
-  core::UniqueHandle<std::FILE*, close> file_;
+  core::FileDescriptor file_;
+  std::string kept_;
 };
 
 }  // namespace longhaul::trainer

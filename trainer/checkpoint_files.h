@@ -17,6 +17,11 @@ namespace longhaul::trainer {
 inline constexpr const char* kManifestFile = "manifest.json";
 
 std::filesystem::path checkpoints_folder(const std::filesystem::path& run_folder);
+/// Leaves in the run's folder that the checkpoint of `step` was completed: checkpoint_to_resume
+/// then knows that one must be there.
+void note_saved(const std::filesystem::path& run_folder, int64_t step);
+/// Where a run begins anew.
+void forget_saved(const std::filesystem::path& run_folder);
 std::string source_file(int data_rank);
 /// Of a rank's share of the moments.
 std::string optimizer_file(int rank, int ranks);

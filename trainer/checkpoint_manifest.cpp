@@ -1,5 +1,9 @@
 #include <google/protobuf/util/json_util.h>
 
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
 #include "kernels/core/error.h"
 #include "kernels/core/mapped_file.h"
 #include "model/checkpoint/atomic_file.h"
@@ -15,6 +19,7 @@ namespace {
 
 constexpr const char* kFormat = "longhaul training checkpoint";
 constexpr int32_t kVersion = 1;
+constexpr std::string_view kOwnChecksum = "\"manifest_crc32c\":";
 constexpr int64_t kMostCounted = int64_t{1} << 60;  // a run can go on counting from there
 
 /// The message of one line: problems are lines.
@@ -56,6 +61,26 @@ std::vector<std::string> problems_of(const proto::TrainingCheckpoint& m, const s
     }
   }
   return problems;
+}
+
+/// "" where the checksum of the text before its key holds, or there is none (earlier programs).
+std::string checksum_problem(std::string_view text, const std::string& file) {
+  const size_t key = text.rfind(kOwnChecksum);
+  if (key == std::string_view::npos) return "";
+  std::string_view number = text.substr(key + kOwnChecksum.size());
+  number.remove_prefix(std::min(number.find_first_not_of(' '), number.size()));
+  uint32_t written = 0;
+  const auto [end, code] = std::from_chars(number.data(), number.data() + number.size(), written);
+  const uint32_t found = crc32c(text.data(), key);
+  if (code == std::errc() && found == written) return "";
+  return core::message(file, ": is damaged: its CRC-32C is ", found, ", expected ",
+                       number.substr(0, number.find_first_of("\n}")));
+}
+
+std::string with_checksum(std::string json) {
+  json.erase(json.find_last_not_of(" \n}") + 1);
+  json += ",\n ";
+  return core::message(json, kOwnChecksum, " ", crc32c(json.data(), json.size()), "\n}\n");
 }
 
 }  // namespace
@@ -133,7 +158,7 @@ void write_manifest(const fs::path& folder, const CheckpointManifest& manifest) 
     throw core::Error(core::message((folder / kManifestFile).string(),
                                     ": cannot be written: ", std::string(status.message())));
   }
-  model::write_file_atomically(folder / kManifestFile, json);
+  model::write_file_atomically(folder / kManifestFile, with_checksum(json));
 }
 
 CheckpointManifest read_manifest(const fs::path& folder) {
@@ -149,6 +174,9 @@ CheckpointManifest read_manifest(const fs::path& folder) {
                                          one_line(std::string(status.message()))));
   }
   std::vector<std::string> problems = problems_of(m, file.string());
+  const bool is_known = m.format() == kFormat && m.version() == kVersion;
+  const std::string damage = is_known ? checksum_problem(mapped.text(), file.string()) : "";
+  if (!damage.empty()) problems = {damage};  // the rest need not be true
   if (!problems.empty()) throw core::InputError(std::move(problems));
   CheckpointManifest manifest{.step = m.step(),
                               .micro_step = m.micro_step(),

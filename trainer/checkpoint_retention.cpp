@@ -20,8 +20,12 @@ std::vector<int64_t> superfluous(const std::vector<RetainedCheckpoint>& checkpoi
     return std::any_of(scored.begin(), scored.end(),
                        [&](const auto& checkpoint) { return checkpoint.step == step; });
   };
+  size_t newest = checkpoints.size();  // where the newest that stay begin
+  for (int64_t counted = 0; newest > 0 && counted < config.keep; --newest) {
+    counted += checkpoints[newest - 1].in_skipped_row ? 0 : 1;
+  }
   std::vector<int64_t> steps;
-  for (size_t i = 0; i + static_cast<size_t>(config.keep) < checkpoints.size(); ++i) {
+  for (size_t i = 0; i < newest; ++i) {
     const int64_t step = checkpoints[i].step;
     const bool is_milestone = config.keep_every > 0 && step % config.keep_every == 0;
     if (!is_milestone && !is_best(step)) steps.push_back(step);

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "model/checkpoint/atomic_file.h"
 #include "trainer/all_ranks.h"
 #include "trainer/checkpoint_files.h"
 #include "trainer/checkpoint_retention.h"
@@ -49,19 +50,39 @@ std::optional<double> score_of(const CheckpointManifest& manifest, Measure measu
   return std::nullopt;
 }
 
+/// The run's own: those of later steps than the one just written are another's, or come from a disk
+/// that was not there when the run began.
+std::vector<int64_t> own_checkpoints(const fs::path& run_folder, int64_t written) {
+  std::vector<int64_t> steps = all_checkpoints(run_folder);
+  const auto later = std::upper_bound(steps.begin(), steps.end(), written);
+  if (later != steps.end()) {
+    LOG(WARNING) << checkpoints_folder(run_folder).string() << ": holds checkpoints up to step "
+                 << steps.back() << ", which this run, at step " << written
+                 << ", has not written; they stay, and --resume would go on from them";
+  }
+  steps.erase(later, steps.end());
+  return steps;
+}
+
 /// Renames what need not be kept: what is left if its removal is interrupted must not look like a
 /// checkpoint.
-std::vector<fs::path> hide_superfluous(const fs::path& run_folder, const CheckpointConfig& config) {
+std::vector<fs::path> hide_superfluous(const fs::path& run_folder, int64_t written,
+                                       const CheckpointConfig& config) {
   std::vector<RetainedCheckpoint> checkpoints;
-  for (const int64_t step : all_checkpoints(run_folder)) {
-    RetainedCheckpoint& checkpoint = checkpoints.emplace_back();
-    checkpoint.step = step;
-    if (config.keep_best == 0) continue;
+  for (const int64_t step : own_checkpoints(run_folder, written)) {
+    checkpoints.push_back({.step = step, .score = {}});
+  }
+  int64_t counted = 0;
+  for (auto i = checkpoints.rbegin(); i != checkpoints.rend(); ++i) {
+    if (counted >= config.keep && config.keep_best == 0) break;  // the rest need not be read
     try {
-      checkpoint.score = score_of(read_manifest(checkpoint_folder(run_folder, step)), config.best);
+      const CheckpointManifest manifest = read_manifest(checkpoint_folder(run_folder, i->step));
+      i->score = score_of(manifest, config.best);
+      i->in_skipped_row = manifest.skipped_in_row > 0;
     } catch (const core::InputError& problem) {
       LOG(WARNING) << problem.what();  // it counts as not evaluated
     }
+    counted += i->in_skipped_row ? 0 : 1;
   }
   std::error_code error;
   std::vector<fs::path> hidden_folders;
@@ -81,6 +102,16 @@ void remove_folders(const std::vector<fs::path>& folders) {
   for (const fs::path& folder : folders) {
     fs::remove_all(folder, error);
     if (error) LOG(WARNING) << folder.string() << ": cannot be removed: " << error.message();
+  }
+}
+
+/// What can fail without harm to the checkpoint that stands.
+template <class Work>
+void try_to(const char* what, const Work& work) {
+  try {
+    work();
+  } catch (const core::Error& error) {
+    LOG(WARNING) << what << ": " << error.what();
   }
 }
 
@@ -113,12 +144,13 @@ void add_gathered(dist::Communicator& world, const NumberedFiles& files,
 }  // namespace
 
 CheckpointWriter::CheckpointWriter(fs::path run_folder, const dist::Mesh& mesh,
-                                   const CheckpointConfig& config)
+                                   const CheckpointConfig& config, std::optional<int64_t> newest)
     : run_folder_(std::move(run_folder)),
       mesh_(mesh),
       config_(config),
       share_(share_of(mesh, config)),
-      copy_(share_) {}
+      copy_(share_),
+      newest_(newest) {}
 
 CheckpointWriter::~CheckpointWriter() {
   const dist::Busy busy(mesh_.world(), "ending a checkpoint");
@@ -147,6 +179,7 @@ void CheckpointWriter::begin(const TrainingState& state) {
   on_all_ranks(world, "removing old checkpoints", [&] {
     if (!leads) return;
     if (removing_.valid()) removing_.get();
+    if (fs::create_directories(checkpoints_folder(run_folder_))) model::sync_folder(run_folder_);
     remove_leftovers(run_folder_);
     replacement_ = std::make_unique<model::FolderReplacement>(
         checkpoint_folder(run_folder_, state.step), [](const std::string&) { return true; });
@@ -195,6 +228,17 @@ void CheckpointWriter::gather_checks(const std::vector<FileCheck>& own) {
   add_gathered(mesh_.world(), {mesh_.shape().data, source_file}, own, manifest_.files);
 }
 
+void CheckpointWriter::tidy_up() {
+  std::vector<fs::path> hidden;
+  try_to("older checkpoints stay",
+         [&] { hidden = hide_superfluous(run_folder_, manifest_.step, config_); });
+  try_to("what is saved is not noted", [&] { note_saved(run_folder_, manifest_.step); });
+  // Large files take a while.
+  removing_ = std::async(config_.background ? std::launch::async : std::launch::deferred,
+                         [folders = std::move(hidden)] { remove_folders(folders); });
+  if (!config_.background) removing_.get();
+}
+
 void CheckpointWriter::finish() {
   dist::Communicator& world = mesh_.world();
   const bool leads = world.rank() == 0;
@@ -206,17 +250,14 @@ void CheckpointWriter::finish() {
       if (!leads) return;
       write_manifest(replacement_->path(), manifest_);
       replacement_->commit();
-      // Large files take a while.
-      removing_ = std::async(
-          config_.background ? std::launch::async : std::launch::deferred,
-          [folders = hide_superfluous(run_folder_, config_)] { remove_folders(folders); });
-      if (!config_.background) removing_.get();
+      tidy_up();
     });
   } catch (...) {
     replacement_.reset();  // and with it what was written
     throw;
   }
   replacement_.reset();
+  newest_ = manifest_.step;
 }
 
 void save_training_checkpoint(const fs::path& run_folder, const dist::Mesh& mesh,

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <future>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "dist/mesh.h"
@@ -22,8 +23,9 @@ namespace longhaul::trainer {
 /// error, nothing of the new checkpoint is left and the older ones stay.
 class CheckpointWriter {
  public:
+  /// `newest`: step of the run's newest checkpoint so far.
   CheckpointWriter(std::filesystem::path run_folder, const dist::Mesh& mesh,
-                   const CheckpointConfig& config);
+                   const CheckpointConfig& config, std::optional<int64_t> newest = {});
   /// Waits for this rank's thread; what was not finished is left out.
   ~CheckpointWriter();
   CheckpointWriter(const CheckpointWriter&) = delete;
@@ -39,12 +41,15 @@ class CheckpointWriter {
   bool is_begun() const { return writing_.valid(); }
   /// Whether this rank's files are still being written.
   bool is_busy() const;
+  /// Step of the run's newest checkpoint; equal on all ranks.
+  std::optional<int64_t> newest() const { return newest_; }
   /// Waits for the files, then makes them a checkpoint and removes what need not be kept.
   void finish();
 
  private:
   CheckpointManifest manifest_of(const TrainingState& state) const;
   void gather_checks(const std::vector<FileCheck>& own);
+  void tidy_up();
 
   std::filesystem::path run_folder_;
   const dist::Mesh& mesh_;
@@ -52,6 +57,7 @@ class CheckpointWriter {
   CheckpointShare share_;
   CheckpointCopy copy_;
   CheckpointManifest manifest_;
+  std::optional<int64_t> newest_;
   std::unique_ptr<model::FolderReplacement> replacement_;  // on rank 0
   std::future<void> removing_;                             // what is not kept, on rank 0
   std::future<void> copied_;

@@ -4,6 +4,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -125,17 +126,50 @@ void drop_later_records(const fs::path& file, int64_t step) {
   model::write_file_atomically(file, kept);
 }
 
+/// Of an earlier start that saved nothing, or whose checkpoints are gone.
+void keep_earlier(const fs::path& file) {
+  std::error_code missing;
+  const auto bytes = fs::file_size(file, missing);
+  if (missing || bytes == 0) return;
+  fs::path kept;
+  for (int i = 1; kept.empty() || fs::exists(kept); ++i) {
+    kept = file.parent_path() / core::message("metrics-earlier-", i, ".jsonl");
+  }
+  fs::rename(file, kept);
+  LOG(WARNING) << file.string()
+               << ": is of an earlier start of this run, which begins anew; kept as "
+               << kept.filename().string();
+}
+
 }  // namespace
 
 struct MetricsWriter::State {
   AppendFile lines;
   EventFile events;
+  bool is_late = false;  // something is kept that could not be written
+
+  /// What a run can do without for a while, such as room on its disk.
+  void try_to(const std::function<void()>& lines_work, const std::function<void()>& events_work) {
+    std::string problem;
+    for (const auto& work : {lines_work, events_work}) {
+      try {
+        work();
+      } catch (const core::Error& error) {
+        if (problem.empty()) problem = error.what();
+      }
+    }
+    LOG_IF(WARNING, !problem.empty() && !is_late)
+        << problem << "; the run goes on and tries again at every step";
+    LOG_IF(WARNING, problem.empty() && is_late) << "the metrics can be written again";
+    is_late = !problem.empty();
+  }
 };
 
 MetricsWriter::MetricsWriter(const fs::path& run_folder, int64_t resume_step) {
   const fs::path file = run_folder / "metrics.jsonl";
   fs::create_directories(run_folder);
   if (resume_step < 0) {
+    keep_earlier(file);
     model::write_file_atomically(file, "");
   } else {
     drop_later_records(file, resume_step);
@@ -144,20 +178,24 @@ MetricsWriter::MetricsWriter(const fs::path& run_folder, int64_t resume_step) {
       State{AppendFile(file), EventFile(run_folder, resume_step < 0 ? 0 : resume_step + 1)});
 }
 
-MetricsWriter::~MetricsWriter() = default;
+MetricsWriter::~MetricsWriter() {
+  if (state_->is_late) flush();
+  LOG_IF(WARNING, state_->is_late) << "the last records of the metrics are lost";
+}
 
 void MetricsWriter::write(const Record& record) {
-  state_->lines.append(to_line(record));
   std::vector<std::pair<std::string, double>> scalars;
   for (const auto& [name, value] : record.values) {
     scalars.emplace_back(record.kind + "/" + name, value);
   }
-  if (!scalars.empty()) state_->events.write_scalars(record.step, scalars);
+  state_->try_to([&] { state_->lines.append(to_line(record)); },
+                 [&] {
+                   if (!scalars.empty()) state_->events.write_scalars(record.step, scalars);
+                 });
 }
 
 void MetricsWriter::flush() {
-  state_->lines.sync();
-  state_->events.sync();
+  state_->try_to([&] { state_->lines.sync(); }, [&] { state_->events.sync(); });
 }
 
 std::vector<Record> read_metrics(const fs::path& file, std::string* unreadable_end) {

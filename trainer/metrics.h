@@ -25,14 +25,15 @@ struct Record {
 /// resume at step n, records of later steps, readable or not, and a torn last line are dropped from
 /// metrics.jsonl first, so that a resumed run leaves the same file as an uninterrupted one (numbers
 /// of time excepted). Wall-clock values are in records under names ending in "_per_second",
-/// "seconds", or "utilisation".
+/// "seconds", or "utilisation". A disk that fails is no failure of the run: what cannot be written
+/// is kept and tried again with every record, and a warning is left.
 class MetricsWriter {
  public:
-  /// `resume_step` < 0: a new run (files are created).
+  /// `resume_step` < 0: a new run. A metrics.jsonl that holds something is renamed, with a warning.
   MetricsWriter(const std::filesystem::path& run_folder, int64_t resume_step);
   ~MetricsWriter();
   void write(const Record& record);
-  /// Everything written so far is on disk when this returns.
+  /// Everything written so far is on disk when this returns, or a warning has been left.
   void flush();
 
  private:

@@ -92,6 +92,15 @@ void StepReport::evaluation(const TrainingState& state,
   if (outlets_) outlets_->metrics.write({"evaluation", state.step, state.tokens, values, ""});
 }
 
+void StepReport::skipped_end(const TrainingState& state) {
+  if (!outlets_) return;
+  const std::string text = core::message("the run ends with ", state.skipped_in_row,
+                                         " skipped steps in a row: the model is the one that step ",
+                                         state.step - state.skipped_in_row, " left");
+  LOG(WARNING) << text;
+  outlets_->metrics.write({"event", state.step, state.tokens, {}, text});
+}
+
 void StepReport::lost_checkpoint(const TrainingState& state, const std::string& why) {
   if (!outlets_) return;
   const std::string text = core::message(

@@ -40,6 +40,8 @@ class StepReport {
   void rank_times(const TrainingState& state, const std::vector<double>& seconds);
   void evaluation(const TrainingState& state,
                   const std::vector<std::pair<std::string, double>>& values);
+  /// The run ends in a row of skipped steps.
+  void skipped_end(const TrainingState& state);
   /// A checkpoint could not be written; the run goes on without it.
   void lost_checkpoint(const TrainingState& state, const std::string& why);
   /// What was told is on disk when this returns.

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -12,12 +13,15 @@
 #include "dist/gradient_reducer.h"
 #include "kernels/core/error.h"
 #include "kernels/optimizer/adamw.h"
+#include "trainer/all_ranks.h"
+#include "trainer/checkpoint_files.h"
 #include "trainer/checkpoint_writer.h"
 #include "trainer/initial_state.h"
 #include "trainer/micro_step.h"
 #include "trainer/optimizer.h"
 #include "trainer/rank_times.h"
 #include "trainer/schedule.h"
+#include "trainer/step_batches.h"
 #include "trainer/step_report.h"
 #include "trainer/training_checkpoint.h"
 
@@ -86,27 +90,6 @@ struct Run {
   Optimizer optimizer;
   TrainingState state;
 };
-
-struct StepBatches {
-  std::vector<data::Batch> micro;
-  int64_t labels = 0;  // over all ranks and micro-steps
-
-  /// What Σ loss is divided by.
-  double weight() const { return static_cast<double>(std::max<int64_t>(1, labels)); }
-};
-
-StepBatches next_batches(const TrainerParts& parts, int64_t micro_steps) {
-  StepBatches batches;
-  int64_t own = 0;
-  for (int64_t i = 0; i < micro_steps; ++i) {
-    const data::Batch& batch = batches.micro.emplace_back(parts.batches.next());
-    own +=
-        std::count_if(batch.labels.begin(), batch.labels.end(), [](int32_t l) { return l >= 0; });
-  }
-  // The ranks of a sequence group have the same sequences.
-  batches.labels = parts.mesh.world().sum(parts.mesh.sequence_rank() == 0 ? own : int64_t{0});
-  return batches;
-}
 
 /// Σ x² over the tensors of each kind.
 struct StateSquares {
@@ -199,12 +182,15 @@ std::string origin_of(const TrainerParts& parts, double own_loss) {
 
 /// The newest checkpoint whose parameters did a further step: those of the last step before a row
 /// of skipped ones may be what makes it fail, however finite they are.
-std::optional<int64_t> last_sound(const fs::path& run_folder, int64_t last_done) {
+std::optional<int64_t> last_sound(const fs::path& run_folder, int64_t last_done) try {
   std::optional<int64_t> sound;
   for (const int64_t step : all_checkpoints(run_folder)) {
     if (step < last_done) sound = step;
   }
   return sound;
+} catch (const core::Error& error) {
+  LOG(WARNING) << error.what();
+  return std::nullopt;
 }
 
 [[noreturn]] void fail_diverged(const TrainerParts& parts, const TrainingState& state,
@@ -224,6 +210,12 @@ std::optional<int64_t> last_sound(const fs::path& run_folder, int64_t last_done)
                                   " left, and ", way_out));
 }
 
+void begin_anew(const TrainerParts& parts) {
+  on_all_ranks(parts.mesh.world(), "beginning the run", [&] {
+    if (parts.mesh.world().rank() == 0) forget_saved(parts.run_folder);
+  });
+}
+
 /// For a checkpoint that the run can do without: the next one may succeed. What fails, fails on all
 /// ranks alike.
 template <class Work>
@@ -233,6 +225,20 @@ void try_to_save(StepReport& report, const TrainingState& state, const Work& wor
   } catch (const core::Error& error) {
     report.lost_checkpoint(state, error.what());
   }
+}
+
+/// What was done before the data could not be read: whoever mends it goes on from there.
+void save_before_end(const TrainerParts& parts, StepReport& report, const TrainingState& state,
+                     CheckpointWriter& writer) {
+  report.flush();
+  if (writer.is_begun()) try_to_save(report, state, [&] { writer.finish(); });
+  if (state.step == 0 || writer.newest() == state.step) return;
+  try_to_save(report, state, [&] {
+    writer.begin(state);
+    writer.finish();
+    LOG_IF(WARNING, parts.mesh.world().rank() == 0)
+        << "the data cannot be read any further; saved after step " << state.step;
+  });
 }
 
 bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
@@ -269,11 +275,15 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
              std::optional<int64_t> resume_from) {
   Run run(config, parts);
   TrainingState& state = run.state;
-  if (resume_from) load_training_checkpoint(parts.run_folder, *resume_from, parts.mesh, state);
+  if (resume_from) {
+    load_training_checkpoint(parts.run_folder, *resume_from, parts.mesh, state);
+  } else {
+    begin_anew(parts);
+  }
   StepReport report(config, parts, resume_from.value_or(-1));
   const int64_t tokens = config.batch.sequences * config.batch.length;
   RankTimes times(parts.mesh.world(), parts.seconds_waited, config.straggler_window_s);
-  CheckpointWriter writer(parts.run_folder, parts.mesh, config.checkpoint);
+  CheckpointWriter writer(parts.run_folder, parts.mesh, config.checkpoint, resume_from);
 
   // What came while the job began: there is nothing to save.
   const bool told = is_stop(config, state.step) || (parts.interrupted && parts.interrupted());
@@ -289,6 +299,10 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
     const auto start = std::chrono::steady_clock::now();
     times.begin_step();
     const StepBatches batches = next_batches(parts, config.batch.accumulation);
+    if (batches.failure) {
+      save_before_end(parts, report, state, writer);
+      std::rethrow_exception(batches.failure);
+    }
     StepSums sums = accumulate_gradients(parts, run, batches);
     const double own_loss = sums.loss;
     sums.interrupted = parts.interrupted && parts.interrupted() ? 1 : 0;
@@ -328,6 +342,7 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
     if (!is_told && evaluation_due(config, parts, state.step)) {
       is_interrupted |= !evaluate(parts, report, state);
     }
+    if (is_last && state.skipped_in_row > 0) report.skipped_end(state);
     if (is_last || is_interrupted || checkpoint_due(config, state)) {
       report.flush();
       if (writer.is_begun()) try_to_save(report, state, finish);

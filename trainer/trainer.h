@@ -66,9 +66,9 @@ enum class Ending { kDone, kInterrupted };
 
 /// Collective. Trains from the checkpoint of step `resume_from` (checkpoint_to_resume; the same on
 /// all ranks), without one from the model as it is. Returns once schedule.steps are done or an
-/// interruption is saved. Throws core::Error when skips_in_row is reached, and
-/// when the last checkpoint or that of an interruption cannot be written; of others a warning is
-/// left.
+/// interruption is saved. Throws core::Error when skips_in_row is reached, when the last checkpoint
+/// or that of an interruption cannot be written (of others a warning is left), and, after saving,
+/// what `batches` throws on any rank.
 Ending train(const TrainerConfig& config, const TrainerParts& parts,
              std::optional<int64_t> resume_from);
 

@@ -8,6 +8,8 @@
 
 #include "kernels/core/error.h"
 #include "kernels/core/fields.h"
+#include "kernels/core/mapped_file.h"
+#include "model/checkpoint/atomic_file.h"
 #include "model/checkpoint/model_folder.h"
 #include "trainer/all_ranks.h"
 #include "trainer/checkpoint_files.h"
@@ -15,8 +17,11 @@
 namespace longhaul::trainer {
 
 namespace fs = std::filesystem;
+using core::message;
 
 namespace {
+
+constexpr const char* kSavedFile = ".newest_checkpoint";  // step of the last one that was completed
 
 /// Out of the way: it must neither be taken for the newest one nor push sound ones out.
 void set_aside(const fs::path& run_folder, int64_t step) {
@@ -31,8 +36,8 @@ CheckpointManifest manifest_of(const fs::path& run_folder, int64_t step) {
   const fs::path folder = checkpoint_folder(run_folder, step);
   CheckpointManifest manifest = read_manifest(folder);
   if (manifest.step != step) {
-    throw core::InputError(core::message((folder / kManifestFile).string(), ": step: is ",
-                                         manifest.step, ", expected that of its folder, ", step));
+    throw core::InputError(message((folder / kManifestFile).string(), ": step: is ", manifest.step,
+                                   ", expected that of its folder, ", step));
   }
   return manifest;
 }
@@ -65,20 +70,62 @@ int64_t newest_sound(const fs::path& run_folder) {
   return steps.back();
 }
 
+/// Against `newest`, which was found: nobody but its user takes a run's checkpoints away.
+void expect_saved(const fs::path& run_folder, int64_t newest) {
+  const fs::path file = run_folder / kSavedFile;
+  if (!fs::exists(file)) return;  // none was saved
+  const core::MappedFile mapped(file);
+  int64_t saved = -1;
+  std::from_chars(mapped.data(), mapped.data() + mapped.size(), saved);
+  if (newest >= saved) return;
+  const std::string folder = checkpoints_folder(run_folder).string();
+  if (newest < 0) {
+    throw core::InputError(message(folder, ": holds no checkpoint, expected that of step ", saved,
+                                   ", which was saved; is its file system there? To begin anew, ",
+                                   "train without --resume"));
+  }
+  LOG(WARNING) << folder << ": holds checkpoints up to step " << newest
+               << ", expected that of step " << saved << ", which was saved";
+}
+
 }  // namespace
+
+void note_saved(const fs::path& run_folder, int64_t step) {
+  model::write_file_atomically(run_folder / kSavedFile, message(step, "\n"));
+}
+
+void forget_saved(const fs::path& run_folder) {
+  std::error_code error;
+  fs::remove(run_folder / kSavedFile, error);
+  if (error) throw core::Error(message((run_folder / kSavedFile).string(), ": ", error.message()));
+}
 
 std::vector<int64_t> all_checkpoints(const fs::path& run_folder) {
   constexpr std::string_view kPrefix = "step-";
+  const fs::path folder = checkpoints_folder(run_folder);
   std::vector<int64_t> steps;
   std::error_code error;
-  for (const auto& entry : fs::directory_iterator(checkpoints_folder(run_folder), error)) {
-    const std::string name = entry.path().filename().string();
+  const auto expect_read = [&](const fs::path& path) {
+    if (error) throw core::Error(message(path.string(), ": cannot be read: ", error.message()));
+  };
+  // Of the folder itself: a link whose target is not there is a disk that is not mounted.
+  const fs::file_status status = fs::symlink_status(folder, error);
+  if (status.type() == fs::file_type::not_found) return steps;
+  expect_read(folder);
+  fs::directory_iterator entry(folder, error);
+  expect_read(folder);
+  while (entry != fs::directory_iterator()) {
+    const fs::path path = entry->path();
+    const std::string name = path.filename().string();
     int64_t step = -1;
-    if (!name.starts_with(kPrefix) || !fs::exists(entry.path() / kManifestFile, error)) continue;
-    const auto [end, code] =
-        std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), step);
-    const bool is_ours = code == std::errc() && checkpoint_folder(run_folder, step) == entry.path();
-    if (is_ours) steps.push_back(step);
+    const auto [end, code] = std::from_chars(name.data() + std::min(kPrefix.size(), name.size()),
+                                             name.data() + name.size(), step);
+    const bool is_ours = name.starts_with(kPrefix) && code == std::errc() &&
+                         checkpoint_folder(run_folder, step) == path;
+    if (is_ours && fs::exists(path / kManifestFile, error)) steps.push_back(step);
+    expect_read(path / kManifestFile);
+    entry.increment(error);
+    expect_read(folder);
   }
   std::sort(steps.begin(), steps.end());
   return steps;
@@ -99,12 +146,13 @@ std::optional<int64_t> checkpoint_to_resume(const fs::path& run_folder, dist::Co
     if (world.rank() != 0) return;
     own = resume == Resume::kNewestSound ? newest_sound(run_folder)
                                          : newest_checkpoint(run_folder).value_or(-1);
+    if (resume != Resume::kNo) expect_saved(run_folder, own);
   });
   const auto newest = static_cast<int64_t>(world.max(static_cast<double>(own)));
   if (newest < 0) return std::nullopt;
   if (resume == Resume::kNo) {
-    throw core::InputError(core::message(run_folder.string(), ": holds checkpoints up to step ",
-                                         newest, ", expected a folder without any, or --resume"));
+    throw core::InputError(message(run_folder.string(), ": holds checkpoints up to step ", newest,
+                                   ", expected a folder without any, or --resume"));
   }
   return newest;
 }

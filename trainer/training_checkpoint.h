@@ -45,9 +45,11 @@ void save_training_checkpoint(const std::filesystem::path& run_folder, const dis
                               const TrainingState& state, const CheckpointConfig& config);
 
 /// Step of the newest complete checkpoint, if any. Leftovers of interrupted writes are not seen.
+/// core::Error where all_checkpoints has one.
 std::optional<int64_t> newest_checkpoint(const std::filesystem::path& run_folder);
 
-/// Steps of all complete checkpoints, ascending.
+/// Steps of all complete checkpoints, ascending; none where the folder of checkpoints is not there.
+/// core::Error naming what is there and cannot be read.
 std::vector<int64_t> all_checkpoints(const std::filesystem::path& run_folder);
 std::filesystem::path checkpoint_folder(const std::filesystem::path& run_folder, int64_t step);
 
@@ -62,7 +64,8 @@ enum class Resume : uint8_t {
 };
 /// Collective: the step to go on from, nothing where a run begins. Rank 0 looks, once, and all take
 /// its answer, since another rank may see the folder differently. Throws InputError if the folder
-/// holds checkpoints and it is not to be resumed, or if none of them is sound.
+/// holds checkpoints and it is not to be resumed, if none of them is sound, or if it is to be
+/// resumed and what was saved is gone; core::Error if they cannot be read.
 std::optional<int64_t> checkpoint_to_resume(const std::filesystem::path& run_folder,
                                             dist::Communicator& world, Resume resume);
 

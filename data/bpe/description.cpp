@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <unordered_set>
 
 #include "data/bpe/split_json.h"
 #include "data/json_part.h"
@@ -113,20 +114,18 @@ void check_added_numbers(const JsonPart& part, const BpeDescription& description
   for (const auto& [spelling, id] : description.vocabulary) known.emplace_back(spelling, id);
   std::sort(known.begin(), known.end());
   auto next = static_cast<int32_t>(known.size());
-  std::vector<std::pair<std::string_view, int32_t>> added;
+  std::unordered_set<std::string_view> added;
   for (size_t i = 0; i < description.added.size(); ++i) {
     const AddedToken& token = description.added[i];
     const auto found = std::lower_bound(known.begin(), known.end(),
                                         std::pair<std::string_view, int32_t>(token.content, 0));
     const bool in_vocabulary = found != known.end() && found->first == token.content;
-    const auto before = std::find_if(added.begin(), added.end(),
-                                     [&](const auto& a) { return a.first == token.content; });
-    if (before != added.end()) part[i]["content"].refuse("\"", token.content, "\" is given twice");
+    if (!added.insert(token.content).second)
+      part[i]["content"].refuse("\"", token.content, "\" is given twice");
     const int32_t expected = in_vocabulary ? found->second : next;
     if (token.id != expected)
       part[i]["id"].refuse("is ", token.id, " for \"", token.content, "\", expected ", expected,
                            in_vocabulary ? " as in model.vocab" : " (the numbers go on)");
-    added.emplace_back(token.content, token.id);
     next = std::max(next, token.id + 1);
   }
 }

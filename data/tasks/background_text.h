@@ -23,7 +23,7 @@ class BackgroundText {
   /// documents are left out. InputError if there are fewer tokens than that.
   Passage passage(int64_t length, core::RandomStream& random) const;
 
-  uint64_t fingerprint() const { return tokens_.fingerprint(); }
+  uint64_t fingerprint() const { return tokens_.earlier_fingerprint(); }
 
  private:
   bool ends_sentence(int32_t token, int32_t next) const;

@@ -8,6 +8,7 @@
 
 #include "data/manifest.h"
 #include "kernels/core/error.h"
+#include "kernels/core/mapped_file.h"
 
 namespace longhaul::data {
 
@@ -86,62 +87,74 @@ TokenFile::TokenFile(const fs::path& path, const fs::path& file, const TokenData
                                          ", expected less than the vocabulary of ", vocabulary_));
   end_of_document_ = static_cast<int32_t>(std::max<int64_t>(0, options.end_of_document));
   layout_ = find_layout(options);
-  find_borders(options);
+  searches_borders_ = layout_.borders.empty() && tokens() > 0 && options.end_of_document >= 0;
+  if (!searches_borders_) {
+    borders_ = std::move(layout_.borders);
+    if (borders_.empty()) borders_.push_back(0);
+    if (borders_.back() != tokens()) borders_.push_back(tokens());
+  }
+  // The token that ends documents says where they end as well as their number does.
+  fingerprint_ = fingerprint_with(searches_borders_ ? -1 - options.end_of_document : documents());
 }
 
 TokenLayout TokenFile::find_layout(const TokenDataOptions& options) const {
   const fs::path index = megatron_index(name_);
   if (!index.empty()) {
     const core::MappedFile mapped(index);
-    return read_megatron_index(mapped.bytes(), std::ssize(bytes()), index.string());
+    return read_megatron_index(mapped.bytes(), file_.size(), index.string());
   }
-  if (is_npy(bytes())) return read_npy(bytes(), name_.string());
-  if (is_llm_c(bytes())) return read_llm_c(bytes(), name_.string());
+  const core::MappedFile mapped(name_);
+  if (is_npy(mapped.bytes())) return read_npy(mapped.bytes(), name_.string());
+  if (is_llm_c(mapped.bytes())) return read_llm_c(mapped.bytes(), name_.string());
   if (name_.extension() == ".bin")
-    return flat_layout(std::ssize(bytes()), flat_element(options), name_.string());
+    return flat_layout(file_.size(), flat_element(options), name_.string());
   throw core::InputError(
       core::message(name_.string(),
                     ": is no file of tokens, expected .npy, .bin (flat, of llm.c, or of Megatron "
                     "with its .idx) or a token folder; longhaul tokenize makes one of text"));
 }
 
-void TokenFile::find_borders(const TokenDataOptions& options) {
-  auto& borders = layout_.borders;
-  if (!borders.empty() || tokens() == 0) {
-    if (borders.empty()) borders.push_back(0);
-    return;
-  }
-  borders.push_back(0);
+const std::vector<int64_t>& TokenFile::borders() const {
+  if (searches_borders_) std::call_once(searched_, [&] { search_borders(); });
+  return borders_;
+}
+
+void TokenFile::search_borders() const {
+  std::vector<int64_t> borders{0};
   std::vector<int32_t> piece;
-  for (int64_t begin = 0; options.end_of_document >= 0 && begin < tokens(); begin += kPiece) {
+  for (int64_t begin = 0; begin < tokens(); begin += kPiece) {
     piece.resize(static_cast<size_t>(std::min(kPiece, tokens() - begin)));
     read(begin, piece);
     for (size_t i = 0; i < piece.size(); ++i)
-      if (piece[i] == options.end_of_document)
-        borders.push_back(begin + static_cast<int64_t>(i) + 1);
+      if (piece[i] == end_of_document_) borders.push_back(begin + static_cast<int64_t>(i) + 1);
   }
   if (borders.back() != tokens()) borders.push_back(tokens());
+  borders_ = std::move(borders);
 }
 
 int64_t TokenFile::document_begin(int64_t document) const {
   CHECK(document >= 0 && document <= documents()) << document;
-  return layout_.borders[static_cast<size_t>(document)];
+  return borders()[static_cast<size_t>(document)];
 }
 
-uint64_t TokenFile::fingerprint() const {
+uint64_t TokenFile::earlier_fingerprint() const { return fingerprint_with(documents()); }
+
+uint64_t TokenFile::fingerprint_with(int64_t borders) const {
   uint32_t crc = ::crc32(0, nullptr, 0);
   const auto add = [&](const void* data, int64_t bytes) {
     crc = static_cast<uint32_t>(
         ::crc32(crc, static_cast<const Bytef*>(data), static_cast<uInt>(bytes)));
   };
-  const int64_t size = std::ssize(bytes());
-  const int64_t last = std::max<int64_t>(0, size - kSampleBytes);
-  for (int64_t i = 0; i < kSampled; ++i) {
-    const int64_t begin = last / (kSampled - 1) * i;
-    add(file_.data() + begin, std::min(kSampleBytes, size - begin));
-  }
-  add(file_.data() + last, size - last);
-  for (const int64_t value : {tokens(), documents(), vocabulary_}) add(&value, sizeof value);
+  std::vector<std::byte> sample;
+  const auto add_sample = [&](int64_t begin) {
+    sample.resize(static_cast<size_t>(std::min(kSampleBytes, file_.size() - begin)));
+    file_.read(begin, sample);
+    add(sample.data(), std::ssize(sample));
+  };
+  const int64_t last = std::max<int64_t>(0, file_.size() - kSampleBytes);
+  for (int64_t i = 0; i < kSampled; ++i) add_sample(last / (kSampled - 1) * i);
+  add_sample(last);
+  for (const int64_t value : {tokens(), borders, vocabulary_}) add(&value, sizeof value);
   return uint64_t{crc} << 32 | (static_cast<uint64_t>(tokens()) & 0xFFFFFFFFu);
 }
 
@@ -149,8 +162,10 @@ void TokenFile::read(int64_t begin, std::span<int32_t> out) const {
   const auto count = static_cast<int64_t>(out.size());
   CHECK(begin >= 0 && begin <= tokens() && count <= tokens() - begin)
       << "tokens [" << begin << ", +" << count << ") of " << tokens();
-  const std::byte* in = bytes().data() + layout_.offset + begin * bytes_of(layout_.element);
-  const int64_t bad = copy(layout_.element, in, vocabulary_, out);
+  const int64_t width = bytes_of(layout_.element);
+  std::vector<std::byte> stored(static_cast<size_t>(count * width));
+  file_.read(layout_.offset + begin * width, stored);
+  const int64_t bad = copy(layout_.element, stored.data(), vocabulary_, out);
   if (bad >= 0)
     throw core::InputError(core::message(
         name_.string(), ": token ", begin + bad, " is ", out[static_cast<size_t>(bad)],

@@ -12,30 +12,50 @@ size_t shard_of(const std::vector<int64_t>& first, int64_t index) {
   const auto after = std::upper_bound(first.begin(), first.end(), index);
   return static_cast<size_t>(after - first.begin()) - 1;
 }
+
+template <class Fingerprint>
+uint64_t combined(const std::vector<std::unique_ptr<TokenData>>& shards, const Fingerprint& of) {
+  constexpr uint64_t kOdd = 0x9E3779B97F4A7C15u;
+  uint64_t hash = shards.size();
+  for (const auto& shard : shards) hash = (hash ^ of(*shard)) * kOdd + (hash >> 29);
+  return hash;
+}
 }  // namespace
 
 TokenShards::TokenShards(const std::filesystem::path& path,
                          std::vector<std::unique_ptr<TokenData>> shards)
     : path_(path), shards_(std::move(shards)) {
   CHECK(!shards_.empty());
-  for (const auto& shard : shards_) {
-    first_token_.push_back(first_token_.back() + shard->tokens());
-    first_document_.push_back(first_document_.back() + shard->documents());
-  }
+  for (const auto& shard : shards_) first_token_.push_back(first_token_.back() + shard->tokens());
+}
+
+const std::vector<int64_t>& TokenShards::first_document() const {
+  std::call_once(counted_, [&] {
+    std::vector<int64_t> first{0};
+    for (const auto& shard : shards_) first.push_back(first.back() + shard->documents());
+    first_document_ = std::move(first);
+  });
+  return first_document_;
+}
+
+bool TokenShards::knows_documents() const {
+  return std::all_of(shards_.begin(), shards_.end(),
+                     [](const auto& shard) { return shard->knows_documents(); });
 }
 
 int64_t TokenShards::document_begin(int64_t document) const {
   CHECK(document >= 0 && document <= documents()) << document;
   if (document == documents()) return tokens();
-  const size_t shard = shard_of(first_document_, document);
-  return first_token_[shard] + shards_[shard]->document_begin(document - first_document_[shard]);
+  const size_t shard = shard_of(first_document(), document);
+  return first_token_[shard] + shards_[shard]->document_begin(document - first_document()[shard]);
 }
 
 uint64_t TokenShards::fingerprint() const {
-  constexpr uint64_t kOdd = 0x9E3779B97F4A7C15u;
-  uint64_t hash = shards_.size();
-  for (const auto& shard : shards_) hash = (hash ^ shard->fingerprint()) * kOdd + (hash >> 29);
-  return hash;
+  return combined(shards_, [](const TokenData& shard) { return shard.fingerprint(); });
+}
+
+uint64_t TokenShards::earlier_fingerprint() const {
+  return combined(shards_, [](const TokenData& shard) { return shard.earlier_fingerprint(); });
 }
 
 void TokenShards::read(int64_t begin, std::span<int32_t> out) const {

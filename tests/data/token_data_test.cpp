@@ -247,6 +247,106 @@ TEST_F(TokenDataFiles, TokensOutsideTheVocabularyAreNamedWhenRead) {
   EXPECT_THAT(said("c.npy"), HasSubstr("token 0 is"));
 }
 
+/// The number of documents is nobody's business until somebody asks.
+TEST_F(TokenDataFiles, EndsOfDocumentsAreSearchedWhenTheyAreAskedFor) {
+  write_file(scratch_ / "a.bin", packed<uint16_t>({5, 0, 7, 300}));
+  std::filesystem::create_directory(scratch_ / "in");
+  std::filesystem::copy(scratch_ / "a.bin", scratch_ / "in/a.bin");
+  EXPECT_TRUE(open("a.bin")->knows_documents());
+  EXPECT_TRUE(open("in")->knows_documents());
+  const uint64_t without = open("a.bin")->fingerprint();
+  options_.end_of_document = 0;
+  for (const char* name : {"a.bin", "in"}) {
+    const auto data = open(name);
+    EXPECT_FALSE(data->knows_documents());
+    EXPECT_EQ(data->tokens(), 4);
+    EXPECT_EQ(make_random_sampler(*data, 1, 1, {})->position().empty(), false);
+    EXPECT_THAT(problem_of([&] { data->documents(); }), HasSubstr("a.bin: token 3 is 300"));
+  }
+  const uint64_t end_0 = open("a.bin")->fingerprint();
+  EXPECT_NE(end_0, without);
+  options_.end_of_document = 7;
+  EXPECT_NE(open("a.bin")->fingerprint(), end_0);
+}
+
+/// What was read under the earlier fingerprint is gone on with.
+TEST_F(TokenDataFiles, PositionsOfEarlierProgramsAreUnderstood) {
+  write_file(scratch_ / "a.bin", packed<uint16_t>({1, 2, 0, 4, 5, 0, 7, 8, 9}));
+  options_.end_of_document = 0;
+  const auto data = open("a.bin");
+  // It counted the documents, whether the file says where they end or not.
+  Index index{.documents = 4,
+              .sizes = packed<int32_t>({3, 3, 3}),
+              .places = packed<int64_t>({0, 6, 12}),
+              .first = packed<int64_t>({0, 1, 2, 3})};
+  write_file(scratch_ / "a.idx", index.bytes());
+  const auto counted = open("a.bin");
+  EXPECT_TRUE(counted->knows_documents());
+  EXPECT_NE(counted->fingerprint(), data->fingerprint());
+  EXPECT_EQ(counted->fingerprint(), data->earlier_fingerprint());
+  const auto batches = make_random_sampler(*counted, 3, 1, {});
+  batches->next();
+  EXPECT_NO_THROW(make_random_sampler(*data, 3, 1, {})->restore(batches->position()));
+}
+
+TEST_F(TokenDataFiles, AFileThatIsCutOffLaterIsAnErrorThatNamesIt) {
+  write_file(scratch_ / "a.bin", std::string(1 << 20, '\0'));
+  const auto data = open("a.bin");
+  const uint64_t fingerprint = data->fingerprint();
+  std::filesystem::resize_file(scratch_ / "a.bin", 4096);
+  try {
+    tokens_of(*data);
+    ADD_FAILURE() << "expected an Error";
+  } catch (const core::InputError& error) {
+    ADD_FAILURE() << "what a user can do nothing about: " << error.what();
+  } catch (const core::Error& error) {
+    EXPECT_THAT(error.what(), AllOf(HasSubstr("a.bin: ends at byte 4096, expected 1048576")));
+  }
+  EXPECT_EQ(data->fingerprint(), fingerprint);  // it can still be saved what was read
+}
+
+TEST_F(TokenDataFiles, RowsWithTokensOutsideTheVocabularyCanBeSkipped) {
+  write_file(scratch_ / "good.bin", packed<uint16_t>({1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13}));
+  write_file(scratch_ / "bad.bin", packed<uint16_t>({1, 2, 3, 4, 5, 6, 999, 8, 9, 10, 11, 12, 13}));
+  const auto good = open("good.bin"), bad = open("bad.bin");
+  const auto batches = [](const TokenData& data, const std::string& kind, bool skip) {
+    const RowShare share{.rows = 2, .skip_bad_rows = skip};
+    if (kind == "random") return make_random_sampler(data, 3, 1, share);
+    return make_lane_sampler(data, 3, 1, share, {.reset_at_documents = kind == "documents"});
+  };
+  for (const std::string kind : {"random", "lanes", "documents"}) {
+    EXPECT_THAT(problem_of([&] {
+                  const auto strict = batches(*bad, kind, false);
+                  for (int i = 0; i < 9; ++i) strict->next();
+                }),
+                HasSubstr("bad.bin: token 6 is 999"));
+    const auto expected = batches(*good, kind, false), found = batches(*bad, kind, true);
+    int skipped = 0;
+    for (int i = 0; i < 9; ++i) {
+      const Batch whole = expected->next(), batch = found->next();
+      EXPECT_EQ(batch.fresh, whole.fresh);
+      for (size_t row = 0; row < 6; row += 3) {
+        bool has_7 = false, is_empty = true;
+        for (size_t at = row; at < row + 3; ++at) {
+          has_7 = has_7 || whole.tokens[at] == 7 || whole.labels[at] == 7;
+          is_empty = is_empty && batch.labels[at] == -1;
+          EXPECT_LT(batch.tokens[at], 300);
+        }
+        if (!has_7) {
+          for (size_t at = row; at < row + 3; ++at) {
+            EXPECT_EQ(batch.tokens[at], whole.tokens[at]) << kind;
+            EXPECT_EQ(batch.labels[at], whole.labels[at]) << kind;
+          }
+          continue;
+        }
+        EXPECT_TRUE(is_empty) << kind;
+        ++skipped;
+      }
+    }
+    EXPECT_GT(skipped, 1) << kind;
+  }
+}
+
 TEST_F(TokenDataFiles, SamplersReadThem) {
   write_file(scratch_ / "a.bin", packed<uint16_t>({1, 2, 3, 4, 5, 6, 7, 8, 9}));
   const auto data = open("a.bin");

@@ -304,6 +304,21 @@ TEST(DamagedTokenFolder, TokenOutsideTheVocabularyIsFoundWhenRead) {
               HasSubstr("token 7 is 6"));
 }
 
+TEST(DamagedTokenFolder, OneThatIsCutOffLaterIsAnErrorThatNamesIt) {
+  Scratch scratch;
+  testing::write_numbered(scratch / "out", {30000});
+  const TokenFolder folder(scratch / "out");
+  std::filesystem::resize_file(scratch / "out/tokens.bin", 10);
+  std::vector<int32_t> tokens(5);
+  EXPECT_NO_THROW(folder.read(0, tokens));
+  try {
+    folder.read(20000, tokens);
+    ADD_FAILURE() << "expected an Error";
+  } catch (const core::Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("tokens.bin: ends at byte 10, expected 60002"));
+  }
+}
+
 TEST(DamagedTokenFolder, VerifyFindsAChangedByteOfALargeFolder) {
   Scratch scratch;
   {

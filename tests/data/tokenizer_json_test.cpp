@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ctime>
+
 #include "data/bpe/pattern.h"
 #include "tests/data/tokenizer_file.h"
 
@@ -55,6 +57,15 @@ TEST_F(TokenizerJson, PartsThatAreNotUnderstoodAreNamed) {
   EXPECT_THAT(problem_with("/model/end_of_word_suffix", "</w>"),
               HasSubstr("model.end_of_word_suffix: "));
   EXPECT_THAT(problem_with("/model/other", 1), HasSubstr("model: has the key \"other\""));
+}
+
+/// A hundred thousand, in a time that grows as their number does.
+TEST_F(TokenizerJson, ManyAddedTokensAreReadSoon) {
+  json file = byte_level_json({});
+  for (int i = 0; i < 100000; ++i) add_token(file, "<" + std::to_string(i) + ">");
+  const std::clock_t start = std::clock();
+  EXPECT_EQ(testing::made(scratch_, file)->vocabulary(), 100256);
+  EXPECT_LT(static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC, 8);
 }
 
 TEST_F(TokenizerJson, SplitsThatAreNotUnderstoodAreNamed) {

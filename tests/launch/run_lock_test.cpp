@@ -78,6 +78,26 @@ TEST_F(RunLockTest, WaitsForTheLastRankToEnd) {
   ending.join();
 }
 
+TEST_F(RunLockTest, MayWaitLongerThanTheTimeLimit) {
+  const auto other = dist::solo_communicator();
+  std::optional<RunLock> held;
+  held.emplace(folder_, *other, 0);
+  std::thread ending([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(900));
+    held.reset();
+  });
+  const auto body = [&](dist::Communicator& world) { const RunLock lock(folder_, world, 30); };
+  dist::run_thread_ranks(3, body, 0.2);
+  ending.join();
+}
+
+TEST_F(RunLockTest, TheLockOfALostHostIsNamed) {
+  const auto world = dist::solo_communicator();
+  const RunLock lock(folder_, *world, 0);
+  EXPECT_THAT(refusal(), ::testing::HasSubstr("delete " + (folder_ / ".lock").string()));
+  EXPECT_GE(kLockPatienceS, 120);  // beyond NFS's lease
+}
+
 TEST_F(RunLockTest, AFolderThatCannotBeWrittenIsNamed) {
   std::filesystem::create_directory(folder_ / ".lock");
   const auto world = dist::solo_communicator();

@@ -76,6 +76,22 @@ TEST_F(ModelOfARun, WritesAModelCardThatIsTheSameEveryTime) {
   expect_refused("export --model first --out d --card", "first lies in no run");
 }
 
+TEST_F(ModelOfARun, ARunIsResumedWithoutTheModelThatItBeganFrom) {
+  for (const char* folder : {"whole", "cut"}) {
+    const std::string arguments = "train next.yaml model.from=theses/run run.folder=";
+    const bool is_cut = std::string(folder) == "cut";
+    EXPECT_EQ(run(arguments + folder + (is_cut ? " --until 2" : "")).exit_code, is_cut ? 75 : 0);
+  }
+  const std::string from = text_of(folder_ / "cut/run.yaml");
+  fs::rename(folder_ / "theses", folder_ / "gone");
+  expect_refused("train next.yaml model.from=theses/run run.folder=new --resume", "theses/run");
+  const Result resumed = run("train next.yaml model.from=theses/run run.folder=cut --resume");
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_EQ(text_of(folder_ / "cut/run.yaml"), from);
+  EXPECT_EQ(text_of(folder_ / "cut/model/model.safetensors"),
+            text_of(folder_ / "whole/model/model.safetensors"));
+}
+
 TEST_F(ModelOfARun, TheModelCardNamesEveryMeasure) {
   fs::remove(folder_ / "theses/run/evaluation/text.json");
   expect_done("export --model theses/run/model --out a", "a: ");

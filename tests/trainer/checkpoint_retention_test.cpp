@@ -22,6 +22,12 @@ TEST(CheckpointRetention, TheNewest) {
   EXPECT_THAT(superfluous({}, {.keep = 2}), IsEmpty());
 }
 
+TEST(CheckpointRetention, ARowOfSkippedStepsPushesNothingOut) {
+  EXPECT_THAT(superfluous({{1, {}}, {2, {}}, {3, {}, true}, {4, {}, true}}, {.keep = 1}),
+              ElementsAre(1));
+  EXPECT_THAT(superfluous({{2, {}}, {3, {}, true}, {5, {}}}, {.keep = 1}), ElementsAre(2, 3));
+}
+
 TEST(CheckpointRetention, MilestonesAndTheBest) {
   EXPECT_THAT(superfluous({{10, {}}, {15, {}}, {20, {}}, {25, {}}}, {.keep = 1, .keep_every = 10}),
               ElementsAre(15));
@@ -43,6 +49,7 @@ TEST(CheckpointRetention, EqualsTheRulesReadOneByOne) {
     for (int64_t i = below(8); i > 0; --i) {
       all.push_back({step += 1 + below(4), {}});
       if (below(3) > 0) all.back().score = static_cast<double>(below(4));
+      all.back().in_skipped_row = below(4) == 0;
     }
     const CheckpointConfig config{
         .keep = 1 + below(3), .keep_every = below(4), .keep_best = below(3)};
@@ -50,7 +57,7 @@ TEST(CheckpointRetention, EqualsTheRulesReadOneByOne) {
     for (const auto& one : all) {
       int64_t newer = 0, better = 0;
       for (const auto& other : all) {
-        newer += other.step > one.step;
+        newer += other.step > one.step && !other.in_skipped_row;
         if (!one.score || !other.score) continue;
         better +=
             *other.score < *one.score || (*other.score == *one.score && other.step > one.step);

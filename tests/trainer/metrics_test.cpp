@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <fstream>
 #include <limits>
 
 #include "kernels/core/error.h"
+#include "tests/model/full_disk.h"
 #include "tests/model/scratch_folder.h"
 
 namespace longhaul::trainer {
@@ -85,6 +87,63 @@ TEST(Metrics, ANewRunBeginsAnew) {
   append(folder.path() / "metrics.jsonl", "rubbish\n");
   MetricsWriter(folder.path(), -1).write(train_record(1));
   EXPECT_EQ(read_metrics(folder.path() / "metrics.jsonl").size(), 1u);
+}
+
+TEST(Metrics, ANewRunKeepsWhatEarlierStartsLeft) {
+  const ScratchFolder folder;
+  append(folder / "metrics.jsonl", "first\n");
+  MetricsWriter(folder.path(), -1).write(train_record(1));
+  const std::string second = content_of(folder / "metrics.jsonl");
+  { const MetricsWriter third(folder.path(), -1); }
+  { const MetricsWriter fourth(folder.path(), -1); }  // the third left nothing
+  EXPECT_EQ(content_of(folder / "metrics-earlier-1.jsonl"), "first\n");
+  EXPECT_EQ(content_of(folder / "metrics-earlier-2.jsonl"), second);
+  EXPECT_FALSE(std::filesystem::exists(folder / "metrics-earlier-3.jsonl"));
+}
+
+/// Of events.out.tfevents.…: by the lengths that frame them.
+int64_t events_in(const std::filesystem::path& folder) {
+  int64_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (!entry.path().filename().string().starts_with("events.out")) continue;
+    const std::string bytes = content_of(entry.path());
+    size_t place = 0;
+    for (; place < bytes.size(); ++count) {
+      uint64_t length = 0;
+      std::memcpy(&length, bytes.data() + place, sizeof length);
+      place += 8 + 4 + length + 4;
+    }
+    EXPECT_EQ(place, bytes.size());
+  }
+  return count;
+}
+
+TEST(Metrics, WhatAFullDiskDidNotTakeIsWrittenLater) {
+  const ScratchFolder undisturbed, folder;
+  {
+    MetricsWriter writer(undisturbed.path(), -1);
+    for (int64_t step = 1; step <= 6; ++step) writer.write(train_record(step));
+  }
+  {
+    MetricsWriter writer(folder.path(), -1);
+    writer.write(train_record(1));
+    {
+      // Within the next line.
+      const testing::FullDisk full(content_of(folder / "metrics.jsonl").size() + 10);
+      for (int64_t step = 2; step <= 4; ++step) {
+        writer.write(train_record(step));
+        writer.flush();
+      }
+      EXPECT_EQ(read_metrics(folder / "metrics.jsonl").size(), 1u);
+    }
+    writer.write(train_record(5));
+    EXPECT_EQ(read_metrics(folder / "metrics.jsonl").size(), 5u);
+    const testing::FullDisk full(0);
+    writer.write(train_record(6));
+    // Its end, after that of the full disk, writes the last one.
+  }
+  EXPECT_EQ(events_in(folder.path()), events_in(undisturbed.path()));
+  EXPECT_EQ(content_of(folder / "metrics.jsonl"), content_of(undisturbed / "metrics.jsonl"));
 }
 
 TEST(Metrics, ResumptionDropsLaterStepsAndATornLine) {

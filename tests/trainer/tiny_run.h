@@ -43,7 +43,7 @@ struct TinyRun {
   bool resume = false, skip_damaged = false;
   /// 0: data from StreamSource; else the recall task's.
   bool recall = false;
-  /// Called with what each data rank reads, one call at a time.
+  /// Called with what each data rank reads, one call at a time; may throw as the data would.
   std::function<void(int data_rank, const data::Batch& batch)> on_batch;
   /// Called on every rank before each step, with what it may spoil.
   std::function<void(int rank, int64_t step, model::LanguageModel& model)> before_step;

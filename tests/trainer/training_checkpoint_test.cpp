@@ -27,6 +27,13 @@ using testing::put_content;
 using testing::ScratchFolder;
 using testing::TinyRun;
 
+/// As programs without a checksum of the manifest itself wrote it, to be changed.
+nlohmann::json unsealed_manifest(const fs::path& file) {
+  auto manifest = nlohmann::json::parse(content_of(file));
+  EXPECT_EQ(manifest.erase("manifest_crc32c"), 1u);
+  return manifest;
+}
+
 /// A run of two data ranks and two micro-steps a step, interrupted after step 2.
 TinyRun interrupted_run(const fs::path& folder) {
   TinyRun run;
@@ -99,11 +106,34 @@ TEST(TrainingCheckpoint, EveryDamagedFileIsNamed) {
   EXPECT_EQ(run.train(folder.path()), Ending::kDone);
 }
 
+TEST(TrainingCheckpoint, EveryDigitOfTheManifestCounts) {
+  const ScratchFolder folder;
+  interrupted_run(folder.path());
+  const fs::path file = folder / "checkpoints/step-2/manifest.json";
+  const std::string good = content_of(file);
+  const size_t own_key = good.find("manifest_crc32c"), own_value = good.find(':', own_key);
+  int damaged = 0;
+  for (size_t i = good.find("\"step\""); i < good.size(); ++i) {
+    const bool is_digit = good[i] >= '0' && good[i] <= '9';
+    if (!is_digit || (i > own_key && i < own_value)) continue;
+    std::string flipped = good;
+    flipped[i] = good[i] == '9' ? '8' : static_cast<char>(good[i] + 1);  // no zero to begin with
+    put_content(file, flipped);
+    EXPECT_THAT(testing::input_error_of([&] { verify_checkpoint(file.parent_path()); }),
+                HasSubstr("manifest.json: is damaged: its CRC-32C is"))
+        << i;
+    ++damaged;
+  }
+  EXPECT_GT(damaged, 50);
+  put_content(file, good);
+  EXPECT_NO_THROW(verify_checkpoint(file.parent_path()));
+}
+
 TEST(TrainingCheckpoint, AnotherFormatAndALaterVersionAreRefused) {
   const ScratchFolder folder;
   const TinyRun run = interrupted_run(folder.path());
   const fs::path file = folder / "checkpoints/step-2/manifest.json";
-  const auto good = nlohmann::json::parse(content_of(file));
+  const auto good = unsealed_manifest(file);
   auto later = good, other = good;
   later["version"] = 2;
   later["new"] = "of version 2";
@@ -120,7 +150,7 @@ TEST(TrainingCheckpoint, CountersThatCannotBeAreRefused) {
   const ScratchFolder folder;
   const TinyRun run = interrupted_run(folder.path());
   const fs::path file = folder / "checkpoints/step-2/manifest.json";
-  const auto good = nlohmann::json::parse(content_of(file));
+  const auto good = unsealed_manifest(file);
   const std::string largest = "9223372036854775807";
   for (const auto& [key, value, expected] :
        {std::tuple{"optimizer_steps", largest, "expected from 0 to 2"},
@@ -231,7 +261,7 @@ TEST(TrainingCheckpoint, AManifestNamesFilesOfItsOwnFolderOnly) {
   const ScratchFolder folder;
   interrupted_run(folder.path());
   const fs::path path = folder / "checkpoints/step-2";
-  const auto good = nlohmann::json::parse(content_of(path / "manifest.json"));
+  const auto good = unsealed_manifest(path / "manifest.json");
   for (const std::string name : {"../step-2/config.json", "/etc/passwd", "", "..", "a/b"}) {
     auto manifest = good;
     manifest["files"][0]["name"] = name;
@@ -244,7 +274,7 @@ TEST(TrainingCheckpoint, AManifestNamesFilesOfItsOwnFolderOnly) {
   manifest["files"][0]["bytes"] = "-5";
   put_content(path / "manifest.json", manifest.dump());
   EXPECT_THAT(testing::input_error_of([&] { verify_checkpoint(path); }), HasSubstr("-5 bytes"));
-  put_content(path / "manifest.json", good.dump());
+  put_content(path / "manifest.json", good.dump());  // of an earlier program
   EXPECT_NO_THROW(verify_checkpoint(path));
 }
 

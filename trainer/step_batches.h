@@ -1,0 +1,28 @@
+// What an optimizer step reads.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <exception>
+#include <vector>
+
+#include "data/batch.h"
+#include "trainer/trainer.h"
+
+namespace longhaul::trainer {
+
+struct StepBatches {
+  std::vector<data::Batch> micro;
+  int64_t labels = 0;  ///< over all ranks and micro-steps
+  /// Some rank could not read its part: what the first of those threw, on all ranks. The source of
+  /// batches then stands where it stood.
+  std::exception_ptr failure;
+
+  /// What Σ loss is divided by.
+  double weight() const { return static_cast<double>(std::max<int64_t>(1, labels)); }
+};
+
+/// Collective.
+StepBatches next_batches(const TrainerParts& parts, int64_t micro_steps);
+
+}  // namespace longhaul::trainer
