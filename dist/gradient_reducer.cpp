@@ -6,14 +6,6 @@
 
 namespace longhaul::dist {
 
-namespace {
-
-// Bounds messages and memory of the machine. A rank this far ahead of the slowest one waits: the
-// link has enough to do meanwhile.
-constexpr size_t kMostUnderWay = 64;
-
-}  // namespace
-
 GradientReducer::GradientReducer(Communicator& group, core::TensorView gradients,
                                  int64_t bucket_bytes)
     : group_(group), gradients_(gradients) {
@@ -66,7 +58,7 @@ void GradientReducer::ready(int64_t begin, int64_t end) {
 
 void GradientReducer::start_complete_buckets() {
   for (; next_ < buckets_.size() && buckets_[next_].missing == 0; ++next_) {
-    if (next_ - oldest_ == kMostUnderWay) wait_for_oldest();
+    if (next_ - oldest_ == size_t{kMostUnderWay}) wait_for_oldest();
     buckets_[next_].pending = start(buckets_[next_]);
   }
 }

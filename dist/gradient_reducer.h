@@ -15,6 +15,10 @@ namespace longhaul::dist {
 /// is too.
 class GradientReducer {
  public:
+  /// Bounds messages and memory of the machine. A rank this many buckets ahead of the slowest one
+  /// waits: the link has enough to do meanwhile.
+  static constexpr int64_t kMostUnderWay = 64;
+
   /// Every rank receives every sum.
   GradientReducer(Communicator& group, core::TensorView gradients,
                   int64_t bucket_bytes = int64_t{4} << 20);

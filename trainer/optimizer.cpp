@@ -141,8 +141,17 @@ void Optimizer::update(const Part& part, double rate, double gradient_scale) {
 }
 
 void Optimizer::update_and_gather(double rate, double gradient_scale) {
+  const core::TensorView values = parameters_.values();
+  core::Tensor padding;
   std::optional<dist::ShardGather> gather;
-  if (is_sharded()) gather.emplace(*group_, parameters_.values(), layout_);
+  if (is_sharded()) {
+    if (layout_.padded() > 0) padding = core::Tensor(context_, values.dtype(), {layout_.padded()});
+    gather.emplace(*group_, values, layout_,
+                   dist::ShardGather::Padding{
+                       padding, [this](const core::TensorView& from, const core::TensorView& to) {
+                         core::copy(context_, from, to);
+                       }});
+  }
   const std::vector<Part> own = parts();
   for (size_t i = 0; i < own.size(); ++i) {
     update(own[i], rate, gradient_scale);
