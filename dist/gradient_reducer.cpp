@@ -37,30 +37,37 @@ GradientReducer::GradientReducer(Communicator& group, core::TensorView gradients
 }
 
 void GradientReducer::begin_step() {
-  next_ = 0;
-  for (Bucket& bucket : buckets_) {
-    CHECK(!bucket.pending) << "begin_step before finish";
-    bucket.missing = bucket.end - bucket.begin;
-  }
+  CHECK_EQ(oldest_, next_) << "begin_step before finish";
+  oldest_ = next_ = 0;
+  for (Bucket& bucket : buckets_) bucket.missing = bucket.end - bucket.begin;
 }
 
 void GradientReducer::ready(int64_t begin, int64_t end) {
   CHECK(begin >= 0 && begin <= end && end <= gradients_.elements());
-  for (Bucket& bucket : buckets_) {
-    bucket.missing -=
-        std::max<int64_t>(0, std::min(end, bucket.end) - std::max(begin, bucket.begin));
-    CHECK_GE(bucket.missing, 0) << "elements announced twice in [" << begin << ", " << end << ")";
+  auto bucket = std::partition_point(buckets_.begin(), buckets_.end(),
+                                     [&](const Bucket& each) { return each.begin >= end; });
+  for (; bucket != buckets_.end() && bucket->end > begin; ++bucket) {
+    bucket->missing -=
+        std::max<int64_t>(0, std::min(end, bucket->end) - std::max(begin, bucket->begin));
+    CHECK_GE(bucket->missing, 0) << "elements announced twice in [" << begin << ", " << end << ")";
   }
   start_complete_buckets();
   // Testing one operation advances all that are under way on this rank.
-  if (next_ > 0) buckets_[next_ - 1].pending->test();
+  if (next_ > oldest_) buckets_[next_ - 1].pending->test();
 }
 
 void GradientReducer::start_complete_buckets() {
   for (; next_ < buckets_.size() && buckets_[next_].missing == 0; ++next_) {
-    Bucket& bucket = buckets_[next_];
-    bucket.pending = start(bucket);
+    if (next_ - oldest_ == size_t{kMostUnderWay}) wait_for_oldest();
+    buckets_[next_].pending = start(buckets_[next_]);
   }
+}
+
+void GradientReducer::wait_for_oldest() {
+  Bucket& bucket = buckets_[oldest_];
+  bucket.pending->wait();
+  bucket.pending.reset();
+  ++oldest_;
 }
 
 // An uneven bucket is small: everybody receives all of it.
@@ -73,13 +80,10 @@ std::unique_ptr<Pending> GradientReducer::start(const Bucket& bucket) {
 }
 
 void GradientReducer::finish() {
+  CHECK(buckets_.empty() || oldest_ < buckets_.size()) << "finish twice in one step";
   for (Bucket& bucket : buckets_) bucket.missing = 0;
   start_complete_buckets();
-  for (Bucket& bucket : buckets_) {
-    CHECK(bucket.pending) << "finish twice in one step";
-    bucket.pending->wait();
-    bucket.pending.reset();
-  }
+  while (oldest_ < next_) wait_for_oldest();
 }
 
 }  // namespace longhaul::dist

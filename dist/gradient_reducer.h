@@ -15,6 +15,10 @@ namespace longhaul::dist {
 /// is too.
 class GradientReducer {
  public:
+  /// Bounds messages and memory of the machine. A rank this many buckets ahead of the slowest one
+  /// waits: the link has enough to do meanwhile.
+  static constexpr int64_t kMostUnderWay = 64;
+
   /// Every rank receives every sum.
   GradientReducer(Communicator& group, core::TensorView gradients,
                   int64_t bucket_bytes = int64_t{4} << 20);
@@ -24,7 +28,9 @@ class GradientReducer {
 
   void begin_step();
   /// Elements [begin, end) are final on this rank. Starts the reduction of every bucket that is now
-  /// complete, in the same bucket order on every rank.
+  /// complete, in the same bucket order on every rank. Waits for the oldest one where many are
+  /// under way: whatever other ranks need to get there must not depend on what this rank does
+  /// after.
   void ready(int64_t begin, int64_t end);
   /// Waits until every element (or every own one) holds the sum over all ranks. Parts never
   /// announced count as ready now.
@@ -38,12 +44,13 @@ class GradientReducer {
     std::unique_ptr<Pending> pending;
   };
   void start_complete_buckets();
+  void wait_for_oldest();
   std::unique_ptr<Pending> start(const Bucket& bucket);
 
   Communicator& group_;
   core::TensorView gradients_;
-  std::vector<Bucket> buckets_;  // in order of reduction: last elements first
-  size_t next_ = 0;
+  std::vector<Bucket> buckets_;   // in order of reduction: last elements first
+  size_t oldest_ = 0, next_ = 0;  // from the one to before the other they are under way
 };
 
 }  // namespace longhaul::dist

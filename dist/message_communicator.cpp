@@ -16,8 +16,7 @@ namespace {
 
 using core::TensorView;
 
-constexpr int kTags = 32768;           // 0 to 32,767 is what MPI guarantees
-constexpr int kCollectiveTags = 4096;  // used in turn; more than are ever under way at once
+constexpr int kTags = 32768;  // 0 to 32,767 is what MPI guarantees
 
 /// `ranks`: what a rank alone has anywhere stays as it is.
 void check_view(const TensorView& view, int ranks = 2) {
@@ -57,10 +56,15 @@ std::vector<const void*> contributions(int rank, int ranks, const char* own, con
 
 std::unique_ptr<Pending> MessageCommunicator::start_collective(const char* name, int64_t bytes,
                                                                Stages stages) {
-  const int tag = static_cast<int>(collectives_++ % kCollectiveTags);
-  return std::make_unique<StagedOperation>(*transport_,
-                                           core::message(name, " of ", bytes, " bytes"),
-                                           Channel::kCollective, tag, std::move(stages));
+  const auto tag = static_cast<size_t>(collectives_++) % tag_in_use_.size();
+  // Or a later stage of the old one would meet the first messages of the new.
+  CHECK(!tag_in_use_[tag]) << name << " of " << bytes << " bytes: " << tag_in_use_.size()
+                           << " collectives are under way already";
+  tag_in_use_[tag] = true;
+  stages.push_back([this, tag](StagedOperation&) { tag_in_use_[tag] = false; });
+  return std::make_unique<StagedOperation>(
+      *transport_, core::message(name, " of ", bytes, " bytes"), Channel::kCollective,
+      static_cast<int>(tag), std::move(stages));
 }
 
 std::unique_ptr<Pending> MessageCommunicator::start_broadcast(TensorView view, int root) {

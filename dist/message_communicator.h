@@ -1,6 +1,7 @@
 // A communicator whose collectives are made of messages between pairs of ranks.
 #pragma once
 
+#include <bitset>
 #include <memory>
 #include <string>
 
@@ -46,7 +47,8 @@ class MessageCommunicator final : public Communicator {
                                             std::deque<StagedOperation::Stage> stages);
 
   std::unique_ptr<Transport> transport_;
-  int64_t collectives_ = 0;  // started so far: the same on all ranks
+  int64_t collectives_ = 0;       // started so far: the same on all ranks
+  std::bitset<4096> tag_in_use_;  // their tags, used in turn
 };
 
 }  // namespace longhaul::dist

@@ -2,17 +2,29 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
 #include <chrono>
 
 namespace longhaul::dist {
 
+bool Progress::advance_at(size_t place) {
+  if (!active_[place]->advance()) return false;
+  active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(place));
+  return true;
+}
+
 void Progress::advance_all() {
   for (size_t i = 0; i < active_.size();) {
-    if (active_[i]->advance()) {
-      active_.erase(active_.begin() + static_cast<std::ptrdiff_t>(i));
-    } else {
-      ++i;
-    }
+    if (!advance_at(i)) ++i;
+  }
+}
+
+void Progress::advance_some() {
+  constexpr size_t kSome = 16;
+  for (size_t left = std::min(kSome, active_.size()); left > 0; --left) {
+    if (next_ >= active_.size()) next_ = 0;
+    if (active_.empty()) return;
+    if (!advance_at(next_)) ++next_;
   }
 }
 

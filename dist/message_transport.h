@@ -38,6 +38,8 @@ class Progress {
   void add(Advancing& operation) { active_.push_back(&operation); }
   void remove(Advancing& operation) { std::erase(active_, &operation); }
   void advance_all();
+  /// Some of them, the next ones each time: what a new operation may cost whatever is under way.
+  void advance_some();
   /// Returns when `operation` is complete; throws, or ends the job, when that takes longer than the
   /// limit. `meanwhile`, where given, is called again and again.
   void wait_for(Advancing& operation, const std::function<void()>& meanwhile);
@@ -71,7 +73,10 @@ class Progress {
   static void tell_that_it_goes_on(const Wait& wait, const std::string& busy_ranks);
 
  private:
+  bool advance_at(size_t place);  // true if it is complete, and no longer there
+
   std::vector<Advancing*> active_;
+  size_t next_ = 0;  // advance_some's
   double seconds_waited_ = 0;
   core::MemoryPool pool_{core::Device{}};
 };

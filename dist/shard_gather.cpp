@@ -12,25 +12,35 @@ constexpr size_t kMostUnderWay = 16;  // keeps the number of messages in the mac
 
 }  // namespace
 
-ShardGather::ShardGather(Communicator& group, core::TensorView values, const ShardLayout& layout)
-    : group_(group), values_(values), layout_(layout) {
+ShardGather::ShardGather(Communicator& group, core::TensorView values, const ShardLayout& layout,
+                         Padding padding)
+    : group_(group), values_(values), layout_(layout), padding_(std::move(padding)) {
   CHECK(values.rank() == 1 && values.is_contiguous());
   CHECK(layout.elements() == values.elements() && layout.ranks() == group.size());
+  if (layout.padded() == 0) return;
+  CHECK(padding_.memory.dtype() == values.dtype() && padding_.copy);
+  CHECK_EQ(padding_.memory.elements(), layout.padded());
 }
 
 void ShardGather::start(const ShardLayout::Bucket& bucket) {
   if (group_.size() == 1) return;
-  if (bucket.even) {
-    const Piece own = layout_.piece(bucket, group_.rank());
-    add(group_.start_all_gather(values_.slice(0, own.begin, own.end),
-                                values_.slice(0, bucket.begin, bucket.end)));
-    return;
+  if (!bucket.even) return start_padded(bucket);
+  const Piece own = layout_.piece(bucket, group_.rank());
+  add(group_.start_all_gather(values_.slice(0, own.begin, own.end),
+                              values_.slice(0, bucket.begin, bucket.end)));
+}
+
+/// What lies behind the pieces of the last ranks is of no use, whatever it is.
+void ShardGather::start_padded(const ShardLayout::Bucket& bucket) {
+  const Piece own = layout_.piece(bucket, group_.rank());
+  const int64_t begin = group_.rank() * bucket.piece;
+  if (own.elements() > 0) {
+    padding_.copy(values_.slice(0, own.begin, own.end),
+                  padding_.memory.slice(0, begin, begin + own.elements()));
   }
-  for (int rank = 0; rank < group_.size(); ++rank) {
-    const Piece piece = layout_.piece(bucket, rank);
-    if (piece.elements() == 0) break;
-    add(group_.start_broadcast(values_.slice(0, piece.begin, piece.end), rank));
-  }
+  add(group_.start_all_gather(padding_.memory.slice(0, begin, begin + bucket.piece),
+                              padding_.memory));
+  is_padded_ = true;
 }
 
 void ShardGather::add(std::unique_ptr<Pending> pending) {
@@ -45,6 +55,10 @@ void ShardGather::finish() {
     under_way_.front()->wait();
     under_way_.pop_front();
   }
+  if (!std::exchange(is_padded_, false)) return;
+  const ShardLayout::Bucket& last = layout_.buckets().back();
+  padding_.copy(padding_.memory.slice(0, 0, last.end - last.begin),
+                values_.slice(0, last.begin, last.end));
 }
 
 }  // namespace longhaul::dist

@@ -30,6 +30,11 @@ Piece ShardLayout::piece(const Bucket& bucket, int rank) const {
   return {begin, std::min(bucket.end, begin + bucket.piece)};
 }
 
+int64_t ShardLayout::padded() const {
+  if (buckets_.empty() || buckets_.back().even) return 0;
+  return setting_.ranks * buckets_.back().piece;
+}
+
 int64_t ShardLayout::owned(int rank) const {
   int64_t total = 0;
   for (const Bucket& bucket : buckets_) total += piece(bucket, rank).elements();

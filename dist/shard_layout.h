@@ -21,7 +21,8 @@ struct ShardSetting {
 
 /// The buffer is cut into buckets, each bucket into one piece a rank, in rank order. All buckets
 /// but the last are cut evenly, so that reduce-scatter and all-gather work in place; the last is
-/// shorter than ranks · block, and its pieces are one block each as far as it goes.
+/// shorter than ranks · block, and its pieces are one block each as far as it goes (it is summed
+/// whole, and gathered through memory in which every rank has a block).
 class ShardLayout {
  public:
   explicit ShardLayout(const ShardSetting& setting);
@@ -36,8 +37,11 @@ class ShardLayout {
   int ranks() const { return setting_.ranks; }
   int64_t elements() const { return setting_.elements; }
   int64_t block() const { return setting_.block; }
+  const ShardSetting& setting() const { return setting_; }
   const std::vector<Bucket>& buckets() const { return buckets_; }  ///< in the order of the buffer
   Piece piece(const Bucket& bucket, int rank) const;
+  /// Elements of the last bucket if it had a whole piece for every rank; 0 where it is even.
+  int64_t padded() const;
   /// Elements that a rank owns, over all buckets.
   int64_t owned(int rank) const;
 

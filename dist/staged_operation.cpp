@@ -16,8 +16,7 @@ StagedOperation::StagedOperation(Transport& transport, std::string description, 
       tag_(tag),
       stages_(std::move(stages)),
       exceptions_at_start_(std::uncaught_exceptions()) {
-  progress_.advance_all();  // older operations first: a long backward pass makes progress with
-                            // every new bucket
+  progress_.advance_some();  // a long backward pass makes progress with every new bucket
   if (!advance()) progress_.add(*this);
 }
 

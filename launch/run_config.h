@@ -103,6 +103,15 @@ inline const std::vector<std::string_view>& enum_names(GradientMode) {
   return names;
 }
 
+/// A size in MiB where 0 is automatic.
+struct ZeroOrWithin {
+  double low, high;
+  std::string operator()(double value) const {
+    const bool fits = value == 0 || (value >= low && value <= high);
+    return fits ? "" : core::message("must be 0 or from ", low, " to ", high);
+  }
+};
+
 struct ParallelSection {
   int64_t data = 0;  ///< 0: all ranks over `sequence`
   int64_t sequence = 1;
@@ -132,7 +141,7 @@ struct ParallelSection {
         "on cuda with parallel.sequence 1: record forward and backward once and start them as a "
         "whole from then on; the results are the same bits");
     v.field("bucket_mib", bucket_mib, "size of a gradient bucket; 0: 4 on the CPU, 32 on GPUs",
-            core::Within{0, 1e6});
+            ZeroOrWithin{1e-3, 1e6});
     v.field("time_limit_s", time_limit_s,
             "longest wait for other ranks before the job is ended; one that writes or evaluates "
             "what others have no share of is waited for as long as it answers",

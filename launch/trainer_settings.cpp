@@ -1,14 +1,12 @@
 #include "launch/trainer_settings.h"
 
-#include <algorithm>
-
 namespace longhaul::launch {
 
 int64_t bucket_bytes(const ParallelSection& parallel, core::DeviceKind device) {
   constexpr double kOnCpu = 4, kOnCuda = 32;
   const double automatic = device == core::DeviceKind::kCpu ? kOnCpu : kOnCuda;
   const double mib = parallel.bucket_mib > 0 ? parallel.bucket_mib : automatic;
-  return std::max<int64_t>(1 << 10, static_cast<int64_t>(mib * (1 << 20)));
+  return static_cast<int64_t>(mib * (1 << 20));
 }
 
 trainer::TrainerConfig trainer_config(const RunConfig& config, core::DeviceKind device) {

@@ -35,6 +35,13 @@ struct FileCheck {
 };
 FileCheck check_of(const std::filesystem::path& file);
 
+/// Which moments are in the file of which rank.
+struct MomentLayout {
+  int64_t elements = 0;           ///< of the whole buffer; 0: not known
+  int64_t bucket = 0, block = 1;  ///< of dist::ShardSetting; bucket 0: even parts in rank order
+};
+MomentLayout moment_layout(const Optimizer& optimizer);
+
 /// Everything of a training checkpoint but tensors.
 struct CheckpointManifest {
   int64_t step = 0, micro_step = 0, tokens = 0, skipped = 0, skipped_in_row = 0;
@@ -42,6 +49,7 @@ struct CheckpointManifest {
   std::string data_position;
   dist::MeshShape mesh;
   uint64_t configuration_hash = 0;
+  MomentLayout moments;
   std::vector<std::pair<std::string, double>> evaluation;
   std::vector<FileCheck> files;
 
@@ -56,12 +64,13 @@ CheckpointManifest read_manifest(const std::filesystem::path& folder);
 /// "first_moment.BEGIN" and "second_moment.BEGIN", BEGIN the place of their first element in the
 /// flat buffer (left out where it is the whole buffer).
 void add_moments(TensorFile& file, const Optimizer& optimizer, int rank, int ranks);
-/// Reads what this rank holds out of the files that the manifest names. InputError unless they
-/// cover the flat buffer exactly.
+/// Reads what this rank holds out of the files that the manifest names: those that have some of it
+/// where their layout is known, else all. InputError unless these hold exactly what they should.
 void read_optimizer(const std::filesystem::path& folder, const CheckpointManifest& manifest,
                     core::Context& context, Optimizer& optimizer);
 
-/// Reads what the data ranks of `manifest` wrote into the source of this data rank.
+/// Reads what the data ranks of `manifest` wrote into the source of this data rank: from the files
+/// with its rows, and the first one.
 /// Returns false if the rows could not be dealt out and are zero.
 bool read_source(const std::filesystem::path& folder, const CheckpointManifest& manifest,
                  const dist::Mesh& mesh, core::Context& context, InitialStateSource& source);

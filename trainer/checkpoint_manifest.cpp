@@ -51,6 +51,9 @@ std::vector<std::string> problems_of(const proto::TrainingCheckpoint& m, const s
   within("skipped", m.skipped(), 0, m.step());
   within("skipped_in_row", m.skipped_in_row(), 0, m.skipped());
   within("optimizer_steps", m.optimizer_steps(), 0, m.step());
+  within("moments.elements", m.moments().elements(), 0, kMostCounted);
+  within("moments.bucket", m.moments().bucket(), 0, kMostCounted);
+  if (m.has_moments()) within("moments.block", m.moments().block(), 1, INT32_MAX);
   within("data_ranks", m.data_ranks(), 1, INT32_MAX);
   within("sequence_ranks", m.sequence_ranks(), 1, INT32_MAX);
   for (const auto& entry : m.files()) {
@@ -137,6 +140,11 @@ void write_manifest(const fs::path& folder, const CheckpointManifest& manifest) 
   m.set_data_ranks(manifest.mesh.data);
   m.set_sequence_ranks(manifest.mesh.sequence);
   m.set_configuration_hash(manifest.configuration_hash);
+  if (manifest.moments.elements > 0) {
+    m.mutable_moments()->set_elements(manifest.moments.elements);
+    m.mutable_moments()->set_bucket(manifest.moments.bucket);
+    m.mutable_moments()->set_block(manifest.moments.block);
+  }
   for (const FileCheck& file : manifest.files) {
     proto::TrainingCheckpoint::File* entry = m.add_files();
     entry->set_name(file.name);
@@ -187,6 +195,9 @@ CheckpointManifest read_manifest(const fs::path& folder) {
                               .data_position = m.data_position(),
                               .mesh = {m.data_ranks(), m.sequence_ranks()},
                               .configuration_hash = m.configuration_hash(),
+                              .moments = {.elements = m.moments().elements(),
+                                          .bucket = m.moments().bucket(),
+                                          .block = m.moments().block()},
                               .evaluation = {},
                               .files = {}};
   for (const proto::TrainingCheckpoint::Number& entry : m.evaluation()) {

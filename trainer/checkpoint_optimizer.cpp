@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <optional>
+#include <span>
 #include <string_view>
+#include <utility>
 
 #include "kernels/core/error.h"
 #include "trainer/checkpoint_files.h"
@@ -41,7 +43,7 @@ struct StoredMoments {
 };
 
 /// The tensors called `moment` or `moment`.BEGIN, in the order of the flat buffer.
-std::vector<StoredMoments> find_moments(const std::vector<model::SafetensorsFile>& files,
+std::vector<StoredMoments> find_moments(std::span<const model::SafetensorsFile> files,
                                         std::string_view moment) {
   std::vector<StoredMoments> found;
   for (const auto& file : files) {
@@ -62,16 +64,17 @@ std::vector<StoredMoments> find_moments(const std::vector<model::SafetensorsFile
   return found;
 }
 
+void check_type(const StoredMoments& part, core::DType wanted) {
+  const bool has_type = part.tensor->type == stored_type(wanted);
+  if (has_type && part.tensor->shape.rank() == 1) return;
+  part.fail(core::message("is ", part.tensor->shape, has_type ? "" : " of another type",
+                          ", expected one dimension of ", core::name_of(wanted)));
+}
+
 void check_cover(const std::vector<StoredMoments>& stored, const fs::path& folder,
-                 std::string_view moment, const core::TensorView& wanted, int64_t elements) {
+                 std::string_view moment, int64_t elements) {
   int64_t next = 0;
   for (const StoredMoments& part : stored) {
-    if (part.tensor->type != stored_type(wanted.dtype()) || part.tensor->shape.rank() != 1) {
-      part.fail(
-          core::message("is ", part.tensor->shape,
-                        part.tensor->type == stored_type(wanted.dtype()) ? "" : " of another type",
-                        ", expected one dimension of ", core::name_of(wanted.dtype())));
-    }
     if (part.begin != next) {
       part.fail(core::message("begins at element ", part.begin, ", expected ", next));
     }
@@ -82,6 +85,128 @@ void check_cover(const std::vector<StoredMoments>& stored, const fs::path& folde
                                          " elements in all optimizer files, expected ", elements));
   }
 }
+
+/// Ascending, none empty: what rank `rank` wrote.
+std::vector<dist::Piece> written_pieces(const CheckpointManifest& manifest, int rank) {
+  const auto [elements, bucket, block] = manifest.moments;
+  const int ranks = manifest.mesh.data * manifest.mesh.sequence;
+  std::vector<dist::Piece> pieces;
+  if (bucket == 0) {
+    pieces.push_back({elements * rank / ranks, elements * (rank + 1) / ranks});
+  } else {
+    const dist::ShardLayout layout(
+        {.elements = elements, .ranks = ranks, .bucket = bucket, .block = block});
+    for (const auto& each : layout.buckets()) pieces.push_back(layout.piece(each, rank));
+  }
+  std::erase_if(pieces, [](const dist::Piece& piece) { return piece.elements() == 0; });
+  return pieces;
+}
+
+/// Of two ascending lists.
+bool overlap(const std::vector<dist::Piece>& a, const std::vector<dist::Piece>& b) {
+  for (size_t i = 0, j = 0; i < a.size() && j < b.size();) {
+    if (std::max(a[i].begin, b[j].begin) < std::min(a[i].end, b[j].end)) return true;
+    a[i].end <= b[j].end ? ++i : ++j;
+  }
+  return false;
+}
+
+void check_pieces(const std::vector<StoredMoments>& stored, const fs::path& file,
+                  std::string_view moment, const std::vector<dist::Piece>& pieces) {
+  for (size_t i = 0; i < std::max(stored.size(), pieces.size()); ++i) {
+    if (i >= stored.size()) {
+      throw core::InputError(core::message(file.string(), ": ", moment, " has no elements ",
+                                           pieces[i].begin, " to ", pieces[i].end));
+    }
+    if (i >= pieces.size()) stored[i].fail("is another rank's");
+    if (stored[i].begin != pieces[i].begin) {
+      stored[i].fail(
+          core::message("begins at element ", stored[i].begin, ", expected ", pieces[i].begin));
+    }
+    if (stored[i].end() != pieces[i].end) {
+      stored[i].fail(core::message("has ", stored[i].tensor->shape.elements(),
+                                   " elements, expected ", pieces[i].elements()));
+    }
+  }
+}
+
+/// The files that this rank needs, each checked.
+class OptimizerFiles {
+ public:
+  OptimizerFiles(const fs::path& folder, const CheckpointManifest& manifest,
+                 const Optimizer& optimizer)
+      : folder_(folder),
+        manifest_(manifest),
+        elements_(optimizer.elements()),
+        layout_is_known_(manifest.moments.elements > 0) {
+    if (!layout_is_known_) {
+      open_all();
+      return;
+    }
+    const int64_t written = manifest.moments.elements;
+    if (written != elements_) {
+      throw core::InputError(core::message(manifest_path(), ": moments.elements: is ", written,
+                                           ", expected ", elements_));
+    }
+    std::vector<dist::Piece> own;
+    for (const Optimizer::Part& part : optimizer.parts()) {
+      own.push_back({part.begin, part.begin + part.first_moment.elements()});
+    }
+    open_overlapping(own);
+  }
+
+  std::vector<StoredMoments> find(const char* moment, core::DType dtype) const {
+    std::vector<StoredMoments> all = find_moments(files_, moment);
+    for (const StoredMoments& part : all) check_type(part, dtype);
+    if (!layout_is_known_) {
+      check_cover(all, folder_, moment, elements_);
+      return all;
+    }
+    for (size_t i = 0; i < files_.size(); ++i) {
+      check_pieces(find_moments(std::span(files_).subspan(i, 1), moment), files_[i].path(), moment,
+                   pieces_[i]);
+    }
+    return all;
+  }
+
+ private:
+  std::string manifest_path() const { return (folder_ / kManifestFile).string(); }
+  bool is_named(const std::string& name) const {
+    return std::any_of(manifest_.files.begin(), manifest_.files.end(),
+                       [&](const FileCheck& file) { return file.name == name; });
+  }
+
+  void open_all() {
+    for (const FileCheck& file : manifest_.files) {
+      if (is_optimizer_file(file.name)) files_.emplace_back(folder_ / file.name);
+    }
+    if (!files_.empty()) return;
+    throw core::InputError(core::message(manifest_path(),
+                                         ": files: names no optimizer file, expected ", kWholeFile,
+                                         " or ", kShardPrefix, "RANK", kExtension));
+  }
+
+  void open_overlapping(const std::vector<dist::Piece>& own) {
+    const int ranks = manifest_.mesh.data * manifest_.mesh.sequence;
+    for (int rank = 0; rank < ranks; ++rank) {
+      std::vector<dist::Piece> pieces = written_pieces(manifest_, rank);
+      if (!overlap(own, pieces)) continue;
+      const std::string name = optimizer_file(rank, ranks);
+      if (!is_named(name)) {
+        throw core::InputError(core::message(manifest_path(), ": files: names no ", name));
+      }
+      files_.emplace_back(folder_ / name);
+      pieces_.push_back(std::move(pieces));
+    }
+  }
+
+  const fs::path& folder_;
+  const CheckpointManifest& manifest_;
+  int64_t elements_;
+  bool layout_is_known_;
+  std::vector<model::SafetensorsFile> files_;
+  std::vector<std::vector<dist::Piece>> pieces_;  // of each file, where the layout is known
+};
 
 /// The overlap of what is stored with elements [begin, begin + target.elements()).
 void copy_overlap(core::Context& context, const std::vector<StoredMoments>& stored, int64_t begin,
@@ -125,24 +250,21 @@ void add_moments(TensorFile& file, const Optimizer& optimizer, int rank, int ran
   }
 }
 
+MomentLayout moment_layout(const Optimizer& optimizer) {
+  const dist::ShardSetting& setting = optimizer.layout().setting();
+  if (!optimizer.is_sharded()) return {.elements = setting.elements};
+  return {.elements = setting.elements, .bucket = setting.bucket, .block = setting.block};
+}
+
 void read_optimizer(const fs::path& folder, const CheckpointManifest& manifest,
                     core::Context& context, Optimizer& optimizer) {
-  std::vector<model::SafetensorsFile> files;
-  for (const FileCheck& file : manifest.files) {
-    if (is_optimizer_file(file.name)) files.emplace_back(folder / file.name);
-  }
-  if (files.empty()) {
-    throw core::InputError(core::message((folder / kManifestFile).string(),
-                                         ": files: names no optimizer file, expected ", kWholeFile,
-                                         " or ", kShardPrefix, "RANK", kExtension));
-  }
+  const OptimizerFiles files(folder, manifest, optimizer);
   const std::vector<Optimizer::Part> own = optimizer.parts();
   for (const char* moment : {kFirst, kSecond}) {
     const auto view = [&](const Optimizer::Part& part) {
       return moment == kFirst ? part.first_moment : part.second_moment;
     };
-    const std::vector<StoredMoments> stored = find_moments(files, moment);
-    check_cover(stored, folder, moment, view(own.front()), optimizer.elements());
+    const std::vector<StoredMoments> stored = files.find(moment, view(own.front()).dtype());
     for (const Optimizer::Part& part : own) copy_overlap(context, stored, part.begin, view(part));
   }
 }

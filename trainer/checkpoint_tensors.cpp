@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <map>
 
 #include "kernels/core/error.h"
 #include "trainer/checkpoint_files.h"
@@ -34,19 +35,40 @@ core::TensorView stored_view(const SafetensorsFile& file, const std::string& nam
   return {const_cast<void*>(file.bytes(*tensor)), wanted.dtype(), tensor->shape};
 }
 
-/// Rows of all data ranks' files as one list; row r of the list to row r − first of `target`.
-void deal_rows(const std::vector<core::TensorView>& written, int64_t first, core::Context& context,
-               const core::TensorView& target) {
-  int64_t begin = 0;
-  for (const core::TensorView& part : written) {
-    const int64_t end = begin + part.extent(0);
-    const int64_t from = std::max(begin, first);
-    const int64_t to = std::min(end, first + target.extent(0));
-    if (from < to) {
-      core::copy(context, part.slice(0, from - begin, to - begin),
-                 target.slice(0, from - first, to - first));
+/// What data rank after data rank wrote, opened where it is needed.
+class SourceFiles {
+ public:
+  SourceFiles(const fs::path& folder, int data_ranks) : folder_(folder), ranks_(data_ranks) {}
+
+  int ranks() const { return ranks_; }
+  const SafetensorsFile& of(int rank) {
+    auto found = files_.find(rank);
+    if (found == files_.end()) found = files_.emplace(rank, folder_ / source_file(rank)).first;
+    return found->second;
+  }
+
+ private:
+  fs::path folder_;
+  int ranks_;
+  std::map<int, SafetensorsFile> files_;
+};
+
+/// Rows [first, first + those of `target`) of the list that all files' rows, `each` in a file,
+/// make.
+void deal_rows(SourceFiles& files, const InitialStateSource::NamedTensor& tensor, int64_t each,
+               int64_t first, core::Context& context) {
+  const core::TensorView& target = tensor.view;
+  const int64_t last = first + target.extent(0);
+  for (int64_t begin = first / each * each; begin < last; begin += each) {
+    const SafetensorsFile& file = files.of(static_cast<int>(begin / each));
+    const core::TensorView part = stored_view(file, tensor.name, target, 1);
+    if (part.extent(0) != each) {
+      throw core::InputError(core::message(file.path().string(), ": tensor ", tensor.name, ": has ",
+                                           part.extent(0), " rows, expected ", each));
     }
-    begin = end;
+    const int64_t from = std::max(begin, first), to = std::min(begin + each, last);
+    core::copy(context, part.slice(0, from - begin, to - begin),
+               target.slice(0, from - first, to - first));
   }
 }
 
@@ -54,27 +76,19 @@ void deal_rows(const std::vector<core::TensorView>& written, int64_t first, core
 
 bool read_source(const fs::path& folder, const CheckpointManifest& manifest, const dist::Mesh& mesh,
                  core::Context& context, InitialStateSource& source) {
-  const std::vector<InitialStateSource::NamedTensor> tensors = source.stored();
-  std::vector<SafetensorsFile> files;
-  const bool has_rows = std::any_of(tensors.begin(), tensors.end(),
-                                    [](const auto& tensor) { return tensor.per_row; });
-  for (int rank = 0; rank < (has_rows ? manifest.mesh.data : 1); ++rank) {
-    files.emplace_back(folder / source_file(rank));
-  }
+  SourceFiles files(folder, manifest.mesh.data);
   bool dealt = true;
-  for (const auto& tensor : tensors) {
+  for (const auto& tensor : source.stored()) {
     if (!tensor.per_row) {
-      core::copy(context, stored_view(files.front(), tensor.name, tensor.view, 0), tensor.view);
+      core::copy(context, stored_view(files.of(0), tensor.name, tensor.view, 0), tensor.view);
       continue;
     }
-    std::vector<core::TensorView> written;
-    int64_t rows = 0;
-    for (const SafetensorsFile& file : files) {
-      written.push_back(stored_view(file, tensor.name, tensor.view, 1));
-      rows += written.back().extent(0);
-    }
-    if (rows == tensor.view.extent(0) * mesh.shape().data) {
-      deal_rows(written, tensor.view.extent(0) * mesh.data_rank(), context, tensor.view);
+    // All data ranks write as many rows.
+    const int some = std::min(mesh.data_rank(), files.ranks() - 1);
+    const int64_t each = stored_view(files.of(some), tensor.name, tensor.view, 1).extent(0);
+    const int64_t rows = tensor.view.extent(0);
+    if (each > 0 && each * files.ranks() == rows * mesh.shape().data) {
+      deal_rows(files, tensor, each, rows * mesh.data_rank(), context);
     } else {
       core::set_zero(context, tensor.view);
       dealt = false;

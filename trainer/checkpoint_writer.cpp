@@ -168,6 +168,7 @@ CheckpointManifest CheckpointWriter::manifest_of(const TrainingState& state) con
           .data_position = state.batches.position(),
           .mesh = mesh_.shape(),
           .configuration_hash = state.configuration_hash,
+          .moments = moment_layout(state.optimizer),
           .evaluation = state.evaluation,
           .files = {}};
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "dist/gradient_reducer.h"
 #include "kernels/workspace.h"
 #include "model/memory_plan.h"
 #include "model/parameter_list.h"
@@ -35,11 +36,10 @@ class Replay {
     run_micro_step(sequence_rank);
     measure_states();
     measure_gradients(elements);
+    gather_parameters(elements);
     plan_.peak = tally_.peak();
     plan_.reserved = tally_.reserved();
-    // NCCL sums where the gradients lie.
-    const bool sums_on_host = ranks() > 1 && q_.device == core::DeviceKind::kCpu;
-    plan_.buckets_under_way = sums_on_host ? elements * core::size_of(master()) : 0;
+    plan_.buckets_under_way = buckets_under_way(elements);
     plan_.checkpoint_copy = checkpoint_copy(elements * core::size_of(master()));
     return plan_;
   }
@@ -124,6 +124,24 @@ class Replay {
     const int64_t own = is_sharded() ? shards(elements).owned(0) : elements;
     const int64_t block = norm_block(elements);
     tally_.op(kernels::block_sums_workspace(q_.device, (own + block - 1) / block));
+  }
+
+  /// ZeRO-1's last bucket on its way to all.
+  void gather_parameters(int64_t elements) {
+    const int64_t padded = is_sharded() ? shards(elements).padded() : 0;
+    if (padded > 0) tally_.op({padded * core::size_of(master())});
+  }
+
+  /// What the host communicator has of buckets while it sums them; NCCL sums where they lie.
+  int64_t buckets_under_way(int64_t elements) const {
+    if (ranks() == 1 || q_.device != core::DeviceKind::kCpu || elements == 0) return 0;
+    int64_t bucket = q_.trainer.bucket_bytes / core::size_of(master());
+    if (is_sharded()) {
+      const auto first = shards(elements).buckets().front();
+      bucket = first.end - first.begin;
+    }
+    return std::min(elements, dist::GradientReducer::kMostUnderWay * bucket) *
+           core::size_of(master());
   }
 
   bool records() const {

@@ -98,22 +98,36 @@ std::vector<Optimizer::Part> Optimizer::parts() const {
 
 double Optimizer::gradient_norm() {
   const int64_t block = norm_block(elements());
-  const int64_t blocks = (elements() + block - 1) / block;
-  block_sums_.assign(static_cast<size_t>(blocks), 0.0);
-  const core::TensorView all(block_sums_.data(), core::DType::kF64, {blocks});
-  std::vector<kernels::BlockSums> own;
+  const auto blocks_of = [&](const dist::ShardLayout::Bucket& bucket, int of) {
+    return (layout_.piece(bucket, of).elements() + block - 1) / block;
+  };
+  // The sums of each rank, as many as the first one has, lie behind each other.
+  const int64_t most = (layout_.owned(0) + block - 1) / block;
+  block_sums_.assign(static_cast<size_t>(layout_.ranks() * most), 0.0);
+  const core::TensorView all(block_sums_.data(), core::DType::kF64, {layout_.ranks() * most});
+  const core::TensorView own = all.slice(0, rank() * most, (rank() + 1) * most);
+  std::vector<kernels::BlockSums> sums;
+  int64_t next = 0;
   for (const auto& bucket : layout_.buckets()) {
     const dist::Piece piece = layout_.piece(bucket, rank());
     if (piece.elements() == 0) continue;
-    own.push_back({.x = parameters_.gradients().slice(0, piece.begin, piece.end),
-                   .block = block,
-                   .sums = all.slice(0, piece.begin / block, (piece.end + block - 1) / block)});
+    const int64_t end = next + blocks_of(bucket, rank());
+    sums.push_back({.x = parameters_.gradients().slice(0, piece.begin, piece.end),
+                    .block = block,
+                    .sums = own.slice(0, next, end)});
+    next = end;
   }
-  kernels::block_sums_of_squares(context_, own);
-  // Every block is one rank's; the zeros of the others change no bit of it.
-  if (is_sharded()) group_->all_reduce_sum(all);
+  kernels::block_sums_of_squares(context_, sums);
+  if (is_sharded()) group_->all_gather(own, all);
   double total = 0;
-  for (const double sum : block_sums_) total += sum;
+  next = 0;
+  for (const auto& bucket : layout_.buckets()) {  // in the order of the buffer
+    for (int r = 0; r < layout_.ranks(); ++r) {
+      const double* first = block_sums_.data() + r * most + next;
+      for (int64_t i = 0; i < blocks_of(bucket, r); ++i) total += first[i];
+    }
+    next += blocks_of(bucket, 0);
+  }
   return std::sqrt(total);
 }
 
@@ -141,8 +155,17 @@ void Optimizer::update(const Part& part, double rate, double gradient_scale) {
 }
 
 void Optimizer::update_and_gather(double rate, double gradient_scale) {
+  const core::TensorView values = parameters_.values();
+  core::Tensor padding;
   std::optional<dist::ShardGather> gather;
-  if (is_sharded()) gather.emplace(*group_, parameters_.values(), layout_);
+  if (is_sharded()) {
+    if (layout_.padded() > 0) padding = core::Tensor(context_, values.dtype(), {layout_.padded()});
+    gather.emplace(*group_, values, layout_,
+                   dist::ShardGather::Padding{
+                       padding, [this](const core::TensorView& from, const core::TensorView& to) {
+                         core::copy(context_, from, to);
+                       }});
+  }
   const std::vector<Part> own = parts();
   for (size_t i = 0; i < own.size(); ++i) {
     update(own[i], rate, gradient_scale);

@@ -42,6 +42,7 @@ class Optimizer {
 
   bool is_sharded() const { return group_ != nullptr && group_->size() > 1; }
   int64_t elements() const { return layout_.elements(); }  ///< of the whole buffer
+  const dist::ShardLayout& layout() const { return layout_; }
   /// Moments of elements [begin, begin + first_moment.elements()) of the flat buffer.
   struct Part {
     int64_t begin = 0;

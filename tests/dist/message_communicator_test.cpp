@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "dist/shard_gather.h"
+
 namespace longhaul::dist {
 namespace {
 
@@ -102,6 +104,20 @@ TEST(MessagesOfARank, ShareOutLargeBuffers) {
   });
   EXPECT_EQ(sent.messages, 2 * (kRanks - 1));
   EXPECT_NEAR(static_cast<double>(sent.bytes), 2.0 * kElements * 4 * (kRanks - 1) / kRanks, 4096);
+}
+
+/// ZeRO-1's last bucket: 1499 blocks of 16 elements and a part of one.
+TEST(MessagesOfARank, GrowWithTheLogarithmForShardsThatAreNotEven) {
+  constexpr int64_t kElements = 1499 * 16 + 5;
+  const ShardLayout layout({.elements = kElements, .ranks = 1500, .bucket = 1, .block = 16});
+  std::vector<float> values(kElements), padding(static_cast<size_t>(layout.padded()));
+  const auto sent = most_sent(1500, [&](Communicator& world) {
+    ShardGather gather(world, {values.data(), core::DType::kF32, {kElements}}, layout,
+                       {{padding.data(), core::DType::kF32, {layout.padded()}}, core::copy_now});
+    for (const auto& bucket : layout.buckets()) gather.start(bucket);
+    gather.finish();
+  });
+  EXPECT_EQ(sent.messages, 11);
 }
 
 }  // namespace

@@ -119,7 +119,8 @@ inline void shards_are_gathered(Communicator& group) {
     for (int64_t bucket : {1, 300, 1 << 20}) {
       const dist::ShardLayout layout = shards(group, count, bucket);
       std::vector<float> values(static_cast<size_t>(count), -1.0f);
-      dist::ShardGather gather(group, view_of(values), layout);
+      std::vector<float> padding(static_cast<size_t>(layout.padded()), -2.0f);
+      dist::ShardGather gather(group, view_of(values), layout, {view_of(padding), core::copy_now});
       for (const auto& each : layout.buckets()) {
         const dist::Piece piece = layout.piece(each, group.rank());
         for (int64_t i = piece.begin; i < piece.end; ++i) {

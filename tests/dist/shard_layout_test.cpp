@@ -51,6 +51,8 @@ TEST(ShardLayout, by_hand) {
   EXPECT_EQ(layout.piece(layout.buckets()[2], 1).elements(), 0);
   EXPECT_EQ(layout.owned(0), 24 + 8 + 4);
   EXPECT_EQ(layout.owned(2), 32);
+  EXPECT_EQ(layout.padded(), 3 * 8);
+  EXPECT_EQ(ShardLayout({.elements = 96, .ranks = 3, .bucket = 50, .block = 8}).padded(), 0);
 }
 
 TEST(ShardLayout, one_rank_owns_everything_in_one_piece) {

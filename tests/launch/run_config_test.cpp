@@ -174,10 +174,10 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(RunConfig, SizesThatWouldOverflowAreRefused) {
   for (const std::string override :
        {"parallel.bucket_mib=-1", "parallel.bucket_mib=1e18", "checkpoint.shard_mib=1e18",
-        "data.sequences=4000000", "data.length=9000000000000000000"}) {
+        "data.sequences=4000000", "data.length=9000000000000000000", "parallel.bucket_mib=1e-4"}) {
     const std::string key = override.substr(0, override.find('='));
     EXPECT_THAT(problems_of(kScratch, {override}),
-                Contains(StartsWith("command line: " + key + ": must be from ")));
+                Contains(StartsWith("command line: " + key + ": must be ")));
   }
   for (const std::string key : {"data.recall.keys", "data.recall.values"}) {
     EXPECT_THAT(problems_of(kScratch, {key + "=9000000000000000000"}),

@@ -13,8 +13,8 @@ TEST(TrainerSettings, BucketsAreLargerOnGpusUnlessTheirSizeIsGiven) {
     parallel.bucket_mib = mib;
     EXPECT_EQ(bucket_bytes(parallel, core::DeviceKind::kCuda), static_cast<int64_t>(mib * 1048576));
   }
-  parallel.bucket_mib = 1e-9;
-  EXPECT_EQ(bucket_bytes(parallel, core::DeviceKind::kCpu), 1024);
+  parallel.bucket_mib = 1e-3;  // the smallest that is taken
+  EXPECT_EQ(bucket_bytes(parallel, core::DeviceKind::kCpu), 1048);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstring>
 #include <string>
 #include <tuple>
 
@@ -169,7 +170,12 @@ TEST(NcclCommunicator, ScattersGradientsAndGathersParametersInPlace) {
     reducer.ready(500, kElements);
     reducer.ready(0, 500);
     reducer.finish();
-    dist::ShardGather gather(world, rank.on_device(values), layout);
+    std::vector<float> padding(static_cast<size_t>(layout.padded()), -2.0f);
+    const auto copy = [&](const core::TensorView& source, const core::TensorView& target) {
+      rank.stream->push([=] { std::memcpy(target.raw(), source.raw(), size_t(source.bytes())); });
+    };
+    dist::ShardGather gather(world, rank.on_device(values), layout,
+                             {rank.on_device(padding), copy});
     for (const auto& bucket : layout.buckets()) {
       const dist::Piece piece = layout.piece(bucket, world.rank());
       rank.stream->push([&values, &gradients, piece] {

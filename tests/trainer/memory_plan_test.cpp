@@ -121,6 +121,10 @@ TEST(MemoryPlan, PartsSayWhatTheyCost) {
   EXPECT_GT(whole.peak, whole.parameters + whole.gradients + whole.optimizer + whole.states +
                             whole.activations);
   EXPECT_EQ(whole.exchange, 0);
+  EXPECT_GT(whole.buckets_under_way, whole.gradients / 2);  // all, which are not rounded up
+  PlannedRun large = c;  // its gradients are more than may be under way at once
+  large.model.vocabulary = 300'000;
+  EXPECT_EQ(plan_of(large).buckets_under_way, int64_t{64} << 20);
   c.sharded = true;
   EXPECT_LE(plan_of(c).optimizer, whole.optimizer / 4 + 4096);
   c.batch.recompute = true;

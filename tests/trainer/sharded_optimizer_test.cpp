@@ -166,8 +166,9 @@ TEST(ShardedCheckpoint, ContinuesOnAnotherWorld) {
   }
 }
 
-/// The folder of a sharded checkpoint of two ranks whose manifest names what is there.
-class DamagedShards : public ::testing::Test {
+/// The folder of a sharded checkpoint of two ranks whose manifest names what is there; and where it
+/// says who wrote what, or does not, as in older ones.
+class DamagedShards : public ::testing::TestWithParam<bool> {
  protected:
   DamagedShards() {
     run_.interrupt_at = 2;
@@ -200,6 +201,7 @@ class DamagedShards : public ::testing::Test {
     const fs::path checkpoint = folder_ / "checkpoints/step-2";
     CheckpointManifest manifest = read_manifest(checkpoint);
     for (FileCheck& file : manifest.files) file = check_of(checkpoint / file.name);
+    if (!GetParam()) manifest.moments = {};
     change(manifest);
     write_manifest(checkpoint, manifest);
   }
@@ -211,24 +213,26 @@ class DamagedShards : public ::testing::Test {
   TinyRun run_ = run_of(SourceKind::kZero, {2, 1}, true);
 };
 
-TEST_F(DamagedShards, AreLoadedWhereNothingIsWrong) {
+TEST_P(DamagedShards, AreLoadedWhereNothingIsWrong) {
   rewrite([](const std::string& name) { return name; });
   EXPECT_EQ(run_.train(folder_.path()), Ending::kDone);
 }
 
-TEST_F(DamagedShards, AHoleIsNamed) {
+TEST_P(DamagedShards, AHoleIsNamed) {
   rewrite([](const std::string& name) { return name == "second_moment.64" ? "" : name; });
-  EXPECT_THAT(message(), HasSubstr("tensor second_moment.128: begins at element 128, expected 64"));
+  const std::string next = GetParam() ? "192" : "128";  // of its own file, of all
+  EXPECT_THAT(message(), HasSubstr("tensor second_moment." + next + ": begins at element " + next +
+                                   ", expected 64"));
 }
 
-TEST_F(DamagedShards, AnOverlapIsNamed) {
+TEST_P(DamagedShards, AnOverlapIsNamed) {
   rewrite(
       [](const std::string& name) { return name == "first_moment.64" ? "first_moment.32" : name; });
   EXPECT_THAT(message(), HasSubstr("optimizer-1.safetensors: tensor first_moment.32: begins at "
                                    "element 32, expected 64"));
 }
 
-TEST_F(DamagedShards, ANameWithoutAPlaceIsRefused) {
+TEST_P(DamagedShards, ANameWithoutAPlaceIsRefused) {
   for (const char* bad : {"first_moment.-64", "first_moment.6x", "first_moment64",
                           "first_moment.99999999999999999999", "first_moment."}) {
     rewrite([&](const std::string& name) {
@@ -241,16 +245,27 @@ TEST_F(DamagedShards, ANameWithoutAPlaceIsRefused) {
   }
 }
 
-TEST_F(DamagedShards, AMissingShardIsNamed) {
+TEST_P(DamagedShards, AMissingShardIsNamed) {
   rewrite_manifest([](CheckpointManifest& manifest) {
     std::erase_if(manifest.files, [](const auto& f) { return f.name.ends_with("-1.safetensors"); });
   });
-  EXPECT_THAT(message(), HasSubstr("begins at element"));
+  EXPECT_THAT(message(),
+              HasSubstr(GetParam() ? "names no optimizer-1.safetensors" : "begins at element"));
   rewrite_manifest([](CheckpointManifest& manifest) {
     std::erase_if(manifest.files, [](const auto& f) { return is_optimizer_file(f.name); });
   });
-  EXPECT_THAT(message(), HasSubstr("names no optimizer file"));
+  EXPECT_THAT(message(), HasSubstr(GetParam() ? "names no optimizer-0.safetensors"
+                                              : "names no optimizer file"));
 }
+
+TEST_P(DamagedShards, AnotherNumberOfElementsIsNamed) {
+  if (!GetParam()) GTEST_SKIP() << "older manifests do not say";
+  rewrite_manifest([](CheckpointManifest& manifest) { manifest.moments.elements += 1; });
+  EXPECT_THAT(message(), HasSubstr("manifest.json: moments.elements: is "));
+}
+
+INSTANTIATE_TEST_SUITE_P(Manifests, DamagedShards, ::testing::Bool(),
+                         [](const auto& info) { return info.param ? "with_layout" : "without"; });
 
 TEST(OptimizerFile, NamesAreTakenLiterally) {
   for (const char* good :
