@@ -1,12 +1,11 @@
 # Data that cannot be read any further: the run saves what is done, names the file and ends (2 for a token outside the vocabulary, 1 for a
-# file that was cut off); once it is mended, or its bad rows are skipped, --resume goes on and ends as the undisturbed run did.
+# file that was cut off); where the bad rows are skipped, --resume goes on, and once the file is whole it ends as the undisturbed run did.
 source "$(dirname "$0")/tiny_run.sh"
-# An epoch of TBTT's lanes: every row is read in the order of the file.
+# TBTT reads every token once in 32 of the 40 steps.
 options=(data.kind=tokens data.folder=tokens.bin model.shape.vocabulary=32 data.vocabulary=32 initial_state.source=tbtt)
 sed -i '/recall: {/s/, recall: {[^}]*}//' tiny.yaml
-for ((i = 0; i < 16384; ++i)); do printf '%b' "\\x$(printf %02x $((i * i % 31)))\\x00"; done >tokens.bin
+for ((i = 0; i < 8192; ++i)); do printf '%b' "\\x$(printf %02x $((i * i % 31)))\\x00"; done >tokens.bin
 cp tokens.bin good.bin
-ranks 2 train tiny.yaml "${options[@]}" run.folder=whole >whole.log 2>&1 || { cat whole.log; fail "the undisturbed run"; }
 
 # spoiled RUN CODE TEXT: the tokens as they are now end RUN with CODE and TEXT, after it saved.
 spoiled() {
@@ -22,6 +21,21 @@ spoiled bad 2 'tokens.bin: token 1000 is 255'
 cp -r bad skipping
 ranks 2 train tiny.yaml "${options[@]}" run.folder=skipping data.skip_bad_rows=true --resume >skipping.log 2>&1 || { cat skipping.log; fail "skipping"; }
 grep -q "token 1000 is 255.*the row counts for nothing" skipping.log || { cat skipping.log; fail "no warning of the bad row"; }
+
+# Cut off while it is read.
 cp good.bin tokens.bin
-ranks 2 train tiny.yaml "${options[@]}" run.folder=bad --resume >resumed.log 2>&1 || { cat resumed.log; fail "resuming"; }
-same_run whole bad
+ranks 2 train tiny.yaml "${options[@]}" schedule.steps=600 run.folder=cut >cut.log 2>&1 &
+job=$!
+for ((i = 0; i < 1200; ++i)); do
+  [ -s cut/metrics.jsonl ] && break
+  sleep 0.05
+done
+truncate -s 100 tokens.bin
+code=0
+wait "$job" || code=$?
+[ "$code" = 1 ] || { cat cut.log; fail "exit code $code with a file that was cut off, expected 1"; }
+grep -q "tokens.bin: ends at byte 100, expected 16384" cut.log || { cat cut.log; fail "the message does not name the file"; }
+cp good.bin tokens.bin
+ranks 2 train tiny.yaml "${options[@]}" schedule.steps=600 run.folder=cut --resume >resumed.log 2>&1 || { cat resumed.log; fail "resuming"; }
+ranks 2 train tiny.yaml "${options[@]}" schedule.steps=600 run.folder=whole >whole.log 2>&1 || { cat whole.log; fail "the undisturbed run"; }
+same_run whole cut
