@@ -41,13 +41,19 @@ class Liveness {
   /// What a rank does ten times a second: answers those that ask. `doing`: what with; `waits`: it
   /// is another rank's turn, so that this one is not Busy whatever it says.
   virtual void answer(const std::string& doing, bool waits) = 0;
-  /// Asks everybody, unless this rank asks already. answer() collects the answers too.
+  /// Asks everybody, unless this rank asks already, or another one does, whose findings count for
+  /// all. answer() collects the answers too.
   virtual void ask(const std::string& doing) = 0;
+  /// Seconds after its limit at which it is this rank's turn to ask: by then a lower rank that
+  /// waits too has asked.
+  virtual double turn_s() const { return 0; }
+  /// Seconds that all answers may take, at most.
+  virtual double grace_s() const { return 5; }
   struct Findings {
     std::string text;  ///< "no answer from rank 1 (host a)"; if all answered, what they wait in
     std::string busy;  ///< "rank 1 (host a): writing the model"; empty where nobody is Busy, or one
                        ///< did not answer
-    bool others_tell = false;  ///< a lower rank asked too: it reports
+    bool others_tell = false;  ///< another rank, which asked too, reports
   };
   /// What has come since ask(), which ends here; nothing if it had ended before.
   virtual std::optional<Findings> findings() = 0;

@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <list>
@@ -16,12 +17,14 @@ namespace longhaul::dist {
 
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr int kTag = 0;
 constexpr size_t kMostNamed = 16;  // ranks of one kind in a message
 constexpr int kHostBytes = 64;     // of a host's name, with the zero at its end
 static_assert(kHostBytes <= MPI_MAX_PROCESSOR_NAME);
 
-enum class Kind : int32_t { kQuestion, kWaits, kIsBusy };
+enum class Kind : int32_t { kQuestion, kWaits, kIsBusy, kGoesOn };
 
 /// Fixed size, small enough that sending never waits for the receiver.
 struct Note {
@@ -67,6 +70,8 @@ struct MpiLiveness::State {
   std::list<Outgoing> outgoing;    // a list: MPI holds addresses of its elements
   bool asking = false;
   bool lower_asked = false;
+  std::optional<Clock::time_point> asked_at;  // by another rank
+  bool goes_on = false;
   int32_t question = 0;
   std::vector<Status> answers;  // by rank; empty: none yet
 
@@ -80,6 +85,12 @@ struct MpiLiveness::State {
     out.note.number = number;
     std::strncpy(out.note.text, text.c_str(), sizeof(out.note.text) - 1);
     MPI_Isend(&out.note, sizeof(Note), MPI_BYTE, peer, kTag, comm, &out.request);
+  }
+
+  void send_to_others(Kind kind, const std::string& text) {
+    for (int peer = 0; peer < size; ++peer) {
+      if (peer != rank) send(kind, question, text, peer);
+    }
   }
 
   void drop_sent() {
@@ -121,6 +132,10 @@ void MpiLiveness::answer_questions(const Status& own) {
     if (note.kind == Kind::kQuestion) {
       s.send(own.busy ? Kind::kIsBusy : Kind::kWaits, note.number, own.text, from.MPI_SOURCE);
       s.lower_asked = s.lower_asked || from.MPI_SOURCE < s.rank;
+      s.asked_at = Clock::now();
+    } else if (note.kind == Kind::kGoesOn) {
+      s.asked_at.reset();
+      s.goes_on = true;
     } else if (s.asking && note.number == s.question) {
       s.answers[static_cast<size_t>(from.MPI_SOURCE)] = {.text = note.text,
                                                          .busy = note.kind == Kind::kIsBusy};
@@ -131,18 +146,30 @@ void MpiLiveness::answer_questions(const Status& own) {
 void MpiLiveness::ask(const std::string& operation) {
   State& s = *state_;
   s.asking = true;
+  s.lower_asked = false;  // earlier, and nothing came of it
   ++s.question;
   s.answers.assign(static_cast<size_t>(s.size), {});
   s.answers[static_cast<size_t>(s.rank)].text = operation;
-  for (int peer = 0; peer < s.size; ++peer) {
-    if (peer != s.rank) s.send(Kind::kQuestion, s.question, operation, peer);
-  }
+  s.send_to_others(Kind::kQuestion, operation);
 }
 
 void MpiLiveness::stop_asking() {
   state_->asking = false;
   state_->lower_asked = false;
 }
+
+std::optional<double> MpiLiveness::seconds_since_asked() const {
+  if (!state_->asked_at) return std::nullopt;
+  return std::chrono::duration<double>(Clock::now() - *state_->asked_at).count();
+}
+
+void MpiLiveness::forget_questions() { state_->asked_at.reset(); }
+
+void MpiLiveness::tell_that_it_goes_on() { state_->send_to_others(Kind::kGoesOn, ""); }
+
+bool MpiLiveness::was_told_that_it_goes_on() { return std::exchange(state_->goes_on, false); }
+
+int MpiLiveness::size() const { return state_->size; }
 
 bool MpiLiveness::asking() const { return state_->asking; }
 

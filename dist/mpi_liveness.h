@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace longhaul::dist {
@@ -25,6 +26,15 @@ class MpiLiveness {
   /// in.
   void ask(const std::string& operation);
   void stop_asking();
+  /// Since another rank asked last, if it has not told what came of it.
+  std::optional<double> seconds_since_asked() const;
+  /// Whoever asked in an earlier wait need not tell.
+  void forget_questions();
+  /// For those that wait for what comes of it: all goes on.
+  void tell_that_it_goes_on();
+  /// Another rank has told so since the last call.
+  bool was_told_that_it_goes_on();
+  int size() const;
   bool asking() const;
   /// A lower rank asked too, so it ran out of time as well and will report; this rank need not.
   bool lower_rank_asked() const;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
@@ -20,7 +21,12 @@ namespace {
 constexpr int kSpins = 64;
 constexpr double kYieldSeconds = 1e-3;
 constexpr double kAnswerSeconds = 0.1;
-constexpr double kLongestGraceSeconds = 5;  // for answers, once the limit has passed
+// Once the limit has passed. Everybody that answers does so within tenths of a second; one rank
+// takes some microseconds for each answer.
+constexpr double kGraceSeconds = 5, kGraceSecondsOfARank = 1.0 / 256;
+// Rank r asks this times log₂(1 + r) of the grace after its limit: the lowest one that waits is
+// first, and soon enough that few ask beside it.
+constexpr double kTurn = 0.2;
 
 }  // namespace
 
@@ -76,18 +82,37 @@ void MpiProgress::answer_locked(const std::string& doing) {
       {.text = is_busy ? busy_.back() : waits_in + at_activity(), .busy = is_busy});
 }
 
+double MpiProgress::turn_s() const {
+  return kTurn * std::min(kGraceSeconds, time_limit_s_.load()) * std::log2(1.0 + rank_);
+}
+
+double MpiProgress::grace_s() const {
+  return std::min(kGraceSeconds + kGraceSecondsOfARank * liveness_.size(), time_limit_s_.load());
+}
+
+bool MpiProgress::another_asks() const {
+  const std::optional<double> since = liveness_.seconds_since_asked();
+  return since && *since < 2 * grace_s() + turn_s();
+}
+
 void MpiProgress::ask(const std::string& doing) {
   const std::lock_guard lock(mpi_);
-  if (!liveness_.asking()) liveness_.ask(doing + at_activity());
+  static_cast<void>(liveness_.was_told_that_it_goes_on());  // earlier
+  if (!liveness_.asking() && !another_asks()) liveness_.ask(doing + at_activity());
 }
 
 std::optional<Liveness::Findings> MpiProgress::findings() {
   const std::lock_guard lock(mpi_);
+  if (liveness_.was_told_that_it_goes_on()) {
+    liveness_.stop_asking();
+    return Findings{.text = "", .busy = "a rank, as another one says", .others_tell = true};
+  }
   if (!liveness_.asking()) return std::nullopt;
   Findings found{.text = liveness_.findings(),
                  .busy = liveness_.busy_ranks(),
                  .others_tell = liveness_.lower_rank_asked()};
   liveness_.stop_asking();
+  if (!found.busy.empty() && !found.others_tell) liveness_.tell_that_it_goes_on();
   return found;
 }
 
@@ -110,6 +135,7 @@ void MpiProgress::finished_waiting() {
   granted_s_ = 0;
   const std::lock_guard lock(mpi_);
   waits_ = false;
+  liveness_.forget_questions();
   if (liveness_.asking() || liveness_.lower_rank_asked()) liveness_.stop_asking();
 }
 
@@ -124,6 +150,10 @@ void MpiProgress::idle(const Wait& wait, uint64_t) {
     const std::lock_guard lock(mpi_);
     waits_ = true;
     liveness_.answer_questions({.text = wait.operation.description() + at_activity()});
+    if (liveness_.was_told_that_it_goes_on()) {
+      granted_s_ = wait.seconds;
+      liveness_.stop_asking();
+    }
   }
   if (wait.seconds > granted_s_ + time_limit_s_) run_out_of_time(wait);
   std::this_thread::sleep_for(std::chrono::microseconds(wait.seconds < 0.1 ? 20 : 200));
@@ -131,8 +161,9 @@ void MpiProgress::idle(const Wait& wait, uint64_t) {
 
 void MpiProgress::run_out_of_time(const Wait& wait) {
   const std::lock_guard lock(mpi_);
-  const double grace = std::min(kLongestGraceSeconds, time_limit_s_);
+  const double grace = grace_s();
   if (!liveness_.asking()) {
+    if (another_asks() || wait.seconds < granted_s_ + time_limit_s_ + turn_s()) return;
     asked_at_s_ = wait.seconds;
     liveness_.ask(wait.operation.description() + at_activity());
   }
@@ -140,14 +171,17 @@ void MpiProgress::run_out_of_time(const Wait& wait) {
   if (wait.seconds < asked_at_s_ + patience) return;
   const std::string busy = liveness_.busy_ranks();
   if (busy.empty()) end_job(wait);
-  if (!liveness_.lower_rank_asked()) tell_that_it_goes_on(wait, busy);
+  if (!liveness_.lower_rank_asked()) {
+    tell_that_it_goes_on(wait, busy);
+    liveness_.tell_that_it_goes_on();
+  }
   liveness_.stop_asking();
   granted_s_ = wait.seconds;
 }
 
 void MpiProgress::end_job(const Wait& wait) {
   std::fprintf(stderr, "longhaul: rank %d (host %s): %s did not finish within %g s%s; %s\n", rank_,
-               host_.c_str(), wait.operation.description().c_str(), time_limit_s_,
+               host_.c_str(), wait.operation.description().c_str(), time_limit_s_.load(),
                at_activity().c_str(), liveness_.findings().c_str());
   std::fflush(stderr);
   end_launcher_later();

@@ -1,6 +1,7 @@
 // How a rank waits over MPI. Private to dist/mpi_*.cpp.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <optional>
@@ -29,6 +30,8 @@ class MpiProgress final : public Progress, public Liveness {
   void answer(const std::string& doing, bool waits) override;
   void ask(const std::string& doing) override;
   std::optional<Findings> findings() override;
+  double turn_s() const override;
+  double grace_s() const override;
 
   void set_time_limit(double seconds) { time_limit_s_ = seconds; }
   void set_activity(const std::string& activity);
@@ -40,12 +43,14 @@ class MpiProgress final : public Progress, public Liveness {
   void finished_waiting() override;
   void idle(const Wait& wait, uint64_t arrivals_seen) override;
   void run_out_of_time(const Wait& wait);
+  /// Another rank's question may still be decided for all.
+  bool another_asks() const;
   [[noreturn]] void end_job(const Wait& wait);
   void answer_while_busy(const std::stop_token& stop);
   void answer_locked(const std::string& doing);
   std::string at_activity() const { return activity_.empty() ? "" : " at " + activity_; }
 
-  double time_limit_s_;
+  std::atomic<double> time_limit_s_;  // read by a watchdog too
   std::string host_;
   int rank_ = 0;
   bool gave_up_ = false;

@@ -195,7 +195,7 @@ class NcclEngine {
   bool failed_ = false, noticed_ = false;
   Clock::time_point failed_at_;
 
-  std::optional<Clock::time_point> asked_at_;
+  std::optional<Clock::time_point> overdue_since_, asked_at_;
   bool has_ended_job_ = false;
   std::jthread watchdog_;  // last: stops before what it looks at goes
 };

@@ -21,9 +21,8 @@ using Clock = NcclOperation::Clock;
 using Stage = NcclOperation::Stage;
 
 constexpr std::chrono::milliseconds kTick{20};
-constexpr double kAnswerSeconds = 0.1;      // between two answers to other ranks
-constexpr double kLongestGraceSeconds = 5;  // for the others' answers, once the limit has passed
-constexpr double kUnwindingGraces = 4;      // for a failure that this rank has noticed
+constexpr double kAnswerSeconds = 0.1;  // between two answers to other ranks
+constexpr double kUnwindingGraces = 4;  // for a failure that this rank has noticed
 
 /// False once it is to stop.
 bool sleep_a_tick(const std::stop_token& stop) {
@@ -129,14 +128,17 @@ void NcclEngine::look_for_the_others(const std::string& overdue, const Doing& do
   if (overdue.empty()) {
     if (asked_at_) static_cast<void>(liveness_->findings());
     asked_at_.reset();
+    overdue_since_.reset();
     return;
   }
   if (liveness_ == nullptr) return fail(overdue);
+  if (!overdue_since_) overdue_since_ = Clock::now();
   if (!asked_at_) {
+    if (seconds_since(*overdue_since_) < liveness_->turn_s()) return;
     asked_at_ = Clock::now();
     return liveness_->ask(doing_now.what);
   }
-  if (seconds_since(*asked_at_) < std::min<double>(kLongestGraceSeconds, time_limit_s_)) return;
+  if (seconds_since(*asked_at_) < std::min<double>(liveness_->grace_s(), time_limit_s_)) return;
   asked_at_.reset();
   const std::optional<Liveness::Findings> found = liveness_->findings();
   if (!found) return;  // asked again
