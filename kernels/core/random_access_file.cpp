@@ -65,8 +65,10 @@ void RandomAccessFile::read(int64_t begin, std::span<std::byte> out) const {
     throw Error(message(path_.string(), ": cannot be read: ", std::strerror(problem)));
   }
   if (count == out.size()) return;
-  throw Error(message(path_.string(), ": ends at byte ", begin + static_cast<int64_t>(count),
-                      ", expected ", size_, " bytes, which it had when it was opened"));
+  struct stat status {};
+  const int64_t end = ::fstat(file_.get(), &status) == 0 ? status.st_size : begin;
+  throw Error(message(path_.string(), ": ends at byte ", end, ", expected ", size_,
+                      " bytes, which it had when it was opened"));
 }
 
 }  // namespace longhaul::core
