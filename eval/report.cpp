@@ -18,6 +18,7 @@
 #include "eval/report_tasks.h"
 #include "eval/run_folder.h"
 #include "eval/section.h"
+#include "eval/seed_groups.h"
 #include "eval/seeds.h"
 #include "kernels/core/error.h"
 #include "model/checkpoint/atomic_file.h"

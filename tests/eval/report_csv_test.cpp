@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "eval/csv.h"
+#include "eval/seed_groups.h"
 #include "eval/seeds.h"
 #include "tests/eval/scratch_folder.h"
 
