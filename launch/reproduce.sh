@@ -65,7 +65,7 @@ case $size in
     story_trained=128 story_lengths=0,128,256,512,1024,2048,4096,8192
     story_options=(--shots 0 --no-instruction --trials 200 --answer-tokens 24)
     few_shot=few_shot few_shot_arms=(base zero state_passing) few_shot_data=runs/reproduce/few_shot_tokens
-    few_shot_trained=256 few_shot_lengths=0,512,1024,2048,4096,8192,16384
+    few_shot_trained=256 few_shot_lengths=0,512,1024,2048,4096
     few_shot_options=(--prompts "$configs/few_shot/prompts.yaml" --shots 2 --no-instruction --trials 200 --answer-tokens 24)
     ;;
   medium)
