@@ -81,7 +81,8 @@ std::string checksum_problem(std::string_view text, const std::string& file) {
 }
 
 std::string with_checksum(std::string json) {
-  json.erase(json.find_last_not_of(" \n}") + 1);
+  json.erase(json.rfind('}'));  // its own, not one of what stands last in it
+  json.erase(json.find_last_not_of(" \n") + 1);
   json += ",\n ";
   return core::message(json, kOwnChecksum, " ", crc32c(json.data(), json.size()), "\n}\n");
 }

@@ -10,6 +10,7 @@
 #include "eval/findings.h"
 #include "eval/report.h"
 #include "eval/report_effrem.h"
+#include "eval/seed_groups.h"
 #include "kernels/core/error.h"
 #include "tests/eval/scratch_folder.h"
 
