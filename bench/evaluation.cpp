@@ -88,9 +88,10 @@ int main(int argc, char** argv) {
   const eval::Sequences sequences = eval::recall_sequences(task, options);
   eval::CurveOptions one = options;
   one.sequences = 1;
-  double suffix_tokens = static_cast<double>(options.length);
-  for (int64_t t : eval::effrem_grid(options.length)) {
-    suffix_tokens += static_cast<double>(options.length - t);
+  one.length -= 1 - one.length % 2;  // to end in a query
+  double suffix_tokens = static_cast<double>(one.length);
+  for (int64_t t : eval::effrem_grid(one.length)) {
+    suffix_tokens += static_cast<double>(one.length - t);
   }
 
   const double tokens = static_cast<double>(options.length * options.sequences);

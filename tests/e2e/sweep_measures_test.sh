@@ -73,7 +73,7 @@ printf 'the cat sat on the mat. %.0s' {1..200} >text.txt
 "$program" tokenize --tokenizer byte --out tokens text.txt >/dev/null 2>&1
 cp broken/arms/rate=0.001/evaluation/recall.json kept.json
 touch -r broken/arms/rate=0.001/evaluation/recall.json kept.json
-sed -i '/^  - recall/a\  - effrem: {length: 64, sequences: 4}\n  - perplexity: {data: tokens, length: 16, sequences: 2}' broken.yaml
+sed -i '/^  - recall/a\  - effrem: {length: 63, sequences: 4}\n  - perplexity: {data: tokens, length: 16, sequences: 2}' broken.yaml
 sweep broken.yaml
 expect 1 broken.yaml
 shown "^rate=0.001: effrem: measured" broken.yaml

@@ -6,17 +6,22 @@
 #include <vector>
 
 #include "kernels/core/error.h"
+#include "launch/babilong_wording.h"
 #include "launch/run_config.h"
 #include "launch/run_rules.h"
 
 namespace longhaul::launch {
 namespace {
 
+constexpr const char* kPrompts = "prompts.yaml";  // of launch/babilong_wording.h
+
+/// Of runs.
 std::vector<std::string> config_files() {
   std::vector<std::string> files;
   for (const auto& entry :
        std::filesystem::recursive_directory_iterator(std::string(SOURCE_DIR) + "/configs")) {
-    if (entry.path().extension() == ".yaml") files.push_back(entry.path().string());
+    const auto& path = entry.path();
+    if (path.extension() == ".yaml" && path.filename() != kPrompts) files.push_back(path.string());
   }
   return files;
 }
@@ -31,6 +36,12 @@ TEST(Configs, AreReadWithoutAProblem) {
       ADD_FAILURE() << error.what();
     }
   }
+}
+
+TEST(Configs, PromptsShowTwoExamples) {
+  const data::BabilongWording wording =
+      read_babilong_wording(std::string(SOURCE_DIR) + "/configs/small/few_shot/" + kPrompts);
+  EXPECT_EQ(wording.tasks[0].examples.size(), 2u);
 }
 
 TEST(Configs, OfTheQuickstartSuitOneAndTwoRanks) {

@@ -168,7 +168,7 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
   expect_refused("eval perplexity --model run/model --data nowhere --length 8 --sequences 1",
                  "nowhere");
   for (const std::string measure : {"effrem", "states"}) {
-    const Result result = run("eval " + measure + " --model run/model --length 128 --sequences 2 " +
+    const Result result = run("eval " + measure + " --model run/model --length 127 --sequences 2 " +
                               "--json run/evaluation/" + measure + ".json");
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_FALSE(fs::exists(folder_ / ("run/evaluation/" + measure + ".json.partial")));
