@@ -1,10 +1,6 @@
-// The words around BABILong's context from a YAML file:
-//   layout:
-//   "{instruction}\n\n{examples}\n\n{post_prompt}\n\n<context>\n{context}\n</context>\n\nQuestion:
-//   {question}" answer: "\nAnswer: {answer}." qa1:
-//     instruction: Some sentences of the text say where somebody went. ...
-//     examples: ["<example>\nAnna went home. Where is Anna?\nAnswer: home.\n</example>"]   (or one
-//     text) post_prompt: Answer with one word.
+// The words around BABILong's context from a YAML file (configs/small/few_shot/prompts.yaml is
+// one): `layout` and `answer` as data::BabilongWording has them, and for each of qa1 to qa6
+// `instruction`, `examples` (a list, or one text) and `post_prompt`.
 #pragma once
 
 #include <string>

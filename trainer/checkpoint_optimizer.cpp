@@ -86,13 +86,18 @@ void check_cover(const std::vector<StoredMoments>& stored, const fs::path& folde
   }
 }
 
+/// What a rank writes of a buffer that all ranks have whole.
+dist::Piece even_piece(int64_t elements, int ranks, int rank) {
+  return {elements * rank / ranks, elements * (rank + 1) / ranks};
+}
+
 /// Ascending, none empty: what rank `rank` wrote.
 std::vector<dist::Piece> written_pieces(const CheckpointManifest& manifest, int rank) {
   const auto [elements, bucket, block] = manifest.moments;
   const int ranks = manifest.mesh.data * manifest.mesh.sequence;
   std::vector<dist::Piece> pieces;
   if (bucket == 0) {
-    pieces.push_back({elements * rank / ranks, elements * (rank + 1) / ranks});
+    pieces.push_back(even_piece(elements, ranks, rank));
   } else {
     const dist::ShardLayout layout(
         {.elements = elements, .ranks = ranks, .bucket = bucket, .block = block});
@@ -238,15 +243,12 @@ bool is_optimizer_file(const std::string& name) {
 
 void add_moments(TensorFile& file, const Optimizer& optimizer, int rank, int ranks) {
   for (const Optimizer::Part& part : optimizer.parts()) {
-    int64_t begin = 0, end = part.first_moment.elements();
-    if (!optimizer.is_sharded()) {
-      end = optimizer.elements() * (rank + 1) / ranks;
-      begin = optimizer.elements() * rank / ranks;
-    }
-    if (begin == end && ranks > 1) continue;
-    const std::string place = ranks > 1 ? core::message(".", part.begin + begin) : "";
-    file.add(kFirst + place, part.first_moment.slice(0, begin, end));
-    file.add(kSecond + place, part.second_moment.slice(0, begin, end));
+    const dist::Piece own = optimizer.is_sharded() ? dist::Piece{0, part.first_moment.elements()}
+                                                   : even_piece(optimizer.elements(), ranks, rank);
+    if (own.elements() == 0 && ranks > 1) continue;
+    const std::string place = ranks > 1 ? core::message(".", part.begin + own.begin) : "";
+    file.add(kFirst + place, part.first_moment.slice(0, own.begin, own.end));
+    file.add(kSecond + place, part.second_moment.slice(0, own.begin, own.end));
   }
 }
 

@@ -1,6 +1,7 @@
 #include "launch/eval/curve_options.h"
 
 #include <CLI/CLI.hpp>
+
 namespace longhaul::launch {
 
 void CurveCommandOptions::describe(CLI::App& command) {

@@ -24,6 +24,10 @@ using Kind = YamlNode::Kind;
 /// Options of `longhaul eval` that the sweep sets.
 constexpr std::string_view kOwnOptions[] = {"model", "json", "threads"};
 
+bool is_own(std::string_view option) {
+  return std::find(std::begin(kOwnOptions), std::end(kOwnOptions), option) != std::end(kOwnOptions);
+}
+
 std::string name_of_option(std::string key) {
   std::replace(key.begin(), key.end(), '_', '-');
   return key;
@@ -137,9 +141,7 @@ class MeasureReader {
     std::vector<std::string> keys{"name"};
     for (std::string name : option_names(command)) {
       name.erase(0, 2);
-      const bool is_own =
-          std::find(std::begin(kOwnOptions), std::end(kOwnOptions), name) != std::end(kOwnOptions);
-      if (is_own || name == "help") continue;
+      if (is_own(name) || name == "help") continue;
       std::replace(name.begin(), name.end(), '-', '_');
       keys.push_back(name);
     }
@@ -150,8 +152,7 @@ class MeasureReader {
                    MeasureConfig& measure) {
     const std::string path = path_ + "." + key, option = name_of_option(key);
     const std::vector<std::string> keys = keys_of(command);
-    if (std::find(std::begin(kOwnOptions), std::end(kOwnOptions), option) !=
-        std::end(kOwnOptions)) {
+    if (is_own(option)) {
       report(line, path, "is set by the sweep");
     } else if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
       report(line, path, "is no option of longhaul eval " + measure.kind + meant(key, keys));

@@ -15,6 +15,7 @@
 #include "launch/sweep/standing.h"
 #include "launch/sweep/sweep_report.h"
 #include "launch/sweep/sweep_run.h"
+#include "tests/launch/two_measures.h"
 
 namespace longhaul::launch {
 namespace {
@@ -25,11 +26,6 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
-
-constexpr const char* kTwo =
-    "measures:\n"
-    "  - perplexity: {data: tokens, length: 64, sequences: 2, no_states: true, name: text}\n"
-    "  - passkey: {lengths: [16, 32], depths: 0.5, trials: 3, tokenizer: byte}\n";
 
 /// A sweep of one recipe with two seeds, 50 steps, and its measures.
 class MeasuredSweep : public ::testing::Test {
@@ -42,7 +38,8 @@ class MeasuredSweep : public ::testing::Test {
     fs::create_directories(folder_);
     std::ofstream(folder_ / "base.yaml")
         << "model: {shape: {width: 16}}\ndata: {kind: recall}\nschedule: {steps: 50, warmup: 1}\n";
-    read("seeds: [1, 2]\n" + std::string(kTwo) + "metric: {measure: text, name: perplexity}\n");
+    read("seeds: [1, 2]\n" + std::string(kTwoMeasures) +
+         "metric: {measure: text, name: perplexity}\n");
     const SweepLock makes_the_folder(sweep_, "");
   }
   void TearDown() override { fs::remove_all(folder_); }
@@ -113,7 +110,7 @@ TEST_F(MeasuredSweep, WhatIsTrainedIsMeasuredAndWhatIsThereIsNotDoneAgain) {
   EXPECT_EQ(sweep_results(sweep_, list_, standing_)[0].state, RecipeState::kDone);
 
   // Another measure is taken alone; other options of one have it taken again.
-  read("seeds: [1, 2]\n" + std::string(kTwo) + "  - recall: {length: 64, sequences: 2}\n");
+  read("seeds: [1, 2]\n" + std::string(kTwoMeasures) + "  - recall: {length: 64, sequences: 2}\n");
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→recall", "rate=1,seed=2→recall"));
   EXPECT_EQ(sweep_results(sweep_, list_, standing_)[0].state, RecipeState::kOpen);
   read(
@@ -136,7 +133,7 @@ TEST_F(MeasuredSweep, AModelThatIsTrainedOnIsMeasuredAgain) {
   measure(1, 1);
   std::ofstream(folder_ / "base.yaml")
       << "model: {shape: {width: 16}}\ndata: {kind: recall}\nschedule: {steps: 90, warmup: 1}\n";
-  read("seeds: [1]\n" + std::string(kTwo));
+  read("seeds: [1]\n" + std::string(kTwoMeasures));
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→"));
   train(1, 90);
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→text"));
@@ -228,7 +225,7 @@ TEST_F(MeasuredSweep, WhatDoesNotSuitTheRunOrIsNotThereIsRefusedAtTheStart) {
     }
     return {};
   };
-  EXPECT_THAT(refusals(kTwo), ElementsAre("measures.text: data: tokens is not there"));
+  EXPECT_THAT(refusals(kTwoMeasures), ElementsAre("measures.text: data: tokens is not there"));
   EXPECT_THAT(refusals("measures: [recall: {length: 8, sequences: 2}]\n"), IsEmpty());
   EXPECT_THAT(refusals("measures: [copy: {trials: 2}]\n"),
               ElementsAre(HasSubstr("measures.copy: ")));

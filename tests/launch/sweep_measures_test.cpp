@@ -14,6 +14,7 @@
 #include "kernels/core/error.h"
 #include "launch/sweep/measure_number.h"
 #include "launch/sweep/sweep_config.h"
+#include "tests/launch/two_measures.h"
 
 namespace longhaul::launch {
 namespace {
@@ -22,11 +23,6 @@ namespace fs = std::filesystem;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-
-constexpr const char* kTwo =
-    "measures:\n"
-    "  - perplexity: {data: tokens, length: 64, sequences: 2, no_states: true, name: text}\n"
-    "  - passkey: {lengths: [16, 32], depths: 0.5, trials: 3, tokenizer: byte}\n";
 
 SweepConfig parse(const std::string& yaml) {
   return parse_sweep_config("base: b\nfolder: f\nvalues: {optimizer.rate: [1]}\n" + yaml, "s");
@@ -41,7 +37,7 @@ core::Problems problems(const std::string& yaml) {
 }
 
 TEST(SweepMeasures, AreCommandsOfEval) {
-  const SweepConfig sweep = parse(kTwo);
+  const SweepConfig sweep = parse(kTwoMeasures);
   ASSERT_EQ(sweep.measures.size(), 2u);
   EXPECT_EQ(sweep.measures[0].kind, "perplexity");
   EXPECT_EQ(sweep.measures[0].name, "text");
@@ -101,7 +97,7 @@ TEST(SweepMeasures, WhatEvalWouldRefuseIsToldWithItsLineAndKey) {
 }
 
 TEST(SweepMeasures, TheMetricIsANumberThatTheyHave) {
-  const std::string measures = std::string(kTwo) +
+  const std::string measures = std::string(kTwoMeasures) +
                                "  - effrem: {length: 8, sequences: 2}\n"
                                "  - states: {length: 12, sequences: 2}\n";
   const auto problem = [&](const std::string& metric) {
