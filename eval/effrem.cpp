@@ -6,6 +6,7 @@
 #include <span>
 #include <utility>
 
+#include "eval/first_state.h"
 #include "eval/piece_run.h"
 #include "kernels/core/error.h"
 
@@ -39,7 +40,7 @@ class SuffixRun {
   /// distances [grid], written on the rank that runs the last token.
   void run(SequenceReader& reader, std::span<double> distances, BatchWatch& watch) {
     const int64_t length = options_.length;
-    model::RecurrentState state = model_.make_state(1);
+    model::RecurrentState state = first_state(model_, options_.start, 1);
     for (int64_t begin = 0; begin < length;) {
       const size_t entered = static_cast<size_t>(state.batch()) - 1;
       const int64_t next = entered < grid_.size() ? grid_[entered] : length;
@@ -97,10 +98,10 @@ class SuffixRun {
     }
   }
 
-  /// One more row, from the zero state.
+  /// One more row, at its beginning.
   void add_row(model::RecurrentState& state) {
     const int64_t rows = state.batch();
-    model::RecurrentState larger = model_.make_state(rows + 1);
+    model::RecurrentState larger = first_state(model_, options_.start, rows + 1);
     for (size_t i = 0; i < state.size(); ++i) {
       core::copy(context_, state[i], larger[i].view().slice(0, 0, rows));
     }

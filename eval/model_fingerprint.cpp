@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <string_view>
 #include <vector>
 
 #include "kernels/core/error.h"
@@ -22,30 +23,50 @@ struct FieldText {
   }
 };
 
+class Checksum {
+ public:
+  void add(std::string_view bytes) {
+    crc_ = ::crc32_z(crc_, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size());
+  }
+  /// A contiguous tensor on any device.
+  void add(core::Context& context, const core::TensorView& tensor) {
+    constexpr int64_t kElements = 4 << 20;  // copied to the host at a time
+    const core::TensorView values = tensor.reshape({tensor.elements()});
+    const int64_t unit = core::size_of(values.dtype());
+    std::vector<char> host(static_cast<size_t>(std::min(kElements, values.elements()) * unit));
+    for (int64_t begin = 0; begin < values.elements(); begin += kElements) {
+      const int64_t end = std::min(begin + kElements, values.elements());
+      core::copy(context, values.slice(0, begin, end),
+                 core::TensorView(host.data(), values.dtype(), {end - begin}));
+      add({host.data(), static_cast<size_t>((end - begin) * unit)});
+    }
+  }
+  std::string text() const {
+    char digits[32];
+    std::snprintf(digits, sizeof digits, "%08lx", crc_);
+    return digits;
+  }
+
+ private:
+  uLong crc_ = ::crc32(0, nullptr, 0);
+};
+
 }  // namespace
 
 std::string model_fingerprint(const model::LanguageModel& model) {
   model::ModelConfig config = model.config();
   FieldText fields;
   config.visit(fields);
-  uLong crc = ::crc32(0, nullptr, 0);
-  const auto add = [&crc](const void* bytes, size_t count) {
-    crc = ::crc32_z(crc, static_cast<const Bytef*>(bytes), count);
-  };
-  add(fields.text.data(), fields.text.size());
-  constexpr int64_t kElements = 4 << 20;  // copied to the host at a time
-  const core::TensorView values = model.parameters().values();
-  std::vector<char> host(static_cast<size_t>(kElements * core::size_of(values.dtype())));
-  for (int64_t begin = 0; begin < values.elements(); begin += kElements) {
-    const int64_t end = std::min(begin + kElements, values.elements());
-    const core::TensorView part = values.slice(0, begin, end);
-    core::copy(model.context(), part, core::TensorView(host.data(), values.dtype(), {end - begin}));
-    add(host.data(), static_cast<size_t>(part.bytes()));
-  }
-  char text[32];
-  std::snprintf(text, sizeof text, "%08lx of %lld parameters", crc,
-                static_cast<long long>(model.parameters().count()));
-  return text;
+  Checksum sum;
+  sum.add(fields.text);
+  sum.add(model.context(), model.parameters().values());
+  return core::message(sum.text(), " of ", model.parameters().count(), " parameters");
+}
+
+std::string state_fingerprint(core::Context& context, const model::RecurrentState& state) {
+  Checksum sum;
+  for (const core::Tensor& tensor : state) sum.add(context, tensor);
+  return sum.text();
 }
 
 }  // namespace longhaul::eval

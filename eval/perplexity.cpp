@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <span>
 
+#include "eval/first_state.h"
 #include "eval/piece_run.h"
 #include "eval/position_sums.h"
 
@@ -19,7 +20,8 @@ class CurveBatch {
 
   /// numbers [readers, width]
   void run(const Readers& readers, std::span<double> numbers, BatchWatch& watch) {
-    model::RecurrentState state = model_.make_state(static_cast<int64_t>(readers.size()));
+    model::RecurrentState state =
+        first_state(model_, options_.start, static_cast<int64_t>(readers.size()));
     for (int64_t begin = 0; begin < options_.length;) {
       int64_t end = std::min(begin + options_.piece, options_.length);
       if (options_.states) end = std::min(end, sums_.next_state_position(begin));

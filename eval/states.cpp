@@ -6,6 +6,7 @@
 #include <set>
 #include <span>
 
+#include "eval/first_state.h"
 #include "eval/piece_run.h"
 #include "eval/state_sums.h"
 #include "kernels/core/error.h"
@@ -66,7 +67,8 @@ class StatesBatch {
 
   /// numbers [readers, width]
   void run(const Readers& readers, std::span<double> numbers, BatchWatch& watch) {
-    model::RecurrentState state = model_.make_state(static_cast<int64_t>(readers.size()));
+    model::RecurrentState state =
+        first_state(model_, options_.start, static_cast<int64_t>(readers.size()));
     size_t position = 0;
     for (int64_t begin = 0; begin < options_.length;) {
       const int64_t end = std::min(begin + options_.piece, layout_.positions[position]);

@@ -146,8 +146,8 @@ std::string how_to_load(const fs::path& folder, const std::string& file) {
   const std::string model = folder.filename().string();
   return message(
       "In longhaul: `longhaul forward --model ", model, " --initial-state ", model, "/", file,
-      " …` or `longhaul generate --model ", model, " --initial-state ", model, "/", file,
-      " …`.\n\nIn transformers (5 or later):\n\n```python\n"
+      " …`, and in the same way `longhaul generate` and every `longhaul eval`.\n\nIn transformers "
+      "(5 or later):\n\n```python\n"
       "import torch\n"
       "from safetensors.torch import load_file\n"
       "from transformers import AutoModelForCausalLM, DynamicCache\n\n"

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "data/read_ahead.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
 #include "launch/environment/job_environment.h"
@@ -23,6 +24,7 @@
 #include "launch/text_table.h"
 #include "launch/trainer_settings.h"
 #include "model/checkpoint/model_folder.h"
+#include "model/checkpoint/shared_loading.h"
 #include "model/init.h"
 #include "trainer/trainer.h"
 #include "trainer/training_checkpoint.h"
@@ -35,14 +37,14 @@ namespace fs = std::filesystem;
 
 std::unique_ptr<model::LanguageModel> make_model(dist::Communicator& world, core::Context& context,
                                                  const TrainingRun& run, bool continued) {
-  const dist::Busy busy(world, "making the model");
   auto model = std::make_unique<model::LanguageModel>(context, run.shape,
                                                       element_type(run.config.run.dtype));
   if (continued) return model;  // the checkpoint brings the parameters
   if (run.config.model.from.empty()) {
+    const dist::Busy busy(world, "making the model");
     model::initialize(*model, static_cast<uint64_t>(run.config.run.seed));
   } else {
-    model::load_parameters(run.config.model.from, *model);
+    model::load_parameters(run.config.model.from, *model, world);
   }
   return model;
 }
@@ -100,9 +102,11 @@ int train_on(RankSession& session, DeviceWorld& world, core::Context& context,
   }
   session.world().barrier();
 
-  const auto model = make_model(session.world(), context, run, resume_from.has_value());
-  const auto batches = run.data.batches(
-      {.data_ranks = mesh.shape().data, .data_rank = mesh.data_rank(), .rows = run.plan.rows});
+  const auto model = make_model(mesh.world(), context, run, resume_from.has_value());
+  const auto batches = data::read_ahead(
+      run.data.batches(
+          {.data_ranks = mesh.shape().data, .data_rank = mesh.data_rank(), .rows = run.plan.rows}),
+      config.data.batch.accumulation);
   trainer::TrainerParts parts{
       .context = context,
       .mesh = mesh,

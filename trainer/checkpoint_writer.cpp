@@ -9,9 +9,9 @@
 #include <system_error>
 #include <utility>
 
+#include "dist/all_ranks.h"
 #include "kernels/core/error.h"
 #include "model/checkpoint/atomic_file.h"
-#include "trainer/all_ranks.h"
 #include "trainer/checkpoint_files.h"
 #include "trainer/checkpoint_retention.h"
 
@@ -177,7 +177,7 @@ void CheckpointWriter::begin(const TrainingState& state) {
   if (is_begun()) finish();
   dist::Communicator& world = mesh_.world();
   const bool leads = world.rank() == 0;
-  on_all_ranks(world, "removing old checkpoints", [&] {
+  dist::on_all_ranks(world, "removing old checkpoints", [&] {
     if (!leads) return;
     if (removing_.valid()) removing_.get();
     if (fs::create_directories(checkpoints_folder(run_folder_))) model::sync_folder(run_folder_);
@@ -245,9 +245,9 @@ void CheckpointWriter::finish() {
   const bool leads = world.rank() == 0;
   std::vector<FileCheck> own;
   try {
-    on_all_ranks(world, "writing its part of a checkpoint", [&] { own = writing_.get(); });
+    dist::on_all_ranks(world, "writing its part of a checkpoint", [&] { own = writing_.get(); });
     gather_checks(own);
-    on_all_ranks(world, "completing a checkpoint", [&] {
+    dist::on_all_ranks(world, "completing a checkpoint", [&] {
       if (!leads) return;
       write_manifest(replacement_->path(), manifest_);
       replacement_->commit();

@@ -14,6 +14,7 @@ namespace longhaul::trainer {
 struct StepBatches {
   std::vector<data::Batch> micro;
   int64_t labels = 0;  ///< over all ranks and micro-steps
+  double seconds = 0;  ///< that reading took, mean over ranks
   /// Some rank could not read its part: what the first of those threw, on all ranks. The source of
   /// batches then stands where it stood.
   std::exception_ptr failure;

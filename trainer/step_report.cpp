@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
+#include "dist/all_ranks.h"
 #include "kernels/core/error.h"
-#include "trainer/all_ranks.h"
 
 namespace longhaul::trainer {
 
@@ -20,7 +20,8 @@ Numbers train_numbers(const StepNumbers& numbers, double utilisation) {
                 {"rate", numbers.rate},
                 {"state_norm", numbers.state_norm},
                 {"skipped", numbers.skipped ? 1.0 : 0.0},
-                {"tokens_per_second", static_cast<double>(numbers.tokens) / numbers.seconds}};
+                {"tokens_per_second", static_cast<double>(numbers.tokens) / numbers.seconds},
+                {"data_seconds", numbers.data_seconds}};
   if (utilisation > 0) named.emplace_back("utilisation", utilisation);
   return named;
 }
@@ -32,7 +33,7 @@ StepReport::StepReport(const TrainerConfig& config, const TrainerParts& parts, i
       last_step_(config.schedule.steps),
       flops_per_token_(3 * parts.model.flops_per_token()),
       peak_flops_(config.peak_flops * parts.mesh.world().size()) {
-  on_all_ranks(parts.mesh.world(), "opening the metrics", [&] {
+  dist::on_all_ranks(parts.mesh.world(), "opening the metrics", [&] {
     if (parts.mesh.world().rank() != 0) return;
     outlets_.reset(new Outlets{MetricsWriter(parts.run_folder, resumed_at),
                                ProgressLines(std::max<int64_t>(0, resumed_at), last_step_)});

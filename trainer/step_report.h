@@ -23,6 +23,7 @@ struct StepNumbers {
   std::string origin;  ///< of a skipped step: ", first on rank 3 (host b)"
   int64_t tokens = 0;  ///< of the step, over all ranks
   double seconds = 0;
+  double data_seconds = 0;  ///< of these, waited for batches; mean over ranks
 };
 
 /// What a record "train" holds; `utilisation` 0: not known, and not among them.

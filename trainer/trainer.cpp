@@ -10,10 +10,10 @@
 #include <memory>
 #include <optional>
 
+#include "dist/all_ranks.h"
 #include "dist/gradient_reducer.h"
 #include "kernels/core/error.h"
 #include "kernels/optimizer/adamw.h"
-#include "trainer/all_ranks.h"
 #include "trainer/checkpoint_files.h"
 #include "trainer/checkpoint_writer.h"
 #include "trainer/initial_state.h"
@@ -211,7 +211,7 @@ std::optional<int64_t> last_sound(const fs::path& run_folder, int64_t last_done)
 }
 
 void begin_anew(const TrainerParts& parts) {
-  on_all_ranks(parts.mesh.world(), "beginning the run", [&] {
+  dist::on_all_ranks(parts.mesh.world(), "beginning the run", [&] {
     if (parts.mesh.world().rank() == 0) forget_saved(parts.run_folder);
   });
 }
@@ -324,7 +324,8 @@ Ending train(const TrainerConfig& config, const TrainerParts& parts,
                         .skipped = outcome.skipped,
                         .origin = origin,
                         .tokens = tokens,
-                        .seconds = seconds_since(start)});
+                        .seconds = seconds_since(start),
+                        .data_seconds = batches.seconds});
     if (sums.times_due > 0) report.rank_times(state, times.gather());
     if (state.skipped_in_row >= config.optimizer.skips_in_row) {
       report.flush();

@@ -6,12 +6,12 @@
 #include <charconv>
 #include <string_view>
 
+#include "dist/all_ranks.h"
 #include "kernels/core/error.h"
 #include "kernels/core/fields.h"
 #include "kernels/core/mapped_file.h"
 #include "model/checkpoint/atomic_file.h"
-#include "model/checkpoint/model_folder.h"
-#include "trainer/all_ranks.h"
+#include "model/checkpoint/shared_loading.h"
 #include "trainer/checkpoint_files.h"
 
 namespace longhaul::trainer {
@@ -142,7 +142,7 @@ void verify_checkpoint(const fs::path& folder) { read_manifest(folder).verify(fo
 std::optional<int64_t> checkpoint_to_resume(const fs::path& run_folder, dist::Communicator& world,
                                             Resume resume) {
   int64_t own = -1;
-  on_all_ranks(world, "looking for a sound checkpoint", [&] {
+  dist::on_all_ranks(world, "looking for a sound checkpoint", [&] {
     if (world.rank() != 0) return;
     own = resume == Resume::kNewestSound ? newest_sound(run_folder)
                                          : newest_checkpoint(run_folder).value_or(-1);
@@ -164,14 +164,16 @@ void load_training_checkpoint(const fs::path& run_folder, int64_t step, const di
   const dist::Communicator& world = mesh.world();
   const bool leads = world.rank() == 0;
   CheckpointManifest manifest;
-  on_all_ranks(mesh.world(), "verifying the checkpoint", [&] {
+  dist::on_all_ranks(mesh.world(), "verifying the checkpoint", [&] {
     manifest = manifest_of(run_folder, step);
     // Every file is read for its checksum once, the ranks share them.
     manifest.verify(folder, static_cast<size_t>(world.rank()), static_cast<size_t>(world.size()));
   });
-  on_all_ranks(mesh.world(), "reading the checkpoint", [&] {
-    model::load_parameters(folder, state.model);
-    read_optimizer(folder, manifest, context, state.optimizer);
+  model::load_parameters(folder, state.model, mesh.world());
+  dist::on_all_ranks(mesh.world(), "reading the checkpoint", [&] {
+    if (leads || state.optimizer.is_sharded()) {
+      read_optimizer(folder, manifest, context, state.optimizer);
+    }
     state.optimizer.set_steps_taken(manifest.optimizer_steps);
     const bool dealt = read_source(folder, manifest, mesh, context, state.source);
     state.batches.restore(manifest.data_position);
@@ -187,6 +189,11 @@ void load_training_checkpoint(const fs::path& run_folder, int64_t step, const di
     LOG_IF(WARNING, manifest.configuration_hash != state.configuration_hash)
         << folder.string() << ": written by a run with another configuration";
   });
+  if (state.optimizer.is_sharded()) return;
+  for (const Optimizer::Part& part : state.optimizer.parts()) {  // the same on all ranks
+    dist::share_first(mesh.world(), part.first_moment);
+    dist::share_first(mesh.world(), part.second_moment);
+  }
 }
 
 }  // namespace longhaul::trainer

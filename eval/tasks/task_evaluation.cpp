@@ -151,7 +151,8 @@ class TaskRun {
       const auto said = answers_of(model_, pieces_, trials,
                                    {.count = most,
                                     .teacher_forced = is_teacher_forced(first + begin),
-                                    .piece = options_.piece},
+                                    .piece = options_.piece,
+                                    .start = options_.start},
                                    advance);
       for (size_t i = 0; i < said.size(); ++i) {
         const auto unit = static_cast<size_t>(begin) + i;

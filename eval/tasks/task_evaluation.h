@@ -34,6 +34,8 @@ struct TaskOptions {
   uint64_t seed = 0;     ///< a trial is a function of (seed, length, depth, number)
   std::string model;     ///< only noted
   int64_t training_length = 0;  ///< only noted
+  const model::RecurrentState* start =
+      nullptr;  ///< of one sequence: what each prompt begins from, else zeros
   Continuation continuation;
 };
 

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "eval/first_state.h"
+
 namespace longhaul::eval {
 
 namespace {
@@ -94,7 +96,7 @@ std::vector<std::vector<int32_t>> answers_of(model::LanguageModel& model, PieceR
                                              const std::function<void(int64_t read)>& advance) {
   const int64_t length = std::ssize(trials.front()->prompt);
   for (const data::Example* trial : trials) CHECK_EQ(std::ssize(trial->prompt), length);
-  model::RecurrentState state = model.make_state(std::ssize(trials));
+  model::RecurrentState state = first_state(model, request.start, std::ssize(trials));
   // The last token begins the answer: the first rank runs it alone.
   read_prompts(pieces, model.context(), trials, length - 1, request.piece, state, advance);
   if (!pieces.piece(0, 1).holds_end) return {};

@@ -5,6 +5,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "dist/all_ranks.h"
 #include "dist/mpi_communicator.h"
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/cuda_versions.h"
@@ -13,7 +14,6 @@
 #include "launch/environment/rank_facts.h"
 #include "launch/environment/shared_folder.h"
 #include "launch/rank_session.h"
-#include "trainer/all_ranks.h"
 
 namespace longhaul::launch {
 
@@ -62,7 +62,7 @@ EnvironmentNeeds needs_of(const RunPlan& plan, const std::string& folder) {
 std::vector<std::string> check_environment(RankSession& session, const JobEnvironment& job,
                                            bool shows_table, std::ostream& out) {
   const std::vector<RankFacts> all = gather_facts(session.world(), facts_of_rank(session, job));
-  trainer::on_all_ranks(session.world(), "comparing the hosts", [&] {
+  dist::on_all_ranks(session.world(), "comparing the hosts", [&] {
     if (!session.is_first()) return;
     const EnvironmentVerdict verdict = judge_environment(all, job.needs);
     std::ostream& target = verdict.refusals.empty() ? out : std::cout;

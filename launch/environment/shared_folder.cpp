@@ -9,9 +9,9 @@
 #include <system_error>
 #include <thread>
 
+#include "dist/all_ranks.h"
 #include "kernels/core/error.h"
 #include "model/checkpoint/atomic_file.h"
-#include "trainer/all_ranks.h"
 
 namespace longhaul::launch {
 
@@ -48,7 +48,7 @@ bool sees_file_of_first_rank(dist::Communicator& world, const fs::path& folder) 
   }
   text = world.broadcast_bytes(text, 0);
   const fs::path file = folder / (std::string(kProbePrefix) + text);
-  trainer::on_all_ranks(world, "writing to the run folder", [&] {
+  dist::on_all_ranks(world, "writing to the run folder", [&] {
     if (leads) model::write_file_atomically(file, text);
   });
   bool sees = holds(file, text);

@@ -10,11 +10,12 @@
 #include "launch/command.h"
 #include "launch/eval/eval_progress.h"
 #include "launch/eval/measure.h"
+#include "launch/forward_files.h"
 #include "launch/interruption.h"
 #include "launch/model_conversion.h"
 #include "launch/rank_session.h"
 #include "model/checkpoint/atomic_file.h"
-#include "model/checkpoint/model_folder.h"
+#include "model/checkpoint/shared_loading.h"
 
 namespace longhaul::launch {
 
@@ -54,6 +55,12 @@ std::string device_name(const core::Device& device) {
   return device.is_cpu() ? core::name_of(device) : core::cuda_device_name(device);
 }
 
+/// The state that every sequence begins from; empty: zeros.
+model::RecurrentState read_start(const EvalOptions& options, const model::LanguageModel& model) {
+  if (options.initial_state.empty()) return {};
+  return read_states(options.initial_state, model, 1);
+}
+
 /// Units that are done are kept beside the JSON until it is there.
 void make_resumable(EvalJob& job) {
   job.continuation.file = job.options.json + ".partial";
@@ -64,6 +71,11 @@ void make_resumable(EvalJob& job) {
   job.continuation.identity = {{"model", of_first(model)},
                                {"program", program_version()},
                                {"device", of_first(device_name(job.model.context().device()))}};
+  if (job.start != nullptr) {
+    const std::string start =
+        job.is_first ? eval::state_fingerprint(job.model.context(), *job.start) : "";
+    job.continuation.identity.emplace_back("initial state", of_first(start));
+  }
   job.continuation.notice = [](const std::string& text) {
     std::cerr << "longhaul: note: " << text << std::endl;
   };
@@ -101,12 +113,15 @@ class EvalCommand : public Command {
     if (training_length == 0 && run) training_length = run->data.batch.length;
     // A rank without a sequence of its own waits for the others as long as theirs take.
     const dist::Busy busy(session.world(), "evaluating");
-    const auto model = model::load_model(context, options_.model, options_.compute.element_type());
+    const auto model =
+        model::load_model(context, options_.model, options_.compute.element_type(), world);
+    const model::RecurrentState start = read_start(options_, *model);
     EvalProgress progress;
     session.set_activity("eval");
     EvalJob job{.options = options_,
                 .mesh = mesh,
                 .model = *model,
+                .start = start.empty() ? nullptr : &start,
                 .training_length = training_length,
                 .is_first = session.is_first(),
                 .continuation = {}};

@@ -13,6 +13,9 @@ void EvalOptions::describe(CLI::App& command) {
   command.add_option("--model", model, "run, model folder, training checkpoint or GGUF file")
       ->required();
   command.add_option("--json", json, "file for the result, which longhaul report reads");
+  command.add_option("--initial-state", initial_state,
+                     "what every sequence and prompt begins from: a file that longhaul export "
+                     "--initial-state writes; default: zeros");
   command.add_option("--piece", piece, "tokens of a sequence read at a time")
       ->check(whole_number(1))
       ->capture_default_str();
@@ -49,6 +52,7 @@ eval::CurveOptions SequenceOptions::resolve(const EvalJob& job) const {
           .training_length = job.training_length,
           .model = job.options.model,
           .seed = static_cast<uint64_t>(job.options.seed),
+          .start = job.start,
           .continuation = job.continuation};
 }
 

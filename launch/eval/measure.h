@@ -21,9 +21,10 @@ namespace longhaul::launch {
 
 /// What every measure takes.
 struct EvalOptions {
-  std::string model;  ///< run, model folder, training checkpoint or GGUF file
-  std::string json;   ///< file for the result; "": none
-  std::string run;    ///< a run.yaml; "": that of the run that the model lies in, if any
+  std::string model;          ///< run, model folder, training checkpoint or GGUF file
+  std::string json;           ///< file for the result; "": none
+  std::string run;            ///< a run.yaml; "": that of the run that the model lies in, if any
+  std::string initial_state;  ///< file of states (launch/forward_files.h); "": zeros
   int64_t piece = 2048, batch = 8;
   int64_t sequence_ranks = 1;
   int64_t training_length = 0;  ///< 0: of the run
@@ -68,6 +69,8 @@ struct EvalJob {
   const EvalOptions& options;
   const dist::Mesh& mesh;
   model::LanguageModel& model;
+  const model::RecurrentState* start =
+      nullptr;                  ///< of one sequence: what each begins from, else zeros
   int64_t training_length = 0;  ///< 0: not known
   bool is_first = false;        ///< the rank that writes and prints
   eval::Continuation continuation;

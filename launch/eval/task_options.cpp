@@ -22,6 +22,7 @@ eval::TaskOptions TaskCommandOptions::resolve(const EvalJob& job, const std::str
           .seed = static_cast<uint64_t>(job.options.seed),
           .model = job.options.model,
           .training_length = job.training_length,
+          .start = job.start,
           .continuation = job.continuation};
 }
 

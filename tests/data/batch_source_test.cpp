@@ -7,6 +7,7 @@
 
 #include <functional>
 
+#include "data/read_ahead.h"
 #include "data/recall_task.h"
 #include "data/samplers.h"
 #include "data/tasks/copy_task.h"
@@ -61,6 +62,17 @@ std::vector<Kind> kinds() {
           {"RecallContiguous", recall(true)},
           {"Task", task(false)},
           {"TaskContiguous", task(true)}};
+}
+
+/// The same, read in advance.
+std::vector<Kind> kinds_ahead() {
+  std::vector<Kind> kinds_ahead = kinds();
+  for (Kind& kind : kinds_ahead) {
+    kind.make = [make = kind.make](const TokenData& folder, RowShare share, uint64_t seed) {
+      return read_ahead(make(folder, share, seed), 3);
+    };
+  }
+  return kinds_ahead;
 }
 
 RowShare share_of(int ranks, int rank) {
@@ -216,6 +228,8 @@ TEST_P(EveryBatchSource, SurvivesDamagedPositions) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, EveryBatchSource, ::testing::ValuesIn(kinds()),
+                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(KindsAhead, EveryBatchSource, ::testing::ValuesIn(kinds_ahead()),
                          [](const auto& info) { return info.param.name; });
 
 class EverySampler : public EveryBatchSource {};

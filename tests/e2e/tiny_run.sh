@@ -29,7 +29,7 @@ ranks() {
 
 # metrics without wall-clock numbers and without what was said of checkpoints that a full disk refused, for comparison
 timeless() {
-  sed -E '/"kind": *"ranks"/d; /a checkpoint could not be written/d; s/"(tokens_per_second|seconds|utilisation)": *[-+.0-9eENaIinfty"]+,?//g' "$1"
+  sed -E '/"kind": *"ranks"/d; /a checkpoint could not be written/d; s/"(tokens_per_second|data_seconds|seconds|utilisation)": *[-+.0-9eENaIinfty"]+,?//g' "$1"
 }
 
 # same_run A B: weights, moments, source and metrics of two finished runs are equal bit for bit.

@@ -228,7 +228,7 @@ TEST(SweepConfig, AMetricIsOneThatRecordsHold) {
   };
   EXPECT_EQ(problem("name: lss"),
             "s:4: metric.name: found 'lss', expected loss | gradient_norm | rate | state_norm | "
-            "skipped | tokens_per_second | utilisation (did you mean loss?)");
+            "skipped | tokens_per_second | data_seconds | utilisation (did you mean loss?)");
   EXPECT_EQ(problem("name: gradient_norm"), "");
   EXPECT_THAT(problem("record: evaluation, name: gradient_norm"),
               HasSubstr("expected loss | perplexity | accuracy | loss_at_end"));

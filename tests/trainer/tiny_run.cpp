@@ -160,7 +160,7 @@ std::string timeless_metrics(const std::filesystem::path& folder) {
   for (const trainer::Record& record : trainer::read_metrics(folder / "metrics.jsonl")) {
     all << record.kind << " " << record.step << " " << record.tokens << " " << record.text;
     for (const auto& [name, value] : record.values) {
-      if (!name.ends_with("_per_second") && name != "utilisation") {
+      if (!name.ends_with("_per_second") && !name.ends_with("seconds") && name != "utilisation") {
         all << " " << name << "=" << value;
       }
     }

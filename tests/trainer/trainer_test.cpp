@@ -373,9 +373,12 @@ TEST(Trainer, ReportsSpeedAndUtilisation) {
       model::LanguageModel(context, testing::tiny_run_model(), core::DType::kF64).flops_per_token();
   const auto speed = metric(folder.path(), "tokens_per_second");
   const auto utilisation = metric(folder.path(), "utilisation");
+  const auto waited = metric(folder.path(), "data_seconds");
   ASSERT_EQ(utilisation.size(), 5u);
   for (size_t i = 0; i < 5; ++i) {
     EXPECT_NEAR(utilisation[i], 3 * flops * speed[i] / 2e9, 1e-9 * utilisation[i]);
+    EXPECT_GT(waited.at(i), 0);
+    EXPECT_LT(waited.at(i), 48 / speed[i]);
   }
   EXPECT_EQ(read_metrics(folder / "metrics.jsonl").back().tokens, 5 * 48);
 }

@@ -1,4 +1,4 @@
-#include "trainer/all_ranks.h"
+#include "dist/all_ranks.h"
 
 #include <gtest/gtest.h>
 
@@ -13,11 +13,11 @@
 #include "dist/thread_communicator.h"
 #include "kernels/core/error.h"
 
-namespace longhaul::trainer {
+namespace longhaul::dist {
 namespace {
 
 /// What every rank ends with: "input: …", "error: …" or "".
-std::string ending_of(dist::Communicator& world, const std::function<void()>& work) {
+std::string ending_of(Communicator& world, const std::function<void()>& work) {
   try {
     on_all_ranks(world, "working", work);
   } catch (const core::InputError& error) {
@@ -36,13 +36,12 @@ std::string place(int rank) {
 }
 
 TEST(OnAllRanks, AllGoOnWhereNoneFails) {
-  dist::run_thread_ranks(3,
-                         [](dist::Communicator& world) { EXPECT_EQ(ending_of(world, [] {}), ""); });
+  run_thread_ranks(3, [](Communicator& world) { EXPECT_EQ(ending_of(world, [] {}), ""); });
 }
 
 TEST(OnAllRanks, OneFailureIsEverybodys) {
   for (int failing = 0; failing < 3; ++failing) {
-    dist::run_thread_ranks(3, [&](dist::Communicator& world) {
+    run_thread_ranks(3, [&](Communicator& world) {
       const auto fail = [&](const auto& error) {
         return [&] {
           if (world.rank() == failing) throw error;
@@ -58,7 +57,7 @@ TEST(OnAllRanks, OneFailureIsEverybodys) {
 }
 
 TEST(OnAllRanks, TheFirstOfSeveralFailuresIsTold) {
-  dist::run_thread_ranks(4, [](dist::Communicator& world) {
+  run_thread_ranks(4, [](Communicator& world) {
     const std::string ending = ending_of(world, [&] {
       if (world.rank() > 0) throw core::Error("rank " + std::to_string(world.rank()));
     });
@@ -67,13 +66,13 @@ TEST(OnAllRanks, TheFirstOfSeveralFailuresIsTold) {
 }
 
 TEST(OnAllRanks, MayTakeLongerThanTheTimeLimit) {
-  const auto body = [](dist::Communicator& world) {
+  const auto body = [](Communicator& world) {
     on_all_ranks(world, "writing", [&] {
       if (world.rank() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(700));
     });
   };
-  dist::run_thread_ranks(3, body, 0.2);
+  run_thread_ranks(3, body, 0.2);
 }
 
 }  // namespace
-}  // namespace longhaul::trainer
+}  // namespace longhaul::dist

@@ -1,28 +1,28 @@
-#include "trainer/all_ranks.h"
+#include "dist/all_ranks.h"
 
+#include <algorithm>
 #include <new>
 #include <string>
 
 #include "kernels/core/error.h"
 #include "kernels/core/host_name.h"
 
-namespace longhaul::trainer {
+namespace longhaul::dist {
 
 namespace {
 
 /// Where it happened: everybody is going to tell it.
-std::string place(const dist::Communicator& world) {
+std::string place(const Communicator& world) {
   if (world.size() == 1) return "";
   return core::message("rank ", world.rank(), " (host ", core::host_name(), "): ");
 }
 
 }  // namespace
 
-void on_all_ranks(dist::Communicator& world, const std::string& what,
-                  const std::function<void()>& work) {
+void on_all_ranks(Communicator& world, const std::string& what, const std::function<void()>& work) {
   std::string problem;  // the kind of the failure, then its message
   try {
-    const dist::Busy busy(world, what);
+    const Busy busy(world, what);
     work();
   } catch (const core::InputError& error) {
     problem = std::string("I") + error.what();
@@ -39,4 +39,12 @@ void on_all_ranks(dist::Communicator& world, const std::string& what,
   throw core::Error(problem.substr(1));
 }
 
-}  // namespace longhaul::trainer
+void share_first(Communicator& world, const core::TensorView& tensor) {
+  constexpr int64_t kElements = int64_t{1} << 26;
+  const core::TensorView flat = tensor.reshape({tensor.elements()});
+  for (int64_t begin = 0; begin < flat.elements(); begin += kElements) {
+    world.broadcast(flat.slice(0, begin, std::min(begin + kElements, flat.elements())), 0);
+  }
+}
+
+}  // namespace longhaul::dist
