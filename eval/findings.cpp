@@ -11,6 +11,7 @@ namespace longhaul::eval {
 
 namespace {
 
+/// In the order in which what is found at one position outweighs what is found at others.
 enum class Verdict { kHolds, kUndecided, kFails, kUnknown };
 
 struct Judgement {
@@ -20,6 +21,7 @@ struct Judgement {
 
 struct ArmFinding {
   Verdict verdict = Verdict::kUnknown;
+  int64_t failing_seeds = 0;
   std::string sentence;
   std::string why;  ///< it is undecided
 };
@@ -45,7 +47,7 @@ struct SeedVerdicts {
   Verdict most() const {
     if (2 * failing > known) return Verdict::kFails;
     const int64_t holding = known - failing - undecided;
-    return 2 * holding >= known ? Verdict::kHolds : Verdict::kUndecided;
+    return 2 * holding > known ? Verdict::kHolds : Verdict::kUndecided;
   }
 };
 
@@ -192,6 +194,7 @@ ArmFinding find_in_arm(const PositionCurve& arm) {
     return result;
   }
   result.verdict = seeds.most();
+  result.failing_seeds = seeds.failing;
   const std::string undecided =
       seeds.undecided > 0 ? core::message(" and is undecided in ", seeds.undecided) : "";
   result.sentence = core::message("fails in ", seeds.failing, undecided, " of ", seeds.known,
@@ -203,6 +206,7 @@ ArmFinding find_in_arm(const PositionCurve& arm) {
 struct Verdicts {
   std::vector<std::string> failing, holding, undecided;
   size_t unknown = 0;
+  bool some_seed_fails = false;
 };
 
 /// "a and b fail"
@@ -216,6 +220,9 @@ std::string verdict_over_arms(const Verdicts& arms) {
   if (arms.undecided.empty()) {
     if (none_fails && none_holds) {
       return "Nothing can be said about lengths past the training length.";
+    }
+    if (none_fails && arms.some_seed_fails) {
+      return "No arm fails past its training length in most of its seeds" + rest + ".";
     }
     if (none_fails) {
       return "No arm fails past its training length" + rest +
@@ -253,6 +260,7 @@ std::vector<std::string> findings(const Section& section, const std::vector<std:
     if (found.verdict == Verdict::kHolds) verdicts.holding.push_back(arms[i]);
     if (found.verdict == Verdict::kUndecided) verdicts.undecided.push_back(arms[i]);
     verdicts.unknown += found.verdict == Verdict::kUnknown;
+    verdicts.some_seed_fails |= found.failing_seeds > 0;
     sentences.push_back(arms[i] + ": " + found.sentence + ".");
   }
   sentences.front() = verdict_over_arms(verdicts);

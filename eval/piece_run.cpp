@@ -11,7 +11,7 @@ namespace longhaul::eval {
 PieceRun::PieceRun(dist::Communicator& sequence_group, model::LanguageModel& model)
     : group_(sequence_group),
       model_(model),
-      // Not `auto`: what an evaluation says must not depend on a measurement of speed.
+      // Not `auto`, which goes by bytes: a sequence's numbers would depend on its neighbours.
       exchange_(model.context(), group_, dist::ExchangeAlgorithm::kLogStep) {}
 
 Piece PieceRun::piece(int64_t begin, int64_t end) const {

@@ -11,6 +11,7 @@
 #include "kernels/core/cuda_memory.h"
 #include "launch/rank_session.h"
 #include "launch/yaml_reader.h"
+#include "model/checkpoint/atomic_file.h"
 
 namespace longhaul::launch {
 
@@ -116,6 +117,19 @@ void make_folder_of(const std::filesystem::path& file) {
   }
 }
 
+void check_can_write(const std::string& option, const std::filesystem::path& file) {
+  if (std::filesystem::is_directory(file)) {
+    throw core::InputError(
+        core::message(option, ": ", file.string(), " is a folder, expected a file"));
+  }
+  try {
+    make_folder_of(file);
+    const model::AtomicFile probe(file);
+  } catch (const core::Error& error) {
+    throw core::InputError(option + ": " + error.what());
+  }
+}
+
 void ComputeOptions::describe(CLI::App& command) {
   command.add_option("--device", device, "auto | cpu | cuda")
       ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
@@ -146,11 +160,13 @@ void describe_token_files(CLI::App& command, data::TokenDataOptions& options) {
       .add_option("--data-end", options.end_of_document,
                   "token that ends a document, for files that do not say where documents end")
       ->check(whole_number(0));
-  command.add_option("--element", options.element, "of a flat .bin")
-      ->transform(CLI::CheckedTransformer(
-          std::map<std::string, data::FlatElement>{{"auto", data::FlatElement::kAutomatic},
-                                                   {"u16", data::FlatElement::kU16},
-                                                   {"u32", data::FlatElement::kU32}}))
+  const auto choose = [&options](const std::string& name) {
+    const auto& names = enum_names(options.element);
+    const auto found = std::find(names.begin(), names.end(), name);
+    options.element = static_cast<data::FlatElement>(found - names.begin());
+  };
+  command.add_option_function<std::string>("--element", choose, "of a flat .bin: auto | u16 | u32")
+      ->check(CLI::IsMember({"auto", "u16", "u32"}))
       ->default_str("auto");
 }
 

@@ -36,6 +36,10 @@ std::vector<std::string> option_names(const CLI::App& command);
 /// Makes the folder that the file is to lie in.
 void make_folder_of(const std::filesystem::path& file);
 
+/// InputError naming `option` where `file`, whose folder is made, could not be written after all
+/// the work.
+void check_can_write(const std::string& option, const std::filesystem::path& file);
+
 struct ComputeOptions {
   std::string device = "auto";
   std::string dtype = "fp32";

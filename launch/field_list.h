@@ -68,4 +68,18 @@ class FieldList {
   std::vector<ListedField> fields_;
 };
 
+/// Every key of a configuration with its default, a line each: "optimizer.rate: 0.0003  # what it
+/// is".
+template <class Config>
+std::string keys_of() {
+  Config config;
+  FieldList list;
+  config.visit(list);
+  std::string text;
+  for (const ListedField& field : list.fields()) {
+    if (!field.is_section) text += field.path + ": " + field.value + "  # " + field.help + "\n";
+  }
+  return text;
+}
+
 }  // namespace longhaul::launch

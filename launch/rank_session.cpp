@@ -6,9 +6,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 #include <new>
 #include <sstream>
+#include <system_error>
 #include <thread>
 
 #include "dist/thread_communicator.h"
@@ -67,11 +69,28 @@ int RankSession::check_output(int code) {
   return code;
 }
 
+namespace {
+/// To be mended before the command is given again: trying again would not help.
+bool is_for_the_user(const std::error_code& code) {
+  for (const std::errc each :
+       {std::errc::permission_denied, std::errc::operation_not_permitted,
+        std::errc::no_such_file_or_directory, std::errc::not_a_directory, std::errc::is_a_directory,
+        std::errc::filename_too_long, std::errc::read_only_file_system,
+        std::errc::too_many_symbolic_link_levels}) {
+    if (code == each) return true;
+  }
+  return false;
+}
+}  // namespace
+
 int RankSession::run(const std::function<int()>& body) {
   try {
     return body();
   } catch (const core::InputError& error) {
     fail(kWrongInput, error.what());
+  } catch (const std::filesystem::filesystem_error& error) {
+    const std::string what = error.path1().string() + ": " + error.code().message();
+    fail(is_for_the_user(error.code()) ? kWrongInput : kFailed, what);
   } catch (const std::bad_alloc&) {
     fail(kFailed, "out of memory");
   } catch (const std::exception& error) {

@@ -42,9 +42,10 @@ class ReportCommand : public Command {
     job.title = title_;
     job.figures = figures_;
     job.csv = csv_;
-    make_folder_of(output_);
+    check_can_write("--out", output_);
     eval::write_report(job);
-    std::cout << output_ << ": report of " << runs_.size() << " runs" << std::endl;
+    std::cout << output_ << ": report of " << runs_.size() << (runs_.size() == 1 ? " run" : " runs")
+              << std::endl;
     return kDone;
   }
 

@@ -88,8 +88,8 @@ void check_writable(const fs::path& folder) {
     problem = errno;
   }
   if (problem != 0) {
-    throw core::Error(message("run.folder: ", folder.string(), " cannot be written, since ",
-                              there.string(), ": ", std::strerror(problem)));
+    throw InputError(message("run.folder: ", folder.string(), " cannot be written, since ",
+                             there.string(), ": ", std::strerror(problem)));
   }
 }
 

@@ -45,15 +45,19 @@ std::string beside_pool(const RunPlan& plan) {
       "; on the device what CUDA and NCCL hold themselves (in no plan: a run prints it)");
 }
 
+/// Whether the source keeps states of that kind from one micro-step to the next.
+bool is_kept(const trainer::InitialStateConfig& initial, model::StateKind kind) {
+  if (initial.source == trainer::SourceKind::kTbtt) return true;
+  return initial.source == trainer::SourceKind::kStatePassing &&
+         (kind == model::StateKind::kRecurrent || initial.pass_conv);
+}
+
 /// Bytes of a training checkpoint: parameters, both moments, and the states that the source keeps.
 int64_t checkpoint_bytes(const RunConfig& config, const RunPlan& plan) {
   const core::DType dtype = element_type(config.run.dtype);
   const int64_t element = core::size_of(dtype == core::DType::kF64 ? dtype : core::DType::kF32);
-  const trainer::SourceKind source = config.initial_state.source;
-  const bool keeps_states =
-      source == trainer::SourceKind::kStatePassing || source == trainer::SourceKind::kTbtt;
   const int64_t sequences = config.data.batch.sequences / config.data.batch.accumulation;
-  return 3 * plan.parameters * element + (keeps_states ? sequences * plan.state_bytes : 0);
+  return 3 * plan.parameters * element + sequences * plan.passed_bytes;
 }
 
 /// As the trainer's StateExchange settles it.
@@ -106,7 +110,9 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
   }
   plan.tokens = config.schedule.steps * batch.sequences * batch.length;
   for (const auto& spec : model::state_specs_of(shape)) {
-    plan.state_bytes += spec.shape.elements() * core::size_of(core::state_dtype(dtype));
+    const int64_t bytes = spec.shape.elements() * core::size_of(core::state_dtype(dtype));
+    plan.state_bytes += bytes;
+    if (is_kept(config.initial_state, spec.kind)) plan.passed_bytes += bytes;
   }
   plan.checkpoint = checkpoint_bytes(config, plan);
   plan.block_bytes = kernels::ssd_block_bytes(plan.device, dtype);

@@ -18,7 +18,8 @@ struct RunPlan {
   int64_t parameters = 0;
   int64_t tokens = 0;          ///< of the whole run, over all ranks
   int64_t checkpoint = 0;      ///< bytes of a training checkpoint
-  int64_t state_bytes = 0;     ///< recurrent state of one sequence, all layers
+  int64_t state_bytes = 0;     ///< states of one sequence, all layers
+  int64_t passed_bytes = 0;    ///< of them, what state passing or TBTT keeps; other sources: 0
   trainer::MemoryPlan memory;  ///< of the rank that needs most
   int64_t other_peak = 0;      ///< as memory.peak, were data.recompute the other way
   int64_t block_bytes = 0;     ///< of shared memory that a block of the device's threads takes

@@ -160,8 +160,9 @@ class Rules {
   void check_schedule() {
     const auto& schedule = config_.schedule;
     if (schedule.warmup > schedule.steps) {
-      report("schedule.warmup", message("must be at most schedule.steps (", schedule.steps,
-                                        "), is ", schedule.warmup));
+      report("schedule.warmup",
+             message("must be at most schedule.steps (", schedule.steps, "), is ", schedule.warmup,
+                     schedule.warmup == trainer::ScheduleConfig{}.warmup ? " (the default)" : ""));
     } else if (schedule.kind == trainer::ScheduleKind::kWsd &&
                schedule.decay_steps > schedule.steps - schedule.warmup) {
       report("schedule.decay_steps",

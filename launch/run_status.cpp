@@ -149,6 +149,10 @@ RunStatus read_run_status(const fs::path& folder) {
     status.step = steps.back()->step;
     status.loss = value_of(*steps.back(), "loss");
   }
+  const auto evaluation = std::find_if(records.rbegin(), records.rend(), [](const Record& record) {
+    return record.kind == "evaluation";
+  });
+  if (evaluation != records.rend()) status.evaluated = value_of(*evaluation, "loss_at_end");
   status.checkpoint = trainer::newest_checkpoint(folder);
   status.state = state_of(folder, status, running);
   const auto speed = recent_speed(steps, config.data.batch.sequences * config.data.batch.length);
@@ -174,10 +178,12 @@ std::string status_table(const std::vector<RunStatus>& runs) {
     std::snprintf(text.data(), text.size(), format, *value);
     return std::string(text.data());
   };
-  TextTable table({"run", "state", "step", "loss", "tokens/s", "left", "checkpoint", "warnings"});
+  TextTable table(
+      {"run", "state", "step", "loss", "at end", "tokens/s", "left", "checkpoint", "warnings"});
   for (const RunStatus& run : runs) {
     table.add({run.name, std::string(name_of(run.state)), message(run.step, "/", run.steps),
-               number("%.4f", run.loss), number("%.0f", run.tokens_per_second),
+               number("%.4f", run.loss), number("%.4f", run.evaluated),
+               number("%.0f", run.tokens_per_second),
                run.seconds_left ? duration_text(*run.seconds_left) : "-",
                run.checkpoint ? message("step ", *run.checkpoint) : "none",
                run.warnings.empty() ? "-" : message(run.warnings.size())});

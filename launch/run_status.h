@@ -21,8 +21,9 @@ std::string_view name_of(RunState state);
 struct RunStatus {
   std::string name;  ///< the folder as given
   RunState state = RunState::kWaiting;
-  int64_t step = 0, steps = 0;              ///< optimizer steps done, of how many
-  std::optional<double> loss;               ///< of the newest step
+  int64_t step = 0, steps = 0;      ///< optimizer steps done, of how many
+  std::optional<double> loss;       ///< of the newest step
+  std::optional<double> evaluated;  ///< loss at the end of the newest evaluation's sequences
   std::optional<double> tokens_per_second;  ///< over the newest steps
   std::optional<double> seconds_left;       ///< at that speed; not where the run is done
   std::optional<int64_t> checkpoint;        ///< newest complete one

@@ -17,7 +17,9 @@ class StatusCommand : public Command {
     command_ = program.add_subcommand(
         "status", "Step, speed, loss, time left, checkpoint and warnings of runs, one row each");
     command_->add_option("runs", runs_, "run folders, also while they run")->required();
-    command_->footer("Example:\n  longhaul status runs/zero runs/state_passing");
+    command_->footer(
+        "loss: of the newest step; at end: of the newest evaluation, at the end of its sequences.\n"
+        "Example:\n  longhaul status runs/zero runs/state_passing");
   }
   bool chosen() const override { return command_->parsed(); }
 
@@ -31,8 +33,8 @@ class StatusCommand : public Command {
         problems.insert(problems.end(), error.problems().begin(), error.problems().end());
       }
     }
+    if (!rows.empty()) std::cout << status_table(rows) << std::flush;
     if (!problems.empty()) throw core::InputError(problems);
-    std::cout << status_table(rows) << std::flush;
     return kDone;
   }
 

@@ -97,15 +97,8 @@ class SweepCommand : public Command {
   }
 
   static int list_keys() {
-    SweepConfig config;
-    FieldList list;
-    config.visit(list);
-    for (const ListedField& field : list.fields()) {
-      if (!field.is_section) {
-        std::cout << field.path << ": " << field.value << "  # " << field.help << "\n";
-      }
-    }
     std::cout
+        << keys_of<SweepConfig>()
         << "values: {}  # key of a run's YAML: list of values; random also {low, high, scale: "
         << "linear | log, whole: true | false}\n"
         << "arms: []  # list: {key: value, …} of each arm\n"

@@ -9,6 +9,7 @@
 #include "launch/command.h"
 #include "launch/command_options.h"
 #include "launch/environment/environment_check.h"
+#include "launch/field_list.h"
 #include "launch/rank_session.h"
 #include "launch/run_config.h"
 #include "launch/run_data.h"
@@ -26,7 +27,8 @@ class TrainCommand : public Command {
  public:
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand("train", "Post-trains a model, or trains one from scratch");
-    command_->add_option("config", file_, "the run's YAML")->required();
+    command_->add_option("config", file_, "the run's YAML");
+    command_->add_flag("--keys", keys_, "print every key of a run's YAML and its default");
     command_->add_option("overrides", overrides_, "key.path=value: replaces a value of the YAML");
     auto* resume = command_->add_flag(
         "--resume", resume_, "continue from the newest checkpoint, or start where there is none");
@@ -50,6 +52,8 @@ class TrainCommand : public Command {
   bool uses_ranks() const override { return true; }
 
   int run(RankSession& session) override {
+    if (keys_) return list_keys(session);
+    if (file_.empty()) throw core::InputError("config is required (see train --help)");
     const RunConfig config = read_run_config(file_, overrides_);
     const int64_t started = session.world().size();
     const int64_t ranks = dry_run_ && ranks_ > 0 ? ranks_ : started;
@@ -69,6 +73,7 @@ class TrainCommand : public Command {
         std::cout << to_yaml(resolved) << "\n"
                   << data.map() << launch::describe(plan, resolved) << std::flush;
         warn_of_memory(plan, ranks);
+        warn_of_device(resolved);
       }
       return kDone;
     }
@@ -98,6 +103,19 @@ class TrainCommand : public Command {
     }
   }
 
+  static int list_keys(RankSession& session) {
+    if (session.is_first()) std::cout << keys_of<RunConfig>() << std::flush;
+    return kDone;
+  }
+
+  static void warn_of_device(const RunConfig& config) {
+    const bool wants_cuda =
+        config.run.device == DeviceChoice::kCuda || config.run.dtype == DTypeChoice::kBF16;
+    LOG_IF(WARNING, wants_cuda && !core::cuda_available())
+        << "run.device: cuda cannot be used here, so that the run would be refused: "
+        << core::cuda_unavailable_reason();
+  }
+
   static void warn_of_memory(const RunPlan& plan, int64_t ranks) {
     std::string problem = memory_problem(free_memory(), ranks, host_bytes(plan));
     if (core::cuda_available() && problem.empty()) {
@@ -119,7 +137,7 @@ class TrainCommand : public Command {
   CLI::App* command_ = nullptr;
   std::string file_;
   std::vector<std::string> overrides_;
-  bool resume_ = false, skip_damaged_ = false, dry_run_ = false;
+  bool resume_ = false, skip_damaged_ = false, dry_run_ = false, keys_ = false;
   int64_t ranks_ = 0, until_ = 0;
 };
 

@@ -1,10 +1,18 @@
 // What a Mamba-2 block keeps between forward and backward. Private to model/mamba2_*.
 #pragma once
 
+#include <cstddef>
+
 #include "kernels/core/tensor.h"
 #include "model/block.h"
 
 namespace longhaul::model {
+
+inline constexpr size_t kSsm = 0, kConv = 1;  // order of the block's state_specs()
+
+inline core::TensorView view_or_absent(const StateViews& views, size_t index) {
+  return index < views.size() ? views[index] : core::TensorView{};
+}
 
 /// rows = batch · length; names as in the paper: z x B C dt are in_proj's outputs.
 struct Mamba2Activations final : BlockActivations {

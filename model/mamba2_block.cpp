@@ -21,10 +21,6 @@ using core::TensorView;
 
 namespace {
 
-TensorView view_or_absent(const StateViews& views, size_t index) {
-  return index < views.size() ? views[index] : TensorView{};
-}
-
 void copy_or_zero(Context& context, const TensorView& source, const TensorView& target) {
   if (source) {
     core::copy(context, source, target);
@@ -32,8 +28,6 @@ void copy_or_zero(Context& context, const TensorView& source, const TensorView& 
     core::set_zero(context, target);
   }
 }
-
-constexpr size_t kSsm = 0, kConv = 1;  // order of state_specs()
 
 }  // namespace
 
@@ -294,12 +288,13 @@ int64_t Mamba2Block::parameters_end() const {
   return (next ? next : parameters_.find("backbone.norm_f.weight"))->begin;
 }
 
-// Products as 2 per multiply-add; SSD with the causal half of each chunk: Gram Q·N·G, intra Q·P·H,
-// state in and out 2·P·N·H each, passing 2·P·N·H/Q.
+// Products as 2 per multiply-add; SSD, in the chunks that it is run in, with the causal half of
+// each chunk: Gram Q·N·G, intra Q·P·H, state in and out 2·P·N·H each, passing 2·P·N·H/Q.
 double Mamba2Block::flops_per_token() const {
   const double D = static_cast<double>(config_.width), E = static_cast<double>(config_.inner());
   const double H = static_cast<double>(config_.heads), P = static_cast<double>(config_.head_dim);
-  const double N = static_cast<double>(config_.state_dim), Q = static_cast<double>(config_.chunk);
+  const double N = static_cast<double>(config_.state_dim);
+  const double Q = static_cast<double>(chunk(parameters_.context()));
   const double G = static_cast<double>(config_.groups);
   const double projections = 2 * D * static_cast<double>(config_.in_projection()) + 2 * D * E;
   const double conv = 2.0 * static_cast<double>(config_.conv_width * config_.conv_channels());

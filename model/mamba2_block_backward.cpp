@@ -18,17 +18,11 @@ using core::TensorView;
 
 namespace {
 
-TensorView view_or_absent(const StateViews& views, size_t index) {
-  return index < views.size() ? views[index] : TensorView{};
-}
-
 /// Memory goes back to the pool as soon as backward has passed, for the layers below.
 template <class... Tensors>
 void release(Tensors&... tensors) {
   ((tensors = Tensor{}), ...);
 }
-
-constexpr size_t kSsm = 0, kConv = 1;
 
 }  // namespace
 

@@ -70,4 +70,16 @@ void ProgressLines::show(const Record& record) {
   std::cout << line << std::flush;
 }
 
+void ProgressLines::show_evaluation(const Record& record) {
+  std::string line = padded(std::to_string(record.step), kStepWidth) + "  evaluation: ";
+  const char* separator = "";
+  for (const auto& [name, value] : record.values) {
+    std::array<char, 400> text{};
+    std::snprintf(text.data(), text.size(), "%s%s %.4g", separator, name.c_str(), value);
+    line += text.data();
+    separator = ", ";
+  }
+  std::cout << line + "\n" << std::flush;
+}
+
 }  // namespace longhaul::trainer

@@ -13,6 +13,8 @@ class ProgressLines {
   /// `done` of `steps` lie behind at the start.
   ProgressLines(int64_t done, int64_t steps);
   void show(const Record& record);
+  /// Of an evaluation: its numbers, by name.
+  void show_evaluation(const Record& record);
 
  private:
   int64_t first_, steps_;

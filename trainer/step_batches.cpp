@@ -1,5 +1,6 @@
 #include "trainer/step_batches.h"
 
+#include <algorithm>
 #include <chrono>
 #include <string>
 

@@ -90,7 +90,10 @@ void StepReport::rank_times(const TrainingState& state, const std::vector<double
 
 void StepReport::evaluation(const TrainingState& state,
                             const std::vector<std::pair<std::string, double>>& values) {
-  if (outlets_) outlets_->metrics.write({"evaluation", state.step, state.tokens, values, ""});
+  if (!outlets_) return;
+  const Record record{"evaluation", state.step, state.tokens, values, ""};
+  outlets_->metrics.write(record);
+  outlets_->lines.show_evaluation(record);
 }
 
 void StepReport::skipped_end(const TrainingState& state) {

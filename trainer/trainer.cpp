@@ -216,31 +216,6 @@ void begin_anew(const TrainerParts& parts) {
   });
 }
 
-/// For a checkpoint that the run can do without: the next one may succeed. What fails, fails on all
-/// ranks alike.
-template <class Work>
-void try_to_save(StepReport& report, const TrainingState& state, const Work& work) {
-  try {
-    work();
-  } catch (const core::Error& error) {
-    report.lost_checkpoint(state, error.what());
-  }
-}
-
-/// What was done before the data could not be read: whoever mends it goes on from there.
-void save_before_end(const TrainerParts& parts, StepReport& report, const TrainingState& state,
-                     CheckpointWriter& writer) {
-  report.flush();
-  if (writer.is_begun()) try_to_save(report, state, [&] { writer.finish(); });
-  if (state.step == 0 || writer.newest() == state.step) return;
-  try_to_save(report, state, [&] {
-    writer.begin(state);
-    writer.finish();
-    LOG_IF(WARNING, parts.mesh.world().rank() == 0)
-        << "the data cannot be read any further; saved after step " << state.step;
-  });
-}
-
 bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 
 /// Not in a row of skipped steps: it would push out those of parameters that could do a step.
@@ -252,112 +227,172 @@ bool evaluation_due(const TrainerConfig& config, const TrainerParts& parts, int6
   return parts.evaluate && (step == config.schedule.steps || is_due(config.evaluate_every, step));
 }
 
-/// False if it was interrupted; then the step has no evaluation yet.
-bool evaluate(const TrainerParts& parts, StepReport& report, TrainingState& state) {
-  const std::optional<Numbers> numbers = parts.evaluate(state.step);
-  state.evaluation = numbers.value_or(Numbers{});
-  if (numbers) report.evaluation(state, state.evaluation);
-  return numbers.has_value();
-}
-
-/// Whether somebody else is to decide how the run goes on.
-bool is_stop(const TrainerConfig& config, int64_t step) {
-  return config.stop_at > 0 && step >= config.stop_at;
-}
-
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
+
+class Loop {
+ public:
+  Loop(const TrainerConfig& config, const TrainerParts& parts, Run& run,
+       std::optional<int64_t> resume_from)
+      : config_(config),
+        parts_(parts),
+        run_(run),
+        state_(run.state),
+        report_(config, parts, resume_from.value_or(-1)),
+        times_(parts.mesh.world(), parts.seconds_waited, config.straggler_window_s),
+        writer_(parts.run_folder, parts.mesh, config.checkpoint, resume_from),
+        is_resumed_(resume_from.has_value()) {}
+
+  Ending train() {
+    // What came while the job began: there is nothing to save.
+    const bool told = is_stop() || is_interrupted_here();
+    if (parts_.mesh.world().max(told ? 1 : 0) > 0 && !is_last()) return Ending::kInterrupted;
+    const bool owes_evaluation = is_resumed_ && evaluation_due(config_, parts_, state_.step);
+    if (owes_evaluation && state_.evaluation.empty() && !evaluate()) return Ending::kInterrupted;
+    while (!is_last()) {
+      if (parts_.activity) parts_.activity(core::message("step ", state_.step + 1));
+      const StepSums sums = step();
+      if (state_.skipped_in_row >= config_.optimizer.skips_in_row) stop_diverged();
+      if (writer_.is_begun() && sums.writers == 0) finish_begun();
+      if (evaluate_and_save(sums.interrupted > 0) == Ending::kInterrupted) {
+        return Ending::kInterrupted;
+      }
+    }
+    return Ending::kDone;
+  }
+
+ private:
+  bool is_last() const { return state_.step >= config_.schedule.steps; }
+  /// Whether somebody else is to decide how the run goes on.
+  bool is_stop() const { return config_.stop_at > 0 && state_.step >= config_.stop_at; }
+  bool is_interrupted_here() const { return parts_.interrupted && parts_.interrupted(); }
+
+  /// The sums over all ranks.
+  StepSums step() {
+    const auto start = std::chrono::steady_clock::now();
+    times_.begin_step();
+    const StepBatches batches = next_batches(parts_, config_.batch.accumulation);
+    if (batches.failure) {
+      save_before_end();
+      std::rethrow_exception(batches.failure);
+    }
+    StepSums sums = accumulate_gradients(parts_, run_, batches);
+    const double own_loss = sums.loss;
+    sums.interrupted = is_interrupted_here() ? 1 : 0;
+    sums.writers = writer_.is_busy() ? 1 : 0;
+    sums.times_due = times_.is_due() ? 1 : 0;
+    sums.reduce(parts_.mesh.world());
+    times_.end_step();
+
+    const double rate = learning_rate(config_.schedule, config_.optimizer.rate, state_.step);
+    writer_.wait_for_copy();
+    const Optimizer::Outcome outcome = run_.optimizer.step(rate, std::isfinite(sums.loss));
+    const int64_t tokens = config_.batch.sequences * config_.batch.length;
+    count_step(outcome, tokens, state_);
+    origin_ = outcome.skipped ? origin_of(parts_, own_loss) : "";
+    const auto sequences = static_cast<double>(config_.batch.sequences);
+    report_.step(state_, {.loss = sums.loss / batches.weight(),
+                          .gradient_norm = outcome.gradient_norm,
+                          .rate = rate,
+                          .state_norm = std::sqrt(sums.state_squares / sequences),
+                          .skipped = outcome.skipped,
+                          .origin = origin_,
+                          .tokens = tokens,
+                          .seconds = seconds_since(start),
+                          .data_seconds = batches.seconds});
+    if (sums.times_due > 0) report_.rank_times(state_, times_.gather());
+    return sums;
+  }
+
+  /// After a step; `is_told`: a rank was interrupted.
+  Ending evaluate_and_save(bool is_told) {
+    bool is_interrupted = is_told || is_stop();
+    state_.evaluation.clear();
+    // A run that is told to stop has little time: it saves, and evaluates when it is resumed.
+    if (!is_told && evaluation_due(config_, parts_, state_.step)) is_interrupted |= !evaluate();
+    if (is_last() && state_.skipped_in_row > 0) report_.skipped_end(state_);
+    if (is_last() || is_interrupted || checkpoint_due(config_, state_)) {
+      save(/*must_succeed=*/is_last() || is_interrupted);
+    }
+    const bool is_whole = is_last() && (!state_.evaluation.empty() || !parts_.evaluate);
+    return is_interrupted && !is_whole ? Ending::kInterrupted : Ending::kDone;
+  }
+
+  /// False if it was interrupted; then the step has no evaluation yet.
+  bool evaluate() {
+    const std::optional<Numbers> numbers = parts_.evaluate(state_.step);
+    state_.evaluation = numbers.value_or(Numbers{});
+    if (numbers) report_.evaluation(state_, state_.evaluation);
+    return numbers.has_value();
+  }
+
+  void save(bool must_succeed) {
+    report_.flush();
+    if (writer_.is_begun()) finish_begun();
+    const auto write = [&] {
+      writer_.begin(state_);
+      if (must_succeed || !config_.checkpoint.background) writer_.finish();
+    };
+    must_succeed ? write() : try_to_save(write);
+  }
+
+  void finish_begun() {
+    try_to_save([&] { writer_.finish(); });
+  }
+
+  /// For a checkpoint that the run can do without: the next one may succeed. What fails, fails on
+  /// all ranks alike.
+  template <class Work>
+  void try_to_save(const Work& work) {
+    try {
+      work();
+    } catch (const core::Error& error) {
+      report_.lost_checkpoint(state_, error.what());
+    }
+  }
+
+  /// What was done before the data could not be read: whoever mends it goes on from there.
+  void save_before_end() {
+    report_.flush();
+    if (writer_.is_begun()) finish_begun();
+    if (state_.step == 0 || writer_.newest() == state_.step) return;
+    try_to_save([&] {
+      writer_.begin(state_);
+      writer_.finish();
+      LOG_IF(WARNING, parts_.mesh.world().rank() == 0)
+          << "the data cannot be read any further; saved after step " << state_.step;
+    });
+  }
+
+  [[noreturn]] void stop_diverged() {
+    report_.flush();
+    if (writer_.is_begun()) finish_begun();
+    fail_diverged(parts_, state_, origin_);
+  }
+
+  const TrainerConfig& config_;
+  const TrainerParts& parts_;
+  Run& run_;
+  TrainingState& state_;
+  StepReport report_;
+  RankTimes times_;
+  CheckpointWriter writer_;
+  bool is_resumed_;
+  std::string origin_;  // of the last step, where it was skipped
+};
 
 }  // namespace
 
 Ending train(const TrainerConfig& config, const TrainerParts& parts,
              std::optional<int64_t> resume_from) {
   Run run(config, parts);
-  TrainingState& state = run.state;
   if (resume_from) {
-    load_training_checkpoint(parts.run_folder, *resume_from, parts.mesh, state);
+    load_training_checkpoint(parts.run_folder, *resume_from, parts.mesh, run.state);
   } else {
     begin_anew(parts);
   }
-  StepReport report(config, parts, resume_from.value_or(-1));
-  const int64_t tokens = config.batch.sequences * config.batch.length;
-  RankTimes times(parts.mesh.world(), parts.seconds_waited, config.straggler_window_s);
-  CheckpointWriter writer(parts.run_folder, parts.mesh, config.checkpoint, resume_from);
-
-  // What came while the job began: there is nothing to save.
-  const bool told = is_stop(config, state.step) || (parts.interrupted && parts.interrupted());
-  if (parts.mesh.world().max(told ? 1 : 0) > 0 && state.step < config.schedule.steps) {
-    return Ending::kInterrupted;
-  }
-  const bool owes_evaluation = resume_from && evaluation_due(config, parts, state.step);
-  if (owes_evaluation && state.evaluation.empty() && !evaluate(parts, report, state)) {
-    return Ending::kInterrupted;
-  }
-  while (state.step < config.schedule.steps) {
-    if (parts.activity) parts.activity(core::message("step ", state.step + 1));
-    const auto start = std::chrono::steady_clock::now();
-    times.begin_step();
-    const StepBatches batches = next_batches(parts, config.batch.accumulation);
-    if (batches.failure) {
-      save_before_end(parts, report, state, writer);
-      std::rethrow_exception(batches.failure);
-    }
-    StepSums sums = accumulate_gradients(parts, run, batches);
-    const double own_loss = sums.loss;
-    sums.interrupted = parts.interrupted && parts.interrupted() ? 1 : 0;
-    sums.writers = writer.is_busy() ? 1 : 0;
-    sums.times_due = times.is_due() ? 1 : 0;
-    sums.reduce(parts.mesh.world());
-    times.end_step();
-
-    const double rate = learning_rate(config.schedule, config.optimizer.rate, state.step);
-    writer.wait_for_copy();
-    const Optimizer::Outcome outcome = run.optimizer.step(rate, std::isfinite(sums.loss));
-    count_step(outcome, tokens, state);
-    const std::string origin = outcome.skipped ? origin_of(parts, own_loss) : "";
-    const auto sequences = static_cast<double>(config.batch.sequences);
-    report.step(state, {.loss = sums.loss / batches.weight(),
-                        .gradient_norm = outcome.gradient_norm,
-                        .rate = rate,
-                        .state_norm = std::sqrt(sums.state_squares / sequences),
-                        .skipped = outcome.skipped,
-                        .origin = origin,
-                        .tokens = tokens,
-                        .seconds = seconds_since(start),
-                        .data_seconds = batches.seconds});
-    if (sums.times_due > 0) report.rank_times(state, times.gather());
-    if (state.skipped_in_row >= config.optimizer.skips_in_row) {
-      report.flush();
-      if (writer.is_begun()) try_to_save(report, state, [&] { writer.finish(); });
-      fail_diverged(parts, state, origin);
-    }
-
-    const bool is_last = state.step == config.schedule.steps;
-    const bool is_told = sums.interrupted > 0;
-    bool is_interrupted = is_told || is_stop(config, state.step);
-    const auto finish = [&] { writer.finish(); };
-    if (writer.is_begun() && sums.writers == 0) try_to_save(report, state, finish);
-    state.evaluation.clear();
-    // A run that is told to stop has little time: it saves, and evaluates when it is resumed.
-    if (!is_told && evaluation_due(config, parts, state.step)) {
-      is_interrupted |= !evaluate(parts, report, state);
-    }
-    if (is_last && state.skipped_in_row > 0) report.skipped_end(state);
-    if (is_last || is_interrupted || checkpoint_due(config, state)) {
-      report.flush();
-      if (writer.is_begun()) try_to_save(report, state, finish);
-      const bool must_succeed = is_last || is_interrupted;
-      const auto save = [&] {
-        writer.begin(state);
-        if (must_succeed || !config.checkpoint.background) writer.finish();
-      };
-      must_succeed ? save() : try_to_save(report, state, save);
-    }
-    const bool is_whole = is_last && (!state.evaluation.empty() || !parts.evaluate);
-    if (is_interrupted && !is_whole) return Ending::kInterrupted;
-  }
-  return Ending::kDone;
+  return Loop(config, parts, run, resume_from).train();
 }
 
 }  // namespace longhaul::trainer

@@ -14,7 +14,6 @@
 #include "launch/interruption.h"
 #include "launch/model_conversion.h"
 #include "launch/rank_session.h"
-#include "model/checkpoint/atomic_file.h"
 #include "model/checkpoint/shared_loading.h"
 
 namespace longhaul::launch {
@@ -34,20 +33,6 @@ void check_model_is_there(const fs::path& model) {
 std::optional<RunConfig> run_config_of(const fs::path& model) {
   const auto run = run_of(model);
   return run ? std::optional(read_run_config(*run / "run.yaml")) : std::nullopt;
-}
-
-/// InputError where the result could not be written after all the work.
-void check_can_write(const fs::path& json) {
-  if (fs::is_directory(json)) {
-    throw core::InputError(
-        core::message("--json: ", json.string(), " is a folder, expected a file"));
-  }
-  try {
-    make_folder_of(json);
-    const model::AtomicFile probe(json);
-  } catch (const core::Error& error) {
-    throw core::InputError(std::string("--json: ") + error.what());
-  }
 }
 
 /// "cpu", or the name of the GPU.
@@ -108,7 +93,7 @@ class EvalCommand : public Command {
     const auto run =
         options_.run.empty() ? run_config_of(options_.model) : read_run_config(options_.run);
     (*measure)->prepare(options_, run);
-    if (session.is_first() && !options_.json.empty()) check_can_write(options_.json);
+    if (session.is_first() && !options_.json.empty()) check_can_write("--json", options_.json);
     int64_t training_length = options_.training_length;
     if (training_length == 0 && run) training_length = run->data.batch.length;
     // A rank without a sequence of its own waits for the others as long as theirs take.

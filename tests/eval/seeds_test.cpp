@@ -205,6 +205,22 @@ TEST(Seeds, AnArmFailsWhereMostOfItsSeedsDo) {
   EXPECT_THAT(found[2], HasSubstr("one: fails in 1 of 3 seeds"));
 }
 
+TEST(Seeds, HalfTheSeedsDecideNothing) {
+  const RunFolder half = mean_of_seeds("half", {precise("seed-1", 1, 0), precise("seed-2", 5, 1)});
+  const auto found = findings_of({half});
+  EXPECT_EQ(found[0], "Whether an arm fails past its training length is undecided.");
+  EXPECT_THAT(found[1], HasSubstr("half: fails in 1 of 2 seeds; in their mean"));
+}
+
+TEST(Seeds, NobodySaysNoFailureWhereASeedFails) {
+  const auto of_three = [](double third) {
+    return findings_of({mean_of_seeds(
+        "a", {precise("seed-1", 1, 0), precise("seed-2", 5, 0), precise("seed-3", 9, third)})})[0];
+  };
+  EXPECT_EQ(of_three(1), "No arm fails past its training length in most of its seeds.");
+  EXPECT_THAT(of_three(0), HasSubstr("there is no failure here"));
+}
+
 TEST(Seeds, ArmsOfUndecidedSeedsAreUndecided) {
   RunFolder vague = precise("seed-2", 5, 0.6);
   for (Bucket& bucket : vague.evaluations[0].value.buckets) bucket.loss_error = 0.5;

@@ -152,14 +152,15 @@ TEST(StatusTable, RowsAndWarningsOfSeveralRuns) {
                     .step = 12,
                     .steps = 500,
                     .loss = 1.25,
+                    .evaluated = 2.5,
                     .tokens_per_second = 1234.4,
                     .seconds_left = 3725,
                     .checkpoint = 10,
                     .warnings = {"odd", "very odd"}};
   EXPECT_EQ(status_table({a, b}),
-            "run       state    step    loss  tokens/s     left  checkpoint  warnings\n"
-            "runs/a     done     5/5       -         -        -        none         -\n"
-            "b       running  12/500  1.2500      1234  1:02:05     step 10         2\n"
+            "run       state    step    loss  at end  tokens/s     left  checkpoint  warnings\n"
+            "runs/a     done     5/5       -       -         -        -        none         -\n"
+            "b       running  12/500  1.2500  2.5000      1234  1:02:05     step 10         2\n"
             "b: odd\nb: very odd\n");
 }
 

@@ -49,6 +49,17 @@ TEST(ProgressLines, HaveOneHeaderAndAlignedColumns) {
   EXPECT_TRUE(lines[2].ends_with(" 0:00:00")) << lines[2];  // nothing left
 }
 
+TEST(ProgressLines, ShowEvaluationsBetweenTheSteps) {
+  ::testing::internal::CaptureStdout();
+  ProgressLines(0, 100).show_evaluation({.kind = "evaluation",
+                                         .step = 20,
+                                         .tokens = 0,
+                                         .values = {{"loss", 1.23456}, {"accuracy", 0.5}},
+                                         .text = {}});
+  EXPECT_EQ(::testing::internal::GetCapturedStdout(),
+            "      20  evaluation: loss 1.235, accuracy 0.5\n");
+}
+
 TEST(ProgressLines, ShowNumbersThatAreNotFinite) {
   const auto lines = lines_of({record(1, std::nan(""), 1e300)});
   EXPECT_NE(lines.at(1).find("nan"), std::string::npos);
