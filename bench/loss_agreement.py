@@ -16,7 +16,7 @@ import time
 WINDOW = 20
 RUN = """
 model:
-  shape: {vocabulary: 0, width: 64, layers: 2, heads: 4, head_dim: 32, state_dim: 32, chunk: 32}
+  shape: {vocabulary: 0, width: 64, layers: 2, heads: 2, head_dim: 64, state_dim: 128, chunk: 64}
 data: {kind: recall, length: 64, sequences: 32, recall: {keys: 24, values: 8, reach: 7}}
 initial_state: {source: state_passing}
 optimizer: {rate: 1e-3}

@@ -45,7 +45,11 @@ std::unique_lock<std::mutex> lock_within_a_tick(std::mutex& mutex) {
 }  // namespace
 
 void NcclEngine::watch(const std::stop_token& stop) {
-  runtime_->use_on_this_thread();
+  try {
+    runtime_->use_on_this_thread();
+  } catch (const core::Error& error) {
+    return end_job(core::message("rank ", world_rank_, ": ", error.what()));
+  }
   auto last_look = Clock::now(), last_answer = last_look;
   while (sleep_a_tick(stop)) {
     std::string overdue;

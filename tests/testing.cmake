@@ -45,7 +45,7 @@ function(longhaul_device_tests folder)
   list(APPEND sources ${arg_SOURCES})
   if(NOT LONGHAUL_SANITIZE)
     set(emulated_sources ${sources})
-    list(FILTER emulated_sources EXCLUDE REGEX "/large_test\\.cpp$")  # needs a real device's memory
+    list(FILTER emulated_sources EXCLUDE REGEX "/large_([a-z]+_)?test\\.cpp$")  # needs a real device's memory
     file(GLOB emulated_only CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/emulated/*.cpp)
     list(APPEND emulated_sources ${emulated_only} ${arg_EMULATED_SOURCES})
     add_executable(${folder}_emulated_tests ${emulated_sources})

@@ -39,14 +39,16 @@ void CheckpointCopy::take_source(const TrainingState& state) {
   model_ = &state.model;
   optimizer_ = &state.optimizer;
   if (files_.empty()) plan_weights();  // of one model all along
+  if (!reader_) reader_.emplace(state.model.context());
+  reader_->follow();
   source_.clear();
   if (share_.source < 0) return;
-  for (const auto& tensor : state.source.stored()) source_.add(tensor.name, tensor.view);
+  for (const auto& tensor : state.source.stored()) source_.add(tensor.name, tensor.view, *reader_);
 }
 
 void CheckpointCopy::take_parameters() {
   moments_.clear();
-  add_moments(moments_, *optimizer_, share_.rank, share_.ranks);
+  add_moments(moments_, *optimizer_, share_.rank, share_.ranks, *reader_);
   const core::TensorView values = model_->parameters().values();
   const std::vector<model::Parameter>& parameters = model_->parameters().list();
   values_.resize(parameters.size());
@@ -54,7 +56,7 @@ void CheckpointCopy::take_parameters() {
     if (!is_own(file)) continue;
     for (size_t i = files_[file].begin; i < files_[file].end; ++i) {
       const core::TensorView own = values.slice(0, parameters[i].begin, parameters[i].end());
-      core::copy_now(own, values_[i].view_like(own));
+      reader_->read(own, values_[i].view_like(own));
     }
   }
   if (share_.rank != 0) return;

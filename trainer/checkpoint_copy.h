@@ -5,9 +5,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "kernels/core/device_reader.h"
 #include "model/checkpoint/weight_files.h"
 #include "model/config.h"
 #include "model/language_model.h"
@@ -40,7 +42,7 @@ class CheckpointCopy {
   /// Copies to host memory, which is kept from one copy to the next: what the next forward changes.
   /// `state` outlives the next call.
   void take_source(const TrainingState& state);
-  /// Copies what the next update changes: parameters and moments. On the CPU for any thread.
+  /// Copies what the next update changes: parameters and moments. For any thread.
   void take_parameters();
   /// Writes what was taken and returns the files' checks. Uses neither context nor communicator:
   /// for a thread of its own.
@@ -58,6 +60,7 @@ class CheckpointCopy {
   CheckpointShare share_;
   const model::LanguageModel* model_ = nullptr;  // of the state that is taken
   const Optimizer* optimizer_ = nullptr;
+  std::optional<core::DeviceReader> reader_;
   TensorFile source_, moments_;
   // Of the model: all its tensors, without elements but for those that this rank writes.
   std::vector<model::TensorStream> tensors_;

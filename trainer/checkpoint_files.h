@@ -63,7 +63,8 @@ CheckpointManifest read_manifest(const std::filesystem::path& folder);
 /// This rank's share: what it holds, or of moments that all hold its part. Tensors are
 /// "first_moment.BEGIN" and "second_moment.BEGIN", BEGIN the place of their first element in the
 /// flat buffer (left out where it is the whole buffer).
-void add_moments(TensorFile& file, const Optimizer& optimizer, int rank, int ranks);
+void add_moments(TensorFile& file, const Optimizer& optimizer, int rank, int ranks,
+                 core::DeviceReader& reader);
 /// Reads what this rank holds out of the files that the manifest names: those that have some of it
 /// where their layout is known, else all. InputError unless these hold exactly what they should.
 void read_optimizer(const std::filesystem::path& folder, const CheckpointManifest& manifest,

@@ -241,14 +241,15 @@ bool is_optimizer_file(const std::string& name) {
   return whole_number(std::string_view(name).substr(kShardPrefix.size(), length)).has_value();
 }
 
-void add_moments(TensorFile& file, const Optimizer& optimizer, int rank, int ranks) {
+void add_moments(TensorFile& file, const Optimizer& optimizer, int rank, int ranks,
+                 core::DeviceReader& reader) {
   for (const Optimizer::Part& part : optimizer.parts()) {
     const dist::Piece own = optimizer.is_sharded() ? dist::Piece{0, part.first_moment.elements()}
                                                    : even_piece(optimizer.elements(), ranks, rank);
     if (own.elements() == 0 && ranks > 1) continue;
     const std::string place = ranks > 1 ? core::message(".", part.begin + own.begin) : "";
-    file.add(kFirst + place, part.first_moment.slice(0, own.begin, own.end));
-    file.add(kSecond + place, part.second_moment.slice(0, own.begin, own.end));
+    file.add(kFirst + place, part.first_moment.slice(0, own.begin, own.end), reader);
+    file.add(kSecond + place, part.second_moment.slice(0, own.begin, own.end), reader);
   }
 }
 

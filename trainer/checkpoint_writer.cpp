@@ -189,7 +189,7 @@ void CheckpointWriter::begin(const TrainingState& state) {
       world.broadcast_bytes(leads ? replacement_->path().string() : std::string(), 0);
   manifest_ = manifest_of(state);
   copy_.take_source(state);
-  const bool copies_beside = config_.background && state.model.context().device().is_cpu();
+  const bool copies_beside = config_.background;
   if (!copies_beside) copy_.take_parameters();
   std::promise<void> copied;
   copied_ = copied.get_future();

@@ -32,8 +32,8 @@ class CheckpointWriter {
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;
 
   /// Starts to copy and write `state`; finishes the checkpoint before, if there is one. Parameters
-  /// and moments must stay as they are until wait_for_copy(): on the CPU they are copied beside the
-  /// next forward and backward.
+  /// and moments must stay as they are until wait_for_copy(): they are copied beside the next
+  /// forward and backward.
   void begin(const TrainingState& state);
   /// To be called before parameters or moments change.
   void wait_for_copy() const;

@@ -17,11 +17,12 @@ core::TensorView HostMemory::view_like(const core::TensorView& view) {
   return {bytes_.get(), view.dtype(), view.shape()};
 }
 
-void TensorFile::add(const std::string& name, const core::TensorView& view) {
+void TensorFile::add(const std::string& name, const core::TensorView& view,
+                     core::DeviceReader& reader) {
   if (memory_.size() == tensors_.size()) memory_.emplace_back();
   HostMemory& memory = *std::next(memory_.begin(), static_cast<std::ptrdiff_t>(tensors_.size()));
   const core::TensorView host = memory.view_like(view);
-  core::copy_now(view, host);
+  reader.read(view, host);
   tensors_.push_back({name, host, stored_type(view.dtype())});
 }
 

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/core/device_reader.h"
 #include "kernels/core/tensor.h"
 #include "model/checkpoint/safetensors.h"
 
@@ -31,8 +32,8 @@ class HostMemory {
 /// Copies tensors and writes the copies.
 class TensorFile {
  public:
-  /// Waits for what was started on the tensor's device.
-  void add(const std::string& name, const core::TensorView& view);
+  /// `reader`: of the tensor's context.
+  void add(const std::string& name, const core::TensorView& view, core::DeviceReader& reader);
   /// Forgets the tensors and keeps the memory for those that are added next.
   void clear() { tensors_.clear(); }
   void write(const std::filesystem::path& path) const { model::write_safetensors(path, tensors_); }

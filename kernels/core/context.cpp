@@ -2,12 +2,20 @@
 
 #include <omp.h>
 
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/core/cpu_quota.h"
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::core {
 
-int available_threads() { return omp_get_num_procs(); }
+int available_threads() {
+  // A team larger than the quota would be halted together, waiting for each other all the time.
+  const auto processors = static_cast<double>(omp_get_num_procs());
+  return static_cast<int>(std::max(1.0, std::min(processors, std::ceil(cpu_quota()))));
+}
 
 Context::Context(Device device, int threads)
     : pool_(device), threads_(threads > 0 ? threads : available_threads()) {

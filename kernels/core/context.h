@@ -32,7 +32,8 @@ class Context {
 /// Returns when everything that was started on the context is done; at once on the CPU.
 void synchronize(Context& context);
 
-/// Processors this process may run on (its affinity mask).
+/// Processors this process may run on (its affinity mask), no more than its control group's quota
+/// (kernels/core/cpu_quota.h).
 int available_threads();
 
 }  // namespace longhaul::core

@@ -2,11 +2,21 @@
 #include "kernels/core/cuda_graph.h"
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/cuda_versions.h"
+#include "kernels/core/device_reader.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::core {
 
 class CudaQueue {};
+struct DeviceReader::Staging {};
+DeviceReader::DeviceReader(Context& context) : context_(&context) {}
+DeviceReader::~DeviceReader() = default;
+DeviceReader::DeviceReader(DeviceReader&&) noexcept = default;
+DeviceReader& DeviceReader::operator=(DeviceReader&&) noexcept = default;
+void DeviceReader::follow() {}
+void DeviceReader::read(const TensorView& source, const TensorView& target) {
+  copy_now(source, target);
+}
 struct CudaGraph::Recorded {};
 CudaGraph::CudaGraph() = default;
 CudaGraph::~CudaGraph() = default;

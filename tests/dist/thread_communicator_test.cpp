@@ -61,6 +61,10 @@ INSTANTIATE_TEST_SUITE_P(Reducer, Threads,
                          ::testing::Combine(::testing::ValuesIn(reducer_contract()),
                                             ::testing::Values(1, 2, 3, 4)),
                          name_of_case);
+INSTANTIATE_TEST_SUITE_P(ReducerInAnyOrder, Threads,
+                         ::testing::Combine(::testing::ValuesIn(reducer_cases(any_order())),
+                                            ::testing::Values(2, 4)),
+                         name_of_case);
 INSTANTIATE_TEST_SUITE_P(Liveness, Threads,
                          ::testing::Combine(::testing::ValuesIn(liveness_contract()),
                                             ::testing::Values(2, 3)),

@@ -289,7 +289,7 @@ TEST_F(Program, StatusShowsTheRunsThatAreThere) {
   ASSERT_EQ(run("train run.yaml").exit_code, 0);
   const Result result = run("status run not_yet");
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.out, HasSubstr("run  done    3/3"));
+  EXPECT_THAT(result.out, HasSubstr("done   3/3"));
   EXPECT_THAT(result.err, HasSubstr("not_yet: holds no run.yaml"));
 }
 

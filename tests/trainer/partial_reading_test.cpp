@@ -63,7 +63,8 @@ class PartialReading : public ::testing::Test {
                   : Optimizer(context, set, {});
       number(optimizer, 1);
       TensorFile moments;
-      add_moments(moments, optimizer, group.rank(), kRanks);
+      core::DeviceReader reader(context);
+      add_moments(moments, optimizer, group.rank(), kRanks, reader);
       moments.write(file(group.rank()));
       if (group.rank() == 0) manifest.moments = moment_layout(optimizer);
     });
@@ -156,11 +157,13 @@ class Rows final : public InitialStateSource {
 
 TEST(PartialReadingOfSources, TakesTheFilesWithTheOwnRows) {
   const ScratchFolder written;
+  core::Context context({}, 1);
+  core::DeviceReader reader(context);
   for (int rank = 0; rank < 3; ++rank) {  // two rows each
     Rows rows(2);
     for (size_t i = 0; i < 4; ++i) rows.values_[i] = static_cast<float>(4 * rank + int(i));
     TensorFile file;
-    for (const auto& tensor : rows.stored()) file.add(tensor.name, tensor.view);
+    for (const auto& tensor : rows.stored()) file.add(tensor.name, tensor.view, reader);
     file.write(written / source_file(rank));
   }
   const auto folder_of = [&](const std::string& name, const std::vector<int>& writers) {

@@ -306,7 +306,8 @@ TEST(ShardedOptimizer, WorksWhereSomeRanksOwnNothing) {
     EXPECT_EQ(optimizer.parts().front().first_moment.elements(), group.rank() < 3 ? 16 : 0);
     const fs::path file = folder / optimizer_file(group.rank(), group.size());
     TensorFile moments;
-    add_moments(moments, optimizer, group.rank(), group.size());
+    core::DeviceReader reader(own);
+    add_moments(moments, optimizer, group.rank(), group.size(), reader);
     moments.write(file);
     EXPECT_EQ(testing::tensors_of(file).size(), group.rank() < 3 ? 2u : 0u);
   });

@@ -1,8 +1,7 @@
 // The recurrence on the device against the plain recurrence in double and its adjoint.
 #include "kernels/core/cuda_memory.h"
 #include "kernels/cuda_sizes.h"
-#include "tests/kernels/device/device_test.h"
-#include "tests/kernels/ssd_case.h"
+#include "tests/kernels/device/ssd_on_device.h"
 #include "tests/support/random_tensor.h"
 
 namespace longhaul::testing {
@@ -54,14 +53,15 @@ std::vector<SsdShape> device_shapes() {
       {{1, 70, 5, 64, 2, 128}, 64},
       {{2, 15, 2, 64, 1, 128}, 128},
       {{1, 36, 7, 64, 3, 128}, 100},
+      // And several heads in one block of threads.
+      {{1, 128, 40, 64, 1, 128}, 128},
+      {{1, 150, 17, 64, 1, 128}, 128},
   };
   shapes[4].with_D = false;
   shapes[5].with_initial_state = false;
   for (size_t i = 0; i < shapes.size(); ++i) shapes[i].seed = 100 * (i + 1);
   return shapes;
 }
-
-class SsdOnDevice : public DeviceTest, public ::testing::WithParamInterface<SsdShape> {};
 
 void expect_forward(const SsdCase& c, double tolerance) {
   const SsdOutputs expected = reference_ssd(c.shape.sizes, c.rounded_inputs());

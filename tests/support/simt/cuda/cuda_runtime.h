@@ -206,6 +206,12 @@ inline cudaError_t cudaMalloc(void** block, size_t bytes) {
   *block = longhaul::simt::device_allocate(static_cast<int64_t>(bytes));
   return *block != nullptr ? cudaSuccess : cudaErrorMemoryAllocation;
 }
+constexpr unsigned cudaHostAllocDefault = 0;
+inline cudaError_t cudaHostAlloc(void** block, size_t bytes, unsigned) {
+  if (longhaul::simt::spoil_recording()) return cudaErrorStreamCaptureUnsupported;
+  return *block = ::operator new(bytes), cudaSuccess;
+}
+inline cudaError_t cudaFreeHost(void* block) { return ::operator delete(block), cudaSuccess; }
 inline cudaError_t cudaFree(void* block) { return longhaul::simt::device_free(block), cudaSuccess; }
 // Work of a stream is done when the call returns, unless the stream records.
 inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
@@ -222,6 +228,7 @@ inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
 inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return delete static_cast<char*>(event), cudaSuccess;
 }
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return longhaul_unless_recording(); }
 inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
 inline cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind,
                                    cudaStream_t stream) {
