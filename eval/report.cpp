@@ -56,15 +56,36 @@ std::vector<RunFolder> read_runs(const std::vector<SeedGroup>& groups) {
   return runs;
 }
 
-/// Folder names; where two are alike, the paths as given.
+/// The last so many parts of a path.
+std::string end_of(const std::filesystem::path& path, int parts) {
+  std::filesystem::path end;
+  for (auto part = path.end(); part != path.begin() && parts > 0; --parts) {
+    --part;
+    end = end.empty() ? *part : *part / end;
+  }
+  return end.string();
+}
+
+/// Folder names; of those that are alike, as much of the paths as tells them apart.
 std::vector<std::string> arm_names(const std::vector<RunFolder>& runs,
                                    const std::vector<SeedGroup>& groups) {
+  std::vector<std::filesystem::path> paths;
+  for (const SeedGroup& group : groups) {
+    const auto whole = (std::filesystem::absolute(group.given) / "").lexically_normal();
+    paths.push_back(whole.parent_path());
+  }
   std::vector<std::string> names;
   for (size_t i = 0; i < runs.size(); ++i) {
-    const auto alike = std::count_if(runs.begin(), runs.end(), [&](const RunFolder& other) {
-      return other.name == runs[i].name;
-    });
-    names.push_back(alike == 1 ? runs[i].name : groups[i].given.string());
+    std::string name = runs[i].name;
+    const auto is_taken = [&](int parts) {
+      for (size_t other = 0; other < runs.size(); ++other) {
+        const bool is_alike = runs[other].name == runs[i].name && paths[other] != paths[i];
+        if (is_alike && (parts == 1 || end_of(paths[other], parts) == name)) return true;
+      }
+      return false;
+    };
+    for (int parts = 1; is_taken(parts);) name = end_of(paths[i], ++parts);
+    names.push_back(name);
   }
   return names;
 }

@@ -14,13 +14,13 @@
 #include "launch/field_list.h"
 #include "launch/model_conversion.h"
 #include "launch/run_config.h"
+#include "model/architecture.h"
 #include "model/checkpoint/gguf/gguf_file.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/checkpoint/safetensors_header.h"
 #include "model/checkpoint/stored_model.h"
 #include "model/checkpoint/torch/torch_file.h"
-#include "model/parameter_list.h"
 #include "trainer/metrics.h"
 #include "trainer/training_checkpoint.h"
 
@@ -130,7 +130,7 @@ std::string inspect_model(const fs::path& folder) {
   config.visit(list);
   std::ostringstream out;
   int64_t elements = 0;
-  for (const auto& parameter : model::mamba2_parameters(config)) {
+  for (const auto& parameter : model::parameters_of(config)) {
     elements += parameter.shape.elements();
   }
   out << "model          " << elements << " parameters; stored: " << stored_weights(folder) << "\n";

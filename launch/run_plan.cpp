@@ -4,14 +4,13 @@
 
 #include "kernels/core/cuda_memory.h"
 #include "kernels/core/error.h"
-#include "kernels/ssd/ssd.h"
 #include "launch/command_options.h"
 #include "launch/run_rules.h"
 #include "launch/text_table.h"
 #include "launch/trainer_settings.h"
+#include "model/architecture.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/memory_plan.h"
-#include "model/parameter_list.h"
 
 namespace longhaul::launch {
 
@@ -105,7 +104,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
                .sequence = static_cast<int>(sequence)};
   plan.rows = batch.sequences / batch.accumulation / config.parallel.data;
   plan.exchange = exchange_of(config, shape, plan);
-  for (const auto& parameter : model::mamba2_parameters(shape)) {
+  for (const auto& parameter : model::parameters_of(shape)) {
     plan.parameters += parameter.shape.elements();
   }
   plan.tokens = config.schedule.steps * batch.sequences * batch.length;
@@ -115,7 +114,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
     if (is_kept(config.initial_state, spec.kind)) plan.passed_bytes += bytes;
   }
   plan.checkpoint = checkpoint_bytes(config, plan);
-  plan.block_bytes = kernels::ssd_block_bytes(plan.device, dtype);
+  plan.block_bytes = model::shared_bytes_needed(plan.device, dtype);
 
   trainer::TrainerConfig settings = trainer_config(config, plan.device);
   settings.exchange = plan.exchange;

@@ -1,5 +1,4 @@
-// One layer of a recurrent language model: the seam between architectures. Everything outside
-// model/mamba2_* goes through it.
+// One layer of a recurrent language model, of whatever architecture (architecture.h).
 #pragma once
 
 #include <cstdint>

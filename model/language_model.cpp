@@ -7,8 +7,7 @@
 #include "kernels/embedding/embedding.h"
 #include "kernels/linear/linear.h"
 #include "kernels/norm/rms_norm.h"
-#include "model/mamba2_block.h"
-#include "model/parameter_list.h"
+#include "model/architecture.h"
 
 namespace longhaul::model {
 
@@ -42,9 +41,9 @@ LanguageModel::LanguageModel(core::Context& context, ModelConfig config, core::D
     : context_(context),
       config_(config),
       dtype_(dtype),
-      parameters_(std::make_unique<ParameterSet>(context, dtype, mamba2_parameters(config))) {
+      parameters_(std::make_unique<ParameterSet>(context, dtype, parameters_of(config))) {
   for (int64_t layer = 0; layer < config_.layers; ++layer) {
-    blocks_.push_back(std::make_unique<Mamba2Block>(config_, layer, *parameters_));
+    blocks_.push_back(make_block(config_, layer, *parameters_));
     for (StateSpec& spec : blocks_.back()->state_specs()) state_specs_.push_back(std::move(spec));
   }
 }

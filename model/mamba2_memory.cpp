@@ -74,8 +74,9 @@ void Mamba2Memory::row_sums(int64_t width) {
   tally_.op(kernels::row_sums_workspace(extents_.device, extents_.rows(), width, extents_.dtype));
 }
 
-Mamba2Memory::Kept Mamba2Memory::forward(bool keep, bool exchanges) {
-  Kept act;
+std::unique_ptr<BlockMemory::Kept> Mamba2Memory::forward(bool keep, bool exchanges) {
+  auto kept = std::make_unique<Activations>();
+  Activations& act = *kept;
   act.normed = rows_of(config_.width);
   act.rstd = state_rows_of(1);
   act.zxbcdt = rows_of(config_.in_projection());
@@ -94,10 +95,11 @@ Mamba2Memory::Kept Mamba2Memory::forward(bool keep, bool exchanges) {
         tally_.tensor(config_.residual_dtype(extents_.dtype), {extents_.rows(), config_.width});
     mlp_forward(act);
   }
-  return keep ? std::move(act) : Kept{};
+  if (!keep) kept.reset();
+  return kept;
 }
 
-void Mamba2Memory::scan(Kept& act, bool keep, bool exchanges) {
+void Mamba2Memory::scan(Activations& act, bool keep, bool exchanges) {
   const bool has_map = extents_.is_parallel() && (keep || exchanges);
   if (extents_.length == 1 && !keep && !exchanges) return;  // the plain step
   if (keep || exchanges) {
@@ -118,14 +120,15 @@ void Mamba2Memory::scan(Kept& act, bool keep, bool exchanges) {
       kernels::ssd_forward_workspace(ssd_extents(config_, extents_, keep || exchanges, has_map)));
 }
 
-void Mamba2Memory::mlp_forward(Kept& act) {
+void Mamba2Memory::mlp_forward(Activations& act) {
   act.normed2 = rows_of(config_.width);
   act.rstd2 = state_rows_of(1);
   act.fc1_out = rows_of(2 * config_.mlp_width);
   act.gate_out = rows_of(config_.mlp_width);
 }
 
-void Mamba2Memory::backward(Kept& act) {
+void Mamba2Memory::backward(Kept& kept) {
+  auto& act = static_cast<Activations&>(kept);
   if (config_.mlp_width > 0) mlp_backward(act);
   Block dzxbcdt, dy, dxBC, ddt;
   {
@@ -162,7 +165,7 @@ void Mamba2Memory::backward(Kept& act) {
   row_sums(config_.width);
 }
 
-void Mamba2Memory::mlp_backward(Kept& act) {
+void Mamba2Memory::mlp_backward(Activations& act) {
   const Block dgate_out = rows_of(config_.mlp_width);
   const Block dfc1_out = rows_of(2 * config_.mlp_width);
   const Block dnormed2 = rows_of(config_.width);

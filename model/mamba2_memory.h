@@ -2,9 +2,11 @@
 // line, without data. A change there is a change here; tests compare the two.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "kernels/core/memory_tally.h"
+#include "model/block_memory.h"
 #include "model/config.h"
 #include "model/memory_plan.h"
 
@@ -13,7 +15,7 @@ namespace longhaul::model {
 /// Tokens of a chunk as blocks run them and their memory is planned: kernels::ssd_best_chunk.
 int64_t mamba2_chunk(const ModelConfig& config, core::DeviceKind device, core::DType dtype);
 
-class Mamba2Memory {
+class Mamba2Memory final : public BlockMemory {
  public:
   using Block = core::MemoryTally::Block;
 
@@ -21,16 +23,13 @@ class Mamba2Memory {
       : config_(config), extents_(extents), tally_(tally) {}
 
   /// Names as in Mamba2Activations.
-  struct Kept {
+  struct Activations final : Kept {
     Block normed, rstd, zxbcdt, xBC, dt, y, chunk_states, log_decay, gated, gated_rstd,
         entering_ssm, halo, residual_mid, normed2, rstd2, fc1_out, gate_out;
   };
-  /// `exchanges`: states travel (not so when a segment is run again on its own).
-  Kept forward(bool keep, bool exchanges);
-  void backward(Kept& kept);
-
-  /// Bytes of an exchange of states and its halo, one direction.
-  int64_t exchange_bytes() const;
+  std::unique_ptr<Kept> forward(bool keep, bool exchanges) override;
+  void backward(Kept& kept) override;
+  int64_t exchange_bytes() const override;
 
  private:
   Block rows_of(int64_t width) { return tally_.tensor(extents_.dtype, {extents_.rows(), width}); }
@@ -41,9 +40,9 @@ class Mamba2Memory {
   core::Shape state_shape() const;
   int64_t halo_bytes() const;
   std::vector<int64_t> exchange(bool forward) const;
-  void scan(Kept& act, bool keep, bool exchanges);
-  void mlp_forward(Kept& act);
-  void mlp_backward(Kept& act);
+  void scan(Activations& act, bool keep, bool exchanges);
+  void mlp_forward(Activations& act);
+  void mlp_backward(Activations& act);
   void scan_backward(Block& dxBC, Block& ddt);
   void row_sums(int64_t width);
 

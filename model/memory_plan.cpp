@@ -1,25 +1,16 @@
 #include "model/memory_plan.h"
 
+#include <memory>
 #include <numeric>
-#include <optional>
 #include <utility>
 
 #include "kernels/workspace.h"
-#include "model/mamba2_block.h"
-#include "model/mamba2_memory.h"
+#include "model/architecture.h"
 #include "model/retention.h"
 
 namespace longhaul::model {
 
 using core::MemoryTally;
-
-std::vector<StateSpec> state_specs_of(const ModelConfig& config) {
-  std::vector<StateSpec> specs;
-  for (int64_t layer = 0; layer < config.layers; ++layer) {
-    for (StateSpec& spec : mamba2_state_specs(config, layer)) specs.push_back(std::move(spec));
-  }
-  return specs;
-}
 
 std::vector<MemoryTally::Block> plan_state(const ModelConfig& config, core::DType dtype,
                                            int64_t batch, MemoryTally& tally) {
@@ -34,7 +25,7 @@ StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, Memo
   const core::DType wide = config.residual_dtype(extents.dtype);
   const core::Shape rows{extents.rows(), config.width};
   const auto residual = [&] { return tally.tensor(wide, rows); };
-  Mamba2Memory block(config, extents, tally);
+  const auto block = make_block_memory(config, extents, tally);
   const int64_t before = tally.in_use();
 
   // run_blocks
@@ -44,18 +35,17 @@ StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, Memo
   const Retention retention =
       retention_of(config, extents.device, extents.dtype, extents.recompute);
   std::vector<MemoryTally::Block> stream;
-  std::vector<std::optional<Mamba2Memory::Kept>> kept(static_cast<size_t>(config.layers));
+  std::vector<std::unique_ptr<BlockMemory::Kept>> kept(static_cast<size_t>(config.layers));
   stream.push_back(residual());
   for (int64_t layer = 0; layer < config.layers; ++layer) {
     MemoryTally::Block next = residual();
     const bool keeps = retention.keeps_activations(layer);
-    Mamba2Memory::Kept own = block.forward(keeps, extents.is_parallel());
-    if (keeps) kept[static_cast<size_t>(layer)] = std::move(own);
+    kept[static_cast<size_t>(layer)] = block->forward(keeps, extents.is_parallel());
     if (!retention.keeps_input(layer)) stream.back().release();
     stream.push_back(std::move(next));
   }
   StepMemory memory{
-      .kept = tally.in_use() - before - states, .loss = 0, .exchange = block.exchange_bytes()};
+      .kept = tally.in_use() - before - states, .loss = 0, .exchange = block->exchange_bytes()};
 
   const MemoryTally::Block dresidual = tally.tensor(extents.dtype, rows);
   {
@@ -76,12 +66,12 @@ StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, Memo
       // run_again
       for (int64_t again = retention.begin_of(layer); again <= layer; ++again) {
         MemoryTally::Block output = residual();
-        kept[static_cast<size_t>(again)] = block.forward(true, false);
+        kept[static_cast<size_t>(again)] = block->forward(true, false);
         if (again < layer) stream[static_cast<size_t>(again) + 1] = std::move(output);
       }
     }
     // backward_of_block
-    block.backward(*kept[static_cast<size_t>(layer)]);
+    block->backward(*kept[static_cast<size_t>(layer)]);
     kept[static_cast<size_t>(layer)].reset();
     stream.pop_back();
   }

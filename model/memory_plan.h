@@ -30,8 +30,6 @@ struct StepExtents {
   int64_t rows() const { return batch * length; }
 };
 
-/// States of a whole model, as LanguageModel::state_specs().
-std::vector<StateSpec> state_specs_of(const ModelConfig& config);
 /// Tensors of RecurrentState.
 std::vector<core::MemoryTally::Block> plan_state(const ModelConfig& config, core::DType dtype,
                                                  int64_t batch, core::MemoryTally& tally);

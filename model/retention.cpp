@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include "model/mamba2_memory.h"
+#include "model/architecture.h"
 
 namespace longhaul::model {
 
@@ -10,12 +10,11 @@ Retention retention_of(const ModelConfig& config, core::DeviceKind device, core:
                        bool recompute) {
   Retention retention{.layers = config.layers, .together = config.layers};
   if (!recompute) return retention;
-  constexpr int64_t kChunks = 1024;  // so long that the pool's rounding does not matter
-  const StepExtents extents{
-      .device = device, .dtype = dtype, .length = kChunks * mamba2_chunk(config, device, dtype)};
+  constexpr int64_t kTokens = int64_t{1} << 17;  // so many that no rounding matters
+  const StepExtents extents{.device = device, .dtype = dtype, .length = kTokens};
   core::MemoryTally tally;
-  Mamba2Memory block(config, extents, tally);
-  const Mamba2Memory::Kept kept = block.forward(true, false);
+  const auto block = make_block_memory(config, extents, tally);
+  const auto kept = block->forward(true, false);
   const int64_t of_block = tally.in_use();
   const int64_t of_input =
       extents.rows() * config.width * core::size_of(config.residual_dtype(dtype));

@@ -5,8 +5,8 @@
 
 #include "dist/gradient_reducer.h"
 #include "kernels/workspace.h"
+#include "model/architecture.h"
 #include "model/memory_plan.h"
-#include "model/parameter_list.h"
 #include "trainer/initial_state.h"
 #include "trainer/optimizer.h"
 
@@ -22,7 +22,7 @@ class Replay {
   explicit Replay(const MemoryQuestion& question) : q_(question) {}
 
   MemoryPlan of_rank(int sequence_rank) {
-    const auto elements = model::flat_elements(model::mamba2_parameters(q_.model));
+    const auto elements = model::flat_elements(model::parameters_of(q_.model));
     plan_.parameters = hold({master(), elements});
     if (q_.dtype != master()) plan_.parameters += hold({q_.dtype, elements});  // the rounded copy
     plan_.gradients = hold({master(), elements});

@@ -6,7 +6,7 @@
 #include <set>
 
 #include "kernels/core/error.h"
-#include "model/parameter_list.h"
+#include "model/architecture.h"
 #include "model/retention.h"
 #include "trainer/memory_plan.h"
 #include "trainer/optimizer.h"
@@ -38,7 +38,7 @@ bool keeps_final_states(const StepQuestion& q) {
 
 GradientBuffer buffer_of(const ModelConfig& config) {
   GradientBuffer buffer{.layers = config.layers};
-  for (const auto& parameter : model::mamba2_parameters(config)) {
+  for (const auto& parameter : model::parameters_of(config)) {
     const int64_t elements = parameter.shape.elements();
     if (parameter.name.starts_with("backbone.embeddings.")) {
       buffer.embedding += elements;

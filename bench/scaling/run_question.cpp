@@ -5,6 +5,7 @@
 #include "launch/run_plan.h"
 #include "launch/run_rules.h"
 #include "launch/trainer_settings.h"
+#include "model/architecture.h"
 #include "model/memory_plan.h"
 
 namespace longhaul::bench {

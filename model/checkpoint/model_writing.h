@@ -30,7 +30,7 @@ struct WriteOptions {
   std::function<void(int64_t bytes)> progress = {};  ///< called with the bytes of each piece
 };
 
-/// `tensors`: one for each of mamba2_parameters(config), in that order. The folder appears whole or
+/// `tensors`: one for each of parameters_of(config), in that order. The folder appears whole or
 /// not at all; a folder that holds something else than a model of ours is not replaced.
 void write_model_folder(const ModelConfig& config, const std::vector<TensorStream>& tensors,
                         const std::filesystem::path& folder, const WriteOptions& options);

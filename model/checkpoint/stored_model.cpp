@@ -5,6 +5,7 @@
 
 #include "kernels/core/error.h"
 #include "kernels/core/mapped_file.h"
+#include "model/architecture.h"
 #include "model/checkpoint/config_json.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
 #include "model/checkpoint/json_reading.h"
@@ -15,7 +16,6 @@
 #include "model/checkpoint/tensor_names.h"
 #include "model/checkpoint/torch/torch_file.h"
 #include "model/checkpoint/weight_files.h"
-#include "model/parameter_list.h"
 
 namespace longhaul::model {
 
@@ -81,8 +81,8 @@ StoredModel open_folder(const fs::path& folder) {
   auto [format, config] = read_folder_config(folder);
   StoredModel model{.format = format, .config = config, .tensors = {}, .file = nullptr};
   StoredWeights weights = open_weights(folder, config.tied);
-  model.tensors = match_parameters(folder.string(), weights.file->tensors(),
-                                   mamba2_parameters(config), config.tied, weights.head_is_shared);
+  model.tensors = match_parameters(folder.string(), weights.file->tensors(), parameters_of(config),
+                                   config.tied, weights.head_is_shared);
   model.file = std::move(weights.file);
   return model;
 }

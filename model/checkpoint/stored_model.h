@@ -19,7 +19,7 @@ const char* name_of(ModelFormat format);
 struct StoredModel {
   ModelFormat format = ModelFormat::kHuggingFace;
   ModelConfig config;
-  /// One for each parameter, in the order and by the names of mamba2_parameters.
+  /// One for each parameter, in the order and by the names of parameters_of.
   std::vector<TensorStream> tensors;
   std::unique_ptr<TensorFile> file;  ///< what they read from
 };

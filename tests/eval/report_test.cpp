@@ -237,16 +237,20 @@ TEST(Report, HostileNamesAreOnlyText) {
   EXPECT_NE(page.find("there is no metrics.jsonl"), std::string::npos);
 }
 
-TEST(Report, RunsOfOneNameAreToldApart) {
+TEST(Report, RunsOfOneNameAreToldApartByTheEndsOfTheirPaths) {
   const testing::ScratchFolder scratch;
-  write_run(scratch, "first/run", 0);
-  write_run(scratch, "second/run", 0);
+  for (const char* name : {"x/first/run", "x/second/run", "y/second/run", "alone"}) {
+    write_run(scratch, name, 0);
+  }
   const auto output = scratch.path() / "report.html";
-  write_report(
-      {.runs = {scratch.path() / "first/run", scratch.path() / "second/run"}, .output = output});
+  write_report({.runs = {scratch.path() / "x/first/run", scratch.path() / "x/second/run/",
+                         scratch.path() / "y/second/run", scratch.path() / "alone"},
+                .output = output});
   const std::string page = testing::read_all(output);
-  EXPECT_NE(page.find("first/run"), std::string::npos);
-  EXPECT_NE(page.find("second/run"), std::string::npos);
+  for (const char* name : {">first/run<", ">x/second/run<", ">y/second/run<", ">alone<"}) {
+    EXPECT_NE(page.find(name), std::string::npos) << name;
+  }
+  EXPECT_EQ(page.find(">x/first/run<"), std::string::npos);
 }
 
 TEST(Report, WithoutStandardErrorsNothingIsWithinTwoOfTheBest) {

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "model/architecture.h"
 #include "model/checkpoint/model_writing.h"
-#include "model/parameter_list.h"
 #include "tests/launch/conversion.h"
 
 namespace longhaul::launch {
@@ -34,7 +34,7 @@ model::ModelConfig small_config() {
 std::vector<model::TensorStream> made_up_tensors(const model::ModelConfig& config,
                                                  model::StoredType type) {
   std::vector<model::TensorStream> tensors;
-  for (const auto& parameter : model::mamba2_parameters(config)) {
+  for (const auto& parameter : model::parameters_of(config)) {
     model::TensorStream tensor;
     tensor.name = parameter.name;
     tensor.shape = parameter.shape;

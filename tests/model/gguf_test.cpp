@@ -8,11 +8,11 @@
 #include <limits>
 
 #include "kernels/core/random.h"
+#include "model/architecture.h"
 #include "model/checkpoint/gguf/gguf_header.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
 #include "model/checkpoint/gguf/q8_0.h"
 #include "model/checkpoint/model_writing.h"
-#include "model/parameter_list.h"
 #include "tests/model/scratch_folder.h"
 #include "tests/model/tiny_model.h"
 #include "tests/model/torch_bytes.h"

@@ -7,10 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/core/random.h"
+#include "model/architecture.h"
 #include "model/checkpoint/model_parts.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/checkpoint/weight_files.h"
-#include "model/parameter_list.h"
 #include "tests/model/full_disk.h"
 #include "tests/model/scratch_folder.h"
 
@@ -39,7 +39,7 @@ class ModelFolder : public ::testing::Test {
   }
 
   ParameterSet parameters(DType dtype = DType::kF32) {
-    return ParameterSet(context_, dtype, mamba2_parameters(config_));
+    return ParameterSet(context_, dtype, parameters_of(config_));
   }
   /// Random values; `narrow`: with 8 bits of mantissa, which every stored type holds.
   ParameterSet random_parameters(bool narrow = false) {

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "kernels/core/context.h"
-#include "model/parameter_list.h"
+#include "model/architecture.h"
 
 namespace longhaul::model {
 namespace {
@@ -40,7 +40,7 @@ TEST_P(ReleasedModel, HasTheParametersOfTheTable) {
   EXPECT_EQ(config.conv_channels(), release.conv_channels);
   EXPECT_EQ(config.in_projection(), release.in_projection);
   int64_t total = 0, first_layer = 0;
-  for (const Parameter& parameter : mamba2_parameters(config)) {
+  for (const Parameter& parameter : parameters_of(config)) {
     total += parameter.elements();
     if (parameter.name.starts_with("backbone.layers.0.")) first_layer += parameter.elements();
   }
@@ -89,16 +89,16 @@ TEST(ParameterList, SmallestModel) {
   ModelConfig config = odd_config();
   config.conv_bias = false;
   const std::string mixer = "backbone.layers.0.mixer.";
-  expect_list(mamba2_parameters(config), {{"backbone.embeddings.weight", {11, 6}, true},
-                                          {"backbone.layers.0.norm.weight", {6}, false},
-                                          {mixer + "in_proj.weight", {48, 6}, true},
-                                          {mixer + "conv1d.weight", {32, 1, 3}, true},
-                                          {mixer + "dt_bias", {4}, false},
-                                          {mixer + "A_log", {4}, false},
-                                          {mixer + "D", {4}, false},
-                                          {mixer + "norm.weight", {12}, false},
-                                          {mixer + "out_proj.weight", {6, 12}, true},
-                                          {"backbone.norm_f.weight", {6}, false}});
+  expect_list(parameters_of(config), {{"backbone.embeddings.weight", {11, 6}, true},
+                                      {"backbone.layers.0.norm.weight", {6}, false},
+                                      {mixer + "in_proj.weight", {48, 6}, true},
+                                      {mixer + "conv1d.weight", {32, 1, 3}, true},
+                                      {mixer + "dt_bias", {4}, false},
+                                      {mixer + "A_log", {4}, false},
+                                      {mixer + "D", {4}, false},
+                                      {mixer + "norm.weight", {12}, false},
+                                      {mixer + "out_proj.weight", {6, 12}, true},
+                                      {"backbone.norm_f.weight", {6}, false}});
 }
 
 TEST(ParameterList, EverythingThatCanBeSwitchedOn) {
@@ -107,23 +107,23 @@ TEST(ParameterList, EverythingThatCanBeSwitchedOn) {
   config.mlp_width = 7;
   config.tied = false;
   const std::string layer = "backbone.layers.0.", mixer = layer + "mixer.";
-  expect_list(mamba2_parameters(config), {{"backbone.embeddings.weight", {11, 6}, true},
-                                          {layer + "norm.weight", {6}, false},
-                                          {mixer + "in_proj.weight", {48, 6}, true},
-                                          {mixer + "in_proj.bias", {48}, false},
-                                          {mixer + "conv1d.weight", {32, 1, 3}, true},
-                                          {mixer + "conv1d.bias", {32}, false},
-                                          {mixer + "dt_bias", {4}, false},
-                                          {mixer + "A_log", {4}, false},
-                                          {mixer + "D", {4}, false},
-                                          {mixer + "norm.weight", {12}, false},
-                                          {mixer + "out_proj.weight", {6, 12}, true},
-                                          {mixer + "out_proj.bias", {6}, false},
-                                          {layer + "norm2.weight", {6}, false},
-                                          {layer + "mlp.fc1.weight", {14, 6}, true},
-                                          {layer + "mlp.fc2.weight", {6, 7}, true},
-                                          {"backbone.norm_f.weight", {6}, false},
-                                          {"lm_head.weight", {11, 6}, true}});
+  expect_list(parameters_of(config), {{"backbone.embeddings.weight", {11, 6}, true},
+                                      {layer + "norm.weight", {6}, false},
+                                      {mixer + "in_proj.weight", {48, 6}, true},
+                                      {mixer + "in_proj.bias", {48}, false},
+                                      {mixer + "conv1d.weight", {32, 1, 3}, true},
+                                      {mixer + "conv1d.bias", {32}, false},
+                                      {mixer + "dt_bias", {4}, false},
+                                      {mixer + "A_log", {4}, false},
+                                      {mixer + "D", {4}, false},
+                                      {mixer + "norm.weight", {12}, false},
+                                      {mixer + "out_proj.weight", {6, 12}, true},
+                                      {mixer + "out_proj.bias", {6}, false},
+                                      {layer + "norm2.weight", {6}, false},
+                                      {layer + "mlp.fc1.weight", {14, 6}, true},
+                                      {layer + "mlp.fc2.weight", {6, 7}, true},
+                                      {"backbone.norm_f.weight", {6}, false},
+                                      {"lm_head.weight", {11, 6}, true}});
 }
 
 class ParameterSets : public ::testing::TestWithParam<DType> {
@@ -134,7 +134,7 @@ class ParameterSets : public ::testing::TestWithParam<DType> {
 TEST_P(ParameterSets, LieAlignedWithZerosBetween) {
   ModelConfig config = odd_config();
   config.layers = 3;
-  const ParameterSet set(context_, GetParam(), mamba2_parameters(config));
+  const ParameterSet set(context_, GetParam(), parameters_of(config));
   int64_t end = 0, elements = 0;
   for (const Parameter& parameter : set.list()) {
     EXPECT_EQ(parameter.begin % 16, 0) << parameter.name;
@@ -154,7 +154,7 @@ TEST_P(ParameterSets, LieAlignedWithZerosBetween) {
 }
 
 TEST_P(ParameterSets, ViewsShareTheFlatBuffers) {
-  const ParameterSet set(context_, GetParam(), mamba2_parameters(odd_config()));
+  const ParameterSet set(context_, GetParam(), parameters_of(odd_config()));
   const int64_t size = core::size_of(GetParam());
   for (const Parameter& parameter : set.list()) {
     const core::TensorView value = set.value(parameter), gradient = set.gradient(parameter);

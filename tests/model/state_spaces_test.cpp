@@ -5,11 +5,11 @@
 #include <cmath>
 #include <cstring>
 
+#include "model/architecture.h"
 #include "model/checkpoint/json_reading.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/checkpoint/state_spaces/state_spaces_config.h"
 #include "model/checkpoint/stored_model.h"
-#include "model/parameter_list.h"
 #include "tests/model/scratch_folder.h"
 #include "tests/model/tiny_model.h"
 #include "tests/model/torch_bytes.h"
@@ -47,7 +47,7 @@ TEST(StateSpacesConfig, ReleasedModels) {
   EXPECT_EQ(config.chunk, 256);
   EXPECT_TRUE(config.tied && config.conv_bias && !config.linear_bias);
   int64_t elements = 0;
-  for (const Parameter& parameter : mamba2_parameters(config)) elements += parameter.elements();
+  for (const Parameter& parameter : parameters_of(config)) elements += parameter.elements();
   EXPECT_EQ(elements, 128'989'632);
 }
 
@@ -133,7 +133,7 @@ class StateSpacesFolder : public ::testing::Test {
     put_content(folder() / "config.json",
                 R"({"d_model": 4, "n_layer": 1, "vocab_size": 5, "pad_vocab_size_multiple": 2,
                     "ssm_cfg": {"layer": "Mamba2", "d_state": 3, "headdim": 2, "d_conv": 2}})");
-    for (const Parameter& parameter : mamba2_parameters(read_model_config(folder()))) {
+    for (const Parameter& parameter : parameters_of(read_model_config(folder()))) {
       add(parameter.name == "backbone.embeddings.weight" ? "backbone.embedding.weight"
                                                          : parameter.name,
           parameter.shape);

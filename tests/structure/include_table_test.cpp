@@ -104,6 +104,20 @@ TEST(IncludeTable, ForeignHeadersStayWhereTheyBelong) {
   });
 }
 
+// The seam between architectures: what lies behind model/architecture.h is included there alone.
+TEST(IncludeTable, NobodyNamesAnArchitecture) {
+  int seen = 0;
+  each_include([&](const SourceFile& file, size_t line, const std::string& name, bool) {
+    if (name.rfind("model/mamba2_", 0) != 0 && name.rfind("kernels/ssd/", 0) != 0) return;
+    ++seen;
+    const auto lies_behind = [&](const char* begin) { return file.path.rfind(begin, 0) == 0; };
+    EXPECT_TRUE(lies_behind("model/mamba2_") || lies_behind("kernels/") || lies_behind("tests/") ||
+                lies_behind("bench/") || file.path == "model/architecture.cpp")
+        << file.path << ":" << line << " includes " << name;
+  });
+  EXPECT_GT(seen, 3);
+}
+
 /// Rows of README.md's map: | `folder` | sentence | may include |
 std::map<std::string, Names> readme_rows() {
   std::map<std::string, Names> rows;

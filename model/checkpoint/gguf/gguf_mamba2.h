@@ -25,7 +25,7 @@ struct GgufOptions {
   GgufTokenizer tokenizer;
   std::function<void(int64_t bytes)> progress = {};
 };
-/// `tensors`: one for each of mamba2_parameters(config), in that order. Throws InputError naming
+/// `tensors`: one for each of parameters_of(config), in that order. Throws InputError naming
 /// all that llama.cpp's Mamba-2 cannot express.
 void write_gguf_model(const ModelConfig& config, const std::vector<TensorStream>& tensors,
                       const std::filesystem::path& path, const GgufOptions& options);

@@ -3,11 +3,11 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "model/architecture.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
 #include "model/checkpoint/gguf/gguf_names.h"
 #include "model/checkpoint/gguf/q8_0.h"
 #include "model/checkpoint/json_reading.h"
-#include "model/parameter_list.h"
 
 namespace longhaul::model {
 
@@ -103,7 +103,7 @@ void write_gguf_model(const ModelConfig& config, const std::vector<TensorStream>
                       const std::filesystem::path& path, const GgufOptions& options) {
   check_expressible(config, options);
   std::vector<GgufTensorToStore> stored;
-  const auto parameters = mamba2_parameters(config);
+  const auto parameters = parameters_of(config);
   for (size_t i = 0; i < parameters.size(); ++i) {
     const GgufPlace place = gguf_place(parameters[i], config);
     TensorStream tensor = tensors[i];

@@ -4,10 +4,10 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "model/architecture.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
 #include "model/checkpoint/gguf/gguf_names.h"
 #include "model/checkpoint/json_reading.h"
-#include "model/parameter_list.h"
 
 namespace longhaul::model {
 
@@ -58,7 +58,7 @@ StoredModel open_gguf_model(const std::filesystem::path& path) {
   std::map<std::string, const TensorStream*> tensors;
   for (const TensorStream& tensor : file->tensors()) tensors[tensor.name] = &tensor;
   std::vector<std::string> problems;
-  for (const Parameter& parameter : mamba2_parameters(model.config)) {
+  for (const Parameter& parameter : parameters_of(model.config)) {
     const GgufPlace place = gguf_place(parameter, model.config);
     const auto found = tensors.find(place.name);
     if (found == tensors.end()) {

@@ -1,4 +1,4 @@
-#include "model/parameter_list.h"
+#include "model/mamba2_parameters.h"
 
 #include <string>
 
