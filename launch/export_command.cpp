@@ -14,6 +14,7 @@
 #include "launch/model_card.h"
 #include "launch/model_conversion.h"
 #include "launch/model_tokenizer.h"
+#include "launch/run_folder.h"
 #include "model/checkpoint/byte_tokenizer.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
 #include "model/checkpoint/model_folder.h"
@@ -182,8 +183,9 @@ class ExportCommand : public Command {
     const fs::path folder = wants_none ? source : tokenizer_folder(source);
     const bool has_none = wants_none || data::find_tokenizer(folder).empty();
     const auto run = run_of(source);
-    const bool is_of_run = run && (has_none || run_of(folder) == run);
-    options.tokens = is_of_run ? token_ids_of_run(*run) : token_ids_of(folder);
+    const bool is_of_run = run && (has_none || run_of(folder) == run ||
+                                   fs::weakly_canonical(folder) == *run / kRunTokenizer);
+    options.tokens = is_of_run ? token_ids_of_run(*run, source) : token_ids_of(folder);
     if (wants_none) return;
     if (has_none) {
       refuse_unless_bytes(source);
