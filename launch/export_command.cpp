@@ -149,7 +149,7 @@ class ExportCommand : public Command {
     if (card_ && !run) throw InputError(message("--card: ", source.string(), " lies in no run"));
     if (run && !no_card_ && (card_ || format_ == "hf")) {
       options.beside.push_back(
-          {"README.md", card_text(stored, *run, types_of(stored.tensors, type))});
+          {"README.md", card_text(stored, source, *run, types_of(stored.tensors, type))});
     }
     options.progress = std::ref(progress);
     if (format_ == "hf") {
@@ -196,13 +196,17 @@ class ExportCommand : public Command {
     lacks_tokenizer_ = has_none && format_ == "hf";
   }
 
-  std::string card_text(const model::StoredModel& stored, const fs::path& run,
-                        const std::string& types) const {
+  std::string card_text(const model::StoredModel& stored, const fs::path& source,
+                        const fs::path& run, const std::string& types) const {
     const fs::path output = fs::weakly_canonical(output_);
     const fs::path folder = output.has_filename() ? output : output.parent_path();
-    ModelCard card{.name = folder.filename().string(), .run = run, .config = stored.config};
-    card.parameters = elements_of(stored.tensors);
-    card.types = types;
+    ModelCard card{.name = folder.filename().string(),
+                   .run = run,
+                   .folder = source,
+                   .stored = stored,
+                   .library = format_ == "hf" ? "transformers" : "mamba-ssm",
+                   .types = types,
+                   .initial_state = ""};
     if (!state_source_.empty()) card.initial_state = how_to_load(folder, kStateFile);
     return model_card(card);
   }
