@@ -53,8 +53,6 @@ class FiniteCheck {
   std::vector<int64_t> counts_;
 };
 
-void note(const std::string& text) { std::cerr << "longhaul: note: " << text << std::endl; }
-
 class ImportCommand : public Command {
  public:
   void describe(CLI::App& program) override {
@@ -112,6 +110,10 @@ class ImportCommand : public Command {
     if (!tokenizer.missing.empty()) {
       note(core::message(source_, ": its tokenizer is left out: ", tokenizer.missing));
     }
+  }
+
+  static void note(const std::string& line) {
+    std::cerr << "longhaul: note: " << line << std::endl;
   }
 
   CLI::App* command_ = nullptr;
