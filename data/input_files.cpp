@@ -4,6 +4,7 @@
 #include <string>
 
 #include "data/manifest.h"
+#include "data/text_kind.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::data {
@@ -23,7 +24,7 @@ class Collector {
     else if (fs::is_directory(status))
       walk(input);
     else
-      files_.push_back({.path = input, .bytes = size_of(input)});
+      add_named(input, fs::is_regular_file(status));
   }
 
   std::vector<InputFile> take() {
@@ -32,6 +33,17 @@ class Collector {
   }
 
  private:
+  /// Looked into before anything is read, where that can be done twice.
+  void add_named(const fs::path& file, bool is_regular) {
+    try {
+      if (is_regular) expect_text(file, BegunText(file).beginning());
+    } catch (const core::InputError& error) {
+      problems_.insert(problems_.end(), error.problems().begin(), error.problems().end());
+      return;
+    }
+    files_.push_back({.path = file, .bytes = size_of(file)});
+  }
+
   static int64_t size_of(const fs::path& file) {
     std::error_code error;
     const auto size = fs::file_size(file, error);
@@ -68,9 +80,7 @@ class Collector {
       if (fs::is_directory(status))
         walk(found.path());
       else if (fs::is_regular_file(status) && has_wanted_extension(name))
-        files_.push_back({.path = found.path(),
-                          .bytes = size_of(found.path()),
-                          .only_text = job_.extensions.empty()});
+        files_.push_back({.path = found.path(), .bytes = size_of(found.path()), .is_named = false});
     }
   }
 

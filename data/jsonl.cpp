@@ -1,9 +1,11 @@
 #include "data/jsonl.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "data/utf8.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::data {
@@ -124,7 +126,40 @@ class TextFinder : public json::json_sax_t {
   bool wanted_ = false;  // the next value is the one under the key
   Found found_ = Found::kNothing;
 };
+
+constexpr size_t kEscapeBytes = 6;  // \uXXXX
+
+/// The number of an escape at the beginning of `text`; -1 if it is none of that form.
+int32_t unicode_escape(std::string_view text) {
+  if (text.size() < kEscapeBytes || !text.starts_with("\\u")) return -1;
+  int32_t number = 0;
+  const char* const end = text.data() + kEscapeBytes;
+  const auto [rest, code] = std::from_chars(text.data() + 2, end, number, 16);
+  return code == std::errc() && rest == end && number >= 0 ? number : -1;
+}
+
+bool is_high(int32_t number) { return number >= 0xD800 && number < 0xDC00; }
+bool is_low(int32_t number) { return number >= 0xDC00 && number < 0xE000; }
 }  // namespace
+
+bool mend_record(std::string_view line, std::string& mended) {
+  std::string buffer;
+  const std::string_view text = valid_utf8(line, buffer);
+  bool found = first_invalid(line) < line.size();
+  mended.clear();
+  for (size_t at = 0; at < text.size();) {
+    size_t bytes = text[at] == '\\' ? 2 : 1;  // outside strings there is no backslash
+    const int32_t number = unicode_escape(text.substr(at));
+    if (number >= 0) bytes = kEscapeBytes;
+    const bool is_pair = is_high(number) && is_low(unicode_escape(text.substr(at + bytes)));
+    if (is_pair) bytes += kEscapeBytes;
+    const bool is_half = !is_pair && (is_high(number) || is_low(number));
+    mended += is_half ? "\\ufffd" : text.substr(at, bytes);
+    found |= is_half;
+    at += bytes;
+  }
+  return found;
+}
 
 std::string read_record(std::string_view line, const std::string& key, std::string& text) {
   TextFinder finder(key, text);

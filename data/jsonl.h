@@ -37,4 +37,9 @@ class LineReader {
 /// what is wrong, or "".
 std::string read_record(std::string_view line, const std::string& key, std::string& text);
 
+/// Makes a record readable that only lacks well-formed text: escapes of half a surrogate pair, as
+/// Python's json.dumps writes them, and bytes that are no UTF-8 become U+FFFD. False where there
+/// are none.
+bool mend_record(std::string_view line, std::string& mended);
+
 }  // namespace longhaul::data

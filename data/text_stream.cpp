@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <glog/logging.h>
+#include <strings.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -134,16 +135,20 @@ class ZstdStream : public TextStream {
   ZSTD_inBuffer in_{nullptr, 0, 0};
   bool between_frames_ = true;
 };
+
+bool has_ending(const std::filesystem::path& file, const char* ending) {
+  return ::strcasecmp(file.extension().c_str(), ending) == 0;
+}
 }  // namespace
 
 std::unique_ptr<TextStream> open_text(const std::filesystem::path& file) {
-  if (file.extension() == ".gz") return std::make_unique<GzipStream>(file);
-  if (file.extension() == ".zst") return std::make_unique<ZstdStream>(file);
+  if (has_ending(file, ".gz")) return std::make_unique<GzipStream>(file);
+  if (has_ending(file, ".zst")) return std::make_unique<ZstdStream>(file);
   return std::make_unique<PlainStream>(file);
 }
 
 std::string uncompressed_name(const std::filesystem::path& file) {
-  const bool compressed = file.extension() == ".gz" || file.extension() == ".zst";
+  const bool compressed = has_ending(file, ".gz") || has_ending(file, ".zst");
   return compressed ? file.stem().string() : file.filename().string();
 }
 

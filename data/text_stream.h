@@ -1,5 +1,5 @@
-// Bytes of a text file as they are read: plain, gzip or zstd by the name's ending. Concatenated
-// members and frames are one stream.
+// Bytes of a text file as they are read: plain, gzip or zstd by the name's ending, in any case.
+// Concatenated members and frames are one stream.
 #pragma once
 
 #include <cstdint>
@@ -23,7 +23,7 @@ class TextStream {
 /// Throws InputError if the file cannot be opened.
 std::unique_ptr<TextStream> open_text(const std::filesystem::path& file);
 
-/// Without .gz or .zst.
+/// Without .gz or .zst, in any case.
 std::string uncompressed_name(const std::filesystem::path& file);
 
 }  // namespace longhaul::data

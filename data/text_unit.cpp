@@ -12,6 +12,22 @@ namespace {
 void append(const std::vector<int32_t>& some, std::vector<int32_t>& tokens) {
   tokens.insert(tokens.end(), some.begin(), some.end());
 }
+
+/// The text of a record in `document`; false if it is left out.
+bool take_record(const UnitEncoding& encoding, TextUnit& unit, int64_t line,
+                 std::string_view record, std::string& document) {
+  const std::string problem = read_record(record, encoding.text_key, document);
+  if (problem.empty()) return true;
+  const std::string place = core::message(unit.file, ":", line);
+  std::string mended;
+  if (mend_record(record, mended) && read_record(mended, encoding.text_key, document).empty()) {
+    unit.mended.add({.count = 1, .first = place});
+    return true;
+  }
+  if (!encoding.skip_bad_records) throw core::InputError(place + ": " + problem);
+  unit.bad.add({.count = 1, .first = place + ": " + problem});
+  return false;
+}
 }  // namespace
 
 void encode_unit(const UnitEncoding& encoding, TextUnit& unit) {
@@ -21,9 +37,7 @@ void encode_unit(const UnitEncoding& encoding, TextUnit& unit) {
     std::string_view text(unit.text.data() + begin, entry.end - begin);
     begin = entry.end;
     if (unit.records) {
-      const std::string problem = read_record(text, encoding.text_key, document);
-      if (!problem.empty())
-        throw core::InputError(core::message(unit.file, ":", entry.line, ": ", problem));
+      if (!take_record(encoding, unit, entry.line, text, document)) continue;
       text = document;
       if (text.size() < encoding.minimum_bytes) {
         ++unit.short_documents;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "data/oddities.h"
 #include "data/tokenizer.h"
 
 namespace longhaul::data {
@@ -31,6 +32,7 @@ struct TextUnit {
   std::vector<int32_t> tokens;
   std::vector<Piece> pieces;
   int64_t short_documents = 0;
+  Oddities bad, mended;
   std::exception_ptr problem;  ///< instead of all that
 };
 
@@ -39,9 +41,10 @@ struct UnitEncoding {
   std::string text_key;
   size_t minimum_bytes = 1;  ///< of records; shorter ones are counted
   DocumentFrame frame;
+  bool skip_bad_records = false;
 };
 
-/// Fills tokens, pieces and short_documents, or throws InputError naming file and line.
+/// Fills tokens, pieces and what is counted, or throws InputError naming file and line.
 void encode_unit(const UnitEncoding& encoding, TextUnit& unit);
 
 }  // namespace longhaul::data

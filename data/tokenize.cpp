@@ -11,6 +11,7 @@
 #include "data/input_files.h"
 #include "data/jsonl.h"
 #include "data/split_writer.h"
+#include "data/text_kind.h"
 #include "data/text_stream.h"
 #include "data/text_unit.h"
 #include "kernels/core/error.h"
@@ -19,7 +20,6 @@ namespace longhaul::data {
 
 namespace {
 constexpr size_t kBlockBytes = size_t{256} << 10;
-constexpr size_t kProbedBytes = 8192;              // a NUL among so many means binary
 constexpr size_t kMostDocument = size_t{1} << 30;  // that cannot be cut
 
 DocumentFrame frame_of(const Tokenizer& tokenizer, const TokenizeJob& job) {
@@ -34,8 +34,8 @@ DocumentFrame frame_of(const Tokenizer& tokenizer, const TokenizeJob& job) {
 /// One uncompressed file of text: a document, whose size is known before it is read.
 bool is_sole_text(const std::vector<InputFile>& files) {
   if (files.size() != 1 || files.front().bytes == 0) return false;
-  const std::string name = files.front().path.filename().string();
-  return uncompressed_name(files.front().path) == name && !name.ends_with(".jsonl");
+  const auto& path = files.front().path;
+  return uncompressed_name(path) == path.filename().string() && !holds_records(path);
 }
 
 /// The bytes of a stream up to a limit.
@@ -62,7 +62,7 @@ class Job {
         writer_(writer),
         encoding_{tokenizer, job.text_key,
                   static_cast<size_t>(std::max<int64_t>(1, job.minimum_bytes)),
-                  frame_of(tokenizer, job)},
+                  frame_of(tokenizer, job), job.skip_bad_records},
         pool_(
             std::max(1, job.threads), [this](TextUnit& unit) { encode_unit(encoding_, unit); },
             [this](TextUnit& unit) { write(unit); }) {}
@@ -70,16 +70,19 @@ class Job {
   TokenizeProgress run(const std::vector<InputFile>& files) {
     progress_.files = std::ssize(files);
     for (const auto& file : files) progress_.bytes += file.bytes;
+    const bool is_cut = job_.held_out_share > 0 && is_sole_text(files);
     for (const auto& file : files) {
       const int64_t before = progress_.bytes_done;
-      const auto stream = open_text(file.path);
-      if (uncompressed_name(file.path).ends_with(".jsonl"))
-        take_records(*stream, file, before);
-      else if (job_.held_out_share > 0 && is_sole_text(files))
-        take_ends(*stream, file);
+      BegunText stream(file.path);
+      if (!expect_text_of(stream, file))
+        ++progress_.binary_files;
+      else if (holds_records(file.path))
+        take_records(stream, file, before);
+      else if (is_cut)
+        take_ends(stream, file);
       else
-        take_text(*stream, file, before);
-      progress_.bytes_done = before + stream->stored_bytes();
+        take_text(stream, file, before);
+      progress_.bytes_done = before + stream.stored_bytes();
       ++progress_.files_done;
     }
     send();
@@ -88,6 +91,15 @@ class Job {
   }
 
  private:
+  /// False where a file is to be left out.
+  bool expect_text_of(const BegunText& stream, const InputFile& file) {
+    if (file.is_named) expect_text(file.path, stream.beginning());
+    if (!problem_of_text(stream.beginning()).empty()) return false;
+    if (is_json_document(file.path, stream.beginning()))
+      progress_.json_documents.add({.count = 1, .first = file.path.string()});
+    return true;
+  }
+
   void take_records(TextStream& stream, const InputFile& file, int64_t before) {
     send();
     LineReader lines(stream, file.path.string());
@@ -107,10 +119,7 @@ class Job {
   void take_ends(TextStream& stream, const InputFile& file) {
     Beginning beginning(stream, begin_of_end(file.path, file.bytes, job_.held_out_share));
     take_text(beginning, file, 0, kNeverHeldOut);
-    if (progress_.binary_files > 0) return;
-    InputFile end = file;
-    end.only_text = false;  // its beginning was seen to be text
-    take_text(stream, end, 0, kAlwaysHeldOut);
+    take_text(stream, file, 0, kAlwaysHeldOut);
   }
 
   /// `key`: instead of that of the content.
@@ -122,11 +131,6 @@ class Job {
     for (size_t got = block_.size(); got == block_.size();) {
       got = stream.read(block_);
       const std::string_view piece(block_.data(), got);
-      if (begins_ && document_.empty() && file.only_text &&
-          piece.substr(0, kProbedBytes).find('\0') != std::string_view::npos) {
-        ++progress_.binary_files;
-        return;
-      }
       const size_t searched = document_.size();
       document_ += piece;
       // The first block, which holds all that a key is made of.
@@ -176,6 +180,8 @@ class Job {
       begin = piece.end;
     }
     progress_.short_documents += unit.short_documents;
+    progress_.bad_records.add(unit.bad);
+    progress_.mended_records.add(unit.mended);
     writer_.count(progress_);
   }
 
@@ -205,17 +211,21 @@ std::string nothing_found(const TokenizeProgress& progress, int64_t minimum_byte
   const auto counted = [](int64_t count, const char* what) {
     return core::message(count, " ", what, count == 1 ? "" : "s");
   };
-  std::string text = "inputs: no document in " + counted(progress.files, "file");
+  std::vector<std::string> reasons;
   if (progress.short_documents > 0) {
-    text += ": " + counted(progress.short_documents, "document") +
-            (minimum_bytes > 1 ? core::message(" of less than ", minimum_bytes,
-                                               " bytes (--minimum-bytes) left out")
-                               : " without text left out");
+    reasons.push_back(counted(progress.short_documents, "document") +
+                      (minimum_bytes > 1 ? core::message(" of less than ", minimum_bytes,
+                                                         " bytes (--minimum-bytes) left out")
+                                         : " without text left out"));
   }
-  if (progress.binary_files > 0) {
-    text += (progress.short_documents > 0 ? ", " : ": ") +
-            counted(progress.binary_files, "binary file") + " left out";
+  if (progress.binary_files > 0)
+    reasons.push_back(counted(progress.binary_files, "binary file") + " left out");
+  if (progress.bad_records.count > 0) {
+    reasons.push_back(core::message(counted(progress.bad_records.count, "bad record"),
+                                    " left out, the first: ", progress.bad_records.first));
   }
+  std::string text = "inputs: no document in " + counted(progress.files, "file");
+  for (size_t i = 0; i < reasons.size(); ++i) text += (i == 0 ? ": " : ", ") + reasons[i];
   return text + "; expected at least one";
 }
 }  // namespace

@@ -1,4 +1,4 @@
-// The tokenize command: text, .jsonl, .jsonl.zst, .jsonl.gz, .txt.gz/.zst and folders of them →
+// The tokenize command: text, .jsonl, .ndjson, both also as .gz or .zst, and folders of them →
 // token folder.
 #pragma once
 
@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "data/oddities.h"
 #include "data/tokenizer.h"
 #include "data/tokenizer_files.h"
 
@@ -20,6 +21,9 @@ struct TokenizeProgress {
   int64_t held_out_documents = 0, held_out_tokens = 0;  ///< in `held_out_output`
   int64_t short_documents = 0;                          ///< skipped: empty, or below the minimum
   int64_t binary_files = 0;                             ///< of folders, skipped
+  Oddities bad_records;                                 ///< skipped
+  Oddities mended_records;                              ///< with U+FFFD where they were no UTF-8
+  Oddities json_documents;  ///< files of JSON that is not by lines, read as plain text
 };
 struct TokenizeJob {
   std::vector<std::filesystem::path>
@@ -35,16 +39,18 @@ struct TokenizeJob {
       extensions;             ///< of files taken from folders; empty: all that are text by content
   int64_t minimum_bytes = 0;  ///< shorter documents are skipped (and counted)
   std::vector<TokenizerFile> tokenizer_files;  ///< to be kept in the token folder
+  bool skip_bad_records = false;               ///< in place of an error
   bool frame = false;  ///< put each document between the tokens of the tokenizer's frame
   int threads = 1;     ///< that encode; one more reads and writes
   std::function<void(const TokenizeProgress&)>
       report;  ///< called about four times a second, and at the end
 };
-/// Streams: memory is bounded by the number of threads, not by the input's size. A .jsonl line is
-/// one document, any other file is one. A document that the tokenizer cannot read in pieces
-/// (Tokenizer::safe_cut) may have 1 GiB. The result does not depend on the number of threads.
-/// Both outputs are written whole before either takes its name. Throws InputError naming file and
-/// line, and where nothing is left for an output.
+/// Streams: memory is bounded by the number of threads, not by the input's size. A line of a .jsonl
+/// or .ndjson is one document, any other file is one. Files that are no text are refused where they
+/// are named, left out where they come from a folder. A document that the tokenizer cannot read in
+/// pieces (Tokenizer::safe_cut) may have 1 GiB. The result does not depend on the number of
+/// threads. Both outputs are written whole before either takes its name. Throws InputError naming
+/// file and line, and where nothing is left for an output.
 TokenizeProgress tokenize(const Tokenizer& tokenizer, const TokenizeJob& job);
 
 }  // namespace longhaul::data

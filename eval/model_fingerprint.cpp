@@ -9,6 +9,7 @@
 
 #include "kernels/core/error.h"
 #include "kernels/core/tensor.h"
+#include "model/checkpoint/safetensors_header.h"
 
 namespace longhaul::eval {
 
@@ -22,6 +23,12 @@ struct FieldText {
     text += core::message(name, "=", value, " ");
   }
 };
+
+std::string fields_of(model::ModelConfig config) {
+  FieldText fields;
+  config.visit(fields);
+  return fields.text;
+}
 
 class Checksum {
  public:
@@ -54,13 +61,27 @@ class Checksum {
 }  // namespace
 
 std::string model_fingerprint(const model::LanguageModel& model) {
-  model::ModelConfig config = model.config();
-  FieldText fields;
-  config.visit(fields);
   Checksum sum;
-  sum.add(fields.text);
+  sum.add(fields_of(model.config()));
   sum.add(model.context(), model.parameters().values());
   return core::message(sum.text(), " of ", model.parameters().count(), " parameters");
+}
+
+std::string model_fingerprint(const model::StoredModel& stored, model::StoredType type) {
+  Checksum sum;
+  sum.add(fields_of(stored.config));
+  int64_t count = 0;
+  for (const model::TensorStream& tensor : stored.tensors) {
+    model::for_each_piece(model::converted(tensor, type), [&](const void* bytes, size_t size) {
+      sum.add({static_cast<const char*>(bytes), size});
+    });
+    // The gap that model::ParameterSet leaves.
+    const int64_t elements = tensor.shape.elements();
+    const int64_t gap = model::flat_elements({{.name = "", .shape = tensor.shape}}) - elements;
+    sum.add(std::string(static_cast<size_t>(gap) * model::size_of(type), '\0'));
+    count += elements;
+  }
+  return core::message(sum.text(), " of ", count, " parameters");
 }
 
 std::string state_fingerprint(core::Context& context, const model::RecurrentState& state) {

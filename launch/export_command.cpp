@@ -14,6 +14,7 @@
 #include "launch/model_card.h"
 #include "launch/model_conversion.h"
 #include "launch/model_tokenizer.h"
+#include "launch/run_folder.h"
 #include "model/checkpoint/byte_tokenizer.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
 #include "model/checkpoint/model_folder.h"
@@ -148,7 +149,7 @@ class ExportCommand : public Command {
     if (card_ && !run) throw InputError(message("--card: ", source.string(), " lies in no run"));
     if (run && !no_card_ && (card_ || format_ == "hf")) {
       options.beside.push_back(
-          {"README.md", card_text(stored, *run, types_of(stored.tensors, type))});
+          {"README.md", card_text(stored, source, *run, types_of(stored.tensors, type))});
     }
     options.progress = std::ref(progress);
     if (format_ == "hf") {
@@ -182,8 +183,9 @@ class ExportCommand : public Command {
     const fs::path folder = wants_none ? source : tokenizer_folder(source);
     const bool has_none = wants_none || data::find_tokenizer(folder).empty();
     const auto run = run_of(source);
-    const bool is_of_run = run && (has_none || run_of(folder) == run);
-    options.tokens = is_of_run ? token_ids_of_run(*run) : token_ids_of(folder);
+    const bool is_of_run = run && (has_none || run_of(folder) == run ||
+                                   fs::weakly_canonical(folder) == *run / kRunTokenizer);
+    options.tokens = is_of_run ? token_ids_of_run(*run, source) : token_ids_of(folder);
     if (wants_none) return;
     if (has_none) {
       refuse_unless_bytes(source);
@@ -194,13 +196,17 @@ class ExportCommand : public Command {
     lacks_tokenizer_ = has_none && format_ == "hf";
   }
 
-  std::string card_text(const model::StoredModel& stored, const fs::path& run,
-                        const std::string& types) const {
+  std::string card_text(const model::StoredModel& stored, const fs::path& source,
+                        const fs::path& run, const std::string& types) const {
     const fs::path output = fs::weakly_canonical(output_);
     const fs::path folder = output.has_filename() ? output : output.parent_path();
-    ModelCard card{.name = folder.filename().string(), .run = run, .config = stored.config};
-    card.parameters = elements_of(stored.tensors);
-    card.types = types;
+    ModelCard card{.name = folder.filename().string(),
+                   .run = run,
+                   .folder = source,
+                   .stored = stored,
+                   .library = format_ == "hf" ? "transformers" : "mamba-ssm",
+                   .types = types,
+                   .initial_state = ""};
     if (!state_source_.empty()) card.initial_state = how_to_load(folder, kStateFile);
     return model_card(card);
   }

@@ -79,7 +79,9 @@ class GenerateCommand : public Command {
     command_->add_option("--model", model_, "run, model folder, training checkpoint or GGUF file")
         ->required();
     auto* text = command_->add_option("--prompt", prompt_, "text to continue");
-    command_->add_option("--prompt-file", prompt_file_, "file whose text is continued")
+    command_
+        ->add_option("--prompt-file", prompt_file_,
+                     "file whose text is continued; -: standard input")
         ->excludes(text);
     command_
         ->add_option("--prompt-ids", prompt_ids_,
@@ -137,8 +139,7 @@ class GenerateCommand : public Command {
     }
     StateReader reader(*model, initial_state(*model));
     reader.read_prompt(prompt);
-    std::cout << text << std::flush;
-    write_continuation(reader, *tokenizer);
+    write_whole(text, reader, *tokenizer);
     return kDone;
   }
 
@@ -177,13 +178,15 @@ class GenerateCommand : public Command {
     return prompt;
   }
 
-  /// Shows each token as it comes, but no half of a character.
-  void write_continuation(StateReader& reader, const data::Tokenizer& tokenizer) const {
+  /// The prompt and each token as it comes, but no half of a character: the prompt may end in one.
+  void write_whole(const std::string& text, StateReader& reader,
+                   const data::Tokenizer& tokenizer) const {
     data::Utf8Joiner joiner;
     const auto show = [](const std::string& text) {
       std::cout << text << std::flush;
       if (!std::cout) throw core::Error("standard output: cannot be written");
     };
+    show(joiner.add(text));
     for (int64_t i = 0; i < tokens_; ++i) {
       const int32_t token = choose_token(reader.logits(tokenizer.vocabulary()), choice_, i);
       if (token == tokenizer.end_of_document()) break;
@@ -195,6 +198,7 @@ class GenerateCommand : public Command {
 
   std::string prompt_text() const {
     if (prompt_file_.empty()) return prompt_;
+    if (prompt_file_ == "-") return {std::istreambuf_iterator<char>(std::cin), {}};
     std::ifstream file(prompt_file_, std::ios::binary);
     file.peek();  // sets bad() for a folder
     if (!file.is_open() || file.bad())

@@ -3,10 +3,12 @@
 #include <iostream>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/model_conversion.h"
+#include "model/checkpoint/element_conversion.h"
 #include "model/checkpoint/gguf/gguf_file.h"
 #include "model/checkpoint/gguf/gguf_tokenizer_files.h"
 
@@ -15,6 +17,41 @@ namespace longhaul::launch {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Looks at weights while they are read for writing.
+class FiniteCheck {
+ public:
+  /// `tensors` as they are, each piece counted as it is read; this must outlive them.
+  std::vector<model::TensorStream> watched(std::vector<model::TensorStream> tensors) {
+    counts_.assign(tensors.size(), 0);
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      tensors[i].read = [&count = counts_[i], read = std::move(tensors[i].read),
+                         type = tensors[i].type](int64_t begin, int64_t elements, void* target) {
+        read(begin, elements, target);
+        count += model::count_not_finite(target, type, elements);
+      };
+    }
+    return tensors;
+  }
+
+  /// "" where all are finite.
+  std::string found_in(const std::vector<model::TensorStream>& tensors) const {
+    int64_t values = 0, bad = 0;
+    std::string first;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      if (counts_[i] == 0) continue;
+      if (first.empty()) first = tensors[i].origin;
+      values += counts_[i];
+      ++bad;
+    }
+    if (bad == 0) return "";
+    return core::message(first, bad > 1 ? core::message(" and ", bad - 1, " more") : "",
+                         ": NaN or infinite in ", values, values > 1 ? " places" : " place");
+  }
+
+ private:
+  std::vector<int64_t> counts_;
+};
 
 class ImportCommand : public Command {
  public:
@@ -54,10 +91,13 @@ class ImportCommand : public Command {
       options.tokens = token_ids_of(source_);
     }
     options.progress = std::ref(progress);
-    model::write_model_folder(stored.config, stored.tensors, output_, options);
+    FiniteCheck check;
+    model::write_model_folder(stored.config, check.watched(stored.tensors), output_, options);
     std::cout << output_ << ": " << elements_of(stored.tensors) << " parameters as "
               << types_of(stored.tensors, type) << ", from the " << model::name_of(stored.format)
               << " format" << std::endl;
+    const std::string not_finite = check.found_in(stored.tensors);
+    if (!not_finite.empty()) note(not_finite);
     return kDone;
   }
 
@@ -68,9 +108,12 @@ class ImportCommand : public Command {
     options.beside = std::move(tokenizer.files);
     options.tokens = tokenizer.ids;
     if (!tokenizer.missing.empty()) {
-      std::cerr << "longhaul: note: " << source_
-                << ": its tokenizer is left out: " << tokenizer.missing << std::endl;
+      note(core::message(source_, ": its tokenizer is left out: ", tokenizer.missing));
     }
+  }
+
+  static void note(const std::string& line) {
+    std::cerr << "longhaul: note: " << line << std::endl;
   }
 
   CLI::App* command_ = nullptr;

@@ -143,7 +143,8 @@ void write_learned_state(const fs::path& file, const model::LanguageModel& model
 }
 
 std::string how_to_load(const fs::path& folder, const std::string& file) {
-  const std::string model = folder.filename().string();
+  const fs::path whole = folder.has_filename() ? folder : folder.parent_path();  // "NAME/"
+  const std::string model = whole.filename().string();
   return message(
       "In longhaul: `longhaul forward --model ", model, " --initial-state ", model, "/", file,
       " …`, and in the same way `longhaul generate` and every `longhaul eval`.\n\nIn transformers "

@@ -1,12 +1,20 @@
 #include "launch/model_card.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
+#include <optional>
 #include <sstream>
+#include <type_traits>
+#include <vector>
 
+#include "eval/model_fingerprint.h"
 #include "eval/run_folder.h"
 #include "kernels/core/error.h"
+#include "launch/model_conversion.h"
 #include "launch/run_config.h"
+#include "trainer/checkpoint_files.h"
 
 namespace longhaul::launch {
 
@@ -20,6 +28,27 @@ std::string name_of_folder(const std::string& path) {
   const std::string name = fs::path(path).filename().string();
   return name.empty() ? fs::path(path).parent_path().filename().string() : name;
 }
+
+/// The visitor that leaves of every text that is a path its name.
+class PathMask {
+ public:
+  template <class T, class... Rule>
+  void field(const char*, T& value, const char*, const Rule&...) {
+    if constexpr (std::is_same_v<T, std::string>) mask(value);
+    if constexpr (std::is_same_v<T, std::vector<std::string>>) {
+      std::for_each(value.begin(), value.end(), mask);
+    }
+  }
+  template <class S>
+  void section(const char*, S& nested) {
+    nested.visit(*this);
+  }
+
+ private:
+  static void mask(std::string& text) {
+    if (text.starts_with('~') || text.find('/') != std::string::npos) text = name_of_folder(text);
+  }
+};
 
 std::string rounded(double value, const char* format) {
   char text[48];
@@ -51,20 +80,80 @@ std::string data_of(const RunConfig& run) {
   return "tokens of `" + name_of_folder(run.data.folder) + "`";
 }
 
+/// How long the model was trained.
+struct Progress {
+  int64_t steps = 0;
+  std::optional<int64_t> tokens;  ///< where it is known
+};
+
+Progress progress_of(const ModelCard& card, const RunConfig& run, const eval::RunFolder& folder) {
+  const auto& training = folder.training;
+  const std::optional<int64_t> step = step_of_checkpoint(card.folder);
+  if (!step) {
+    if (training.empty()) return {.steps = run.schedule.steps, .tokens = {}};
+    return {.steps = training.back().step, .tokens = training.back().tokens};
+  }
+  if (fs::exists(card.folder / trainer::kManifestFile)) {
+    return {.steps = *step, .tokens = trainer::read_manifest(card.folder).tokens};
+  }
+  const auto at = std::find_if(training.begin(), training.end(),
+                               [&](const auto& point) { return point.step == *step; });
+  return {.steps = *step,
+          .tokens = at == training.end() ? std::nullopt : std::optional(at->tokens)};
+}
+
 void append_training(std::ostringstream& out, const ModelCard& card, const RunConfig& run,
-                     const eval::RunFolder& folder) {
+                     const Progress& progress) {
   const bool from_scratch = run.model.from.empty();
-  const int64_t steps = folder.training.empty() ? run.schedule.steps : folder.training.back().step;
   out << "| | |\n|---|---|\n| base model | "
       << (from_scratch ? "none: trained from scratch" : "`" + name_of_folder(run.model.from) + "`")
-      << " |\n| method | " << method(run.initial_state) << " |\n| steps | " << steps << " |\n";
-  if (!folder.training.empty()) out << "| tokens | " << folder.training.back().tokens << " |\n";
+      << " |\n| method | " << method(run.initial_state) << " |\n| steps | " << progress.steps;
+  if (progress.steps < run.schedule.steps) out << " of " << run.schedule.steps;
+  out << " |\n";
+  if (progress.tokens) out << "| tokens | " << *progress.tokens << " |\n";
+  const model::ModelConfig& config = card.stored.config;
   out << "| length of training sequences | " << run.data.batch.length << " |\n| data | "
       << data_of(run) << " |\n| peak rate | " << run.optimizer.rate
-      << " |\n| architecture | Mamba-2, " << card.config.layers << " layers of width "
-      << card.config.width << " |\n| parameters | " << card.parameters << " (" << card.types
-      << ") |\n";
+      << " |\n| architecture | Mamba-2, " << config.layers << " layers of width " << config.width
+      << " |\n| parameters | " << elements_of(card.stored.tensors) << " (" << card.types << ") |\n";
 }
+
+/// Tells what was measured of the card's model. A run holds evaluations of all its checkpoints.
+class OfModel {
+ public:
+  explicit OfModel(const ModelCard& card) : card_(card) {}
+
+  void keep(eval::RunFolder& folder) {
+    keep_in(folder.evaluations);
+    keep_in(folder.effrems);
+    keep_in(folder.states);
+    keep_in(folder.tasks);
+  }
+
+ private:
+  template <class T>
+  void keep_in(std::vector<eval::Named<T>>& measures) {
+    std::erase_if(measures, [&](const auto& each) { return !is_own(each.value.measured); });
+  }
+  bool is_own(const eval::Identity& measured) {
+    const auto value_of = [&](const char* name) {
+      const auto found = std::find_if(measured.begin(), measured.end(),
+                                      [&](const auto& entry) { return entry.first == name; });
+      return found == measured.end() ? "" : found->second;
+    };
+    const std::string model = value_of("model");
+    // Older files do not say; as a rule they are of the run's result.
+    if (model.empty()) return !step_of_checkpoint(card_.folder);
+    const auto type =
+        value_of("dtype") == "fp64" ? model::StoredType::kF64 : model::StoredType::kF32;
+    std::string& own = fingerprints_[type];
+    if (own.empty()) own = eval::model_fingerprint(card_.stored, type);
+    return model == own;
+  }
+
+  const ModelCard& card_;
+  std::map<model::StoredType, std::string> fingerprints_;
+};
 
 /// What the numbers were measured on; "" where an older file does not say.
 std::string measured_on(const eval::Identity& measured) {
@@ -157,15 +246,17 @@ std::string model_card(const ModelCard& card) {
   const RunConfig run = read_run_config((card.run / "run.yaml").string());
   const bool has_results =
       fs::exists(card.run / "metrics.jsonl") || fs::exists(card.run / "evaluation");
-  const eval::RunFolder folder = has_results ? eval::read_run_folder(card.run) : eval::RunFolder{};
+  eval::RunFolder folder = has_results ? eval::read_run_folder(card.run) : eval::RunFolder{};
+  OfModel(card).keep(folder);
   std::ostringstream out;
-  out << "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags:\n- mamba2\n"
+  out << "---\nlibrary_name: " << card.library
+      << "\npipeline_tag: text-generation\ntags:\n- mamba2\n"
          "- length-generalization\n- longhaul\n---\n\n# "
       << card.name << "\n\n"
       << (run.model.from.empty() ? "Trained" : "Post-trained")
       << " with longhaul, which trains recurrent language models to work far beyond the length of "
          "their training sequences.\n\n";
-  append_training(out, card, run, folder);
+  append_training(out, card, run, progress_of(card, run, folder));
   out << "\n## Evaluation\n";
   const std::string others = other_measures(folder);
   if (folder.evaluations.empty() && others.empty()) out << "\nNot measured.\n";
@@ -175,10 +266,8 @@ std::string model_card(const ModelCard& card) {
   if (!card.initial_state.empty()) out << "\n## Learned initial state\n\n" << card.initial_state;
   out << "\n## Configuration\n\n`run.yaml` of the run, but for paths:\n\n```yaml\n";
   RunConfig shown = run;
-  for (std::string* path :
-       {&shown.model.from, &shown.data.folder, &shown.evaluation.folder, &shown.run.folder}) {
-    if (!path->empty()) *path = name_of_folder(*path);
-  }
+  PathMask mask;
+  shown.visit(mask);
   out << to_yaml(shown) << "```\n";
   return out.str();
 }

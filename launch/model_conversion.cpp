@@ -1,6 +1,7 @@
 #include "launch/model_conversion.h"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -9,6 +10,8 @@
 #include "kernels/core/mapped_file.h"
 #include "launch/model_tokenizer.h"
 #include "launch/run_config.h"
+#include "launch/run_folder.h"
+#include "model/checkpoint/json_reading.h"
 #include "model/checkpoint/model_parts.h"
 #include "model/checkpoint/safetensors_header.h"
 
@@ -17,6 +20,13 @@ namespace longhaul::launch {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr uint64_t kMostTokens = uint64_t{1} << 31;
+constexpr const char* kCheckpoints = "checkpoints";  // folder of a run
+
+bool says_any(const model::TokenIds& ids) {
+  return ids.pad != "null" || ids.bos != "null" || ids.eos != "null";
+}
 
 /// As JSON; null where what it is read from is not there any more or does not say it.
 template <class Read>
@@ -33,13 +43,22 @@ std::string end_of_document(const Read& read) {
 int64_t tokens_in_json(const fs::path& file) {
   using nlohmann::json;
   const json root = json::parse(core::MappedFile(file).text(), nullptr, false);
+  const auto refuse = [&](const char* where, const json& found, const std::string& expected) {
+    throw core::InputError(core::message(file.string(), ": ", where, "is ", model::shown(found),
+                                         ", expected ", expected));
+  };
   if (!root.is_object())
     throw core::InputError(core::message(file.string(), ": is no JSON object"));
   int64_t tokens = 0;
   const auto count = [&](const json& id) {
-    if (id.is_number_integer()) tokens = std::max(tokens, id.get<int64_t>() + 1);
+    if (!id.is_number_integer()) return;
+    const bool fits = id.is_number_unsigned() && id.get<uint64_t>() < kMostTokens;
+    if (!fits) refuse("a token's id ", id, core::message("0 to ", kMostTokens - 1));
+    tokens = std::max(tokens, id.get<int64_t>() + 1);
   };
-  const json pieces = root.value("/model/vocab"_json_pointer, json());
+  const json model = root.value("model", json::object());
+  if (!model.is_object()) refuse("model: ", model, "an object");
+  const json pieces = model.value("vocab", json());
   if (pieces.is_array()) tokens = std::ssize(pieces);  // Unigram: a token is its place
   if (pieces.is_object()) std::for_each(pieces.begin(), pieces.end(), count);
   for (const json& added : root.value("added_tokens", json::array()))
@@ -85,10 +104,11 @@ void expect_room_for(const fs::path& file, int64_t vocabulary) {
 model::TokenIds token_ids_of(const fs::path& folder) {
   const fs::path path = folder / "config.json";
   std::error_code error;
-  if (fs::is_regular_file(path, error) && !run_of(folder)) {
-    return model::read_token_ids(core::MappedFile(path).text(), path.string());
-  }
   model::TokenIds ids;
+  if (fs::is_regular_file(path, error)) {
+    ids = model::read_token_ids(core::MappedFile(path).text(), path.string());
+    if (says_any(ids) || !run_of(folder)) return ids;
+  }
   const fs::path file = data::find_tokenizer(folder);
   if (!file.empty()) {
     ids.eos =
@@ -97,11 +117,13 @@ model::TokenIds token_ids_of(const fs::path& folder) {
   return ids;
 }
 
-model::TokenIds token_ids_of_run(const fs::path& run) {
-  const RunConfig config = read_run_config((run / "run.yaml").string());
+model::TokenIds token_ids_of_run(const fs::path& run, const fs::path& model) {
   model::TokenIds ids;
-  const fs::path from = model::model_of(config.model.from);
   std::error_code error;
+  if (fs::is_regular_file(model / "config.json", error)) ids = token_ids_of(model);
+  if (says_any(ids)) return ids;
+  const RunConfig config = read_run_config((run / kRunConfigFile).string());
+  const fs::path from = model::model_of(config.model.from);
   if (!from.empty() && fs::is_regular_file(from / "config.json", error)) ids = token_ids_of(from);
   const fs::path file = data::find_tokenizer(folder_with_tokenizer(run));
   if (ids.eos == "null" && !file.empty()) {
@@ -113,11 +135,31 @@ model::TokenIds token_ids_of_run(const fs::path& run) {
 }
 
 std::optional<fs::path> run_of(const fs::path& model) {
-  const fs::path whole = fs::weakly_canonical(model::model_of(model));
-  for (const fs::path& folder : {whole.parent_path(), whole.parent_path().parent_path()}) {
-    if (fs::is_regular_file(folder / "run.yaml")) return folder;
-  }
+  const fs::path whole = fs::weakly_canonical(model::model_of(model)), above = whole.parent_path();
+  std::error_code error;
+  const auto is_run = [&](const fs::path& folder) {
+    return fs::is_regular_file(folder / kRunConfigFile, error);
+  };
+  if (step_of_checkpoint(whole) && is_run(above.parent_path())) return above.parent_path();
+  // A run.yaml beside a folder of that name may be one that is yet to be trained, or another
+  // program's: what training leaves tells.
+  const bool was_trained =
+      fs::exists(above / kCheckpoints, error) || fs::exists(above / "metrics.jsonl", error);
+  if (whole.filename() == "model" && is_run(above) && was_trained) return above;
   return std::nullopt;
+}
+
+std::optional<int64_t> step_of_checkpoint(const fs::path& model) {
+  constexpr std::string_view kPrefix = "step-";
+  const fs::path whole = fs::weakly_canonical(model);
+  const std::string name = whole.filename().string();
+  if (!name.starts_with(kPrefix) || whole.parent_path().filename() != kCheckpoints) {
+    return std::nullopt;
+  }
+  int64_t step = -1;
+  const char* const end = name.data() + name.size();
+  const auto [rest, code] = std::from_chars(name.data() + kPrefix.size(), end, step);
+  return code == std::errc() && rest == end && step >= 0 ? std::optional(step) : std::nullopt;
 }
 
 std::optional<model::StoredType> chosen_type(const std::string& dtype) {

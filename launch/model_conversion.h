@@ -20,16 +20,22 @@ std::vector<std::filesystem::path> companions_of(const std::filesystem::path& fo
 /// InputError where the tokenizer of `file` has tokens beyond a model's vocabulary.
 void expect_room_for(const std::filesystem::path& file, int64_t vocabulary);
 
-/// Token ids of the folder's config.json. Where it has none, and in a run, whose config.json knows
-/// nothing of tokens: of the tokenizer beside it the end of document.
+/// Token ids of the folder's config.json. Where it has none, and in a run whose config.json says
+/// none: of the tokenizer beside it the end of document.
 model::TokenIds token_ids_of(const std::filesystem::path& folder);
 
-/// What is known of the token ids of a run: of the model it started from, of its tokenizer and of
-/// its data the end of document.
-model::TokenIds token_ids_of_run(const std::filesystem::path& run);
+/// What is known of the token ids of a run's model: of its own config.json, of the model that the
+/// run started from, of its tokenizer and of its data the end of document.
+model::TokenIds token_ids_of_run(const std::filesystem::path& run,
+                                 const std::filesystem::path& model);
 
-/// The folder of the run that a model lies in (RUN, RUN/model, RUN/checkpoints/step-N), if any.
+/// The folder of the run that a model lies in, recognised by the names of RUN/run.yaml and
+/// RUN/model (beside which training leaves checkpoints or metrics) or RUN/checkpoints/step-N; RUN
+/// itself is its model.
 std::optional<std::filesystem::path> run_of(const std::filesystem::path& model);
+
+/// N, of a path that ends with checkpoints/step-N.
+std::optional<int64_t> step_of_checkpoint(const std::filesystem::path& model);
 
 /// "auto" is none: as stored.
 std::optional<model::StoredType> chosen_type(const std::string& dtype);

@@ -21,7 +21,8 @@ class TokenizeCommand : public Command {
  public:
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand(
-        "tokenize", "Turns text, .jsonl, .jsonl.gz, .jsonl.zst and folders into a token folder");
+        "tokenize",
+        "Turns text, .jsonl, .ndjson, the same as .gz or .zst, and folders into a token folder");
     command_
         ->add_option("--tokenizer", tokenizer_,
                      "byte, a tokenizer.json, a tokenizer.model, or a folder with one of them")
@@ -44,6 +45,9 @@ class TokenizeCommand : public Command {
         ->delimiter(',');
     command_->add_option("--minimum-bytes", minimum_bytes_, "skip shorter documents")
         ->check(whole_number(0));
+    command_->add_flag("--skip-bad-records", skip_bad_records_,
+                       "leave out records that cannot be read; they are counted, and the first is "
+                       "named");
     command_
         ->add_option("--held-out", held_out_,
                      "share of the documents to keep from training, such as 0.05: they go to a "
@@ -77,6 +81,7 @@ class TokenizeCommand : public Command {
     job.minimum_bytes = minimum_bytes_;
     job.tokenizer_files = data::read_tokenizer_files(tokenizer_);
     if (!end_of_document_.empty()) data::keep_end_of_document(*tokenizer, job.tokenizer_files);
+    job.skip_bad_records = skip_bad_records_;
     job.frame = frame_;
     job.threads = choose_threads(threads_, session);
     job.report = [&bar](const data::TokenizeProgress& done) {
@@ -90,8 +95,10 @@ class TokenizeCommand : public Command {
     std::cout << output_ << ": " << done.documents << " documents, " << done.tokens
               << " tokens from " << done.files << " files";
     if (done.short_documents > 0) std::cout << "; " << done.short_documents << " too short";
+    if (done.bad_records.count > 0) std::cout << "; " << done.bad_records.count << " bad records";
     if (done.binary_files > 0) std::cout << "; " << done.binary_files << " files are no text";
     std::cout << "; end of document: " << tokenizer->end_of_document() << std::endl;
+    tell_of_oddities(done);
     tell_of_held_out(done);
     return kDone;
   }
@@ -106,6 +113,25 @@ class TokenizeCommand : public Command {
     if (is_given && (held_out_ <= 0 || held_out_ >= 1)) {
       throw core::InputError(core::message("--held-out: is ", held_out_,
                                            ", expected a share above 0 and below 1, such as 0.05"));
+    }
+  }
+
+  static void tell_of_oddities(const data::TokenizeProgress& done) {
+    const auto tell = [](const data::Oddities& found, const char* one, const char* several) {
+      if (found.count == 0) return;
+      std::cerr << "longhaul: note: " << found.first;
+      if (found.count > 1) std::cerr << " and " << found.count - 1 << " more";
+      std::cerr << ": " << (found.count > 1 ? several : one) << std::endl;
+    };
+    tell(done.json_documents,
+         "is read as plain text; records, one a line, are recognised by the name .jsonl",
+         "are read as plain text; records, one a line, are recognised by the name .jsonl");
+    tell(done.mended_records, "is no UTF-8 (or half a surrogate pair), read as U+FFFD there",
+         "are no UTF-8 (or half a surrogate pair), read as U+FFFD there");
+    if (done.bad_records.count > 0) {
+      std::cerr << "longhaul: note: " << done.bad_records.count << " bad "
+                << (done.bad_records.count > 1 ? "records are" : "record is")
+                << " left out, the first: " << done.bad_records.first << std::endl;
     }
   }
 
@@ -140,7 +166,7 @@ class TokenizeCommand : public Command {
   std::vector<std::string> extensions_, inputs_;
   std::string end_of_document_, held_out_folder_;
   double held_out_ = 0;
-  bool frame_ = false;
+  bool frame_ = false, skip_bad_records_ = false;
   int64_t minimum_bytes_ = 0, threads_ = 0;
 };
 

@@ -131,6 +131,14 @@ ModelConfig read_fields(ConfigReader& reader) {
   return config;
 }
 
+/// Of what a config.json leaves out, by the library that it belongs to.
+TokenIds default_token_ids(const ConfigReader& reader) {
+  // state-spaces: the GPT-NeoX tokenizer's, which all released models of it use.
+  if (!reader.has("model_type")) return {.pad = "0", .bos = "0", .eos = "0"};
+  if (spelled_as_fla(reader)) return {.pad = "0", .bos = "1", .eos = "2"};
+  return {.pad = "1", .bos = "0", .eos = "2"};
+}
+
 }  // namespace
 
 ModelConfig parse_model_config(std::string_view text, const std::string& name) {
@@ -154,9 +162,9 @@ ModelConfig parse_model_config(std::string_view text, const std::string& name) {
 }
 
 TokenIds read_token_ids(std::string_view text, const std::string& name) {
-  TokenIds tokens{.pad = "0", .bos = "0", .eos = "0"};
   const nlohmann::json root = parse_python_json(text, name);
-  if (!root.is_object()) return tokens;
+  if (!root.is_object()) return {.pad = "0", .bos = "0", .eos = "0"};
+  TokenIds tokens = default_token_ids(ConfigReader(root, name));
   const auto is_id = [](const nlohmann::json& value) { return value.is_number_unsigned(); };
   const auto take = [&](const char* key, std::string& id) {
     const auto found = root.find(key);

@@ -18,8 +18,9 @@ ModelConfig parse_model_config(std::string_view text, const std::string& name);
 struct TokenIds {
   std::string pad = "null", bos = "null", eos = "null";
 };
-/// Those of a config.json; for each that it has not, or has as something else, that of the GPT-NeoX
-/// tokenizer, which all released Mamba-2 models use.
+/// Those of a config.json; for each that it has not, or has as something else, the default of the
+/// library it belongs to: transformers, flash-linear-attention or (without model_type) mamba_ssm,
+/// which has none and gets that of the GPT-NeoX tokenizer of all its released models.
 TokenIds read_token_ids(std::string_view text, const std::string& name);
 
 /// What transformers needs to load the model; `dtype` is that of the stored tensors ("float32").

@@ -165,6 +165,20 @@ std::string store_elements(const void* source, DType memory, int64_t first, int6
   });
 }
 
+int64_t count_not_finite(const void* elements, StoredType type, int64_t count) {
+  int64_t found = 0;
+  with_stored(type, [&](auto kind) {
+    using Element = decltype(kind);
+    if constexpr (!kIsInteger<Element>) {
+      for (int64_t i = 0; i < count; ++i) {
+        found += !std::isfinite(widened(load<Element>(elements, i)));
+      }
+    }
+    return std::string();
+  });
+  return found;
+}
+
 std::string convert_elements(const void* source, StoredType from, int64_t first, int64_t count,
                              void* target, StoredType to) {
   return with_stored(from, [&](auto in) {

@@ -25,6 +25,9 @@ std::string read_elements(const void* source, StoredType stored, int64_t count, 
 std::string store_elements(const void* source, core::DType memory, int64_t first, int64_t count,
                            void* target, StoredType stored);
 
+/// How many of `count` elements are NaN or infinite; integers never are.
+int64_t count_not_finite(const void* elements, StoredType type, int64_t count);
+
 /// Converts `count` elements between stored types (both floats, or both integers). `first` and the
 /// return value as for store_elements.
 std::string convert_elements(const void* source, StoredType from, int64_t first, int64_t count,

@@ -94,6 +94,19 @@ TEST(ReadRecord, ReadsWhatAnotherWriterWrote) {
   }
 }
 
+TEST(MendRecord, PutsTheReplacementWhereThereIsNoCharacter) {
+  const auto mended = [](const std::string& record) {
+    std::string text;
+    return mend_record(record, text) ? text : "nothing";
+  };
+  EXPECT_EQ(mended(R"({"text": "\ud800"})"), R"({"text": "\ufffd"})");
+  EXPECT_EQ(mended(R"("\uDC00\uD83D\uDE00\ud83d")"), R"("\ufffd\uD83D\uDE00\ufffd")");
+  EXPECT_EQ(mended(R"("\ud800\ud83d\ude00")"), R"("\ufffd\ud83d\ude00")");
+  EXPECT_EQ(mended("\"\xff\\ud800\xc3\""), "\"\uFFFD\\ufffd\uFFFD\"");
+  for (const char* record : {R"("\\ud800")", R"("\ud83d\ude00")", R"("\u00e9\ud8")", R"(\)", ""})
+    EXPECT_EQ(mended(record), "nothing") << record;
+}
+
 TEST(ReadRecord, SaysWhatIsWrong) {
   EXPECT_THAT(text_of("{}"), HasSubstr("has no key \"text\""));
   EXPECT_THAT(text_of(R"({"meta": {"text": "inside"}})"), HasSubstr("has no key \"text\""));

@@ -117,6 +117,7 @@ TEST(UncompressedName, DropsOneEnding) {
   EXPECT_EQ(uncompressed_name("a/b.jsonl.gz"), "b.jsonl");
   EXPECT_EQ(uncompressed_name("a/b.jsonl.zst"), "b.jsonl");
   EXPECT_EQ(uncompressed_name("a/b.txt"), "b.txt");
+  EXPECT_EQ(uncompressed_name("a/B.TXT.GZ"), "B.TXT");
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "kernels/core/random.h"
@@ -89,7 +90,8 @@ TEST_F(Tokenize, RandomBytesComeBack) {
   std::vector<std::string> names;
   for (const size_t size : {1u, 4095u, (1u << 20) - 1, 1u << 20, (1u << 20) + 1, (3u << 20) + 5}) {
     std::string text(size, ' ');
-    for (size_t i = 0; i < size; i += 1 + i / 100) text[i] = static_cast<char>(random.below(256));
+    for (size_t i = 0; i < size; i += 1 + i / 100)
+      text[i] = static_cast<char>(1 + random.below(255));
     names.push_back("f" + std::to_string(size));
     write_file(scratch_ / names.back(), text);
     texts.push_back(text);
@@ -114,22 +116,107 @@ TEST_F(Tokenize, FolderLeavesOutHiddenBinaryAndLinked) {
   write_file(scratch_ / "in/.git/config", "hidden folder");
   write_file(scratch_ / "in/.hidden", "hidden file");
   write_file(scratch_ / "in/picture.png", std::string("\x89PNG\0\0", 6));
-  write_file(scratch_ / "in/late.txt", std::string(8192, 'x') + std::string(1, '\0'));
+  write_file(scratch_ / "in/late.txt", std::string(65536, 'x') + std::string(1, '\0'));
   write_file(scratch_ / "in/model.bin.gz", testing::gzip(std::string(100, '\0')));
   std::filesystem::create_symlink(scratch_ / "outside/secret.txt", scratch_ / "in/link.txt");
   std::filesystem::create_directory_symlink(scratch_ / "outside", scratch_ / "in/linked");
   std::filesystem::create_directory_symlink(scratch_ / "in", scratch_ / "in/loop");
   const auto progress = run({"in"});
   EXPECT_EQ(progress.binary_files, 2);
-  EXPECT_THAT(documents(), ElementsAre(std::string(8192, 'x') + std::string(1, '\0'), "ok"));
+  EXPECT_THAT(documents(), ElementsAre(std::string(65536, 'x') + std::string(1, '\0'), "ok"));
 }
 
-TEST_F(Tokenize, NamedFilesAreTakenAsTheyAre) {
-  write_file(scratch_ / "zeros.bin", std::string(5, '\0'));
+TEST_F(Tokenize, NamedFilesAreTakenThoughHiddenOrLinked) {
   write_file(scratch_ / ".hidden.txt", "named");
   std::filesystem::create_symlink(scratch_ / ".hidden.txt", scratch_ / "link.txt");
-  run({"zeros.bin", ".hidden.txt", "link.txt"});
-  EXPECT_THAT(documents(), ElementsAre(std::string(5, '\0'), "named", "named"));
+  run({".hidden.txt", "link.txt"});
+  EXPECT_THAT(documents(), ElementsAre("named", "named"));
+}
+
+TEST_F(Tokenize, NamedFilesThatAreNoTextAreRefused) {
+  const std::string gzip = testing::gzip("text"), zstd = testing::zstd("text");
+  const std::string zeros(5, '\0');
+  const std::vector<std::array<std::string, 3>> files = {
+      {"a.txt", gzip, "gzip data"},
+      {"b.jsonl", gzip, "gzip data"},
+      {"c.txt", zstd, "zstd data"},
+      {"d.txt.gz", testing::gzip(gzip), "gzip data"},
+      {"e.txt.xz",
+       std::string("\xfd"
+                   "7zXZ\0",
+                   6),
+       "xz data"},
+      {"f.txt.bz2", "BZh91AY&SYrest", "bzip2 data"},
+      {"g.parquet", "PAR1" + zeros, "a Parquet file"},
+      {"h.zip", "PK\x03\x04rest", "a ZIP archive"},
+      {"i.pdf", "%PDF-1.7", "a PDF"},
+      {"j.txt", "\xff\xfe" + std::string("a\0", 2), "UTF-16 text"},
+      {"k.bin", std::string(65535, 'x') + zeros, "binary, with NUL bytes"},
+      {"l.jsonl.gz", testing::gzip(zeros), "binary, with NUL bytes"},
+  };
+  write_file(scratch_ / "good.txt", "good");
+  std::vector<std::string> names{"good.txt"};
+  for (const auto& [name, content, what] : files) {
+    write_file(scratch_ / name, content);
+    EXPECT_THAT(problem_of([&] {
+                  run({"good.txt", name});
+                }),
+                HasSubstr(name + ": is " + what + ", expected text in UTF-8 or records of JSON"));
+    names.push_back(name);
+  }
+  EXPECT_FALSE(std::filesystem::exists(scratch_ / "out"));
+  // All at once, and left out where a folder is named.
+  EXPECT_THAT(problem_of([&] { run(names); }), AllOf(HasSubstr("a.txt: "), HasSubstr("l.jsonl")));
+  EXPECT_EQ(run({""}).binary_files, std::ssize(files));
+  EXPECT_THAT(documents(), ElementsAre("good"));
+  write_file(scratch_ / "word", "BZh is a word, and so is PK");
+  run({"word"});
+  EXPECT_THAT(documents(), ElementsAre("BZh is a word, and so is PK"));
+}
+
+TEST_F(Tokenize, RecordsAreKnownByNameInAnyCase) {
+  write_file(scratch_ / "a.ndjson", record("a1") + record("a2"));
+  write_file(scratch_ / "b.JSONL", record("b"));
+  write_file(scratch_ / "c.NDJSON.GZ", testing::gzip(record("c")));
+  EXPECT_EQ(run({"a.ndjson", "b.JSONL", "c.NDJSON.GZ"}).json_documents.count, 0);
+  EXPECT_THAT(documents(), ElementsAre("a1", "a2", "b", "c"));
+}
+
+TEST_F(Tokenize, JsonThatIsReadAsTextIsTold) {
+  write_file(scratch_ / "a.json", " [1, 2]");
+  write_file(scratch_ / "b.JSON", "{\"text\": \"a\"}");
+  write_file(scratch_ / "c.json", "words");
+  write_file(scratch_ / "d.txt", "{\"text\": \"a\"}");
+  const auto progress = run({"a.json", "b.JSON", "c.json", "d.txt"});
+  EXPECT_EQ(progress.json_documents.count, 2);
+  EXPECT_EQ(progress.json_documents.first, (scratch_ / "a.json").string());
+  EXPECT_EQ(progress.documents, 4);
+}
+
+TEST_F(Tokenize, RecordsThatAreNoUtf8AreMendedAndTold) {
+  write_file(scratch_ / "a.jsonl",
+             record("good") + R"({"text": "a\ud800b\\udc00"})" + "\n" + "{\"text\": \"a\xff\"}\n");
+  job_.threads = 2;
+  const auto progress = run({"a.jsonl"});
+  EXPECT_THAT(documents(), ElementsAre("good", "a\uFFFDb\\udc00", "a\uFFFD"));
+  EXPECT_EQ(progress.mended_records.count, 2);
+  EXPECT_EQ(progress.mended_records.first, (scratch_ / "a.jsonl").string() + ":2");
+}
+
+TEST_F(Tokenize, BadRecordsAreSkippedWhereAskedFor) {
+  const std::string records = record("one") + "{\"text\": 3}\nnonsense\n" + record("two");
+  write_file(scratch_ / "a.jsonl", records);
+  EXPECT_THAT(problem_of([&] { run({"a.jsonl"}); }), HasSubstr("a.jsonl:2: \"text\" is not a"));
+  job_.skip_bad_records = true;
+  const auto progress = run({"a.jsonl", "a.jsonl"});
+  EXPECT_EQ(progress.bad_records.count, 4);
+  EXPECT_EQ(progress.bad_records.first,
+            (scratch_ / "a.jsonl").string() + ":2: \"text\" is not a string, expected one");
+  EXPECT_THAT(documents(), ElementsAre("one", "two", "one", "two"));
+  write_file(scratch_ / "b.jsonl", "nonsense\n");
+  EXPECT_THAT(problem_of([&] { run({"b.jsonl"}); }),
+              AllOf(HasSubstr("1 file: 1 bad record left out, the first: "),
+                    HasSubstr("b.jsonl:1: is not JSON")));
 }
 
 TEST_F(Tokenize, ExtensionsChooseFromFolders) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -82,6 +83,65 @@ TEST_F(Conversion, ImportRefusesWhatItCannotRead) {
         R"({"d_model": 16, "n_layer": 1, "ssm_cfg": {"layer": "Mamba2", "headdim": 8}})");
   expect_refused("import --from theirs --out out", "found none of them");
   EXPECT_FALSE(fs::exists(folder_ / "out"));
+}
+
+TEST_F(Conversion, ImportTellsOfWeightsThatAreNotFinite) {
+  auto tensors = made_up_tensors(small_config(), model::StoredType::kF32);
+  const auto spoil = [&](size_t i, int64_t place, float value) {
+    tensors[i].read = [read = tensors[i].read, place, value](int64_t begin, int64_t count,
+                                                             void* target) {
+      read(begin, count, target);
+      if (place >= begin && place < begin + count)
+        static_cast<float*>(target)[place - begin] = value;
+    };
+  };
+  model::write_model_folder(small_config(), tensors, folder_ / "good", {});
+  expect_done("import --from good --out out", "as F32");
+  spoil(3, 0, std::numeric_limits<float>::quiet_NaN());
+  model::write_model_folder(small_config(), tensors, folder_ / "one", {});
+  const Result one = run("import --from one --out out");
+  EXPECT_EQ(one.exit_code, 0);
+  EXPECT_EQ(one.err, "longhaul: note: one/model.safetensors: tensor \"" + tensors[3].name +
+                         "\": NaN or infinite in 1 place\n");
+  spoil(3, 2, std::numeric_limits<float>::infinity());
+  spoil(5, 1, -std::numeric_limits<float>::infinity());
+  model::write_model_folder(small_config(), tensors, folder_ / "three", {});
+  EXPECT_THAT(run("import --from three --out out --dtype bfloat16").err,
+              HasSubstr(tensors[3].name + "\" and 1 more: NaN or infinite in 3 places\n"));
+}
+
+TEST_F(Conversion, ExportRefusesATokenizerThatIsNone) {
+  model::write_model_folder(small_config(),
+                            made_up_tensors(small_config(), model::StoredType::kF32),
+                            folder_ / "base", {});
+  fs::create_directory(folder_ / "t");
+  const auto expect_told = [&](const std::string& json, const std::string& what) {
+    write("t/tokenizer.json", json);
+    expect_refused("export --model base --tokenizer t --out out", "t/tokenizer.json: " + what);
+  };
+  expect_told(R"({"model": []})", "model: is [], expected an object");
+  const std::string expected = ", expected 0 to 2147483647";
+  for (const std::string id : {"9223372036854775807", "18446744073709551615", "2147483648", "-1"}) {
+    expect_told(R"({"model": {"vocab": {"a": )" + id + "}}}", "a token's id is " + id + expected);
+    expect_told(R"({"added_tokens": [{"id": )" + id + "}]}", "a token's id is " + id + expected);
+  }
+}
+
+TEST_F(Conversion, ImportTakesTheDefaultsOfWhatAConfigLeavesOut) {
+  model::write_model_folder(small_config(),
+                            made_up_tensors(small_config(), model::StoredType::kF32),
+                            folder_ / "base", {});
+  std::string config = text_of(folder_ / "base/config.json"), kept;
+  for (size_t begin = 0; begin < config.size();) {
+    const size_t end = config.find('\n', begin) + 1;
+    if (config.substr(begin, end - begin).find("_token_id") == std::string::npos)
+      kept += config.substr(begin, end - begin);
+    begin = end;
+  }
+  write("base/config.json", kept);
+  expect_done("import --from base --out out", "as F32");
+  EXPECT_THAT(text_of(folder_ / "out/config.json"),
+              HasSubstr("\"pad_token_id\": 1,\n  \"bos_token_id\": 0,\n  \"eos_token_id\": 2,"));
 }
 
 TEST_F(Conversion, ExportsAndComesBackBitExact) {

@@ -126,5 +126,37 @@ TEST_F(Tokens, GenerateTakesTheTokenizerBesideTheModel) {
   expect_refused("generate --model big/model --prompt abc", "expected the option --tokenizer");
 }
 
+TEST_F(Tokens, GenerateWritesNoHalfOfACharacter) {
+  write_flat();
+  write("run.yaml", kTokens);
+  ASSERT_EQ(run("train run.yaml").exit_code, 0);
+  const std::string generate = "generate --model run/model --tokens 0 --prompt-file ";
+  write("half.txt", "na\xc3");
+  EXPECT_EQ(run(generate + "half.txt").out, "na\uFFFD\n");
+  write("whole.txt", "na\xc3\xaf");
+  EXPECT_EQ(run(generate + "whole.txt").out, "naï\n");
+  const std::string piped = "cd '" + folder_.string() + "' && printf 'from a pipe' | '" +
+                            program_.string() + "' " + generate + "- >piped.txt";
+  ASSERT_EQ(std::system(piped.c_str()), 0);
+  EXPECT_EQ(text_of(folder_ / "piped.txt"), "from a pipe\n");
+}
+
+TEST_F(Tokens, TokenizeTellsWhatItReadInAnotherWay) {
+  write("a.json", "[1]");
+  write("b.jsonl", "{\"text\": \"good\"}\n{\"text\": \"\\ud800\"}\nbad\n");
+  write("c.jsonl", "{\"text\": \"\\udc00\"}\n");
+  expect_refused("tokenize --out t a.json b.jsonl", "b.jsonl:3: is not JSON");
+  write("d.txt.bz2", "BZh91AY&SY");
+  expect_refused("tokenize --out t a.json d.txt.bz2", "d.txt.bz2: is bzip2 data, expected text");
+  const Result result = run("tokenize --out t --skip-bad-records a.json b.jsonl c.jsonl");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("t: 4 documents, "));
+  EXPECT_THAT(result.out, HasSubstr("from 3 files; 1 bad records; end"));
+  EXPECT_THAT(result.err, HasSubstr("longhaul: note: a.json: is read as plain text; records"));
+  EXPECT_THAT(result.err, HasSubstr("note: b.jsonl:2 and 1 more: are no UTF-8"));
+  EXPECT_THAT(result.err,
+              HasSubstr("note: 1 bad record is left out, the first: b.jsonl:3: is not"));
+}
+
 }  // namespace
 }  // namespace longhaul::launch

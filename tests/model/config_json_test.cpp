@@ -281,6 +281,18 @@ TEST(ConfigJson, WritesWhatTransformersNeeds) {
   EXPECT_TRUE(root["expand"].is_number_integer());
 }
 
+TEST(ConfigJson, TokenIdsThatAreLeftOutAreTheLibrarysDefaults) {
+  const auto ids = [](const std::string& text) {
+    const TokenIds found = read_token_ids(text, "config.json");
+    return found.pad + " " + found.bos + " " + found.eos;
+  };
+  EXPECT_EQ(ids(R"({"model_type": "mamba2"})"), "1 0 2");
+  EXPECT_EQ(ids(R"({"model_type": "mamba2", "norm_eps": 1e-5})"), "0 1 2");
+  EXPECT_EQ(ids(R"({"d_model": 16, "ssm_cfg": {}})"), "0 0 0");
+  EXPECT_EQ(ids(R"({"model_type": "mamba2", "eos_token_id": [3, 4], "pad_token_id": null})"),
+            "null 0 [3,4]");
+}
+
 TEST(ConfigJson, TransformersCannotMistakeAModelWithAnMlpForItsOwn) {
   ModelConfig config;
   config.mlp_width = 128;

@@ -133,5 +133,21 @@ TEST(ElementConversion, DoubleBeyondFloatIsReported) {
   EXPECT_NE(read_elements(&value, StoredType::kF64, 1, &read, DType::kF32), "");
 }
 
+TEST(ElementConversion, CountsWhatIsNotFinite) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<double> values = {1, -infinity, 0, std::nan(""), 60000, infinity};
+  for (const auto type :
+       {StoredType::kF64, StoredType::kF32, StoredType::kF16, StoredType::kBF16}) {
+    std::vector<char> stored(1 + 8 * values.size());
+    ASSERT_EQ(
+        store_elements(values.data(), DType::kF64, 0, std::ssize(values), stored.data() + 1, type),
+        "");
+    EXPECT_EQ(count_not_finite(stored.data() + 1, type, std::ssize(values)), 3);
+    EXPECT_EQ(count_not_finite(stored.data() + 1, type, 2), 1);
+  }
+  const std::vector<int64_t> whole(3, -1);
+  EXPECT_EQ(count_not_finite(whole.data(), StoredType::kI64, 3), 0);
+}
+
 }  // namespace
 }  // namespace longhaul::model
