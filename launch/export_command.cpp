@@ -89,6 +89,7 @@ class ExportCommand : public Command {
       throw InputError(message("--dtype: q8_0 is there for gguf only, --format is ", format_));
     }
     const model::StoredModel stored = model::open_stored_model(source);
+    for (const std::string& line : stored.notes) note(line);
     // Learned before anything is written, so that a refusal leaves nothing behind.
     core::Context context;
     std::unique_ptr<model::LanguageModel> whole;

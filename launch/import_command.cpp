@@ -44,6 +44,7 @@ class ImportCommand : public Command {
     }
     const auto type = chosen_type(dtype_);
     const model::StoredModel stored = model::open_stored_model(source_);
+    for (const std::string& line : stored.notes) note(line);
     ConversionProgress progress("import", stored.tensors, type);
     model::WriteOptions options;
     options.type = type;
@@ -68,9 +69,12 @@ class ImportCommand : public Command {
     options.beside = std::move(tokenizer.files);
     options.tokens = tokenizer.ids;
     if (!tokenizer.missing.empty()) {
-      std::cerr << "longhaul: note: " << source_
-                << ": its tokenizer is left out: " << tokenizer.missing << std::endl;
+      note(core::message(source_, ": its tokenizer is left out: ", tokenizer.missing));
     }
+  }
+
+  static void note(const std::string& line) {
+    std::cerr << "longhaul: note: " << line << std::endl;
   }
 
   CLI::App* command_ = nullptr;
