@@ -11,17 +11,22 @@ namespace longhaul::data {
 
 namespace {
 namespace fs = std::filesystem;
-using nlohmann::json;
+using json = nlohmann::ordered_json;
 
-constexpr const char* kConfig = "tokenizer_config.json";
-constexpr std::array kNames = {
-    "tokenizer.json",    kConfig,           "special_tokens_map.json", "vocab.json", "merges.txt",
-    "added_tokens.json", "tokenizer.model", "chat_template.jinja"};
+constexpr std::array kNames = {"tokenizer.json",  kTokenizerConfig,     "special_tokens_map.json",
+                               "vocab.json",      "merges.txt",         "added_tokens.json",
+                               "tokenizer.model", "chat_template.jinja"};
 
 TokenizerFile read(const fs::path& file, const std::string& name) {
   return {.name = name, .text = std::string(core::MappedFile(file).text())};
 }
+
+std::string text_of(const json& root) {
+  return root.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+}
 }  // namespace
+
+std::span<const char* const> tokenizer_file_names() { return kNames; }
 
 std::vector<fs::path> tokenizer_files_in(const fs::path& folder) {
   std::vector<fs::path> found;
@@ -47,19 +52,36 @@ std::vector<TokenizerFile> read_tokenizer_files(const std::string& specification
   // What else lies there is of another tokenizer, but for what make_tokenizer read of it.
   const std::string kind = fs::path(specification).extension().string();
   files.push_back(read(specification, "tokenizer" + kind));
-  if (fs::is_regular_file(folder / kConfig, error))
-    files.push_back(read(folder / kConfig, kConfig));
+  if (fs::is_regular_file(folder / kTokenizerConfig, error))
+    files.push_back(read(folder / kTokenizerConfig, kTokenizerConfig));
   return files;
 }
 
+bool names_tokenizer_class(std::string_view config) {
+  const json said = json::parse(config, nullptr, false);
+  if (!said.is_object() || said.contains("auto_map")) return true;
+  const auto found = said.find("tokenizer_class");
+  return found != said.end() && !found->is_null();
+}
+
+std::string with_tokenizer_class(const std::string& config, const std::string& end) {
+  json said = json::parse(config);
+  said["tokenizer_class"] = "PreTrainedTokenizerFast";
+  if (!end.empty() && !said.contains("eos_token")) said["eos_token"] = end;
+  return text_of(said);
+}
+
 void keep_end_of_document(const Tokenizer& tokenizer, std::vector<TokenizerFile>& files) {
-  auto config = std::find_if(files.begin(), files.end(),
-                             [](const TokenizerFile& file) { return file.name == kConfig; });
-  if (config == files.end()) config = files.insert(files.end(), {.name = kConfig, .text = "{}"});
+  auto config = std::find_if(files.begin(), files.end(), [](const TokenizerFile& file) {
+    return file.name == kTokenizerConfig;
+  });
+  if (config == files.end())
+    config = files.insert(files.end(), {.name = kTokenizerConfig, .text = "{}"});
   json said = json::parse(config->text, nullptr, false);
   if (!said.is_object()) said = json::object();
   said["eos_token"] = tokenizer.spelling(tokenizer.end_of_document());
-  config->text = said.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+  config->text = text_of(said);
+  if (!names_tokenizer_class(config->text)) config->text = with_tokenizer_class(config->text, "");
 }
 
 std::string identity_of_tokenizer_text(std::string_view text) {

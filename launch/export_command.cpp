@@ -12,8 +12,10 @@
 #include "launch/given_tokens.h"
 #include "launch/learned_state.h"
 #include "launch/model_card.h"
+#include "launch/model_companions.h"
 #include "launch/model_conversion.h"
 #include "launch/model_tokenizer.h"
+#include "launch/output_place.h"
 #include "launch/run_folder.h"
 #include "model/checkpoint/byte_tokenizer.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
@@ -26,8 +28,6 @@ namespace {
 namespace fs = std::filesystem;
 using core::InputError;
 using core::message;
-
-constexpr const char* kStateFile = "initial_state.safetensors";
 
 class ExportCommand : public Command {
  public:
@@ -42,7 +42,11 @@ class ExportCommand : public Command {
                      "for llama.cpp")
         ->check(CLI::IsMember({"hf", "state-spaces", "state-spaces-safetensors", "gguf"}))
         ->capture_default_str();
-    command_->add_option("--out", output_, "folder (gguf: file) to write")->required();
+    command_
+        ->add_option("--out", output_,
+                     "folder (gguf: file) to write; hf: of a model that is there all is replaced, "
+                     "its tokenizer and card too")
+        ->required();
     command_
         ->add_option("--dtype", dtype_,
                      "element type of the weights: auto (as they are) | float32 | bfloat16 | "
@@ -56,7 +60,8 @@ class ExportCommand : public Command {
     command_->add_option(
         "--tokenizer", tokenizer_,
         "folder with the tokenizer's files | byte: of longhaul tokenize --tokenizer "
-        "byte | none (token ids only); default: the model's, or its base model's");
+        "byte | none (token ids only); default: the model's, or its base model's, or byte where it "
+        "was trained on such tokens");
     describe_other_tokenizer(*command_, other_tokenizer_);
     command_->add_option("--pre-tokenizer", pre_tokenizer_,
                          "gguf: llama.cpp's name of the pre-tokenizer; default: found by its "
@@ -86,10 +91,13 @@ class ExportCommand : public Command {
     if (fs::exists(output_) && fs::exists(source) && fs::equivalent(source, output_)) {
       throw InputError("--out: is the model itself, expected another folder");
     }
+    expect_outside_of_runs(output_);
+    if (format_ == "gguf") expect_gguf_or_nothing(output_);
     if (dtype_ == "q8_0" && format_ != "gguf") {
       throw InputError(message("--dtype: q8_0 is there for gguf only, --format is ", format_));
     }
     const model::StoredModel stored = model::open_stored_model(source);
+    for (const std::string& line : stored.notes) note(line);
     // Learned before anything is written, so that a refusal leaves nothing behind.
     core::Context context;
     std::unique_ptr<model::LanguageModel> whole;
@@ -125,14 +133,14 @@ class ExportCommand : public Command {
   }
 
   void write_state(const model::LanguageModel& model, const LearnedState& state) const {
-    const fs::path beside = fs::path(output_).replace_extension(kStateFile);
-    const fs::path file = format_ == "gguf" ? beside : fs::path(output_) / kStateFile;
+    const fs::path beside = fs::path(output_).replace_extension(kLearnedStateFile);
+    const fs::path file = format_ == "gguf" ? beside : fs::path(output_) / kLearnedStateFile;
     write_learned_state(file, model, state);
     std::cout << file.string() << ": " << state.origin << "\n";
     if (format_ == "gguf") {
       std::cout << "llama.cpp has no way to start from it; longhaul has (--initial-state)\n";
     } else {
-      std::cout << how_to_load(output_, kStateFile);
+      std::cout << how_to_load(output_, kLearnedStateFile);
     }
     std::cout << std::flush;
   }
@@ -144,7 +152,8 @@ class ExportCommand : public Command {
     options.type = type;
     options.shard_bytes = shard_bytes_;
     choose_tokenizer(stored, source, options);
-    options.obsolete = {kStateFile};
+    if (format_ == "hf") complete_for_transformers(options);
+    options.obsolete = companion_names();
     const auto run = run_of(source);
     if (card_ && !run) throw InputError(message("--card: ", source.string(), " lies in no run"));
     if (run && !no_card_ && (card_ || format_ == "hf")) {
@@ -171,7 +180,7 @@ class ExportCommand : public Command {
 
   void choose_tokenizer(const model::StoredModel& stored, const fs::path& source,
                         model::WriteOptions& options) {
-    if (tokenizer_ == "byte") {
+    if (wants_bytes(source)) {
       model::byte_gguf_tokenizer(stored.config.vocabulary);  // refuses a vocabulary too small
       options.beside.push_back({"tokenizer.json", model::byte_tokenizer_json()});
       options.beside.push_back({"tokenizer_config.json", model::byte_tokenizer_config_json()});
@@ -207,14 +216,11 @@ class ExportCommand : public Command {
                    .library = format_ == "hf" ? "transformers" : "mamba-ssm",
                    .types = types,
                    .initial_state = ""};
-    if (!state_source_.empty()) card.initial_state = how_to_load(folder, kStateFile);
+    if (!state_source_.empty()) card.initial_state = how_to_load(folder, kLearnedStateFile);
     return model_card(card);
   }
 
   std::string write_gguf(const model::StoredModel& stored, const fs::path& source) {
-    if (fs::is_directory(output_)) {
-      throw InputError(message("--out: ", output_, " is a folder, expected a file to write"));
-    }
     ConversionProgress progress("export", stored.tensors, std::nullopt);
     model::GgufOptions options;
     options.type = gguf_type(stored);
@@ -241,16 +247,26 @@ class ExportCommand : public Command {
   model::GgufTokenizer gguf_tokenizer(const model::ModelConfig& config,
                                       const fs::path& source) const {
     if (tokenizer_ == "none") return {};
-    if (tokenizer_ == "byte") return model::byte_gguf_tokenizer(config.vocabulary);
-    const fs::path folder = tokenizer_folder(source);
-    if (data::find_tokenizer(folder).empty()) {
+    if (wants_bytes(source)) return model::byte_gguf_tokenizer(config.vocabulary);
+    const fs::path folder = tokenizer_folder(source), file = data::find_tokenizer(folder);
+    if (file.empty()) {
       refuse_unless_bytes(source);
       throw InputError(message(folder.string(),
                                ": holds no tokenizer.json and no tokenizer.model; give --tokenizer "
                                "FOLDER, byte, or none "
                                "(then llama.cpp takes token ids only)"));
     }
+    if (is_byte_tokenizer(data::name_of_tokenizer_file(file))) {
+      return model::byte_gguf_tokenizer(config.vocabulary);
+    }
     return model::read_gguf_tokenizer(folder, config.vocabulary, pre_tokenizer_);
+  }
+
+  /// Also where no file says so, but what the model was trained on.
+  bool wants_bytes(const fs::path& source) const {
+    if (!tokenizer_.empty()) return tokenizer_ == "byte";
+    return data::find_tokenizer(folder_with_tokenizer(source)).empty() &&
+           is_byte_tokenizer(tokens_of_model(source));
   }
 
   /// Where no tokenizer is at hand.

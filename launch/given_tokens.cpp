@@ -22,6 +22,8 @@ std::string identity_of(const std::string& name) {
 }
 }  // namespace
 
+bool is_byte_tokenizer(const std::string& name) { return identity_of(name) == "byte"; }
+
 NamedTokenizer tokenizer_known_to(const std::filesystem::path& model) {
   return {.by = "the model " + model.string(), .name = tokens_of_model(model)};
 }

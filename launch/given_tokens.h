@@ -13,6 +13,9 @@ struct NamedTokenizer {
   std::string by, name;
 };
 
+/// By its name: longhaul's own tokenizer of bytes, also as export writes it.
+bool is_byte_tokenizer(const std::string& name);
+
 /// That of a model (launch/model_tokenizer.h).
 NamedTokenizer tokenizer_known_to(const std::filesystem::path& model);
 

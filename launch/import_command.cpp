@@ -7,7 +7,9 @@
 
 #include "kernels/core/error.h"
 #include "launch/command.h"
+#include "launch/model_companions.h"
 #include "launch/model_conversion.h"
+#include "launch/output_place.h"
 #include "model/checkpoint/element_conversion.h"
 #include "model/checkpoint/gguf/gguf_file.h"
 #include "model/checkpoint/gguf/gguf_tokenizer_files.h"
@@ -64,7 +66,10 @@ class ImportCommand : public Command {
             "(config.json with model.safetensors or pytorch_model.bin), or GGUF file; "
             "recognised by what is in it")
         ->required();
-    command_->add_option("--out", output_, "model folder to write")->required();
+    command_
+        ->add_option("--out", output_,
+                     "model folder to write; of a model that is there all is replaced")
+        ->required();
     command_->add_option("--dtype", dtype_, "element type of the weights; auto: as they are")
         ->check(CLI::IsMember({"auto", "float32", "bfloat16", "float16"}))
         ->capture_default_str();
@@ -79,8 +84,10 @@ class ImportCommand : public Command {
     if (fs::exists(output_) && fs::exists(source_) && fs::equivalent(source_, output_)) {
       throw core::InputError("--out: is what is imported itself, expected another folder");
     }
+    expect_outside_of_runs(output_);
     const auto type = chosen_type(dtype_);
     const model::StoredModel stored = model::open_stored_model(source_);
+    for (const std::string& line : stored.notes) note(line);
     ConversionProgress progress("import", stored.tensors, type);
     model::WriteOptions options;
     options.type = type;
@@ -90,6 +97,7 @@ class ImportCommand : public Command {
       options.companions = companions_of(source_);
       options.tokens = token_ids_of(source_);
     }
+    options.obsolete = companion_names();
     options.progress = std::ref(progress);
     FiniteCheck check;
     model::write_model_folder(stored.config, check.watched(stored.tensors), output_, options);

@@ -11,7 +11,8 @@
 namespace longhaul::model {
 
 /// Written beside `path` under a name of its own; commit() makes it `path`. Without commit()
-/// nothing remains. Failures throw core::Error with the path and the reason.
+/// nothing remains; what a process that was killed left of the same `path`, the next one removes.
+/// Failures throw core::Error with the path and the reason.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::filesystem::path& path);
@@ -36,6 +37,9 @@ class AtomicFile {
 /// Writes bytes to a file beside `path`, fsyncs file and directory, renames: the old content or the
 /// new, never a mixture.
 void write_file_atomically(const std::filesystem::path& path, const std::string& bytes);
+
+/// Makes the folder that `path` is to lie in, where it is not there.
+void make_folder_of(const std::filesystem::path& path);
 
 /// Makes the names in `folder` durable. File systems that cannot are taken as they are.
 void sync_folder(const std::filesystem::path& folder);

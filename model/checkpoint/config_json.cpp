@@ -56,8 +56,25 @@ void check_architecture(ConfigReader& reader) {
   }
 }
 
+/// Not by norm_before_gate, which released models of transformers have too.
+bool spelled_as_fla(const ConfigReader& reader) {
+  const auto keys = {"norm_eps", "rmsnorm",       "dt_min",
+                     "dt_max",   "dt_init_floor", "dt_limit", "D_has_hdim"};
+  return std::any_of(keys.begin(), keys.end(), [&](const char* key) { return reader.has(key); });
+}
+
+/// A line for each key that says something else than what the model computes.
+std::vector<std::string> ignored_keys(ConfigReader& reader, bool fla, const std::string& name) {
+  std::vector<std::string> lines;
+  if (!fla && reader.boolean({"norm_before_gate"}, false)) {
+    lines.push_back(message(name, ": norm_before_gate: true is not followed, as in transformers, "
+                                  "which gates before the norm whatever it says"));
+  }
+  return lines;
+}
+
 /// Settings that other programs have and this model has not.
-void check_unsupported(ConfigReader& reader) {
+void check_unsupported(ConfigReader& reader, bool fla) {
   const std::string activation = reader.string({"hidden_act"}, "silu");
   if (activation != "silu" && activation != "swish") {
     reader.problem("hidden_act", message("expected \"silu\", is ", in_quotes(activation)));
@@ -67,7 +84,8 @@ void check_unsupported(ConfigReader& reader) {
     reader.problem(*keys.begin(), needed ? "false is not supported" : "true is not supported");
   };
   require({"rms_norm", "rmsnorm"}, true);
-  require({"norm_before_gate"}, false);
+  // transformers reads nothing from it: see ignored_keys.
+  if (fla) require({"norm_before_gate"}, false);
   require({"D_has_hdim"}, false);
   for (const char* key : {"attn", "attn_cfg", "attn_layer_idx", "quantization_config"}) {
     const std::string value = reader.shown(key);
@@ -75,12 +93,6 @@ void check_unsupported(ConfigReader& reader) {
       reader.problem(key, message("is ", value, ", which is not supported"));
     }
   }
-}
-
-bool spelled_as_fla(const ConfigReader& reader) {
-  const auto keys = {"norm_eps",      "rmsnorm",  "dt_min",           "dt_max",
-                     "dt_init_floor", "dt_limit", "norm_before_gate", "D_has_hdim"};
-  return std::any_of(keys.begin(), keys.end(), [&](const char* key) { return reader.has(key); });
 }
 
 /// flash-linear-attention derives the heads; transformers takes both and wants them to agree.
@@ -99,8 +111,7 @@ void read_heads(ConfigReader& reader, bool fla, ModelConfig& config) {
   }
 }
 
-ModelConfig read_fields(ConfigReader& reader) {
-  const bool fla = spelled_as_fla(reader);
+ModelConfig read_fields(ConfigReader& reader, bool fla) {
   for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "n_groups"}) {
     if (fla && !reader.has(key)) {
       reader.problem(key, "absent; transformers and flash-linear-attention differ in its default");
@@ -141,7 +152,8 @@ TokenIds default_token_ids(const ConfigReader& reader) {
 
 }  // namespace
 
-ModelConfig parse_model_config(std::string_view text, const std::string& name) {
+ModelConfig parse_model_config(std::string_view text, const std::string& name,
+                               std::vector<std::string>* notes) {
   if (text.size() > kLargestConfig) {
     throw core::InputError(
         message(name, ": ", text.size(), " bytes, the most is ", kLargestConfig));
@@ -154,10 +166,13 @@ ModelConfig parse_model_config(std::string_view text, const std::string& name) {
   check_architecture(reader);
   // Another architecture's keys would only be misunderstood.
   if (!reader.problems().empty()) throw core::InputError(reader.problems());
-  check_unsupported(reader);
-  ModelConfig config = read_fields(reader);
+  const bool fla = spelled_as_fla(reader);
+  check_unsupported(reader, fla);
+  const std::vector<std::string> ignored = ignored_keys(reader, fla, name);
+  ModelConfig config = read_fields(reader, fla);
   check_model_rules(reader, config, kKeyOfField);
   if (!reader.problems().empty()) throw core::InputError(reader.problems());
+  if (notes != nullptr) *notes = ignored;
   return config;
 }
 

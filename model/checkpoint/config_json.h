@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "model/config.h"
 
@@ -10,8 +11,10 @@ namespace longhaul::model {
 
 /// `name` stands for the file in messages. Absent keys have transformers' defaults. A file that
 /// uses one of flash-linear-attention's spellings must say what the two libraries' defaults differ
-/// in. Throws InputError listing every problem with its key.
-ModelConfig parse_model_config(std::string_view text, const std::string& name);
+/// in. `notes`: a line for each key that says something else and is not followed. Throws InputError
+/// listing every problem with its key.
+ModelConfig parse_model_config(std::string_view text, const std::string& name,
+                               std::vector<std::string>* notes = nullptr);
 
 /// Values of pad_token_id, bos_token_id and eos_token_id, as JSON (a number, a list or null: not
 /// known).

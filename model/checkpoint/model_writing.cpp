@@ -113,11 +113,10 @@ std::vector<std::string> beyond_transformers(const ModelConfig& config) {
     lines.push_back(
         message("transformers' Mamba-2 has no MLP, the model has one of width ", config.mlp_width));
   }
-  const auto width = static_cast<double>(config.width), inner = static_cast<double>(config.inner());
-  if (width * (inner / width) != inner) {
+  if (config.inner() % config.width != 0) {
     lines.push_back(
-        message("transformers takes hidden_size · expand for the inner width, and no "
-                "floating number makes ",
+        message("transformers takes hidden_size · expand for the inner width, with a "
+                "whole number for expand, and none makes ",
                 config.width, " to ", config.inner()));
   }
   return lines;

@@ -31,6 +31,7 @@ constexpr const char* kModelOfRun = "model";
 struct FolderConfig {
   ModelFormat format;
   ModelConfig config;
+  std::vector<std::string> notes;
 };
 
 bool is_there(const fs::path& path) {
@@ -51,9 +52,11 @@ FolderConfig read_folder_config(const fs::path& folder) {
   }
   const core::MappedFile file(path);
   if (is_state_spaces_config(file.text(), path.string())) {
-    return {ModelFormat::kStateSpaces, parse_state_spaces_config(file.text(), path.string())};
+    return {ModelFormat::kStateSpaces, parse_state_spaces_config(file.text(), path.string()), {}};
   }
-  return {ModelFormat::kHuggingFace, parse_model_config(file.text(), path.string())};
+  FolderConfig result{ModelFormat::kHuggingFace, {}, {}};
+  result.config = parse_model_config(file.text(), path.string(), &result.notes);
+  return result;
 }
 
 /// Tensors that share memory would be trained apart: only a tied head may.
@@ -78,8 +81,9 @@ bool check_aliases(const TorchFile& file, const fs::path& path, bool tied) {
 }
 
 StoredModel open_folder(const fs::path& folder) {
-  auto [format, config] = read_folder_config(folder);
-  StoredModel model{.format = format, .config = config, .tensors = {}, .file = nullptr};
+  auto [format, config, notes] = read_folder_config(folder);
+  StoredModel model{
+      .format = format, .config = config, .tensors = {}, .file = nullptr, .notes = notes};
   StoredWeights weights = open_weights(folder, config.tied);
   model.tensors = match_parameters(folder.string(), weights.file->tensors(), parameters_of(config),
                                    config.tied, weights.head_is_shared);

@@ -22,6 +22,7 @@ struct StoredModel {
   /// One for each parameter, in the order and by the names of parameters_of.
   std::vector<TensorStream> tensors;
   std::unique_ptr<TensorFile> file;  ///< what they read from
+  std::vector<std::string> notes = {};  ///< what the configuration says and is not followed
 };
 
 /// RUN/model of the folder of a run, else the path itself. Whatever reads a model takes either.

@@ -11,6 +11,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 using testing::Scratch;
 using testing::write_file;
 
@@ -48,6 +49,25 @@ TEST(TokenizerFiles, SayTheEndOfDocumentThatWasChosen) {
   for (const auto& file : files) write_file(scratch / ("kept/" + file.name), file.text);
   EXPECT_EQ(make_tokenizer((scratch / "kept").string())->end_of_document(), 256);
   EXPECT_THAT(files[1].text, HasSubstr("\"model_max_length\": 7"));
+  // Else transformers would take it for a GPT-NeoX tokenizer.
+  EXPECT_THAT(files[1].text, HasSubstr("\"tokenizer_class\": \"PreTrainedTokenizerFast\""));
+  files[1].text = R"({"tokenizer_class": "LlamaTokenizer"})";
+  keep_end_of_document(*tokenizer, files);
+  EXPECT_THAT(files[1].text, HasSubstr("\"tokenizer_class\": \"LlamaTokenizer\""));
+}
+
+TEST(TokenizerFiles, AreGivenAClassWhereTheyNameNone) {
+  EXPECT_TRUE(names_tokenizer_class(R"({"tokenizer_class": "A"})"));
+  EXPECT_TRUE(names_tokenizer_class(R"({"auto_map": {}})"));
+  for (const char* broken : {"", "[]", "{"}) EXPECT_TRUE(names_tokenizer_class(broken)) << broken;
+  EXPECT_FALSE(names_tokenizer_class("{}"));
+  EXPECT_FALSE(names_tokenizer_class(R"({"tokenizer_class": null, "b": 1})"));
+  const std::string config = with_tokenizer_class(R"({"b": 1, "a": 2})", "<end>");
+  EXPECT_EQ(config,
+            "{\n  \"b\": 1,\n  \"a\": 2,\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n"
+            "  \"eos_token\": \"<end>\"\n}\n");
+  EXPECT_THAT(with_tokenizer_class(R"({"eos_token": null})", "<end>"), Not(HasSubstr("<end>")));
+  EXPECT_THAT(with_tokenizer_class("{}", ""), Not(HasSubstr("eos_token")));
 }
 
 TEST(TokenizerFiles, LieInTheTokenFolderAndAreReplacedWithIt) {

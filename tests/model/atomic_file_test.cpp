@@ -1,11 +1,17 @@
 #include "model/checkpoint/atomic_file.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/folder_replacement.h"
@@ -65,6 +71,52 @@ TEST(AtomicFile, WritersOfOnePathDoNotMix) {
   EXPECT_EQ(content_of(scratch / "file"), "second");
   first.commit();
   EXPECT_EQ(content_of(scratch / "file"), "first");
+}
+
+TEST(AtomicFile, RemovesWhatKilledProcessesLeftOfIt) {
+  const ScratchFolder scratch;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    AtomicFile killed(scratch / "file");
+    killed.write("half", 4);
+    ::raise(SIGKILL);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  ASSERT_EQ(names_in(scratch.path()).size(), 1u);
+  const std::vector<std::string> kept{"..file.2147483646-0.partial",
+                                      ".file.1-0.partial",
+                                      ".file.2147483646-.partial",
+                                      ".file.2147483646.partial",
+                                      ".file.partial",
+                                      ".file2.2147483646-0.partial",
+                                      ".file.2147483646-0.partial2",
+                                      ".file.x2147483646-0.partial"};
+  for (const std::string& name : kept) put_content(scratch / name, "no such file, or of a process");
+  write_file_atomically(scratch / "other", "");
+  EXPECT_EQ(names_in(scratch.path()).size(), kept.size() + 2);
+  write_file_atomically(scratch / "file", "");
+  EXPECT_EQ(names_in(scratch.path()).size(), kept.size() + 2);
+  EXPECT_FALSE(std::filesystem::exists(scratch / core::message(".file.", child, "-0.partial")));
+  for (const std::string& name : kept) EXPECT_TRUE(std::filesystem::exists(scratch / name)) << name;
+}
+
+TEST(AtomicFile, LeavesWhatAnotherHostWrites) {
+  const ScratchFolder scratch;
+  const auto theirs = scratch / ".file.2147483646-0.partial";  // no number of a process here
+  const core::FileDescriptor file(::open(theirs.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0666));
+  ASSERT_EQ(::flock(file.get(), LOCK_EX), 0);
+  write_file_atomically(scratch / "file", "");
+  EXPECT_TRUE(std::filesystem::exists(theirs));
+}
+
+TEST(AtomicFile, HoldsItsLockWhileItWrites) {
+  const ScratchFolder scratch;
+  const AtomicFile file(scratch / "file");
+  const auto names = names_in(scratch.path());
+  ASSERT_EQ(names.size(), 1u);
+  const core::FileDescriptor other(
+      ::open((scratch / *names.begin()).c_str(), O_RDONLY | O_CLOEXEC));
+  EXPECT_EQ(::flock(other.get(), LOCK_EX | LOCK_NB), -1);
 }
 
 TEST(AtomicFile, NamesWhatCannotBeWritten) {

@@ -14,7 +14,9 @@ namespace longhaul::model {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using testing::input_error_of;
 
 // As transformers writes it for the released 130m model, keys that say nothing here included.
@@ -121,6 +123,19 @@ TEST(ConfigJson, ReadsFlashLinearAttentionsSpelling) {
   EXPECT_EQ(config.a_high, 8);
 }
 
+TEST(ConfigJson, NormBeforeGateIsFlashLinearAttentionsAlone) {
+  std::vector<std::string> notes;
+  const std::string theirs = released_with({{"norm_before_gate", "true"}});
+  EXPECT_EQ(printed(parse_model_config(theirs, "config.json", &notes)), printed(parse(kReleased)));
+  EXPECT_THAT(notes, ElementsAre(HasSubstr("config.json: norm_before_gate: true is not followed")));
+  parse_model_config(kReleased, "config.json", &notes);
+  EXPECT_THAT(notes, IsEmpty());
+  // No sign of flash-linear-attention, whose defaults would have to be asked for.
+  EXPECT_NO_THROW(parse(R"({"model_type": "mamba2", "norm_before_gate": false})"));
+  EXPECT_THAT(refusal(released_with({{"norm_before_gate", "true"}, {"rmsnorm", "true"}})),
+              HasSubstr("norm_before_gate: true is not supported"));
+}
+
 TEST(ConfigJson, AsksForWhatTheLibrariesDefaultsDifferIn) {
   EXPECT_THAT(refusal(R"({"model_type": "mamba2", "norm_eps": 1e-5, "hidden_size": 1024})"),
               AllOf(HasSubstr("n_groups: absent"), HasSubstr("vocab_size: absent"),
@@ -158,7 +173,6 @@ INSTANTIATE_TEST_SUITE_P(
         Refused{"ArchitectureString", "architectures", "\"Mamba2ForCausalLM\"", "architectures"},
         Refused{"Activation", "hidden_act", "\"gelu\"", "hidden_act: expected \"silu\""},
         Refused{"NoRmsNorm", "rms_norm", "false", "rms_norm: false is not supported"},
-        Refused{"NormBeforeGate", "norm_before_gate", "true", "norm_before_gate: true"},
         Refused{"WideD", "D_has_hdim", "true", "D_has_hdim: true is not supported"},
         Refused{"Attention", "attn", "{\"layers\": [1]}", "attn: is {\"layers\":[1]}"},
         Refused{"AttentionLayers", "attn_layer_idx", "[9, 18]", "attn_layer_idx"},

@@ -93,10 +93,12 @@ TEST_F(GgufPieces, UnigramKeepsItsNormalizer) {
 
 TEST_F(GgufPieces, ConfigurationOfTheTokenizerCounts) {
   put_content(scratch_ / "tokenizer_config.json",
-              R"({"eos_token": "<user>", "add_bos_token": false, "chat_template": "{{ x }}"})");
+              R"({"eos_token": "<user>", "add_bos_token": false, "add_eos_token": true,
+                  "chat_template": "{{ x }}"})");
   const GgufTokenizer tokenizer = read(sentencepiece_bytes(kPieces, kBpe, kNoCollapse));
   EXPECT_EQ(tokenizer.special.at("eos"), 8);
   EXPECT_FALSE(tokenizer.add_bos);
+  EXPECT_TRUE(tokenizer.add_eos);
   EXPECT_EQ(tokenizer.chat_template, "{{ x }}");
 }
 
@@ -139,6 +141,8 @@ TEST_F(GgufPieces, ComeBackAsTheSameTokenizer) {
     EXPECT_EQ(files.ids.bos, "1");
     EXPECT_EQ(files.ids.eos, "2");
     EXPECT_EQ(files.ids.pad, "null");
+    EXPECT_EQ(nlohmann::json::parse(files.files.at(1).text)["tokenizer_class"],
+              "PreTrainedTokenizerFast");
   }
 }
 
@@ -157,6 +161,43 @@ TEST_F(GgufPieces, ByteLevelComesBackAsTheSameTokenizer) {
   const auto config = nlohmann::json::parse(back(tokenizer).files.at(1).text);
   EXPECT_EQ(config["eos_token"], "<|endoftext|>");
   EXPECT_EQ(config["chat_template"], "{{ x }}");
+  EXPECT_EQ(config["tokenizer_class"], "PreTrainedTokenizerFast");
+}
+
+TEST_F(GgufPieces, WhatStandsAroundATextComesBack) {
+  GgufTokenizer tokenizer = byte_gguf_tokenizer(300);
+  tokenizer.tokens[257] = "<s>";
+  tokenizer.types[257] = kGgufNormal;  // llama.cpp takes it for special all the same
+  tokenizer.special["bos"] = 257;
+  EXPECT_EQ(from(back(tokenizer), "none")->frame().before, std::vector<int32_t>{});
+  tokenizer.add_bos = true;
+  const auto begun = from(back(tokenizer), "bos");
+  EXPECT_EQ(begun->frame().before, std::vector<int32_t>{257});
+  EXPECT_EQ(begun->frame().after, std::vector<int32_t>{});
+  tokenizer.add_eos = true;
+  EXPECT_EQ(from(back(tokenizer), "both")->frame().after, std::vector<int32_t>{256});
+  const auto config = nlohmann::json::parse(back(tokenizer).files.at(1).text);
+  EXPECT_EQ(config["add_bos_token"], true);
+  EXPECT_EQ(config["add_eos_token"], true);
+  // And out again.
+  EXPECT_TRUE(read_gguf_tokenizer(scratch_ / "both", 300, "").add_eos);
+  EXPECT_FALSE(read_gguf_tokenizer(scratch_ / "bos", 300, "").add_eos);
+  EXPECT_EQ(read_gguf_tokenizer(scratch_ / "bos", 300, "").special.at("bos"), 257);
+  EXPECT_TRUE(read_gguf_tokenizer(scratch_ / "bos", 300, "").add_bos);
+  EXPECT_FALSE(read_gguf_tokenizer(scratch_ / "none", 300, "").add_bos);
+}
+
+TEST_F(GgufPieces, LlamaCppsOwnDefaultsHoldWhereAFileIsSilent) {
+  const auto before = [&](const char* pre) {
+    GgufKeys keys;
+    keys.string("tokenizer.ggml.model", "gpt2");
+    keys.string("tokenizer.ggml.pre", pre);
+    keys.strings("tokenizer.ggml.tokens", {"a", "b"});
+    keys.u32("tokenizer.ggml.bos_token_id", 1);
+    return nlohmann::json::parse(files_of(keys).files.at(1).text)["add_bos_token"];
+  };
+  EXPECT_EQ(before("llama-bpe"), true);
+  EXPECT_EQ(before("gpt-2"), false);
 }
 
 TEST_F(GgufPieces, WhatIsNotKnownIsLeftOutWithItsReason) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
 #include <set>
 
 #include "tests/model/scratch_folder.h"
@@ -14,6 +15,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::input_error_of;
+using ::testing::IsEmpty;
 using testing::put_content;
 
 constexpr const char* kByteLevel =
@@ -64,6 +66,43 @@ TEST_F(GgufTokenizerFile, SpecialTokensOfItsConfiguration) {
   EXPECT_EQ(tokenizer.special, (std::map<std::string, int64_t>{{"bos", 2}, {"eos", 1}}));
   EXPECT_EQ(tokenizer.chat_template, "{{ messages }}");
   EXPECT_THAT(tokenizer.merges, ElementsAre("a b"));
+}
+
+TEST_F(GgufTokenizerFile, BeginAndEndOfItsPostProcessor) {
+  const auto framed = [&](const std::string& single) {
+    auto root = nlohmann::json::parse(json(kByteLevel, model()));
+    const nlohmann::json frame = {{"type", "TemplateProcessing"},
+                                  {"single", nlohmann::json::parse(single)}};
+    root["post_processor"] = {{"type", "Sequence"},
+                              {"processors", {{{"type", "ByteLevel"}}, frame}}};
+    return read(root.dump());
+  };
+  const std::string text = R"({"Sequence": {"id": "A"}})", a = R"({"SpecialToken": {"id": "a"}})",
+                    end = R"({"SpecialToken": {"id": "<|endoftext|>"}})";
+  GgufTokenizer tokenizer = framed("[" + text + "]");
+  EXPECT_FALSE(tokenizer.add_bos || tokenizer.add_eos);
+  tokenizer = framed("[" + a + "," + text + "]");
+  EXPECT_TRUE(tokenizer.add_bos);
+  EXPECT_FALSE(tokenizer.add_eos);
+  EXPECT_EQ(tokenizer.special.at("bos"), 0);
+  EXPECT_THAT(tokenizer.notes, IsEmpty());
+  tokenizer = framed("[" + end + "," + text + "," + end + "]");
+  EXPECT_TRUE(tokenizer.add_bos && tokenizer.add_eos);
+  EXPECT_EQ(tokenizer.special.at("bos"), 4);
+  // What GGUF has no word for.
+  tokenizer = framed("[" + text + "," + a + "]");
+  EXPECT_FALSE(tokenizer.add_eos);
+  EXPECT_EQ(tokenizer.special.at("eos"), 4);
+  EXPECT_THAT(tokenizer.notes, ElementsAre(HasSubstr("puts no \"a\" behind a text")));
+  tokenizer = framed("[" + a + "," + end + "," + text + "]");
+  EXPECT_FALSE(tokenizer.add_bos);
+  EXPECT_THAT(tokenizer.notes, ElementsAre(HasSubstr("puts no \"a\" and more before a text")));
+  put_content(scratch_ / "tokenizer_config.json", R"({"bos_token": "b", "add_bos_token": true})");
+  EXPECT_FALSE(framed("[" + a + "," + text + "]").add_bos);
+  EXPECT_FALSE(read(json(kByteLevel, model())).add_bos);
+  auto root = nlohmann::json::parse(json(kByteLevel, model()));
+  root["post_processor"] = {{"type", "RobertaProcessing"}};
+  EXPECT_THAT(read(root.dump()).notes, ElementsAre(HasSubstr("RobertaProcessing")));
 }
 
 TEST_F(GgufTokenizerFile, PreTokenizersByTheirPatterns) {

@@ -8,6 +8,7 @@
 #include "kernels/core/error.h"
 #include "kernels/core/mapped_file.h"
 #include "model/checkpoint/byte_tokenizer.h"
+#include "model/checkpoint/gguf/gguf_frame.h"
 #include "model/checkpoint/gguf/pre_tokenizers.h"
 #include "model/checkpoint/json_reading.h"
 
@@ -211,8 +212,9 @@ void read_special_tokens(const json& config, GgufTokenizer& tokenizer) {
       tokenizer.special[role] = place - tokenizer.tokens.begin();
     }
   }
-  if (tokenizer.model != "gpt2") {
+  if (tokenizer.model != "gpt2") {  // of which the post-processor says it
     tokenizer.add_bos = flag(config, "add_bos_token", tokenizer.add_bos);
+    tokenizer.add_eos = flag(config, "add_eos_token", tokenizer.add_eos);
   }
   tokenizer.chat_template = text_of(config, "chat_template");
 }
@@ -254,7 +256,10 @@ GgufTokenizer read_gguf_tokenizer(const std::filesystem::path& folder, int64_t r
   }
   const std::filesystem::path config = folder / "tokenizer_config.json";
   if (std::filesystem::exists(config)) read_special_tokens(read_object(config), tokenizer);
-  if (tokenizer.model == "gpt2") find_end_of_text(tokenizer);
+  if (tokenizer.model == "gpt2") {
+    find_end_of_text(tokenizer);
+    read_frame(root, tokenizer);
+  }
   return tokenizer;
 }
 
@@ -293,7 +298,7 @@ void append_tokenizer(const GgufTokenizer& tokenizer, GgufKeys& keys) {
     keys.u32(message("tokenizer.ggml.", role, "_token_id"), id);
   }
   keys.boolean("tokenizer.ggml.add_bos_token", tokenizer.add_bos);
-  keys.boolean("tokenizer.ggml.add_eos_token", false);
+  keys.boolean("tokenizer.ggml.add_eos_token", tokenizer.add_eos);
   if (!tokenizer.chat_template.empty()) {
     keys.string("tokenizer.chat_template", tokenizer.chat_template);
   }

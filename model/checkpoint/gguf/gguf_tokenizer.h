@@ -37,7 +37,7 @@ struct GgufTokenizer {
     std::string charsmap;  ///< how text is normalised, in SentencePiece's own form; t5 only
   };
   Pieces pieces;
-  bool add_bos = false;
+  bool add_bos = false, add_eos = false;
   std::map<std::string, int64_t> special;  ///< "bos" → id
   std::string chat_template;
   std::vector<std::string> notes;  ///< what llama.cpp does otherwise

@@ -1,5 +1,6 @@
 #include "model/checkpoint/gguf/gguf_tokenizer_files.h"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -7,6 +8,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
+#include "model/checkpoint/gguf/gguf_frame.h"
 #include "model/checkpoint/gguf/gguf_tokenizer.h"
 #include "model/checkpoint/gguf/pre_tokenizers.h"
 #include "model/checkpoint/gguf/sentencepiece.pb.h"
@@ -129,23 +131,51 @@ ordered_json pre_tokenizer(const PreTokenizer& known) {
   return {{"type", "Sequence"}, {"pretokenizers", {split, byte_level(false)}}};
 }
 
+struct Framing {
+  std::vector<FrameToken> before, after;
+  bool has(size_t id) const {
+    const auto is_it = [&](const FrameToken& token) { return token.id == id; };
+    return std::any_of(before.begin(), before.end(), is_it) ||
+           std::any_of(after.begin(), after.end(), is_it);
+  }
+};
+
+/// What llama.cpp puts around a text, also where the file does not say it.
+Framing framing_of(const TokenizerKeys& keys, const Vocabulary& vocabulary) {
+  const auto known = pre_tokenizer_of(keys.text("pre"));
+  const std::string model = keys.text("model");
+  const bool usually = model == "llama" || (model == "gpt2" && known && known->name == "llama-bpe");
+  const auto tokens = [&](const char* role, bool adds) {
+    const auto id = keys.token(role, vocabulary.tokens.size());
+    return adds && id ? std::vector<FrameToken>{{vocabulary.tokens[*id], *id}}
+                      : std::vector<FrameToken>{};
+  };
+  return {.before = tokens("bos", keys.flag("add_bos_token", usually)),
+          .after = tokens("eos", keys.flag("add_eos_token", model == "t5"))};
+}
+
 std::string byte_level_json(const TokenizerKeys& keys, const Vocabulary& vocabulary,
                             const PreTokenizer& known) {
+  const Framing framing = framing_of(keys, vocabulary);
   ordered_json tokens = ordered_json::object(), added = ordered_json::array();
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
     const int32_t type = vocabulary.types[id];
     if (type == kGgufUnused) continue;
     tokens[vocabulary.tokens[id]] = id;
-    if (type == kGgufNormal) continue;
+    if (type == kGgufNormal && !framing.has(id)) continue;
     ordered_json token = {{"id", id}, {"content", vocabulary.tokens[id]}};
     for (const char* flag : {"single_word", "lstrip", "rstrip", "normalized"}) token[flag] = false;
     token["special"] = type != kGgufUserDefined;
     added.push_back(std::move(token));
   }
-  ordered_json root = {{"version", "1.0"},          {"truncation", nullptr},
-                       {"padding", nullptr},        {"added_tokens", std::move(added)},
-                       {"normalizer", nullptr},     {"pre_tokenizer", pre_tokenizer(known)},
-                       {"post_processor", nullptr}, {"decoder", byte_level(true)}};
+  ordered_json root = {{"version", "1.0"},
+                       {"truncation", nullptr},
+                       {"padding", nullptr},
+                       {"added_tokens", std::move(added)},
+                       {"normalizer", nullptr},
+                       {"pre_tokenizer", pre_tokenizer(known)},
+                       {"post_processor", post_processor(framing.before, framing.after)},
+                       {"decoder", byte_level(true)}};
   root["model"] = {{"type", "BPE"},
                    {"dropout", nullptr},
                    {"unk_token", nullptr},
@@ -174,15 +204,16 @@ TokenIds token_ids(const TokenizerKeys& keys, size_t tokens) {
 
 std::string config_json(const TokenizerKeys& keys, const Vocabulary& vocabulary,
                         std::string_view chat_template) {
-  const std::string model = keys.text("model");
+  const Framing framing = framing_of(keys, vocabulary);
   ordered_json root = ordered_json::object();
-  if (model == "gpt2") root["tokenizer_class"] = "PreTrainedTokenizerFast";
-  if (model == "llama") root["tokenizer_class"] = "LlamaTokenizer";
+  // Of SentencePiece's kinds too: it alone splits a text as SentencePiece does.
+  root["tokenizer_class"] = "PreTrainedTokenizerFast";
   for (const auto& [role, key] : kRoles) {
     const auto token = keys.token(role, vocabulary.tokens.size());
     if (token) root[key] = vocabulary.tokens[*token];
   }
-  root["add_bos_token"] = keys.flag("add_bos_token", model == "llama");
+  root["add_bos_token"] = !framing.before.empty();
+  root["add_eos_token"] = !framing.after.empty();
   root["clean_up_tokenization_spaces"] = false;
   if (!chat_template.empty()) root["chat_template"] = chat_template;
   return root.dump(2) + "\n";

@@ -136,6 +136,7 @@ void GgufKeys::u8s(const std::string& key, const std::string& values) {
 void write_gguf_file(const std::filesystem::path& path, const GgufKeys& keys,
                      const std::vector<GgufTensorToStore>& tensors,
                      const std::function<void(int64_t)>& progress) {
+  make_folder_of(path);
   AtomicFile file(path);
   const std::string header = header_of(keys, tensors);
   file.write(header.data(), header.size());

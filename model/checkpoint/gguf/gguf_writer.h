@@ -40,9 +40,9 @@ struct GgufTensorToStore {
   GgufTensorType type = GgufTensorType::kF32;
 };
 
-/// Writes beside `path`, fsyncs, renames; memory does not grow with the tensors. `progress` is
-/// called with the bytes of each piece. Throws InputError naming a tensor that its type cannot
-/// hold.
+/// Makes the folder, writes beside `path`, fsyncs, renames; memory does not grow with the tensors.
+/// `progress` is called with the bytes of each piece. Throws InputError naming a tensor that its
+/// type cannot hold.
 void write_gguf_file(const std::filesystem::path& path, const GgufKeys& keys,
                      const std::vector<GgufTensorToStore>& tensors,
                      const std::function<void(int64_t bytes)>& progress = {});

@@ -1,0 +1,56 @@
+#include "launch/output_place.h"
+
+#include "kernels/core/error.h"
+#include "launch/run_folder.h"
+#include "model/checkpoint/gguf/gguf_file.h"
+
+namespace longhaul::launch {
+
+namespace {
+
+namespace fs = std::filesystem;
+using core::InputError;
+using core::message;
+
+/// As training leaves it: YAML of that name alone also lies beside models.
+bool is_run(const fs::path& folder) {
+  std::error_code error;
+  return fs::is_regular_file(folder / kRunConfigFile, error) &&
+         (fs::exists(folder / "metrics.jsonl", error) ||
+          fs::is_directory(folder / "checkpoints", error));
+}
+
+[[noreturn]] void refuse(const fs::path& output, const char* what, const fs::path& run) {
+  throw InputError(message("--out: ", output.string(), " ", what, " the run ", run.string(),
+                           ", expected a folder that is not the run's own"));
+}
+
+}  // namespace
+
+void expect_outside_of_runs(const fs::path& output) {
+  fs::path path = fs::weakly_canonical(fs::absolute(output));
+  if (!path.has_filename()) path = path.parent_path();
+  const fs::path above = path.parent_path();
+  if (is_run(path)) refuse(output, "is", path);
+  if (path.filename() == "model" && is_run(above)) refuse(output, "is the model of", above);
+  const bool holds_checkpoints = above.filename() == "checkpoints";
+  if (holds_checkpoints && is_run(above.parent_path())) {
+    refuse(output, "is a checkpoint of", above.parent_path());
+  }
+  if (path.filename() == "checkpoints" && is_run(above)) {
+    refuse(output, "holds the checkpoints of", above);
+  }
+}
+
+void expect_gguf_or_nothing(const fs::path& output) {
+  if (fs::is_directory(output)) {
+    throw InputError(message("--out: ", output.string(), " is a folder, expected a file to write"));
+  }
+  if (fs::exists(fs::symlink_status(output)) && !model::is_gguf_file(output)) {
+    throw InputError(message("--out: ", output.string(),
+                             " is there and is no GGUF file, expected a new file, or a GGUF file "
+                             "to replace"));
+  }
+}
+
+}  // namespace longhaul::launch
