@@ -58,8 +58,8 @@ void check_architecture(ConfigReader& reader) {
 
 /// Not by norm_before_gate, which released models of transformers have too.
 bool spelled_as_fla(const ConfigReader& reader) {
-  const auto keys = {"norm_eps", "rmsnorm",       "dt_min",
-                     "dt_max",   "dt_init_floor", "dt_limit", "D_has_hdim"};
+  const auto keys = {"norm_eps",      "rmsnorm",  "dt_min",    "dt_max",
+                     "dt_init_floor", "dt_limit", "D_has_hdim"};
   return std::any_of(keys.begin(), keys.end(), [&](const char* key) { return reader.has(key); });
 }
 
@@ -67,8 +67,9 @@ bool spelled_as_fla(const ConfigReader& reader) {
 std::vector<std::string> ignored_keys(ConfigReader& reader, bool fla, const std::string& name) {
   std::vector<std::string> lines;
   if (!fla && reader.boolean({"norm_before_gate"}, false)) {
-    lines.push_back(message(name, ": norm_before_gate: true is not followed, as in transformers, "
-                                  "which gates before the norm whatever it says"));
+    lines.push_back(message(name,
+                            ": norm_before_gate: true is not followed, as in transformers, "
+                            "which gates before the norm whatever it says"));
   }
   return lines;
 }

@@ -21,7 +21,7 @@ struct StoredModel {
   ModelConfig config;
   /// One for each parameter, in the order and by the names of parameters_of.
   std::vector<TensorStream> tensors;
-  std::unique_ptr<TensorFile> file;  ///< what they read from
+  std::unique_ptr<TensorFile> file;     ///< what they read from
   std::vector<std::string> notes = {};  ///< what the configuration says and is not followed
 };
 

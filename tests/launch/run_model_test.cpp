@@ -101,17 +101,18 @@ TEST_F(ModelOfARun, WritesTheTokenIdsThatAreKnown) {
            ",\n  \"eos_token_id\": " + end + ",\n  ";
   };
   EXPECT_EQ(ids("theses/run/model"), expected("null", "null"));
-  expect_done("export --model theses/run --out a",
-              "a: no tokenizer was written, as theses/run/model has none; give --tokenizer FOLDER, "
-              "or --tokenizer byte where tokens are bytes\n");
-  EXPECT_EQ(ids("a"), expected("null", "256"));
+  expect_done("export --model theses/run --out a", "a: ");  // trained on bytes
+  EXPECT_EQ(ids("a"), expected("256", "256"));
+  EXPECT_TRUE(fs::exists(folder_ / "a/tokenizer.json"));
   expect_done("export --model theses/run --out n --tokenizer none", "n: ");
   EXPECT_EQ(ids("n"), expected("null", "256"));
   expect_done("export --model theses/run --out b --tokenizer byte", "b: ");
   EXPECT_EQ(text_of(folder_ / "out.txt").find("no tokenizer"), std::string::npos);
   EXPECT_EQ(ids("b"), expected("256", "256"));
   fs::rename(folder_ / "tokens", folder_ / "moved");
-  expect_done("export --model theses/run --out c", "c: no tokenizer was written");
+  expect_done("export --model theses/run --out c",
+              "c: no tokenizer was written, as theses/run/model has "
+              "none; give --tokenizer FOLDER, or --tokenizer byte where tokens are bytes\n");
   EXPECT_EQ(ids("c"), expected("null", "null"));
   // Of the model that a run started from: what its config.json says.
   ASSERT_EQ(run("train next.yaml model.from=b data.folder=moved run.folder=next").exit_code, 0);

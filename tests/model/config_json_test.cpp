@@ -16,8 +16,8 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 using testing::input_error_of;
+using ::testing::IsEmpty;
 
 // As transformers writes it for the released 130m model, keys that say nothing here included.
 constexpr const char* kReleased = R"({
