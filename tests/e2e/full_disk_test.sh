@@ -4,7 +4,8 @@ source "$(dirname "$0")/tiny_run.sh"
 ranks 1 train tiny.yaml run.folder=whole >whole.log 2>&1
 
 
-cp -r whole kept
+mkdir kept
+cp -r whole/model kept/model
 (
   ulimit -f 8 # KiB
   trap '' XFSZ

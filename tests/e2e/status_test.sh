@@ -16,8 +16,8 @@ row() { awk -v run="$1" -v column="$2" '$1 == run { print $column; exit }' table
 [ "$(row done 2) $(row done 3)" = "done 6/6" ] || { cat table; fail "the finished run"; }
 [ "$(row long 2)" = running ] || { cat table; fail "the run that runs"; }
 [[ $(row long 3) =~ ^[0-9]+/1000000$ ]] || { cat table; fail "step of the run that runs"; }
-[[ $(row long 5) =~ ^[0-9]+$ && $(row long 6) =~ :[0-9][0-9]$ ]] || { cat table; fail "speed and time left"; }
-[ "$(row long 7)" = step ] || { cat table; fail "its checkpoint"; }
+[[ $(row long 6) =~ ^[0-9]+$ && $(row long 7) =~ :[0-9][0-9]$ ]] || { cat table; fail "speed and time left"; }
+[ "$(row long 8)" = step ] || { cat table; fail "its checkpoint"; }
 
 kill -USR1 "$job"
 code=0
@@ -26,5 +26,5 @@ wait "$job" || code=$?
 "$program" status long >table
 [ "$(row long 2)" = stopped ] || { cat table; fail "the run that was stopped"; }
 # It saved where it stopped: nothing is lost, no warning.
-[ "$(row long 3)" = "$(row long 8)/1000000" ] || { cat table; fail "the checkpoint is not the last step"; }
-[ "$(row long 9)" = - ] || { cat table; fail "a warning"; }
+[ "$(row long 3)" = "$(row long 9)/1000000" ] || { cat table; fail "the checkpoint is not the last step"; }
+[ "$(row long 10)" = - ] || { cat table; fail "a warning"; }

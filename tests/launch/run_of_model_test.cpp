@@ -75,7 +75,7 @@ TEST_F(RunOfModel, ARunYamlNearAModelMakesItNoModelOfThatRun) {
 
 TEST_F(RunOfModel, OwnTokenIdsComeFirst) {
   replace("theses/run/model/config.json", "\"eos_token_id\": null", "\"eos_token_id\": 9");
-  expect_done("export --model theses/run --out hf", "hf: ");
+  expect_done("export --model theses/run --tokenizer none --out hf", "hf: ");
   EXPECT_THAT(text_of(folder_ / "hf/config.json"),
               AllOf(HasSubstr("\"eos_token_id\": 9"), HasSubstr("\"bos_token_id\": null")));
   expect_done("import --from theses/run --out imported", "imported: ");
