@@ -36,7 +36,7 @@ class Collector {
   /// Looked into before anything is read, where that can be done twice.
   void add_named(const fs::path& file, bool is_regular) {
     try {
-      if (is_regular) expect_text(file, BegunText(file).beginning());
+      if (is_regular && !job_.any_bytes) expect_text(file, BegunText(file).beginning());
     } catch (const core::InputError& error) {
       problems_.insert(problems_.end(), error.problems().begin(), error.problems().end());
       return;

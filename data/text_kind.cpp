@@ -71,7 +71,7 @@ void expect_text(const std::filesystem::path& file, std::string_view beginning) 
   throw core::InputError(core::message(
       file.string(), ": is ", problem,
       ", expected text in UTF-8 or records of JSON (by name .jsonl or .ndjson), as they are or "
-      "compressed (by name .gz or .zst)"));
+      "compressed (by name .gz or .zst); --any-bytes takes files as they are"));
 }
 
 BegunText::BegunText(const std::filesystem::path& file)

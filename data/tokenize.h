@@ -40,6 +40,7 @@ struct TokenizeJob {
   int64_t minimum_bytes = 0;  ///< shorter documents are skipped (and counted)
   std::vector<TokenizerFile> tokenizer_files;  ///< to be kept in the token folder
   bool skip_bad_records = false;               ///< in place of an error
+  bool any_bytes = false;                      ///< files are taken as they are, text or not
   bool frame = false;  ///< put each document between the tokens of the tokenizer's frame
   int threads = 1;     ///< that encode; one more reads and writes
   std::function<void(const TokenizeProgress&)>

@@ -45,6 +45,8 @@ class TokenizeCommand : public Command {
         ->delimiter(',');
     command_->add_option("--minimum-bytes", minimum_bytes_, "skip shorter documents")
         ->check(whole_number(0));
+    command_->add_flag("--any-bytes", any_bytes_,
+                       "take files as they are, also those that are no text (archives, NUL bytes)");
     command_->add_flag("--skip-bad-records", skip_bad_records_,
                        "leave out records that cannot be read; they are counted, and the first is "
                        "named");
@@ -82,6 +84,7 @@ class TokenizeCommand : public Command {
     job.tokenizer_files = data::read_tokenizer_files(tokenizer_);
     if (!end_of_document_.empty()) data::keep_end_of_document(*tokenizer, job.tokenizer_files);
     job.skip_bad_records = skip_bad_records_;
+    job.any_bytes = any_bytes_;
     job.frame = frame_;
     job.threads = choose_threads(threads_, session);
     job.report = [&bar](const data::TokenizeProgress& done) {
@@ -166,7 +169,7 @@ class TokenizeCommand : public Command {
   std::vector<std::string> extensions_, inputs_;
   std::string end_of_document_, held_out_folder_;
   double held_out_ = 0;
-  bool frame_ = false, skip_bad_records_ = false;
+  bool frame_ = false, skip_bad_records_ = false, any_bytes_ = false;
   int64_t minimum_bytes_ = 0, threads_ = 0;
 };
 

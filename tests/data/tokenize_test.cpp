@@ -169,6 +169,10 @@ TEST_F(Tokenize, NamedFilesThatAreNoTextAreRefused) {
   EXPECT_THAT(problem_of([&] { run(names); }), AllOf(HasSubstr("a.txt: "), HasSubstr("l.jsonl")));
   EXPECT_EQ(run({""}).binary_files, std::ssize(files));
   EXPECT_THAT(documents(), ElementsAre("good"));
+  job_.any_bytes = true;
+  run({"a.txt", "k.bin"});
+  EXPECT_THAT(documents(), ElementsAre(gzip, std::string(65535, 'x') + zeros));
+  job_.any_bytes = false;
   write_file(scratch_ / "word", "BZh is a word, and so is PK");
   run({"word"});
   EXPECT_THAT(documents(), ElementsAre("BZh is a word, and so is PK"));

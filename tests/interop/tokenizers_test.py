@@ -131,7 +131,7 @@ def compare(corpus, found, texts, expected, decode):
 def test_byte_level_bpe(kind, corpus, files, tmp_path):
     theirs = trained(corpus, **KINDS[kind])
     theirs.save(str(tmp_path / "tokenizer.json"))
-    longhaul("tokenize", "--tokenizer", tmp_path, "--threads", 2, "--extensions", ".txt", "--out", tmp_path / "t", files)
+    longhaul("tokenize", "--tokenizer", tmp_path, "--threads", 2, "--any-bytes", "--out", tmp_path / "t", files)
     strings = [document.decode(errors="replace") for document in corpus]
     expected = [encoding.ids for encoding in theirs.encode_batch(strings, add_special_tokens=False)]
     texts = texts_of(tmp_path, tmp_path / "t")
@@ -145,7 +145,8 @@ def test_long_documents_are_cut_where_nothing_changes(threads, corpus, tmp_path)
     (tmp_path / "whole.txt").write_bytes(whole)
     theirs = trained(corpus, **KINDS["qwen2"])
     theirs.save(str(tmp_path / "tokenizer.json"))
-    longhaul("tokenize", "--tokenizer", tmp_path, "--threads", threads, "--out", tmp_path / "t", tmp_path / "whole.txt")
+    longhaul("tokenize", "--tokenizer", tmp_path, "--threads", threads, "--any-bytes", "--out", tmp_path / "t",
+             tmp_path / "whole.txt")
     expected = theirs.encode(whole.decode(errors="replace"), add_special_tokens=False).ids
     found = tokens_of(tmp_path / "t")
     compare([whole], found, texts_of(tmp_path, tmp_path / "t"), [expected], theirs.decode)
@@ -201,7 +202,7 @@ def test_sentencepiece(model_type, corpus, files, tmp_path):
         minloglevel=2,
     )
     theirs = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / "tokenizer.model"))
-    longhaul("tokenize", "--tokenizer", tmp_path, "--threads", 2, "--extensions", ".txt", "--out", tmp_path / "t", files)
+    longhaul("tokenize", "--tokenizer", tmp_path, "--threads", 2, "--any-bytes", "--out", tmp_path / "t", files)
     expected = theirs.encode(strings, num_threads=2)
     found = tokens_of(tmp_path / "t")
     compare(corpus, found, texts_of(tmp_path, tmp_path / "t"), expected, theirs.decode)
