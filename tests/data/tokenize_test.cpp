@@ -158,8 +158,8 @@ TEST_F(Tokenize, NamedFilesThatAreNoTextAreRefused) {
   std::vector<std::string> names{"good.txt"};
   for (const auto& [name, content, what] : files) {
     write_file(scratch_ / name, content);
-    EXPECT_THAT(problem_of([&] {
-                  run({"good.txt", name});
+    EXPECT_THAT(problem_of([&, named = name] {
+                  run({"good.txt", named});
                 }),
                 HasSubstr(name + ": is " + what + ", expected text in UTF-8 or records of JSON"));
     names.push_back(name);
