@@ -23,7 +23,6 @@ import threading
 import time
 
 SOURCES = pathlib.Path(__file__).resolve().parent
-SIZES = ["mamba2-130m", "mamba2-370m", "mamba2-780m", "mamba2-1.3b", "mamba2-2.7b"]
 # Tests that take seconds each under compute-sanitizer: the SSD by rows in bf16, with one head a block of threads and with
 # several; and, for memcheck, by tiles, and the other ops.
 BY_ROWS = "*OnDevice*b2_l15_*:*OnDevice*b1_l36_*:*OnDevice*b1_l128_h40*"

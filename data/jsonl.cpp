@@ -127,7 +127,7 @@ class TextFinder : public json::json_sax_t {
   Found found_ = Found::kNothing;
 };
 
-constexpr size_t kEscapeBytes = 6;  // \uXXXX
+constexpr size_t kEscapeBytes = 6;  // a backslash, u and four digits
 
 /// The number of an escape at the beginning of `text`; -1 if it is none of that form.
 int32_t unicode_escape(std::string_view text) {

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <iostream>
 #include <limits>
-#include <map>
 
 #include "kernels/core/cuda_memory.h"
 #include "launch/rank_session.h"
@@ -109,13 +109,7 @@ void check_option_names(const CLI::App& program) {
   }
 }
 
-void make_folder_of(const std::filesystem::path& file) {
-  std::error_code failed;
-  if (file.has_parent_path()) std::filesystem::create_directories(file.parent_path(), failed);
-  if (failed) {
-    throw core::Error(core::message(file.parent_path().string(), ": ", failed.message()));
-  }
-}
+void note(const std::string& text) { std::cerr << "longhaul: note: " + text + "\n" << std::flush; }
 
 void check_can_write(const std::string& option, const std::filesystem::path& file) {
   if (std::filesystem::is_directory(file)) {
@@ -123,7 +117,7 @@ void check_can_write(const std::string& option, const std::filesystem::path& fil
         core::message(option, ": ", file.string(), " is a folder, expected a file"));
   }
   try {
-    make_folder_of(file);
+    model::make_folder_of(file);
     const model::AtomicFile probe(file);
   } catch (const core::Error& error) {
     throw core::InputError(option + ": " + error.what());

@@ -33,8 +33,8 @@ void check_option_names(const CLI::App& program);
 /// "--length" and so on: of the command and of its groups.
 std::vector<std::string> option_names(const CLI::App& command);
 
-/// Makes the folder that the file is to lie in.
-void make_folder_of(const std::filesystem::path& file);
+/// A word to the reader, on standard error.
+void note(const std::string& text);
 
 /// InputError naming `option` where `file`, whose folder is made, could not be written after all
 /// the work.

@@ -165,9 +165,10 @@ class ExportCommand : public Command {
       const auto problems = model::beyond_transformers(stored.config);
       if (!problems.empty()) throw InputError(problems);
       if (stored.config.groups > 1) {
-        note("transformers before 5.23 norms all ", stored.config.groups,
-             " groups of a gated norm as one, mamba_ssm, vLLM and llama.cpp each: expect other "
-             "results in them");
+        note(message(
+            "transformers before 5.23 norms all ", stored.config.groups,
+            " groups of a gated norm as one, mamba_ssm, vLLM and llama.cpp each: expect other "
+            "results in them"));
       }
       model::write_model_folder(stored.config, stored.tensors, output_, options);
     } else {
@@ -287,11 +288,6 @@ class ExportCommand : public Command {
       return tokenizer_;
     }
     return folder_with_tokenizer(source);
-  }
-
-  template <class... Parts>
-  static void note(const Parts&... parts) {
-    std::cerr << "longhaul: note: " << message(parts...) << std::endl;
   }
 
   CLI::App* command_ = nullptr;

@@ -9,6 +9,7 @@
 #include "launch/command_options.h"
 #include "launch/forward_files.h"
 #include "launch/rank_session.h"
+#include "model/checkpoint/atomic_file.h"
 #include "model/checkpoint/model_folder.h"
 #include "model/state_handover.h"
 
@@ -214,7 +215,7 @@ class ForwardCommand : public Command {
         output.add("grad." + parameter.name, parameters.gradient(parameter));
       }
     }
-    make_folder_of(output_);
+    model::make_folder_of(output_);
     output.write(output_);
   }
 

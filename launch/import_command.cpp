@@ -7,6 +7,7 @@
 
 #include "kernels/core/error.h"
 #include "launch/command.h"
+#include "launch/command_options.h"
 #include "launch/model_companions.h"
 #include "launch/model_conversion.h"
 #include "launch/output_place.h"
@@ -118,10 +119,6 @@ class ImportCommand : public Command {
     if (!tokenizer.missing.empty()) {
       note(core::message(source_, ": its tokenizer is left out: ", tokenizer.missing));
     }
-  }
-
-  static void note(const std::string& line) {
-    std::cerr << "longhaul: note: " << line << std::endl;
   }
 
   CLI::App* command_ = nullptr;

@@ -1,7 +1,6 @@
 #include "launch/model_conversion.h"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -14,6 +13,7 @@
 #include "model/checkpoint/json_reading.h"
 #include "model/checkpoint/model_parts.h"
 #include "model/checkpoint/safetensors_header.h"
+#include "trainer/checkpoint_files.h"
 
 namespace longhaul::launch {
 
@@ -22,7 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMostTokens = uint64_t{1} << 31;
-constexpr const char* kCheckpoints = "checkpoints";  // folder of a run
 
 bool says_any(const model::TokenIds& ids) {
   return ids.pad != "null" || ids.bos != "null" || ids.eos != "null";
@@ -136,30 +135,17 @@ model::TokenIds token_ids_of_run(const fs::path& run, const fs::path& model) {
 
 std::optional<fs::path> run_of(const fs::path& model) {
   const fs::path whole = fs::weakly_canonical(model::model_of(model)), above = whole.parent_path();
-  std::error_code error;
-  const auto is_run = [&](const fs::path& folder) {
-    return fs::is_regular_file(folder / kRunConfigFile, error);
-  };
-  if (step_of_checkpoint(whole) && is_run(above.parent_path())) return above.parent_path();
-  // A run.yaml beside a folder of that name may be one that is yet to be trained, or another
-  // program's: what training leaves tells.
-  const bool was_trained =
-      fs::exists(above / kCheckpoints, error) || fs::exists(above / "metrics.jsonl", error);
-  if (whole.filename() == "model" && is_run(above) && was_trained) return above;
+  if (step_of_checkpoint(whole) && fs::is_regular_file(above.parent_path() / kRunConfigFile)) {
+    return above.parent_path();
+  }
+  if (whole.filename() == "model" && was_trained(above)) return above;
   return std::nullopt;
 }
 
 std::optional<int64_t> step_of_checkpoint(const fs::path& model) {
-  constexpr std::string_view kPrefix = "step-";
-  const fs::path whole = fs::weakly_canonical(model);
-  const std::string name = whole.filename().string();
-  if (!name.starts_with(kPrefix) || whole.parent_path().filename() != kCheckpoints) {
-    return std::nullopt;
-  }
-  int64_t step = -1;
-  const char* const end = name.data() + name.size();
-  const auto [rest, code] = std::from_chars(name.data() + kPrefix.size(), end, step);
-  return code == std::errc() && rest == end && step >= 0 ? std::optional(step) : std::nullopt;
+  const fs::path whole = fs::weakly_canonical(model), above = whole.parent_path();
+  if (above != trainer::checkpoints_folder(above.parent_path())) return std::nullopt;
+  return trainer::step_of_name(whole.filename().string());
 }
 
 std::optional<model::StoredType> chosen_type(const std::string& dtype) {

@@ -12,14 +12,6 @@ namespace fs = std::filesystem;
 using core::InputError;
 using core::message;
 
-/// As training leaves it: YAML of that name alone also lies beside models.
-bool is_run(const fs::path& folder) {
-  std::error_code error;
-  return fs::is_regular_file(folder / kRunConfigFile, error) &&
-         (fs::exists(folder / "metrics.jsonl", error) ||
-          fs::is_directory(folder / "checkpoints", error));
-}
-
 [[noreturn]] void refuse(const fs::path& output, const char* what, const fs::path& run) {
   throw InputError(message("--out: ", output.string(), " ", what, " the run ", run.string(),
                            ", expected a folder that is not the run's own"));
@@ -31,13 +23,13 @@ void expect_outside_of_runs(const fs::path& output) {
   fs::path path = fs::weakly_canonical(fs::absolute(output));
   if (!path.has_filename()) path = path.parent_path();
   const fs::path above = path.parent_path();
-  if (is_run(path)) refuse(output, "is", path);
-  if (path.filename() == "model" && is_run(above)) refuse(output, "is the model of", above);
+  if (was_trained(path)) refuse(output, "is", path);
+  if (path.filename() == "model" && was_trained(above)) refuse(output, "is the model of", above);
   const bool holds_checkpoints = above.filename() == "checkpoints";
-  if (holds_checkpoints && is_run(above.parent_path())) {
+  if (holds_checkpoints && was_trained(above.parent_path())) {
     refuse(output, "is a checkpoint of", above.parent_path());
   }
-  if (path.filename() == "checkpoints" && is_run(above)) {
+  if (path.filename() == "checkpoints" && was_trained(above)) {
     refuse(output, "holds the checkpoints of", above);
   }
 }

@@ -12,6 +12,7 @@
 #include "launch/environment/shared_folder.h"
 #include "launch/run_lock.h"
 #include "model/checkpoint/atomic_file.h"
+#include "trainer/checkpoint_files.h"
 #include "trainer/schedule.h"
 
 namespace longhaul::launch {
@@ -94,6 +95,13 @@ void check_writable(const fs::path& folder) {
 }
 
 }  // namespace
+
+bool was_trained(const fs::path& folder) {
+  std::error_code error;
+  return fs::is_regular_file(folder / kRunConfigFile, error) &&
+         (fs::exists(trainer::checkpoints_folder(folder), error) ||
+          fs::exists(folder / "metrics.jsonl", error));
+}
 
 void check_run_folder(const fs::path& folder) {
   if (fs::exists(folder) && !fs::is_directory(folder)) {

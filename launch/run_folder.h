@@ -13,6 +13,10 @@ namespace longhaul::launch {
 inline constexpr const char* kRunConfigFile = "run.yaml";
 inline constexpr const char* kRunTokenizer = "tokenizer";  // folder
 
+/// Whether a run has trained here. A run.yaml alone may be one that is yet to be trained, or
+/// another program's: what training leaves tells.
+bool was_trained(const std::filesystem::path& folder);
+
 /// For the first rank: what open_run_folder would refuse, without writing anything.
 void check_run_folder(const std::filesystem::path& folder);
 

@@ -84,7 +84,7 @@ class SweepCommand : public Command {
     const fs::path page =
         output_.empty() ? fs::path(sweep.folder) / "report.html" : fs::path(output_);
     std::cout << recipe_table(sweep, results) << std::flush;
-    make_folder_of(page);
+    model::make_folder_of(page);
     model::write_file_atomically(page, report_page(sweep, results));
     if (!csv_.empty()) write_sweep_csv(csv_, sweep, results);
     std::cout << "report         " << page.string() << std::endl;

@@ -122,9 +122,9 @@ class TokenizeCommand : public Command {
   static void tell_of_oddities(const data::TokenizeProgress& done) {
     const auto tell = [](const data::Oddities& found, const char* one, const char* several) {
       if (found.count == 0) return;
-      std::cerr << "longhaul: note: " << found.first;
-      if (found.count > 1) std::cerr << " and " << found.count - 1 << " more";
-      std::cerr << ": " << (found.count > 1 ? several : one) << std::endl;
+      const std::string more =
+          found.count > 1 ? core::message(" and ", found.count - 1, " more") : "";
+      note(found.first + more + ": " + (found.count > 1 ? several : one));
     };
     tell(done.json_documents,
          "is read as plain text; records, one a line, are recognised by the name .jsonl",
@@ -132,9 +132,9 @@ class TokenizeCommand : public Command {
     tell(done.mended_records, "is no UTF-8 (or half a surrogate pair), read as U+FFFD there",
          "are no UTF-8 (or half a surrogate pair), read as U+FFFD there");
     if (done.bad_records.count > 0) {
-      std::cerr << "longhaul: note: " << done.bad_records.count << " bad "
-                << (done.bad_records.count > 1 ? "records are" : "record is")
-                << " left out, the first: " << done.bad_records.first << std::endl;
+      note(core::message(done.bad_records.count, " bad ",
+                         done.bad_records.count > 1 ? "records are" : "record is",
+                         " left out, the first: ", done.bad_records.first));
     }
   }
 
@@ -142,8 +142,8 @@ class TokenizeCommand : public Command {
     const std::string folder = held_out_folder();
     if (held_out_ == 0) {
       if (data::recorded_tokenizer(folder).empty()) return;
-      std::cerr << "longhaul: note: " << folder << " is there from another run: its documents may "
-                << "be in " << output_ << " now, which was made without --held-out" << std::endl;
+      note(core::message(folder, " is there from another run: its documents may be in ", output_,
+                         " now, which was made without --held-out"));
       return;
     }
     const auto percent = [](int64_t part, int64_t rest) {
@@ -156,9 +156,9 @@ class TokenizeCommand : public Command {
     const double share = static_cast<double>(done.held_out_tokens) /
                          static_cast<double>(done.held_out_tokens + done.tokens);
     if (share > 2 * held_out_ || share < held_out_ / 2) {
-      std::cerr << "longhaul: note: documents are few or of very unequal length: --held-out "
-                << held_out_ << " holds out " << percent(done.held_out_tokens, done.tokens)
-                << " of the tokens" << std::endl;
+      note(core::message("documents are few or of very unequal length: --held-out ", held_out_,
+                         " holds out ", percent(done.held_out_tokens, done.tokens),
+                         " of the tokens"));
     }
   }
 

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,6 +19,8 @@ namespace longhaul::trainer {
 inline constexpr const char* kManifestFile = "manifest.json";
 
 std::filesystem::path checkpoints_folder(const std::filesystem::path& run_folder);
+/// N of "step-N", a checkpoint's folder.
+std::optional<int64_t> step_of_name(std::string_view name);
 /// Leaves in the run's folder that the checkpoint of `step` was completed: checkpoint_to_resume
 /// then knows that one must be there.
 void note_saved(const std::filesystem::path& run_folder, int64_t step);

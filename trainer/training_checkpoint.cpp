@@ -100,8 +100,16 @@ void forget_saved(const fs::path& run_folder) {
   if (error) throw core::Error(message((run_folder / kSavedFile).string(), ": ", error.message()));
 }
 
-std::vector<int64_t> all_checkpoints(const fs::path& run_folder) {
+std::optional<int64_t> step_of_name(std::string_view name) {
   constexpr std::string_view kPrefix = "step-";
+  if (!name.starts_with(kPrefix)) return std::nullopt;
+  int64_t step = -1;
+  const char* const end = name.data() + name.size();
+  const auto [rest, code] = std::from_chars(name.data() + kPrefix.size(), end, step);
+  return code == std::errc() && rest == end && step >= 0 ? std::optional(step) : std::nullopt;
+}
+
+std::vector<int64_t> all_checkpoints(const fs::path& run_folder) {
   const fs::path folder = checkpoints_folder(run_folder);
   std::vector<int64_t> steps;
   std::error_code error;
@@ -116,13 +124,9 @@ std::vector<int64_t> all_checkpoints(const fs::path& run_folder) {
   expect_read(folder);
   while (entry != fs::directory_iterator()) {
     const fs::path path = entry->path();
-    const std::string name = path.filename().string();
-    int64_t step = -1;
-    const auto [end, code] = std::from_chars(name.data() + std::min(kPrefix.size(), name.size()),
-                                             name.data() + name.size(), step);
-    const bool is_ours = name.starts_with(kPrefix) && code == std::errc() &&
-                         checkpoint_folder(run_folder, step) == path;
-    if (is_ours && fs::exists(path / kManifestFile, error)) steps.push_back(step);
+    const auto step = step_of_name(path.filename().string());
+    const bool is_ours = step && checkpoint_folder(run_folder, *step) == path;
+    if (is_ours && fs::exists(path / kManifestFile, error)) steps.push_back(*step);
     expect_read(path / kManifestFile);
     entry.increment(error);
     expect_read(folder);

@@ -61,9 +61,7 @@ void make_resumable(EvalJob& job) {
         job.is_first ? eval::state_fingerprint(job.model.context(), *job.start) : "";
     job.continuation.identity.emplace_back("initial state", of_first(start));
   }
-  job.continuation.notice = [](const std::string& text) {
-    std::cerr << "longhaul: note: " << text << std::endl;
-  };
+  job.continuation.notice = note;
   job.continuation.interrupted = [] { return interrupted(); };
 }
 

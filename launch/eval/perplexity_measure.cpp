@@ -1,5 +1,4 @@
 #include <CLI/CLI.hpp>
-#include <iostream>
 #include <optional>
 
 #include "eval/conditions.h"
@@ -32,9 +31,8 @@ class PerplexityMeasure : public Measure {
     if (run_ && text_.are_trained_on(*tokens, *run_)) {
       options.continuation.notes.emplace_back(eval::kTrainedOn, "yes");
       if (job.is_first) {
-        std::cerr << "longhaul: note: " << job.options.model
-                  << " is measured on the data it was trained on (" << text_.data << ")"
-                  << std::endl;
+        note(core::message(job.options.model, " is measured on the data it was trained on (",
+                           text_.data, ")"));
       }
     }
     options.windows = text_.window_begin();

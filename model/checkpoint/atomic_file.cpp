@@ -131,7 +131,7 @@ void write_file_atomically(const std::filesystem::path& path, const std::string&
 void make_folder_of(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(folder_of(path), error);
-  if (error) fail(path, "its folder cannot be made", error.value());
+  if (error) throw core::Error(core::message(folder_of(path).string(), ": ", error.message()));
 }
 
 void sync_folder(const std::filesystem::path& folder) {

@@ -77,6 +77,12 @@ class FromAState : public ::testing::Test {
     return all;
   }
 
+  CurveOptions options_from(const Begun& begun) const {
+    CurveOptions options = options_;
+    options.start = &begun.start;
+    return options;
+  }
+
   /// `measure` on two sequence ranks, as the first of them has it.
   template <class Result, class Work>
   static Result on_two_ranks(const Work& measure) {
@@ -99,8 +105,7 @@ class FromAState : public ::testing::Test {
 
 TEST_F(FromAState, LossesByPositionAreThose) {
   const auto curve = on_two_ranks<PositionCurve>([&](const dist::Mesh& mesh, Begun& begun) {
-    CurveOptions options = options_;
-    options.start = &begun.start;
+    const CurveOptions options = options_from(begun);
     return evaluate_text(mesh, begun.model, folder_, options);
   });
   Begun begun;
@@ -119,8 +124,7 @@ TEST_F(FromAState, LossesByPositionAreThose) {
 
 TEST_F(FromAState, StatesAreThose) {
   const auto found = on_two_ranks<StateStatistics>([&](const dist::Mesh& mesh, Begun& begun) {
-    CurveOptions options = options_;
-    options.start = &begun.start;
+    const CurveOptions options = options_from(begun);
     return evaluate_states(mesh, begun.model, text_sequences(folder_, options), options);
   });
   Begun begun;
@@ -146,8 +150,7 @@ TEST_F(FromAState, StatesAreThose) {
 
 TEST_F(FromAState, SuffixesBeginFromItToo) {
   const auto found = on_two_ranks<EffRem>([&](const dist::Mesh& mesh, Begun& begun) {
-    CurveOptions options = options_;
-    options.start = &begun.start;
+    const CurveOptions options = options_from(begun);
     return evaluate_effrem(mesh, begun.model, text_sequences(folder_, options), options);
   });
   Begun begun;
