@@ -1,3 +1,5 @@
+#include <glog/logging.h>
+
 #include <algorithm>
 
 #include "data/document_lanes.h"
@@ -23,6 +25,10 @@ class LaneSampler : public BatchSource {
   LaneSampler(const TokenData& folder, int64_t length, uint64_t seed, RowShare share)
       : folder_(folder), length_(length), seed_(seed), share_(share) {
     steps_ = folder.tokens() / (length * share.global_rows());
+    LOG_IF(WARNING, steps_ == 1 && share.data_rank == 0)
+        << "the data makes lanes of a single sequence each (" << folder.tokens() << " tokens, "
+        << share.global_rows() << " lanes, sequences of " << length
+        << "): all begin from zero, and TBTT is no other than zero";
   }
 
   Batch next() override {

@@ -130,6 +130,19 @@ std::vector<std::string> computation_differences(const RunConfig& a, const RunCo
   return differences(a, b, Effect::kComputation);
 }
 
+std::vector<std::string> evaluation_differences(const RunConfig& a, const RunConfig& b) {
+  const FieldList first = list_fields(a);
+  const FieldList second = list_fields(b);
+  std::vector<std::string> keys;
+  for (size_t i = 0; i < first.fields().size(); ++i) {
+    const auto& field = first.fields()[i];
+    const bool counts = !field.is_section && starts_with(field.path, "evaluation.") &&
+                        field.path != "evaluation.every";
+    if (counts && field.value != second.fields()[i].value) keys.push_back(field.path);
+  }
+  return keys;
+}
+
 std::vector<std::string> rounding_differences(const RunConfig& a, const RunConfig& b) {
   return differences(a, b, Effect::kRounding);
 }

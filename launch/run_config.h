@@ -254,6 +254,9 @@ uint64_t computation_hash(const RunConfig& config);
 /// Keys of those fields in which two configurations differ; model.shape.* only where both give it.
 std::vector<std::string> computation_differences(const RunConfig& a, const RunConfig& b);
 
+/// Keys that say what an evaluation measures and differ.
+std::vector<std::string> evaluation_differences(const RunConfig& a, const RunConfig& b);
+
 /// Keys that differ and leave the computation the same but for the order of its sums: mesh,
 /// algorithm of the exchange, device.
 std::vector<std::string> rounding_differences(const RunConfig& a, const RunConfig& b);

@@ -10,8 +10,10 @@
 
 #include "kernels/core/error.h"
 #include "launch/environment/shared_folder.h"
+#include "launch/field_list.h"
 #include "launch/run_lock.h"
 #include "model/checkpoint/atomic_file.h"
+#include "model/checkpoint/model_folder.h"
 #include "trainer/checkpoint_files.h"
 #include "trainer/schedule.h"
 
@@ -52,6 +54,32 @@ std::string steps_problem(const RunConfig& earlier, const RunConfig& config, int
                  "; constant goes on after its end, wsd before its decay)");
 }
 
+/// Whether a field of a shape says what the model computes: others are for initialisation or speed.
+bool is_computed_with(const ListedField& field) {
+  return field.path != "chunk" && !field.help.starts_with("initialisation:");
+}
+
+/// "norm_epsilon was 1e-05 and is 0.1, …"
+std::string changes_between(model::ModelConfig before, model::ModelConfig after) {
+  FieldList first, second;
+  before.visit(first);
+  after.visit(second);
+  std::string text;
+  for (size_t i = 0; i < first.fields().size(); ++i) {
+    const ListedField& field = first.fields()[i];
+    const std::string& now = second.fields()[i].value;
+    if (field.value == now || !is_computed_with(field)) continue;
+    text += message(text.empty() ? "" : ", ", field.path, " was ", field.value, " and is ", now);
+  }
+  return text;
+}
+
+std::optional<model::ModelConfig> readable_config(const std::string& folder) try {
+  return model::read_model_config(folder);
+} catch (const InputError&) {
+  return std::nullopt;
+}
+
 void check_same_computation(const RunConfig& config, const fs::path& file, int64_t step) {
   const RunConfig earlier = read_run_config(file.string());
   core::Problems problems;
@@ -71,6 +99,11 @@ void check_same_computation(const RunConfig& config, const fs::path& file, int64
   for (const auto& key : rounding_differences(earlier, config)) {
     LOG(WARNING) << "resumed with another " << key
                  << ": the run goes on, but for the rounding of sums as it would have";
+  }
+  for (const auto& key : evaluation_differences(earlier, config)) {
+    LOG_IF(WARNING, config.checkpoint.keep_best > 0)
+        << "resumed with another " << key
+        << ": checkpoint.keep_best compares evaluations that were made before with those to come";
   }
   LOG_IF(WARNING, now.gradient == GradientMode::kTruncated && before.sequence != now.sequence)
       << "parallel.gradient: truncated: the gradients are now cut at the borders of "
@@ -125,6 +158,22 @@ void open_run_folder(const fs::path& folder) {
 void check_resumption(const RunConfig& config, int64_t step) {
   const fs::path file = fs::path(config.run.folder) / kRunConfigFile;
   if (fs::exists(file)) check_same_computation(config, file, step);
+}
+
+model::ModelConfig shape_to_resume(const RunConfig& config, const model::ModelConfig& given,
+                                   bool warn) {
+  std::vector<int64_t> steps = trainer::all_checkpoints(config.run.folder);
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    const std::string folder = trainer::checkpoint_folder(config.run.folder, *step).string();
+    const std::optional<model::ModelConfig> shape = readable_config(folder);
+    if (!shape) continue;  // who reads the checkpoint says what is wrong with it
+    const std::string changes = changes_between(*shape, given);
+    LOG_IF(WARNING, warn && !changes.empty())
+        << "model.from: " << config.model.from << " is another model than the run began from ("
+        << changes << "); the run goes on with that of " << folder;
+    return *shape;
+  }
+  return given;
 }
 
 void write_run_config(const RunConfig& config, std::optional<int64_t> resume_from) {

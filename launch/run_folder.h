@@ -7,6 +7,7 @@
 
 #include "data/tokenizer_files.h"
 #include "launch/run_config.h"
+#include "model/config.h"
 
 namespace longhaul::launch {
 
@@ -28,6 +29,12 @@ void open_run_folder(const std::filesystem::path& folder);
 /// was computed from other values than `config`, resolved (their keys are named; parallel.* may
 /// change, and schedule.steps where the rates up to `step` stay what they were).
 void check_resumption(const RunConfig& config, int64_t step);
+
+/// The shape of the run that is to be resumed: that of its newest checkpoint, whatever has become
+/// of model.from since, whose shape is `given`; `given` where there is no checkpoint. `warn`: says
+/// where the two differ in what counts.
+model::ModelConfig shape_to_resume(const RunConfig& config, const model::ModelConfig& given,
+                                   bool warn);
 
 /// For the first rank, under the folder's RunLock: writes run.yaml; `config` is resolved. Checked
 /// before if the run resumes, after step `resume_from`.

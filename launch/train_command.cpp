@@ -64,6 +64,9 @@ class TrainCommand : public Command {
     model::ModelConfig shape;
     RunConfig resolved = resolve(known, ranks, data.vocabulary(), shape);
     resolved.model.from = config.model.from;
+    if (resume_ && !config.model.from.empty()) {
+      shape = shape_to_resume(resolved, shape, session.is_first());
+    }
     const RunPlan plan =
         plan_run(resolved, shape, ranks, choose_threads(resolved.parallel.threads, session));
     if (dry_run_) {

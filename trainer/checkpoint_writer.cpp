@@ -240,6 +240,17 @@ void CheckpointWriter::tidy_up() {
   if (!config_.background) removing_.get();
 }
 
+void CheckpointWriter::add_evaluation(const TrainingState& state) const {
+  if (mesh_.world().rank() != 0) return;
+  const dist::Busy busy(mesh_.world(), "completing a checkpoint");
+  try_to("the checkpoint's evaluation is not noted", [&] {
+    const fs::path folder = checkpoint_folder(run_folder_, state.step);
+    CheckpointManifest manifest = read_manifest(folder);
+    manifest.evaluation = state.evaluation;
+    write_manifest(folder, manifest);
+  });
+}
+
 void CheckpointWriter::finish() {
   dist::Communicator& world = mesh_.world();
   const bool leads = world.rank() == 0;

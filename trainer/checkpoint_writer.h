@@ -43,6 +43,8 @@ class CheckpointWriter {
   bool is_busy() const;
   /// Step of the run's newest checkpoint; equal on all ranks.
   std::optional<int64_t> newest() const { return newest_; }
+  /// Notes state.evaluation, which was measured later, in the checkpoint of state.step that stands.
+  void add_evaluation(const TrainingState& state) const;
   /// Waits for the files, then makes them a checkpoint and removes what need not be kept.
   void finish();
 

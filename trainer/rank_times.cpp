@@ -10,10 +10,6 @@ namespace {
 
 constexpr int kTag = 9;
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 }  // namespace
 
 RankTimes::RankTimes(dist::Communicator& world, std::function<double()> waited, double window_s)

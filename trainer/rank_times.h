@@ -9,6 +9,10 @@
 
 namespace longhaul::trainer {
 
+inline double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
 /// How long each rank's own work in a step takes: the time from a step's start to the reduction of
 /// its loss, less what the rank waited for others in it.
 class RankTimes {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <vector>
 
 #include "data/batch.h"
@@ -19,6 +20,10 @@ struct StepBatches {
   /// batches then stands where it stood.
   std::exception_ptr failure;
 
+  /// Absent where there was nothing to predict.
+  std::optional<double> mean_loss(double sum) const {
+    return labels > 0 ? std::optional(sum / weight()) : std::nullopt;
+  }
   /// What Σ loss is divided by.
   double weight() const { return static_cast<double>(std::max<int64_t>(1, labels)); }
 };

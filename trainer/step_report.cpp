@@ -15,13 +15,15 @@ std::string place_of(const std::vector<std::string>& hosts, int rank) {
 }
 
 Numbers train_numbers(const StepNumbers& numbers, double utilisation) {
-  Numbers named{{"loss", numbers.loss},
-                {"gradient_norm", numbers.gradient_norm},
+  Numbers named;
+  if (numbers.loss) named.emplace_back("loss", *numbers.loss);
+  named.insert(named.end(),
+               {{"gradient_norm", numbers.gradient_norm},
                 {"rate", numbers.rate},
                 {"state_norm", numbers.state_norm},
                 {"skipped", numbers.skipped ? 1.0 : 0.0},
                 {"tokens_per_second", static_cast<double>(numbers.tokens) / numbers.seconds},
-                {"data_seconds", numbers.data_seconds}};
+                {"data_seconds", numbers.data_seconds}});
   if (utilisation > 0) named.emplace_back("utilisation", utilisation);
   return named;
 }
@@ -32,7 +34,7 @@ StepReport::StepReport(const TrainerConfig& config, const TrainerParts& parts, i
       log_every_(config.log_every),
       last_step_(config.schedule.steps),
       flops_per_token_(3 * parts.model.flops_per_token()),
-      peak_flops_(config.peak_flops * parts.mesh.world().size()) {
+      peak_flops_(parts.mesh.world().sum(config.peak_flops)) {
   dist::on_all_ranks(parts.mesh.world(), "opening the metrics", [&] {
     if (parts.mesh.world().rank() != 0) return;
     outlets_.reset(new Outlets{MetricsWriter(parts.run_folder, resumed_at),
@@ -53,9 +55,9 @@ void StepReport::step(const TrainingState& state, const StepNumbers& numbers) {
       log_every_ > 0 && (state.step % log_every_ == 0 || state.step == last_step_);
   if (is_shown) outlets_->lines.show(record);
   if (numbers.skipped) {
-    const std::string text = core::message("step ", state.step, " was skipped: loss ", numbers.loss,
-                                           ", gradient norm ", numbers.gradient_norm,
-                                           numbers.origin, "; ", state.skipped_in_row, " in a row");
+    const std::string text = core::message(
+        "step ", state.step, " was skipped: loss ", numbers.loss.value_or(0), ", gradient norm ",
+        numbers.gradient_norm, numbers.origin, "; ", state.skipped_in_row, " in a row");
     LOG(WARNING) << text;
     outlets_->metrics.write({"event", state.step, state.tokens, {}, text});
   }

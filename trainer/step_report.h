@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,7 +19,8 @@ namespace longhaul::trainer {
 std::string place_of(const std::vector<std::string>& hosts, int rank);
 
 struct StepNumbers {
-  double loss = 0, gradient_norm = 0, rate = 0, state_norm = 0;
+  std::optional<double> loss;  ///< absent where the step had no label
+  double gradient_norm = 0, rate = 0, state_norm = 0;
   bool skipped = false;
   std::string origin;  ///< of a skipped step: ", first on rank 3 (host b)"
   int64_t tokens = 0;  ///< of the step, over all ranks

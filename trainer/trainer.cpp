@@ -227,10 +227,6 @@ bool evaluation_due(const TrainerConfig& config, const TrainerParts& parts, int6
   return parts.evaluate && (step == config.schedule.steps || is_due(config.evaluate_every, step));
 }
 
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 class Loop {
  public:
   Loop(const TrainerConfig& config, const TrainerParts& parts, Run& run,
@@ -248,8 +244,10 @@ class Loop {
     // What came while the job began: there is nothing to save.
     const bool told = is_stop() || is_interrupted_here();
     if (parts_.mesh.world().max(told ? 1 : 0) > 0 && !is_last()) return Ending::kInterrupted;
-    const bool owes_evaluation = is_resumed_ && evaluation_due(config_, parts_, state_.step);
-    if (owes_evaluation && state_.evaluation.empty() && !evaluate()) return Ending::kInterrupted;
+    if (owes_evaluation()) {
+      if (!evaluate()) return Ending::kInterrupted;
+      writer_.add_evaluation(state_);
+    }
     while (!is_last()) {
       if (parts_.activity) parts_.activity(core::message("step ", state_.step + 1));
       const StepSums sums = step();
@@ -266,6 +264,9 @@ class Loop {
   bool is_last() const { return state_.step >= config_.schedule.steps; }
   /// Whether somebody else is to decide how the run goes on.
   bool is_stop() const { return config_.stop_at > 0 && state_.step >= config_.stop_at; }
+  bool owes_evaluation() const {
+    return is_resumed_ && state_.evaluation.empty() && evaluation_due(config_, parts_, state_.step);
+  }
   bool is_interrupted_here() const { return parts_.interrupted && parts_.interrupted(); }
 
   /// The sums over all ranks.
@@ -292,7 +293,7 @@ class Loop {
     count_step(outcome, tokens, state_);
     origin_ = outcome.skipped ? origin_of(parts_, own_loss) : "";
     const auto sequences = static_cast<double>(config_.batch.sequences);
-    report_.step(state_, {.loss = sums.loss / batches.weight(),
+    report_.step(state_, {.loss = batches.mean_loss(sums.loss),
                           .gradient_norm = outcome.gradient_norm,
                           .rate = rate,
                           .state_norm = std::sqrt(sums.state_squares / sequences),

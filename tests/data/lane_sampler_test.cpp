@@ -81,6 +81,19 @@ TEST(LaneSampler, NeedsARowForEveryLane) {
   }
 }
 
+TEST(LaneSampler, WarnsOfLanesOfASingleSequence) {
+  Scratch scratch;
+  testing::write_numbered(scratch / "tokens", {30});  // 31 tokens
+  const TokenFolder folder(scratch / "tokens");
+  const auto said_at = [&](int64_t length) {
+    ::testing::internal::CaptureStderr();
+    make_lane_sampler(folder, length, 1, {.rows = 2}, {});
+    return ::testing::internal::GetCapturedStderr();
+  };
+  EXPECT_THAT(said_at(8), HasSubstr("lanes of a single sequence each (31 tokens, 2 lanes"));
+  EXPECT_EQ(said_at(7), "");
+}
+
 TEST(LaneSampler, RefusesAnotherNumberOfLanes) {
   Scratch scratch;
   testing::write_numbered(scratch / "tokens", {100});

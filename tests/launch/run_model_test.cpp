@@ -57,6 +57,28 @@ TEST_F(ModelOfARun, ARunIsResumedWithoutTheModelThatItBeganFrom) {
             text_of(folder_ / "whole/model/model.safetensors"));
 }
 
+TEST_F(ModelOfARun, ARunIsResumedWithItsOwnShapeWhateverBecameOfTheModelThatItBeganFrom) {
+  const std::string train = "train next.yaml model.from=base run.folder=";
+  fs::copy(folder_ / "theses/run/model", folder_ / "base");
+  ASSERT_EQ(run(train + "whole").exit_code, 0);
+  ASSERT_EQ(run(train + "cut --until 2").exit_code, 75);
+  std::string config = text_of(folder_ / "base/config.json");
+  const std::string before = "\"layer_norm_epsilon\": 1e-05";
+  ASSERT_THAT(config, HasSubstr(before));
+  write("base/config.json",
+        config.replace(config.find(before), before.size(), "\"layer_norm_epsilon\": 0.1"));
+  const Result resumed = run(train + "cut --resume");
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("model.from: base is another model than the run began from "
+                                     "(norm_epsilon was 1e-05 and is 0.1)"));
+  for (const char* file : {"model/model.safetensors", "model/config.json"}) {
+    EXPECT_EQ(text_of(folder_ / "cut" / file), text_of(folder_ / "whole" / file)) << file;
+  }
+  const Result again =
+      run(train + "cut --resume evaluation.length=48 checkpoint.keep_best=1 evaluation.every=3");
+  EXPECT_THAT(again.err, HasSubstr("resumed with another evaluation.length"));
+}
+
 TEST_F(ModelOfARun, TheModelCardNamesEveryMeasure) {
   fs::remove(folder_ / "theses/run/evaluation/text.json");
   expect_done("export --model theses/run/model --out a", "a: ");

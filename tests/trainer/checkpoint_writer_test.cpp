@@ -16,6 +16,7 @@
 #include "tests/support/random_tensor.h"
 #include "tests/trainer/source_fixture.h"
 #include "tests/trainer/tiny_run.h"
+#include "trainer/checkpoint_files.h"
 
 namespace longhaul::trainer {
 namespace {
@@ -147,6 +148,24 @@ TEST(CheckpointWriter, KeepsMilestonesAndTheBest) {
   run.config.checkpoint = {.every = 1, .keep = 1, .keep_best = 1, .best = Measure::kAccuracy};
   run.train(other.path());
   EXPECT_EQ(names_in(other / "checkpoints"), (std::set<std::string>{"step-5", "step-9"}));
+}
+
+TEST(CheckpointWriter, KeepsTheBestWhoseEvaluationWasInterrupted) {
+  const ScratchFolder folder;
+  TinyRun run;
+  run.config.schedule.steps = 9;
+  run.config.evaluate_every = 3;
+  run.config.checkpoint = {.every = 1, .keep = 1, .keep_best = 1};
+  const auto evaluate = [](int64_t step) -> std::optional<Numbers> {
+    return Numbers{{"loss", static_cast<double>(step)}};  // the earliest is the best
+  };
+  run.evaluate = [&](int64_t step) { return step == 3 ? std::nullopt : evaluate(step); };
+  ASSERT_EQ(run.train(folder.path()), Ending::kInterrupted);
+  run.evaluate = evaluate;
+  run.resume = true;
+  ASSERT_EQ(run.train(folder.path()), Ending::kDone);
+  EXPECT_EQ(names_in(folder / "checkpoints"), (std::set<std::string>{"step-3", "step-9"}));
+  EXPECT_EQ(read_manifest(folder / "checkpoints/step-3").evaluation, (Numbers{{"loss", 3.0}}));
 }
 
 }  // namespace

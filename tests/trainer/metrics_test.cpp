@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -11,6 +12,8 @@
 #include "kernels/core/error.h"
 #include "tests/model/full_disk.h"
 #include "tests/model/scratch_folder.h"
+#include "trainer/step_batches.h"
+#include "trainer/step_report.h"
 
 namespace longhaul::trainer {
 namespace {
@@ -250,6 +253,19 @@ TEST(Metrics, FieldsOfLaterVersionsAreNoError) {
 TEST(Metrics, AMissingFileIsNamed) {
   const ScratchFolder folder;
   EXPECT_THROW(read_metrics(folder.path() / "metrics.jsonl"), core::InputError);
+}
+
+// A loss of 0 would look like a perfect model.
+TEST(Metrics, AStepWithoutLabelsHasNoLoss) {
+  const auto numbers_of = [](int64_t labels, double loss) {
+    return train_numbers({.loss = StepBatches{.micro = {}, .labels = labels}.mean_loss(loss),
+                          .tokens = 8,
+                          .seconds = 1},
+                         0);
+  };
+  const auto is_loss = [](const auto& number) { return number.first == "loss"; };
+  EXPECT_EQ(numbers_of(4, 6.0).front(), (std::pair<std::string, double>{"loss", 1.5}));
+  EXPECT_TRUE(std::ranges::none_of(numbers_of(0, 0.0), is_loss));
 }
 
 }  // namespace
