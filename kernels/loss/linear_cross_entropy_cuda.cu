@@ -207,10 +207,11 @@ void run_block(core::Context& context, const LinearCrossEntropy& args,
       finish_rows<T>, of_rows);
   if (args.dhidden) gemm(context, {.a = gradient, .b = args.weight, .c = rows_of(args.dhidden)});
   if (args.dweight) {
+    const bool adds = begin > 0 || !args.overwrite_dweight;
     gemm(context, {.transpose_a = true,
                    .a = gradient,
                    .b = hidden,
-                   .addend = args.dweight,
+                   .addend = adds ? args.dweight : core::TensorView{},
                    .c = args.dweight});
   }
 }

@@ -1,4 +1,5 @@
 // Core's copies, addition, embedding, linear layers and loss on the device.
+#include <cmath>
 #include <limits>
 
 #include "kernels/core/error.h"
@@ -169,6 +170,7 @@ struct LinearCase {
   Addend addend = Addend::kNone;
   bool with_bias = true;
   bool wide = false;  ///< y and the addend in the state dtype
+  bool overwrites = false;
 };
 
 /// x and the other addend are columns of wider matrices.
@@ -185,7 +187,9 @@ Values run_linear(core::Device device, DType dtype, const Values& in, const Line
                other = Tensor::zeros(context, y.dtype(), {kRows, kOut + 5}),
                dy = tensor_of(context, dtype, {kRows, kOut}, in.at("dy")),
                dx(context, dtype, {kRows, kIn}),
-               dweight = tensor_of(context, state, {kOut, kIn}, in.at("weight")),
+               dweight = c.overwrites ? tensor_of(context, state, {kOut, kIn},
+                                                  std::vector<double>(kOut * kIn, NAN))
+                                      : tensor_of(context, state, {kOut, kIn}, in.at("weight")),
                dbias = tensor_of(context, state, {kOut}, in.at("bias"));
   const TensorView apart = other.view().slice(1, 2, 2 + kOut);
   assign(apart, in.at("other"));
@@ -197,8 +201,13 @@ Values run_linear(core::Device device, DType dtype, const Values& in, const Line
                                                                            : y.view(),
                                     .y = y});
   EXPECT_EQ(values_of(apart), in.at("other"));
-  kernels::linear_backward(
-      context, {.x = x, .weight = weight, .dy = dy, .dx = dx, .dweight = dweight, .dbias = dbias});
+  kernels::linear_backward(context, {.x = x,
+                                     .weight = weight,
+                                     .dy = dy,
+                                     .dx = dx,
+                                     .dweight = dweight,
+                                     .dbias = dbias,
+                                     .overwrite_dweight = c.overwrites});
   return {{"y", values_of(y)},
           {"dx", values_of(dx)},
           {"dweight", values_of(dweight)},
@@ -218,7 +227,8 @@ TEST_F(FlatOps, Linear) {
       for (const auto& [with_bias, wide] :
            {std::pair{false, false}, {true, false}, {false, true}, {true, true}}) {
         SCOPED_TRACE(::testing::Message() << static_cast<int>(addend) << with_bias << wide);
-        const LinearCase c{.addend = addend, .with_bias = with_bias, .wide = wide};
+        const LinearCase c{
+            .addend = addend, .with_bias = with_bias, .wide = wide, .overwrites = with_bias};
         const Values expected = run_linear({}, DType::kF64, in, c);
         const Values found = run_linear(kCuda, precision.dtype, in, c);
         expect_close(found, expected, precision.tolerance);
@@ -232,6 +242,7 @@ TEST_F(FlatOps, Linear) {
 struct LossCase {
   int64_t rows, vocabulary;
   double tolerance = 1;  ///< over the precision's
+  bool overwrites = false;
 };
 
 Values run_loss(core::Device device, DType dtype, const Values& in, const LossCase& c) {
@@ -248,15 +259,20 @@ Values run_loss(core::Device device, DType dtype, const Values& in, const LossCa
                weight = tensor_of(context, dtype, {vocabulary, kWidth}, in.at("weight")),
                loss(context, state, {rows}), predicted(context, DType::kI32, {rows}),
                dhidden(context, dtype, {rows, kWidth}),
-               dweight = tensor_of(context, state, {vocabulary, kWidth}, in.at("weight"));
-  const kernels::LossSum sum = kernels::linear_cross_entropy(context, {.hidden = hidden,
-                                                                       .weight = weight,
-                                                                       .labels = labels,
-                                                                       .scale = 0.25,
-                                                                       .loss = loss,
-                                                                       .predicted = predicted,
-                                                                       .dhidden = dhidden,
-                                                                       .dweight = dweight});
+               dweight = c.overwrites
+                             ? tensor_of(context, state, {vocabulary, kWidth},
+                                         std::vector<double>(in.at("weight").size(), NAN))
+                             : tensor_of(context, state, {vocabulary, kWidth}, in.at("weight"));
+  const kernels::LossSum sum =
+      kernels::linear_cross_entropy(context, {.hidden = hidden,
+                                              .weight = weight,
+                                              .labels = labels,
+                                              .scale = 0.25,
+                                              .loss = loss,
+                                              .predicted = predicted,
+                                              .dhidden = dhidden,
+                                              .dweight = dweight,
+                                              .overwrite_dweight = c.overwrites});
   return {{"sum", {sum.sum, static_cast<double>(sum.count)}},
           {"loss", values_of(loss)},
           {"predicted", values_of(predicted)},
@@ -267,8 +283,8 @@ Values run_loss(core::Device device, DType dtype, const Values& in, const LossCa
 TEST_F(FlatOps, LinearCrossEntropy) {
   // More than one block of rows; rows in whole words of 16 bytes; rows of more threads; rows that
   // are longer than shared memory, whose products the emulation adds up one after another in fp32.
-  const LossCase cases[] = {{0, 37},   {1, 37},       {150, 37},    {3, 40},
-                            {2, 8196}, {2, 41101, 2}, {2, 45064, 2}};
+  const LossCase cases[] = {{0, 37}, {1, 37},   {150, 37},     {0, 37, 1, true}, {9, 37, 1, true},
+                            {3, 40}, {2, 8196}, {2, 41101, 2}, {2, 45064, 2}};
   for (const Precision& precision : {kSingle, kHalf}) {
     for (const LossCase& c : cases) {
       SCOPED_TRACE(::testing::Message() << c.rows << " rows of " << c.vocabulary);
