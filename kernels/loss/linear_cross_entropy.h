@@ -40,6 +40,10 @@ LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& a
 }  // namespace cpu
 namespace cuda {
 LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args);
+struct CrossEntropyRows;  // cuda_sizes.h
+/// With so many rows at once; those of gradients are whole blocks of logits, or all.
+LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args,
+                             const CrossEntropyRows& held);
 }  // namespace cuda
 
 }  // namespace longhaul::kernels
