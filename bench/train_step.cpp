@@ -68,6 +68,7 @@ Measured measure(core::Context& context, dist::Communicator& world, model::Langu
         .labels = tokens,
         .scale = 1.0 / best.tokens,
         .final_state = &final_state,
+        .overwrite_gradients = true,
         .recompute = timing.recompute,
         .gradients_ready = [&](int64_t begin, int64_t end) { reducer.ready(begin, end); }};
     recorded ? recorded->run(on_host, on_host, pass) : model.forward_backward(pass).sum;

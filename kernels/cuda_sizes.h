@@ -21,10 +21,29 @@ inline int64_t conv_tiles(int64_t length) {
   return std::max<int64_t>(1, (length + kConvRows - 1) / kConvRows);
 }
 
-/// Rows whose logits are held at once: 512 MiB of them, in whole tiles of the matrix products.
-inline int64_t cross_entropy_block_rows(int64_t rows, int64_t vocabulary) {
-  const int64_t fitting = (int64_t{512} << 20) / (vocabulary * 4) / 128 * 128;
-  return std::clamp<int64_t>(fitting, std::min<int64_t>(rows, 128), std::max<int64_t>(rows, 1));
+/// Rows of the cross-entropy that are held at once: as logits in fp32, and as their gradients,
+/// which are multiplied with all of the head's weight and added to all of its gradient.
+struct CrossEntropyRows {
+  int64_t logits, gradients;
+};
+/// Both in even parts and whole tiles of the matrix products. fp32: gradients take the place of 512
+/// MiB of logits. bf16 (`rounded`): half as many logits, and gradients, of two bytes, in the rest
+/// of what as many rows of both would take.
+inline CrossEntropyRows cross_entropy_rows(int64_t rows, int64_t vocabulary, bool rounded) {
+  constexpr int64_t kTileRows = 128;
+  const auto tiles = [](int64_t count) {
+    return std::max<int64_t>(count / kTileRows, 1) * kTileRows;
+  };
+  const auto part = [](int64_t of, int64_t most) {
+    const int64_t parts = std::max<int64_t>((of + most - 1) / most, 1);
+    const int64_t even = (of + parts - 1) / parts;
+    const int64_t whole = (even + kTileRows - 1) / kTileRows * kTileRows;
+    return std::clamp<int64_t>(whole, 1, std::max<int64_t>(of, 1));
+  };
+  const int64_t most = tiles((int64_t{512} << 20) / (vocabulary * 4));
+  const int64_t most_logits = rounded ? tiles(most / 2) : most;
+  const int64_t gradients = part(rows, 3 * most - 2 * most_logits);
+  return {part(gradients, most_logits), gradients};
 }
 
 /// Elements from one row of those logits to the next: rows begin at multiples of 16 bytes in bf16

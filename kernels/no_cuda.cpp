@@ -48,6 +48,9 @@ void ssd_step(Context&, const SsdStep&) { unavailable(); }
 void swiglu_forward(Context&, const SwigluForward&) { unavailable(); }
 void swiglu_backward(Context&, const SwigluBackward&) { unavailable(); }
 LossSum linear_cross_entropy(Context&, const LinearCrossEntropy&) { unavailable(); }
+LossSum linear_cross_entropy(Context&, const LinearCrossEntropy&, const CrossEntropyRows&) {
+  unavailable();
+}
 void adamw_step(Context&, const AdamwStep&) { unavailable(); }
 std::vector<double> sums_of_squares(Context&, std::span<const TensorView>) { unavailable(); }
 void block_sums_of_squares(Context&, std::span<const BlockSums>) { unavailable(); }

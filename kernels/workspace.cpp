@@ -91,10 +91,11 @@ Workspace linear_cross_entropy_workspace(DeviceKind device, int64_t rows, int64_
   if (device == DeviceKind::kCpu) {
     return {cpu::cross_entropy_block_rows(rows, vocabulary, element) * vocabulary * element};
   }
-  const int64_t logits =
-      cuda::cross_entropy_block_rows(rows, vocabulary) * cuda::logits_stride(vocabulary);
-  Workspace workspace{rows * kDouble, logits * kSingle};
-  if (dtype == core::DType::kBF16) workspace.push_back(logits * element);
+  const bool rounded = dtype == core::DType::kBF16;
+  const auto held = cuda::cross_entropy_rows(rows, vocabulary, rounded);
+  const int64_t stride = cuda::logits_stride(vocabulary);
+  Workspace workspace{rows * kDouble, held.logits * stride * kSingle};
+  if (rounded) workspace.push_back(held.gradients * stride * element);
   return workspace;
 }
 

@@ -16,7 +16,7 @@ using Workspace = std::vector<int64_t>;
 /// Backward of norms, of time steps and of biases: sums over rows of a gradient of `width`.
 /// `dtype`: of the op.
 Workspace row_sums_workspace(DeviceKind device, int64_t rows, int64_t width, core::DType dtype);
-/// The block of logits.
+/// The block of logits, and of their gradients.
 Workspace linear_cross_entropy_workspace(DeviceKind device, int64_t rows, int64_t vocabulary,
                                          core::DType dtype);
 Workspace embedding_backward_workspace(DeviceKind device, int64_t rows);

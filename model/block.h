@@ -56,7 +56,8 @@ struct BlockForward {
 };
 
 /// dresidual, of the model's dtype: in, the gradient at residual_out; out, the gradient at
-/// residual_in.
+/// residual_in. overwrite_gradients: the parameters' gradients are those of this pass, whatever was
+/// there; otherwise they are added.
 struct BlockBackward {
   int64_t batch = 0, length = 0;
   core::TensorView residual_in;
@@ -65,6 +66,7 @@ struct BlockBackward {
   StateViews dfinal;    ///< given on the last rank of a sequence group only
   StateViews dinitial;
   const SequenceParallel* parallel = nullptr;
+  bool overwrite_gradients = false;
 };
 
 class Block {
@@ -74,7 +76,6 @@ class Block {
   /// Returns what backward needs if args.keep, else nullptr.
   virtual std::unique_ptr<BlockActivations> forward(core::Context& context,
                                                     const BlockForward& args) = 0;
-  /// Adds to the parameters' gradients.
   virtual void backward(core::Context& context, const BlockBackward& args,
                         BlockActivations& kept) = 0;
   /// Elements of the flat parameter buffer that this block owns.

@@ -158,6 +158,10 @@ kernels::LossSum LanguageModel::forward_backward(const TrainStep& step) {
   for (size_t i = blocks_.size(); i-- > 0;) backward_of_block(step, i, trace, dresidual);
 
   const Parameter& embedding = *parameters_->find("backbone.embeddings.weight");
+  if (step.overwrite_gradients) {
+    parameters_->clear_gradients(0, blocks_.front()->parameters_begin(),
+                                 {config_.tied ? &embedding : nullptr});
+  }
   kernels::embedding_backward(context_,
                               {.tokens = step.tokens.reshape({trace.batch * trace.length}),
                                .dy = dresidual,
@@ -178,6 +182,11 @@ kernels::LossSum LanguageModel::backward_of_head(const TrainStep& step, Trace& t
   Tensor dhidden(context_, dtype_, hidden.shape());
   const Parameter& head =
       *parameters_->find(config_.tied ? "backbone.embeddings.weight" : "lm_head.weight");
+  const Parameter& norm = *parameters_->find("backbone.norm_f.weight");
+  if (step.overwrite_gradients) {
+    parameters_->clear_gradients(norm.begin, parameters_->values().elements(),
+                                 {config_.tied ? nullptr : &head});
+  }
   const kernels::LossSum loss = kernels::linear_cross_entropy(
       context_, {.hidden = hidden,
                  .weight = head_weight(),
@@ -187,8 +196,8 @@ kernels::LossSum LanguageModel::backward_of_head(const TrainStep& step, Trace& t
                  .predicted = {},
                  .dhidden = dhidden,
                  .dweight = parameters_->gradient(head),
+                 .overwrite_dweight = step.overwrite_gradients,
                  .deferred = step.deferred});
-  const Parameter& norm = *parameters_->find("backbone.norm_f.weight");
   kernels::rms_norm_backward(context_, {.residual = trace.residual.back(),
                                         .weight = parameters_->operand(norm),
                                         .rstd = rstd,
@@ -234,7 +243,8 @@ void LanguageModel::backward_of_block(const TrainStep& step, size_t index, Trace
                   .entering = block_views(started_from, first, count),
                   .dfinal = block_views(ends_here ? step.dfinal : nullptr, first, count),
                   .dinitial = block_views(step.dinitial, first, count),
-                  .parallel = step.parallel},
+                  .parallel = step.parallel,
+                  .overwrite_gradients = step.overwrite_gradients},
                  *trace.kept[index]);
   trace.kept[index].reset();
   trace.residual.pop_back();

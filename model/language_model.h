@@ -30,6 +30,9 @@ struct TrainStep {
   const SequenceParallel* parallel = nullptr;
   /// For work that is recorded: tokens and labels were checked, scale and losses lie on the device.
   const kernels::DeferredLoss* deferred = nullptr;
+  /// The parameters' gradients are those of this pass alone, whatever was there: those of matrices
+  /// are then stored, not read and added to.
+  bool overwrite_gradients = false;
   bool recompute = false;  ///< keep only some blocks' inputs, run them again (model/retention.h)
   /// Called as soon as gradients [begin, end) of the flat buffer are final on this rank.
   std::function<void(int64_t begin, int64_t end)> gradients_ready;
@@ -65,7 +68,8 @@ class LanguageModel {
   const std::vector<StateSpec>& state_specs() const { return state_specs_; }
   RecurrentState make_state(int64_t batch) const;
 
-  /// Adds gradients of scale · Σ loss (+ ⟨dfinal, final state⟩) to parameters().gradients().
+  /// Adds gradients of scale · Σ loss (+ ⟨dfinal, final state⟩) to parameters().gradients(), or
+  /// overwrites those.
   kernels::LossSum forward_backward(const TrainStep& step);
   kernels::LossSum forward(const ForwardPass& pass);
 

@@ -60,15 +60,12 @@ Mamba2Block::Weight Mamba2Block::weight(const std::string& name) const {
   const Parameter* parameter =
       parameters_.find("backbone.layers." + std::to_string(layer_) + "." + name);
   if (parameter == nullptr) return {};
-  return {parameters_.operand(*parameter), parameters_.gradient(*parameter)};
+  return {parameters_.operand(*parameter), parameters_.gradient(*parameter), parameter};
 }
 
 Mamba2Block::Weight Mamba2Block::exact_weight(const std::string& name) const {
   Weight result = weight(name);
-  if (result.value) {
-    const std::string full = "backbone.layers." + std::to_string(layer_) + "." + name;
-    result.value = parameters_.value(*parameters_.find(full));
-  }
+  if (result.value) result.value = parameters_.value(*result.parameter);
   return result;
 }
 

@@ -38,6 +38,7 @@ class Mamba2Block final : public Block {
   /// A parameter's value and gradient; absent where the model has none.
   struct Weight {
     core::TensorView value, gradient;
+    const Parameter* parameter = nullptr;
   };
   /// Column ranges of in_proj's output: z | x B C | dt.
   struct Columns {
@@ -60,7 +61,7 @@ class Mamba2Block final : public Block {
                    Mamba2Activations& act) const;
 
   struct Gradients;
-  void mlp_backward(core::Context& context, const core::TensorView& dresidual,
+  void mlp_backward(core::Context& context, const BlockBackward& args,
                     Mamba2Activations& act) const;
   void scan_backward(core::Context& context, const BlockBackward& args, Mamba2Activations& act,
                      Gradients& grad) const;

@@ -37,7 +37,12 @@ struct Mamba2Block::Gradients {
 void Mamba2Block::backward(Context& context, const BlockBackward& args, BlockActivations& kept) {
   auto& act = dynamic_cast<Mamba2Activations&>(kept);
   const int64_t rows = args.batch * args.length;
-  if (fc1_.value) mlp_backward(context, args.dresidual, act);
+  if (args.overwrite_gradients) {
+    parameters_.clear_gradients(
+        parameters_begin(), parameters_end(),
+        {in_proj_.parameter, out_proj_.parameter, fc1_.parameter, fc2_.parameter});
+  }
+  if (fc1_.value) mlp_backward(context, args, act);
 
   Gradients grad;
   {
@@ -47,7 +52,8 @@ void Mamba2Block::backward(Context& context, const BlockBackward& args, BlockAct
                                        .dy = args.dresidual,
                                        .dx = dgated,
                                        .dweight = out_proj_.gradient,
-                                       .dbias = out_proj_bias_.gradient});
+                                       .dbias = out_proj_bias_.gradient,
+                                       .overwrite_dweight = args.overwrite_gradients});
     release(act.gated);
     grad.dzxbcdt = Tensor(context, dtype_, {rows, config_.in_projection()});
     grad.dy = Tensor(context, dtype_, {rows, config_.inner()});
@@ -77,7 +83,8 @@ void Mamba2Block::backward(Context& context, const BlockBackward& args, BlockAct
                                      .dy = grad.dzxbcdt,
                                      .dx = dnormed,
                                      .dweight = in_proj_.gradient,
-                                     .dbias = in_proj_bias_.gradient});
+                                     .dbias = in_proj_bias_.gradient,
+                                     .overwrite_dweight = args.overwrite_gradients});
   kernels::rms_norm_backward(context, {.residual = args.residual_in,
                                        .weight = norm_.value,
                                        .rstd = act.rstd,
@@ -86,8 +93,9 @@ void Mamba2Block::backward(Context& context, const BlockBackward& args, BlockAct
                                        .dweight = norm_.gradient});
 }
 
-void Mamba2Block::mlp_backward(Context& context, const TensorView& dresidual,
+void Mamba2Block::mlp_backward(Context& context, const BlockBackward& args,
                                Mamba2Activations& act) const {
+  const TensorView& dresidual = args.dresidual;
   const int64_t rows = dresidual.extent(0), F = config_.mlp_width;
   Tensor dgate_out(context, dtype_, {rows, F});
   kernels::linear_backward(context, {.x = act.gate_out,
@@ -95,7 +103,8 @@ void Mamba2Block::mlp_backward(Context& context, const TensorView& dresidual,
                                      .dy = dresidual,
                                      .dx = dgate_out,
                                      .dweight = fc2_.gradient,
-                                     .dbias = {}});
+                                     .dbias = {},
+                                     .overwrite_dweight = args.overwrite_gradients});
   Tensor dfc1_out(context, dtype_, {rows, 2 * F});
   kernels::swiglu_backward(context, {.x = act.fc1_out, .dy = dgate_out, .dx = dfc1_out});
   Tensor dnormed2(context, dtype_, {rows, config_.width});
@@ -104,7 +113,8 @@ void Mamba2Block::mlp_backward(Context& context, const TensorView& dresidual,
                                      .dy = dfc1_out,
                                      .dx = dnormed2,
                                      .dweight = fc1_.gradient,
-                                     .dbias = {}});
+                                     .dbias = {},
+                                     .overwrite_dweight = args.overwrite_gradients});
   kernels::rms_norm_backward(context, {.residual = act.residual_mid,
                                        .weight = norm2_.value,
                                        .rstd = act.rstd2,

@@ -61,6 +61,16 @@ void ParameterSet::update_rounded() const {
   if (rounded_) kernels::convert(context_, values_, rounded_);
 }
 
+void ParameterSet::clear_gradients(int64_t begin, int64_t end,
+                                   std::initializer_list<const Parameter*> stored) const {
+  for (const Parameter* parameter : stored) {
+    if (parameter == nullptr) continue;
+    core::set_zero(context_, gradients_.view().slice(0, begin, parameter->begin));
+    begin = parameter->end();
+  }
+  core::set_zero(context_, gradients_.view().slice(0, begin, end));
+}
+
 const Parameter* ParameterSet::find(std::string_view name) const {
   const auto found = index_.find(name);
   return found == index_.end() ? nullptr : &parameters_[found->second];

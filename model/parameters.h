@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <string_view>
@@ -50,6 +51,10 @@ class ParameterSet {
   core::TensorView rounded() const { return rounded_; }  ///< flat copy in bf16, or absent
   /// To be called when values have been written other than by the optimizer.
   void update_rounded() const;
+  /// Sets gradients [begin, end) of the flat buffer to zero, but not those of `stored`: parameters
+  /// in the order of the buffer, nullptr: none.
+  void clear_gradients(int64_t begin, int64_t end,
+                       std::initializer_list<const Parameter*> stored) const;
   /// nullptr if there is none of that name.
   const Parameter* find(std::string_view name) const;
 

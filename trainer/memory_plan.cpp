@@ -147,16 +147,20 @@ class Replay {
   bool records() const {
     return q_.trainer.cuda_graphs && q_.device == core::DeviceKind::kCuda && q_.mesh.sequence == 1;
   }
-  /// RecordedPass of each segment.
+  /// RecordedPass of each segment, and of the first one where it adds to gradients.
   void hold_recorded() {
     const auto& batch = q_.trainer.batch;
-    for (int i = 0; i < static_cast<int>(batch.segments); ++i) {
-      const int64_t length =
-          dist::segment_of(batch.length, static_cast<int>(batch.segments), i).length();
-      hold({core::DType::kI32, rows() * length});
-      hold({core::DType::kI32, rows() * length});
-      hold({core::DType::kF64, rows() * length});
-    }
+    const auto segments = static_cast<int>(batch.segments);
+    for (int i = 0; i < segments; ++i) hold_recorded_pass(i);
+    if (batch.accumulation > 1) hold_recorded_pass(0);
+  }
+  void hold_recorded_pass(int segment) {
+    const auto& batch = q_.trainer.batch;
+    const int64_t length =
+        dist::segment_of(batch.length, static_cast<int>(batch.segments), segment).length();
+    hold({core::DType::kI32, rows() * length});
+    hold({core::DType::kI32, rows() * length});
+    hold({core::DType::kF64, rows() * length});
   }
 
   bool is_sharded() const { return q_.trainer.shard_optimizer && ranks() > 1; }

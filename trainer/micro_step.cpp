@@ -64,6 +64,9 @@ MicroStep::MicroStep(const TrainerConfig& config, const TrainerParts& parts, int
   for (const dist::Segment& segment : segments_) {
     recorded_.push_back(std::make_unique<RecordedPass>(model_, rows, segment.length()));
   }
+  if (config.batch.accumulation > 1) {
+    recorded_.push_back(std::make_unique<RecordedPass>(model_, rows, segments_.front().length()));
+  }
 }
 
 double MicroStep::run(const Work& work) {
@@ -83,6 +86,7 @@ double MicroStep::run(const Work& work) {
                                 .dfinal = nullptr,
                                 .dinitial = nullptr,
                                 .parallel = exchange_ ? &parallel : nullptr,
+                                .overwrite_gradients = work.overwrite_gradients && i == 0,
                                 .recompute = recompute_,
                                 .gradients_ready = is_last ? work.gradients_ready : nullptr};
     loss_sum += run_segment(work, i, step);
@@ -103,11 +107,19 @@ double MicroStep::run(const Work& work) {
   return loss_sum;
 }
 
+/// nullptr: none.
+RecordedPass* MicroStep::recorded(const Work& work, size_t index) const {
+  if (recorded_.empty()) return nullptr;
+  const bool has_adding = recorded_.size() > segments_.size();
+  const bool adds = index == 0 && !work.overwrite_gradients;
+  return (adds && has_adding ? recorded_.back() : recorded_[index]).get();
+}
+
 /// `step` but for tokens and labels.
 double MicroStep::run_segment(const Work& work, size_t index, model::TrainStep step) {
   const core::TensorView tokens = columns(work.batch.tokens, segments_[index]);
   const core::TensorView labels = columns(work.batch.labels, segments_[index]);
-  if (!recorded_.empty()) return recorded_[index]->run(tokens, labels, std::move(step));
+  if (RecordedPass* pass = recorded(work, index)) return pass->run(tokens, labels, std::move(step));
   const core::Tensor own_tokens = core::Tensor::copy_of(context_, tokens);
   const core::Tensor own_labels = core::Tensor::copy_of(context_, labels);
   step.tokens = own_tokens;

@@ -26,12 +26,13 @@ class MicroStep {
     const data::Batch& batch;  ///< whole sequences, also under sequence parallelism
     const model::RecurrentState& initial;
     double scale = 1;
-    bool share_final_state = false;  ///< every rank of the sequence group gets the true one
+    bool overwrite_gradients = false;  ///< whatever was there: the first of an optimizer step
+    bool share_final_state = false;    ///< every rank of the sequence group gets the true one
     /// For parts of the gradients that no later backward of this optimizer step adds to.
     std::function<void(int64_t begin, int64_t end)> gradients_ready;
   };
-  /// Adds to the gradients; returns Σ loss over this rank's labels. Gradients do not cross the
-  /// borders of segments.
+  /// Adds to the gradients, or overwrites them; returns Σ loss over this rank's labels. Gradients
+  /// do not cross the borders of segments.
   double run(const Work& work);
 
   /// Of the last run; true on the last rank of the sequence group, or on all (share_final_state).
@@ -40,6 +41,7 @@ class MicroStep {
  private:
   core::TensorView columns(const std::vector<int32_t>& values, const dist::Segment& own) const;
   double run_segment(const Work& work, size_t index, model::TrainStep step);
+  RecordedPass* recorded(const Work& work, size_t index) const;
 
   core::Context& context_;
   const dist::Mesh& mesh_;
@@ -49,8 +51,10 @@ class MicroStep {
   std::vector<dist::Segment> segments_;  // columns of the batch that are this rank's
   std::unique_ptr<dist::StateExchange> exchange_;
   std::vector<std::unique_ptr<dist::HaloExchange>> halos_;  // one for each segment
-  std::vector<std::unique_ptr<RecordedPass>> recorded_;     // one for each segment, or none
-  model::RecurrentState states_[2];                         // at the ends of even and odd segments
+  // None, or one for each segment; with several micro-steps, one more for the first segment of
+  // those that add to the gradients.
+  std::vector<std::unique_ptr<RecordedPass>> recorded_;
+  model::RecurrentState states_[2];  // at the ends of even and odd segments
 };
 
 }  // namespace longhaul::trainer

@@ -185,7 +185,6 @@ Optimizer::Outcome Optimizer::step(double rate, bool finite) {
     const bool clips = config_.clip > 0 && outcome.gradient_norm > config_.clip;
     update_and_gather(rate, clips ? config_.clip / outcome.gradient_norm : 1);
   }
-  core::set_zero(context_, parameters_.gradients());
   return outcome;
 }
 

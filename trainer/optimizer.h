@@ -33,8 +33,8 @@ class Optimizer {
     double gradient_norm = 0;  ///< before clipping
     bool skipped = false;      ///< loss or norm was not finite: nothing changed
   };
-  /// One step from the reduced gradients (of the own pieces, where sharded), with clipping; then
-  /// zeroes all gradients. `finite` false skips; equal on all ranks. Collective where sharded.
+  /// One step from the reduced gradients (of the own pieces, where sharded), with clipping; leaves
+  /// them as they are. `finite` false skips; equal on all ranks. Collective where sharded.
   Outcome step(double rate, bool finite);
 
   int64_t steps_taken() const { return steps_; }  ///< skipped ones do not count

@@ -35,14 +35,14 @@ RecordedPass::RecordedPass(model::LanguageModel& model, int64_t rows, int64_t le
       losses_(model.context(), core::DType::kF64, {rows * length}),
       deferred_{.scale = scale_, .losses = losses_} {}
 
-RecordedPass::Addresses RecordedPass::addresses_of(const model::TrainStep& step) const {
-  Addresses addresses;
+RecordedPass::Fixed RecordedPass::fixed_in(const model::TrainStep& step) {
+  Fixed fixed{.addresses = {}, .overwrite_gradients = step.overwrite_gradients};
   for (const model::RecurrentState* state :
        {step.initial, static_cast<const model::RecurrentState*>(step.final_state)}) {
     if (state == nullptr) continue;
-    for (size_t i = 0; i < state->size(); ++i) addresses.push_back((*state)[i].view().raw());
+    for (size_t i = 0; i < state->size(); ++i) fixed.addresses.push_back((*state)[i].view().raw());
   }
-  return addresses;
+  return fixed;
 }
 
 double RecordedPass::run(const core::TensorView& tokens, const core::TensorView& labels,
@@ -65,12 +65,12 @@ double RecordedPass::run(const core::TensorView& tokens, const core::TensorView&
 
 void RecordedPass::forward_backward(const model::TrainStep& step) {
   core::Context& context = model_.context();
-  const Addresses addresses = addresses_of(step);
+  Fixed fixed = fixed_in(step);
   const int64_t releases = context.pool().system_releases();
-  const bool is_known = addresses == addresses_ && releases == system_releases_;
+  const bool is_known = fixed == fixed_ && releases == system_releases_;
   if (!is_known || given_up_) {
     graph_ = {};
-    addresses_ = addresses;
+    fixed_ = std::move(fixed);
     system_releases_ = releases;
     model_.forward_backward(step);
     return;

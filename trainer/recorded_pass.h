@@ -19,15 +19,20 @@ class RecordedPass {
 
   /// forward_backward of `step` with tokens and labels [rows, length] from the host; returns Σ
   /// loss. The first time it runs as it is, which fills the pool and lets the libraries choose; the
-  /// second time it is recorded, and again whenever the states lie elsewhere. What cannot be
+  /// second time it is recorded, and again whenever the states lie elsewhere or gradients are to be
+  /// overwritten that were added to before, or the other way round. What cannot be
   /// recorded runs as it is, with a warning. gradients_ready is called once, for all of them:
   /// nothing travels during backward.
   double run(const core::TensorView& tokens, const core::TensorView& labels, model::TrainStep step);
 
  private:
   /// What a recording holds for good.
-  using Addresses = std::vector<const void*>;
-  Addresses addresses_of(const model::TrainStep& step) const;
+  struct Fixed {
+    std::vector<const void*> addresses;
+    bool overwrite_gradients = false;
+    bool operator==(const Fixed&) const = default;
+  };
+  static Fixed fixed_in(const model::TrainStep& step);
   void forward_backward(const model::TrainStep& step);
   double sum_of_losses();
 
@@ -35,8 +40,8 @@ class RecordedPass {
   core::Tensor tokens_, labels_, scale_, losses_;
   kernels::DeferredLoss deferred_;
   core::CudaGraph graph_;
-  std::optional<Addresses> addresses_;  // of the last run
-  int64_t system_releases_ = 0;         // of the pool, when `graph_` was recorded
+  std::optional<Fixed> fixed_;   // in the last run
+  int64_t system_releases_ = 0;  // of the pool, when `graph_` was recorded
   bool given_up_ = false;
 };
 

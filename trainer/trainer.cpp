@@ -151,6 +151,7 @@ StepSums accumulate_gradients(const TrainerParts& parts, Run& run, const StepBat
     MicroStep::Work work{.batch = batch,
                          .initial = run.source->initial(place),
                          .scale = 1 / batches.weight(),
+                         .overwrite_gradients = &batch == &batches.micro.front(),
                          .share_final_state = run.source->uses_final_states(),
                          .gradients_ready = nullptr};
     if (&batch == &batches.micro.back()) {

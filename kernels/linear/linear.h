@@ -15,11 +15,12 @@ struct LinearForward {
 };
 void linear_forward(core::Context& context, const LinearForward& args);
 
-/// dx = dy W (overwritten, may be absent); dweight += dyᵀ x; dbias += Σ_rows dy (either may be
-/// absent).
+/// dx = dy W (overwritten, may be absent); dweight += dyᵀ x, or = with overwrite_dweight, where
+/// what was there is not read; dbias += Σ_rows dy (either may be absent).
 struct LinearBackward {
   core::TensorView x, weight, dy;
   core::TensorView dx, dweight, dbias;
+  bool overwrite_dweight = false;
 };
 void linear_backward(core::Context& context, const LinearBackward& args);
 

@@ -92,7 +92,7 @@ void backward(core::Context& context, const LinearBackward& args) {
                           .lda = leading(args.dy),
                           .b = args.x.data<T>(),
                           .ldb = leading(args.x),
-                          .beta = 1,
+                          .beta = args.overwrite_dweight ? T(0) : T(1),
                           .c = args.dweight.data<T>(),
                           .ldc = leading(args.dweight)});
   }

@@ -67,7 +67,7 @@ void linear_backward(core::Context& context, const LinearBackward& args) {
     gemm(context, {.transpose_a = true,
                    .a = args.dy,
                    .b = args.x,
-                   .addend = args.dweight,
+                   .addend = args.overwrite_dweight ? core::TensorView{} : args.dweight,
                    .c = args.dweight});
   }
   if (!args.dbias) return;

@@ -35,6 +35,7 @@ LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& a
     core::check_contiguous(context, "cross_entropy dweight", args.dweight, core::state_dtype(dtype),
                            {vocabulary, width});
   }
+  if (rows == 0 && args.dweight && args.overwrite_dweight) core::set_zero(context, args.dweight);
   return context.device().is_cpu() ? cpu::linear_cross_entropy(context, args)
                                    : cuda::linear_cross_entropy(context, args);
 }

@@ -17,12 +17,13 @@ struct DeferredLoss {
 
 /// hidden [rows, width], weight [vocabulary, width], labels [rows] I32. Every output may be absent:
 /// loss [rows] (state dtype; 0 where the label is −1), predicted [rows] I32 (first arg max),
-/// dhidden [rows, width] overwritten, dweight [vocabulary, width] accumulated, both of scale · Σ_r
-/// loss_r.
+/// dhidden [rows, width] overwritten, dweight [vocabulary, width] accumulated, or overwritten
+/// (overwrite_dweight: what was there is not read), both of scale · Σ_r loss_r.
 struct LinearCrossEntropy {
   core::TensorView hidden, weight, labels;
   double scale = 1;
   core::TensorView loss, predicted, dhidden, dweight;
+  bool overwrite_dweight = false;
   const DeferredLoss* deferred = nullptr;  ///< then LossSum is empty
 };
 struct LossSum {
@@ -39,6 +40,10 @@ LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& a
 }  // namespace cpu
 namespace cuda {
 LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args);
+struct CrossEntropyRows;  // cuda_sizes.h
+/// With so many rows at once; those of gradients are whole blocks of logits, or all.
+LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args,
+                             const CrossEntropyRows& held);
 }  // namespace cuda
 
 }  // namespace longhaul::kernels

@@ -125,7 +125,7 @@ class CrossEntropy {
                              .lda = vocabulary_,
                              .b = hidden,
                              .ldb = width_,
-                             .beta = 1,
+                             .beta = begin == 0 && args_.overwrite_dweight ? T(0) : T(1),
                              .c = args_.dweight.data<T>(),
                              .ldc = width_});
     }

@@ -176,62 +176,82 @@ std::vector<int32_t> checked_labels(core::Context& context, const core::TensorVi
   return host;
 }
 
+/// What is held of the rows at once.
+struct Held {
+  CrossEntropyRows rows;
+  core::Tensor logits;   ///< [rows.logits, stride]
+  core::Tensor rounded;  ///< [rows.gradients, stride] as the products read it; fp32: the logits
+};
+
+/// Losses of rows [begin, end), and the gradient [end − begin, vocabulary] of their logits, which
+/// may be absent.
 template <class T>
-void run_block(core::Context& context, const LinearCrossEntropy& args,
-               const core::TensorView& losses, const core::Tensor& logits,
-               const core::Tensor& rounded, int64_t begin, int64_t end) {
-  const bool backward = args.dhidden || args.dweight;
-  const auto rows_of = [&](const core::TensorView& view) { return view.slice(0, begin, end); };
-  const int64_t vocabulary = args.weight.extent(0);
-  const auto rows_in = [&](const core::Tensor& block) {
-    return block.view().slice(0, 0, end - begin).slice(1, 0, vocabulary);
-  };
-  const core::TensorView scores = rows_in(logits), gradient = rounded ? rows_in(rounded) : scores;
-  const core::TensorView hidden = rows_of(args.hidden);
-  gemm(context, {.transpose_b = true, .a = hidden, .b = args.weight, .c = scores});
+void finish_block(core::Context& context, const LinearCrossEntropy& args,
+                  const core::TensorView& losses, const core::TensorView& scores,
+                  const core::TensorView& gradient, int64_t begin) {
+  const int64_t rows = scores.extent(0), vocabulary = scores.extent(1);
+  gemm(context, {.transpose_b = true,
+                 .a = args.hidden.slice(0, begin, begin + rows),
+                 .b = args.weight,
+                 .c = scores});
   const Rows<T> of_rows{
       .logits = scores.data<float>(),
-      .gradient = backward ? gradient.data<T>() : nullptr,
+      .gradient = core::optional_pointer<T>(gradient),
       .labels = args.labels.data<int32_t>() + begin,
       .losses = losses.data<double>() + begin,
       .loss = args.loss ? args.loss.data<float>() + begin : nullptr,
       .predicted = args.predicted ? args.predicted.data<int32_t>() + begin : nullptr,
       .vocabulary = vocabulary,
-      .stride = logits.view().stride(0),
+      .stride = logits_stride(vocabulary),
       .scale = args.scale,
       .deferred_scale = args.deferred == nullptr ? nullptr : args.deferred->scale.data<double>()};
   const int64_t held = core::ceil_div(std::min<int64_t>(vocabulary, kHeldLogits), kPack) * 16;
   core::launch(
       context,
-      {.blocks = end - begin, .threads = row_threads(vocabulary), .shared_bytes = kScratch + held},
+      {.blocks = rows, .threads = row_threads(vocabulary), .shared_bytes = kScratch + held},
       finish_rows<T>, of_rows);
-  if (args.dhidden) gemm(context, {.a = gradient, .b = args.weight, .c = rows_of(args.dhidden)});
+}
+
+/// Rows [begin, end): blocks of logits one after another, then the gradients of all.
+template <class T>
+void run_part(core::Context& context, const LinearCrossEntropy& args,
+              const core::TensorView& losses, const Held& held, int64_t begin, int64_t end) {
+  const bool backward = args.dhidden || args.dweight;
+  const int64_t vocabulary = args.weight.extent(0), step = held.rows.logits;
+  const core::TensorView all = (held.rounded ? held.rounded : held.logits).view();
+  const core::TensorView gradient = all.slice(0, 0, end - begin).slice(1, 0, vocabulary);
+  for (int64_t first = begin; first < end; first += step) {
+    const int64_t last = std::min(end, first + step);
+    const core::TensorView scores =
+        held.logits.view().slice(0, 0, last - first).slice(1, 0, vocabulary);
+    finish_block<T>(context, args, losses, scores,
+                    backward ? gradient.slice(0, first - begin, last - begin) : core::TensorView{},
+                    first);
+  }
+  if (args.dhidden) {
+    gemm(context, {.a = gradient, .b = args.weight, .c = args.dhidden.slice(0, begin, end)});
+  }
   if (args.dweight) {
+    const bool adds = begin > 0 || !args.overwrite_dweight;
     gemm(context, {.transpose_a = true,
                    .a = gradient,
-                   .b = hidden,
-                   .addend = args.dweight,
+                   .b = args.hidden.slice(0, begin, end),
+                   .addend = adds ? args.dweight : core::TensorView{},
                    .c = args.dweight});
   }
 }
 
-}  // namespace
-
-namespace {
-
 /// losses [rows] fp64.
-void run(core::Context& context, const LinearCrossEntropy& args, const core::TensorView& losses) {
-  const int64_t rows = args.hidden.extent(0), vocabulary = args.weight.extent(0);
+void run(core::Context& context, const LinearCrossEntropy& args, const CrossEntropyRows& rows,
+         const core::TensorView& losses) {
+  const int64_t all = args.hidden.extent(0), stride = logits_stride(args.weight.extent(0));
   core::dispatch_device("linear_cross_entropy", args.hidden.dtype(), [&]<class T>(T) {
-    const int64_t step = cross_entropy_block_rows(rows, vocabulary);
-    const int64_t stride = logits_stride(vocabulary);
-    const core::Tensor logits(context, core::DType::kF32, {step, stride});
-    core::Tensor rounded;  // the gradient of the logits as the products read it
+    Held held{.rows = rows, .logits = {context, core::DType::kF32, {rows.logits, stride}}};
     if (core::kDTypeOf<T> != core::DType::kF32) {
-      rounded = core::Tensor(context, core::kDTypeOf<T>, {step, stride});
+      held.rounded = core::Tensor(context, core::kDTypeOf<T>, {rows.gradients, stride});
     }
-    for (int64_t begin = 0; begin < rows; begin += step) {
-      run_block<T>(context, args, losses, logits, rounded, begin, std::min(rows, begin + step));
+    for (int64_t begin = 0; begin < all; begin += rows.gradients) {
+      run_part<T>(context, args, losses, held, begin, std::min(all, begin + rows.gradients));
     }
   });
 }
@@ -239,15 +259,22 @@ void run(core::Context& context, const LinearCrossEntropy& args, const core::Ten
 }  // namespace
 
 LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args) {
+  return linear_cross_entropy(context, args,
+                              cross_entropy_rows(args.hidden.extent(0), args.weight.extent(0),
+                                                 args.hidden.dtype() == core::DType::kBF16));
+}
+
+LossSum linear_cross_entropy(core::Context& context, const LinearCrossEntropy& args,
+                             const CrossEntropyRows& held) {
   const int64_t rows = args.hidden.extent(0);
   if (args.deferred != nullptr) {
-    if (rows > 0) run(context, args, args.deferred->losses);
+    if (rows > 0) run(context, args, held, args.deferred->losses);
     return {};
   }
   const std::vector<int32_t> labels = checked_labels(context, args.labels, args.weight.extent(0));
   if (rows == 0) return {};
   const core::Tensor losses(context, core::DType::kF64, {rows});
-  run(context, args, losses);
+  run(context, args, held, losses);
   std::vector<double> host(static_cast<size_t>(rows));
   core::copy(context, losses, core::TensorView(host.data(), core::DType::kF64, {rows}));
   LossSum total;

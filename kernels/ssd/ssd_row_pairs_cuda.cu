@@ -1,6 +1,6 @@
 // Pairs of an input j and an output i by rows: what ssd_pairs_cuda.cu has, for a whole chunk at
-// once. A warp has 16 outputs i and the inputs up to them, dΓ in registers over the heads, Γ in
-// shared memory.
+// once. Two warps have 2 × 16 outputs i, early and late ones, and the inputs up to them, dΓ in
+// registers over the heads, Γ in shared memory.
 #include "kernels/ssd/ssd_gradient.cuh"
 #include "kernels/ssd/ssd_rows.cuh"
 
@@ -8,12 +8,38 @@ namespace longhaul::kernels::cuda::ssd {
 namespace rows {
 namespace {
 
+/// Blocks of 16 × 16 pairs of one warp. Output blocks i and 7 − i have nine: the first of their two
+/// warps takes those of i and, from the beginning, as many of 7 − i as make five; the second takes
+/// the other four. What the two have of a row is added in that order.
+struct PairShare {
+  static constexpr int kSides = kBlocks / 2;  ///< blocks below the diagonal, at most
+  bool is_first;
+  int own;   ///< of the block on the diagonal
+  int late;  ///< 7 − i
+  int turn;  ///< so many blocks are of `late`, the others of `own`
+
+  __device__ PairShare()
+      : is_first(warp() < kSides),
+        own(is_first ? warp() : kBlocks - 1 - warp() % kSides),
+        late(kBlocks - 1 - warp() % kSides),
+        turn(is_first ? kSides - warp() : kSides - 1) {}
+  __device__ int row(int side) const { return side < turn ? late : own; }
+  __device__ int column(int side) const {
+    if (side >= turn) return side - turn;
+    return is_first ? side : late + 1 - kSides + side;
+  }
+  /// Of a chunk of `blocks`.
+  __device__ bool has(int side, int blocks) const {
+    return (is_first || side < turn) && row(side) < blocks;
+  }
+};
+
 struct RowPairs {
   using Tables = DecayTables<Direction::kForward, false>;
   using Gram = GramBlocks<Direction::kForward>;
   static constexpr int kDepthSteps = kHeadDim / 16;
   static constexpr int64_t kBytes = 2 * 2 * Matrix<kHeadDim>::bytes(kChunkOfRows) + Gram::kBytes +
-                                    Tables::kBytes + 2 * kBlocks * kChunkOfRows * 4;
+                                    Tables::kBytes + 2 * (kBlocks + 2) * kChunkOfRows * 4;
   static_assert(kBytes <= kMostShared);
   using Block = float[2][4];  ///< 16 × 16: two of 16 × 8
 
@@ -23,8 +49,9 @@ struct RowPairs {
   const Gram gram;
   const Tables tables;
   const Shared<float> column_sums;  ///< [2, blocks, 128]
-  const int own;
-  Block sum[kBlocks] = {};  ///< the last is the diagonal one, wherever it is
+  const Shared<float> row_sums;     ///< [2, warps of a row, 128]
+  const PairShare share;
+  Block sum[PairShare::kSides + 1] = {};  ///< the last is the diagonal one
 
   __device__ RowPairs(const Gradient<BFloat16>& all, core::device::SharedMemory& memory)
       : args(all),
@@ -34,7 +61,7 @@ struct RowPairs {
         gram(memory),
         tables(memory),
         column_sums(memory.take<float>(2 * kBlocks * kChunkOfRows)),
-        own(balanced_block()) {}
+        row_sums(memory.take<float>(2 * 2 * kChunkOfRows)) {}
 
   __device__ void begin(int h, int buffer) const {
     const int64_t channel = h * kHeadDim;
@@ -59,7 +86,7 @@ struct RowPairs {
 
   /// Sums over the rows of four columns of each lane: lanes exchange halves of what they have, so
   /// that afterwards each has one column, half of them the same ones.
-  __device__ void put_columns(int buffer, int other, const float (&value)[4]) const {
+  __device__ void put_columns(int buffer, int own, int other, const float (&value)[4]) const {
     const bool behind = (lane() & 16) != 0, second = (lane() & 8) != 0;
     float two[2];
 #pragma unroll
@@ -75,9 +102,19 @@ struct RowPairs {
     column_sums[(buffer * kBlocks + own) * kChunkOfRows + other * kBlock + column] = one;
   }
 
+  /// What this warp has of the rows of a block.
+  __device__ void put_rows(int buffer, int own, const float (&value)[2]) const {
+    const int first = (buffer * 2 + (share.is_first ? 0 : 1)) * kChunkOfRows + own * kBlock;
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      const float all = Accumulator::sum_row(value[row]);
+      if (lane() % 4 == 0) row_sums[first + lane_row() + row * 8] = all;
+    }
+  }
+
   /// From ⟨dy_i, x_j⟩ of a block below the diagonal: its share of dΓ, and the sums of P_ij.
-  __device__ void add_block(Block& dgram, const Block& product, int buffer, int other,
-                            const float (&row_factors)[2], float (&row_sums)[2]) const {
+  __device__ void add_block(Block& dgram, const Block& product, int buffer, int own, int other,
+                            const float (&row_factors)[2], float (&of_rows)[2]) const {
     const int first = buffer * kChunkOfRows + other * kBlock;
     const float gap = tables.gaps[(buffer * kBlocks + own) * kBlocks + other];
     const auto factor = FourColumns::read(tables.factors + first);
@@ -95,13 +132,14 @@ struct RowPairs {
         to = fmaf(pair, dt.value[n], to);
         const float straddling = pair * of_pair[n / 2 * 4 + row * 2 + n % 2];
         columns[n] += straddling;
-        row_sums[row] = fmaf(straddling, dt.value[n], row_sums[row]);
+        of_rows[row] = fmaf(straddling, dt.value[n], of_rows[row]);
       }
     }
-    put_columns(buffer, other, columns);
+    put_columns(buffer, own, other, columns);
   }
   /// The same of the block on the diagonal, whose pairs i = j are no part of the sums.
-  __device__ void add_own(const Block& product, int buffer, int64_t item, float (&row_sums)[2]) {
+  __device__ void add_own(const Block& product, int buffer, int64_t item, float (&of_rows)[2]) {
+    const int own = share.own;
     const int first = buffer * kChunkOfRows + own * kBlock;
     const auto sums = tables.sums + first;
     const auto dt = FourColumns::read(tables.dt + first);
@@ -118,71 +156,100 @@ struct RowPairs {
         const int i = lane_row() + row * 8;
         const float x = product[n / 2][row * 2 + n % 2];
         const float pair = j <= i ? x * decay_between(of_row[row], of_column) : 0.0f;
-        float& to = sum[kBlocks - 1][n / 2][row * 2 + n % 2];
+        float& to = sum[PairShare::kSides][n / 2][row * 2 + n % 2];
         to = fmaf(pair, dt.value[n], to);
         if (i == j && i < at.rows(own)) {
           args.tokens.dots[item * args.g.padded_chunk() + own * kBlock + i] = x;
         }
         const float straddling = j < i ? pair * of_pair[n / 2 * 4 + row * 2 + n % 2] : 0.0f;
         columns[n] += straddling;
-        row_sums[row] = fmaf(straddling, dt.value[n], row_sums[row]);
+        of_rows[row] = fmaf(straddling, dt.value[n], of_rows[row]);
       }
     }
-    put_columns(buffer, own, columns);
+    put_columns(buffer, own, own, columns);
   }
 
-  /// All pairs of the own rows of a head.
-  __device__ void compute(int h, int buffer, const uint32_t (&left)[kDepthSteps][4]) {
-    const int64_t item = args.g.head_at(at.b, at.c, h);
-    const float row_factors[2] = {tables.row_factor(buffer, own, lane_row()),
-                                  tables.row_factor(buffer, own, lane_row() + 8)};
-    float row_sums[2] = {0, 0};
+  using Left = uint32_t[kDepthSteps][4];
+  __device__ void load_left(Left& left, int buffer, int block) const {
+    const auto from = straight(outputs + (buffer * kChunkOfRows + block * kBlock));
 #pragma unroll
-    for (int other = 0; other + 1 < kBlocks; ++other) {
-      if (other >= own) break;
-      Block product = {};
-      multiply_block(product, left, buffer, other);
-      add_block(sum[other], product, buffer, other, row_factors, row_sums);
-    }
-    Block product = {};
-    multiply_block(product, left, buffer, own);
-    add_own(product, buffer, item, row_sums);
-    float* to = args.tokens.rows + item * args.g.padded_chunk() + own * kBlock;
-#pragma unroll
-    for (int row = 0; row < 2; ++row) {
-      const float all = Accumulator::sum_row(row_sums[row]);
-      if (lane() % 4 == 0) to[lane_row() + row * 8] = all;
-    }
+    for (int k = 0; k < kDepthSteps; ++k) core::device::load_matrices(from + k * 16, left[k]);
   }
-  /// The columns of a head, once all warps have theirs.
-  __device__ void store_columns(int h, int buffer) const {
+
+  /// The warp's pairs of a head.
+  __device__ void compute(int h, int buffer) {
+    Left left;
+    float factors[2] = {}, of_rows[2] = {0, 0};
+    const auto take_row = [&](int block) {
+      load_left(left, buffer, block);
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        factors[row] = tables.row_factor(buffer, block, lane_row() + row * 8);
+      }
+    };
+    if (share.late < at.blocks) take_row(share.late);
+    // From the late rows to the own ones, which the second warp has at once.
+    const auto turn = [&] {
+      if (!share.is_first) return;
+      if (share.late < at.blocks) put_rows(buffer, share.late, of_rows);
+      of_rows[0] = of_rows[1] = 0;
+      take_row(share.own);
+    };
+#pragma unroll
+    for (int side = 0; side < PairShare::kSides; ++side) {
+      if (side > 0 && side == share.turn) turn();
+      if (!share.has(side, at.blocks)) continue;
+      Block product = {};
+      multiply_block(product, left, buffer, share.column(side));
+      add_block(sum[side], product, buffer, share.row(side), share.column(side), factors, of_rows);
+    }
+    if (share.turn == PairShare::kSides) turn();
+    Block product = {};
+    multiply_block(product, left, buffer, share.own);
+    add_own(product, buffer, args.g.head_at(at.b, at.c, h), of_rows);
+    put_rows(buffer, share.own, of_rows);
+  }
+  /// The sums of a head, once all warps have theirs.
+  __device__ void store_sums(int h, int buffer) const {
     const int j = static_cast<int>(threadIdx.x);
     if (j >= at.tokens) return;
     float all = 0;
     for (int block = j / kBlock; block < at.blocks; ++block) {
       all += column_sums[(buffer * kBlocks + block) * kChunkOfRows + j];
     }
-    args.tokens.columns[args.g.head_at(at.b, at.c, h) * args.g.padded_chunk() + j] = all;
+    const int64_t token = args.g.head_at(at.b, at.c, h) * args.g.padded_chunk() + j;
+    args.tokens.columns[token] = all;
+    const auto of_row = row_sums + (buffer * 2 * kChunkOfRows + j);
+    const float first = of_row[0];
+    args.tokens.rows[token] = j < kChunkOfRows / 2 ? first : first + of_row[kChunkOfRows];
   }
 
   /// dΓ: what is above the diagonal in its block is 0, other blocks above it are not written.
   __device__ void store(float* dgram) const {
     const auto side = static_cast<int>(args.g.padded_chunk());
-#pragma unroll
-    for (int block = 0; block < kBlocks; ++block) {
-      const bool is_own = block + 1 == kBlocks;
-      if (!is_own && block >= own) continue;
-      const int other = is_own ? own : block;
+    const auto store_block = [&](const Block& block, int own, int other) {
 #pragma unroll
       for (int n = 0; n < 2; ++n) {
 #pragma unroll
         for (int row = 0; row < 2; ++row) {
           float* to = dgram + (own * kBlock + lane_row() + row * 8) * side + other * kBlock +
                       lane_column() + n * 8;
-          core::device::store_pair(to, sum[block][n][row * 2], sum[block][n][row * 2 + 1]);
+          core::device::store_pair(to, block[n][row * 2], block[n][row * 2 + 1]);
         }
       }
+    };
+#pragma unroll
+    for (int i = 0; i < PairShare::kSides; ++i) {
+      if (share.has(i, at.blocks)) store_block(sum[i], share.row(i), share.column(i));
     }
+    if (share.own < at.blocks) store_block(sum[PairShare::kSides], share.own, share.own);
+  }
+  __device__ void load_gram(const float* from) const {
+    const auto side = static_cast<int>(args.g.padded_chunk());
+    for (int i = 0; i < PairShare::kSides; ++i) {
+      if (share.has(i, at.blocks)) gram.load_block(from, side, share.row(i), share.column(i));
+    }
+    if (share.own < at.blocks) gram.load_block(from, side, share.own, share.own);
   }
 
   __device__ void run(float* dgram) {
@@ -192,10 +259,10 @@ struct RowPairs {
     const HeadRange heads(args.g, group, part, args.dgram_parts);
     const int64_t side = args.g.padded_chunk();
     const int64_t place = args.g.group_at(at.b, at.c, group) * side * side;
-    const bool is_active = own < at.blocks;
+    const bool is_active = share.own < at.blocks;
     begin(heads.begin, 0);
     auto ahead = Tables::read(args, at, heads.begin);
-    if (is_active) gram.load(args.gram + place, static_cast<int>(side), own, at.blocks);
+    load_gram(args.gram + place);
     tables.put(0, ahead);
     for (int h = heads.begin, buffer = 0; h < heads.end; ++h, buffer ^= 1) {
       core::device::copy_async_wait<0>();
@@ -205,20 +272,14 @@ struct RowPairs {
         begin(h + 1, buffer ^ 1);
         ahead = Tables::read(args, at, h + 1);
       }
-      if (h > heads.begin) store_columns(h - 1, buffer ^ 1);
-      if (is_active) {
-        uint32_t left[kDepthSteps][4];
-        const auto from = straight(outputs + (buffer * kChunkOfRows + own * kBlock));
-#pragma unroll
-        for (int k = 0; k < kDepthSteps; ++k) core::device::load_matrices(from + k * 16, left[k]);
-        compute(h, buffer, left);
-      }
+      if (h > heads.begin) store_sums(h - 1, buffer ^ 1);
+      if (is_active) compute(h, buffer);
       if (!is_last) tables.put(buffer ^ 1, ahead);
     }
     __syncthreads();
-    store_columns(heads.end - 1, (heads.end - 1 - heads.begin) % 2);
+    store_sums(heads.end - 1, (heads.end - 1 - heads.begin) % 2);
     const int64_t all = args.g.batch * args.g.chunks * args.g.groups * side * side;
-    if (is_active) store(dgram + part * all + place);
+    store(dgram + part * all + place);
   }
 };
 

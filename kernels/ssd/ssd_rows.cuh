@@ -264,18 +264,20 @@ struct GramBlocks {
   /// From [padded chunk, side] in global memory.
   __device__ void load(const float* gram, int side, int own, int blocks) const {
     for (int other = kForward ? 0 : own; other < (kForward ? own + 1 : blocks); ++other) {
+      load_block(gram, side, own, other);
+    }
+  }
+  __device__ void load_block(const float* gram, int side, int own, int other) const {
 #pragma unroll
-      for (int half = 0; half < 2; ++half) {
-        core::device::Words words;
+    for (int half = 0; half < 2; ++half) {
+      core::device::Words words;
 #pragma unroll
-        for (int i = 0; i < 4; ++i) {
-          const int row = own * kBlock + lane_row() + i / 2 * 8;
-          const int column = other * kBlock + lane_column() + half * 8 + i % 2;
-          words.word[i] =
-              __float_as_uint(gram[kForward ? row * side + column : column * side + row]);
-        }
-        core::device::write_words(at(own, other, half), words);
+      for (int i = 0; i < 4; ++i) {
+        const int row = own * kBlock + lane_row() + i / 2 * 8;
+        const int column = other * kBlock + lane_column() + half * 8 + i % 2;
+        words.word[i] = __float_as_uint(gram[kForward ? row * side + column : column * side + row]);
       }
+      core::device::write_words(at(own, other, half), words);
     }
   }
   /// Elements (row, column), (row, column + 1), (row + 8, ..) twice of the lane's rows and columns,

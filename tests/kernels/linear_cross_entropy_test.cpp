@@ -48,7 +48,7 @@ struct Head {
     LossSum total;
     std::vector<double> loss, predicted, dhidden, dweight;
   };
-  Result run(const Values& in, double initial_dweight = 0) const {
+  Result run(const Values& in, double initial_dweight = 0, bool overwrite_dweight = false) const {
     Context context({}, threads);
     const Tensor hidden = tensor_of(context, dtype, {rows, width}, in.at("hidden"));
     const Tensor weight = tensor_of(context, dtype, {vocabulary, width}, in.at("weight"));
@@ -65,7 +65,8 @@ struct Head {
                                                          .loss = loss,
                                                          .predicted = predicted,
                                                          .dhidden = dhidden,
-                                                         .dweight = dweight});
+                                                         .dweight = dweight,
+                                                         .overwrite_dweight = overwrite_dweight});
     return {total, values_of(loss), values_of(predicted), values_of(dhidden), values_of(dweight)};
   }
 
@@ -151,6 +152,16 @@ TEST(LinearCrossEntropy, AccumulatesDweightOnly) {
   for (double& e : expected) e += 5;
   EXPECT_TRUE(testing::close(added.dweight, expected, 1e-14));
   EXPECT_EQ(added.dhidden, fresh.dhidden);
+}
+
+/// In one block of rows, in three, and of no rows.
+TEST(LinearCrossEntropy, OverwritesDweight) {
+  for (const int64_t rows : {int64_t{12}, int64_t{300}, int64_t{0}}) {
+    const Head head{.rows = rows, .width = 3, .vocabulary = rows == 300 ? 4096 : 8};
+    EXPECT_EQ(cpu::cross_entropy_block_rows(rows, head.vocabulary, 8) < rows, rows == 300);
+    const auto added = head.run(head.inputs()), stored = head.run(head.inputs(), NAN, true);
+    EXPECT_EQ(stored.dweight, added.dweight) << rows;
+  }
 }
 
 TEST(LinearCrossEntropy, OutputsMayBeAbsent) {

@@ -269,6 +269,29 @@ TEST(Linear, AccumulatesWeightGradients) {
   EXPECT_TRUE(testing::close(dbias, bias_twice, 1e-6));
 }
 
+/// What is there is not read; no rows leave zeros.
+TEST(Linear, OverwritesWeightGradients) {
+  Context context({}, 2);
+  for (const int64_t rows : {0, 1, 40}) {
+    const Tensor x = testing::random_tensor(context, DType::kF32, {rows, 3}, 1),
+                 weight = testing::random_tensor(context, DType::kF32, {2, 3}, 2),
+                 dy = testing::random_tensor(context, DType::kF32, {rows, 2}, 3),
+                 added = Tensor::zeros(context, DType::kF32, {2, 3});
+    const Tensor stored = tensor_of(context, DType::kF32, {2, 3}, std::vector<double>(6, NAN)),
+                 dbias = tensor_of(context, DType::kF32, {2}, {1, 1});
+    linear_backward(context, {.x = x, .weight = weight, .dy = dy, .dweight = added});
+    linear_backward(context, {.x = x,
+                              .weight = weight,
+                              .dy = dy,
+                              .dweight = stored,
+                              .dbias = dbias,
+                              .overwrite_dweight = true});
+    EXPECT_EQ(values_of(stored), values_of(added)) << rows;
+    if (rows > 0) continue;
+    EXPECT_EQ(values_of(dbias), std::vector<double>({1, 1}));  // is added to
+  }
+}
+
 TEST(Linear, SaysThatBf16IsNotSupported) {
   Context context({}, 1);
   const Tensor x(context, DType::kBF16, {2, 2}), weight(context, DType::kBF16, {2, 2}),

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/model/tiny_model.h"
 #include "tests/support/compare.h"
 #include "tests/support/gradient_check.h"
@@ -253,6 +255,26 @@ TEST(LanguageModel, GradientsAreAnnouncedOnceFromTheEndAndFinal) {
                           }});
   EXPECT_EQ(seen, testing::values_of(model.parameters().gradients()));
   for (const int count : times) EXPECT_EQ(count, 1);
+}
+
+/// Whatever was there, the gaps between parameters included.
+TEST_P(ModelGradient, OverwrittenGradientsAreThoseAddedToZeros) {
+  const Case& c = GetParam();
+  for (const DType dtype : {DType::kF32, DType::kF64}) {
+    Context context({}, 2);
+    LanguageModel model(context, c.config, dtype);
+    testing::randomize(model, 3);
+    TokenBatch tokens(c.batch, c.length, c.config.vocabulary, 5);
+    model::TrainStep step{
+        .tokens = tokens.token_view(), .labels = tokens.label_view(), .recompute = c.recompute};
+    model.forward_backward(step);
+    const core::TensorView gradients = model.parameters().gradients();
+    const auto added = testing::values_of(gradients);
+    testing::assign(gradients, std::vector<double>(added.size(), NAN));
+    step.overwrite_gradients = true;
+    model.forward_backward(step);
+    EXPECT_EQ(testing::values_of(gradients), added);
+  }
 }
 
 TEST(LanguageModel, SinglePrecisionFollowsDouble) {

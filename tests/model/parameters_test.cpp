@@ -8,6 +8,7 @@
 
 #include "kernels/core/context.h"
 #include "model/architecture.h"
+#include "tests/support/random_tensor.h"
 
 namespace longhaul::model {
 namespace {
@@ -168,6 +169,21 @@ TEST_P(ParameterSets, ViewsShareTheFlatBuffers) {
   }
   EXPECT_EQ(set.find("backbone"), nullptr);
   EXPECT_EQ(set.find(""), nullptr);
+}
+
+TEST_P(ParameterSets, ClearsGradientsButForThoseThatAreStored) {
+  const ParameterSet set(context_, GetParam(), parameters_of(odd_config()));
+  const Parameter& first = set.list()[2];
+  const Parameter& last = set.list()[4];
+  const int64_t begin = set.list()[1].begin, end = set.list()[5].begin;
+  std::vector<double> expected(static_cast<size_t>(set.gradients().elements()), 1);
+  testing::assign(set.gradients(), expected);
+  set.clear_gradients(begin, end, {&first, nullptr, &last});
+  std::fill(expected.begin() + begin, expected.begin() + end, 0);
+  for (const Parameter* stored : {&first, &last}) {
+    std::fill(expected.begin() + stored->begin, expected.begin() + stored->end(), 1);
+  }
+  EXPECT_EQ(testing::values_of(set.gradients()), expected);
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, ParameterSets, ::testing::Values(DType::kF32, DType::kF64),

@@ -120,7 +120,7 @@ TEST(Optimizer, DecaysOnlyWhatIsMarked) {
   }
 }
 
-TEST(Optimizer, GapsStayZeroAndGradientsBecomeZero) {
+TEST(Optimizer, GapsStayZero) {
   Fixture fixture({.decay = 0.5});
   for (uint64_t step = 1; step <= 3; ++step) {
     fixture.set_gradients(step, 1);
@@ -134,7 +134,6 @@ TEST(Optimizer, GapsStayZeroAndGradientsBecomeZero) {
   for (size_t i = 0; i < owned.size(); ++i) {
     EXPECT_TRUE(owned[i] || values[i] == 0) << i;
   }
-  for (const double g : values_of(fixture.parameters.gradients())) EXPECT_EQ(g, 0);
 }
 
 class SkippedStep : public ::testing::TestWithParam<double> {};
@@ -164,7 +163,6 @@ TEST_P(SkippedStep, ChangesNothing) {
   EXPECT_EQ(values_of(fixture.optimizer.parts().front().first_moment), first);
   EXPECT_EQ(values_of(fixture.optimizer.parts().front().second_moment), second);
   EXPECT_EQ(fixture.optimizer.steps_taken(), 1);
-  for (const double g : values_of(fixture.parameters.gradients())) EXPECT_EQ(g, 0);
 }
 
 TEST(Optimizer, NormOfHugeSinglePrecisionGradientsIsFinite) {

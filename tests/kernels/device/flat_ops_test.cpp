@@ -1,7 +1,9 @@
 // Core's copies, addition, embedding, linear layers and loss on the device.
+#include <cmath>
 #include <limits>
 
 #include "kernels/core/error.h"
+#include "kernels/cuda_sizes.h"
 #include "kernels/elementwise/add.h"
 #include "kernels/elementwise/convert.h"
 #include "kernels/embedding/embedding.h"
@@ -169,6 +171,7 @@ struct LinearCase {
   Addend addend = Addend::kNone;
   bool with_bias = true;
   bool wide = false;  ///< y and the addend in the state dtype
+  bool overwrites = false;
 };
 
 /// x and the other addend are columns of wider matrices.
@@ -185,7 +188,9 @@ Values run_linear(core::Device device, DType dtype, const Values& in, const Line
                other = Tensor::zeros(context, y.dtype(), {kRows, kOut + 5}),
                dy = tensor_of(context, dtype, {kRows, kOut}, in.at("dy")),
                dx(context, dtype, {kRows, kIn}),
-               dweight = tensor_of(context, state, {kOut, kIn}, in.at("weight")),
+               dweight = c.overwrites ? tensor_of(context, state, {kOut, kIn},
+                                                  std::vector<double>(kOut * kIn, NAN))
+                                      : tensor_of(context, state, {kOut, kIn}, in.at("weight")),
                dbias = tensor_of(context, state, {kOut}, in.at("bias"));
   const TensorView apart = other.view().slice(1, 2, 2 + kOut);
   assign(apart, in.at("other"));
@@ -197,8 +202,13 @@ Values run_linear(core::Device device, DType dtype, const Values& in, const Line
                                                                            : y.view(),
                                     .y = y});
   EXPECT_EQ(values_of(apart), in.at("other"));
-  kernels::linear_backward(
-      context, {.x = x, .weight = weight, .dy = dy, .dx = dx, .dweight = dweight, .dbias = dbias});
+  kernels::linear_backward(context, {.x = x,
+                                     .weight = weight,
+                                     .dy = dy,
+                                     .dx = dx,
+                                     .dweight = dweight,
+                                     .dbias = dbias,
+                                     .overwrite_dweight = c.overwrites});
   return {{"y", values_of(y)},
           {"dx", values_of(dx)},
           {"dweight", values_of(dweight)},
@@ -218,7 +228,8 @@ TEST_F(FlatOps, Linear) {
       for (const auto& [with_bias, wide] :
            {std::pair{false, false}, {true, false}, {false, true}, {true, true}}) {
         SCOPED_TRACE(::testing::Message() << static_cast<int>(addend) << with_bias << wide);
-        const LinearCase c{.addend = addend, .with_bias = with_bias, .wide = wide};
+        const LinearCase c{
+            .addend = addend, .with_bias = with_bias, .wide = wide, .overwrites = with_bias};
         const Values expected = run_linear({}, DType::kF64, in, c);
         const Values found = run_linear(kCuda, precision.dtype, in, c);
         expect_close(found, expected, precision.tolerance);
@@ -232,6 +243,8 @@ TEST_F(FlatOps, Linear) {
 struct LossCase {
   int64_t rows, vocabulary;
   double tolerance = 1;  ///< over the precision's
+  bool overwrites = false;
+  kernels::cuda::CrossEntropyRows held{0, 0};  ///< on the device; 0: as many as it takes
 };
 
 Values run_loss(core::Device device, DType dtype, const Values& in, const LossCase& c) {
@@ -248,15 +261,22 @@ Values run_loss(core::Device device, DType dtype, const Values& in, const LossCa
                weight = tensor_of(context, dtype, {vocabulary, kWidth}, in.at("weight")),
                loss(context, state, {rows}), predicted(context, DType::kI32, {rows}),
                dhidden(context, dtype, {rows, kWidth}),
-               dweight = tensor_of(context, state, {vocabulary, kWidth}, in.at("weight"));
-  const kernels::LossSum sum = kernels::linear_cross_entropy(context, {.hidden = hidden,
-                                                                       .weight = weight,
-                                                                       .labels = labels,
-                                                                       .scale = 0.25,
-                                                                       .loss = loss,
-                                                                       .predicted = predicted,
-                                                                       .dhidden = dhidden,
-                                                                       .dweight = dweight});
+               dweight = c.overwrites
+                             ? tensor_of(context, state, {vocabulary, kWidth},
+                                         std::vector<double>(in.at("weight").size(), NAN))
+                             : tensor_of(context, state, {vocabulary, kWidth}, in.at("weight"));
+  const kernels::LinearCrossEntropy args{.hidden = hidden,
+                                         .weight = weight,
+                                         .labels = labels,
+                                         .scale = 0.25,
+                                         .loss = loss,
+                                         .predicted = predicted,
+                                         .dhidden = dhidden,
+                                         .dweight = dweight,
+                                         .overwrite_dweight = c.overwrites};
+  const bool given = c.held.logits > 0 && !device.is_cpu();
+  const kernels::LossSum sum = given ? kernels::cuda::linear_cross_entropy(context, args, c.held)
+                                     : kernels::linear_cross_entropy(context, args);
   return {{"sum", {sum.sum, static_cast<double>(sum.count)}},
           {"loss", values_of(loss)},
           {"predicted", values_of(predicted)},
@@ -265,18 +285,47 @@ Values run_loss(core::Device device, DType dtype, const Values& in, const LossCa
 }
 
 TEST_F(FlatOps, LinearCrossEntropy) {
-  // More than one block of rows; rows in whole words of 16 bytes; rows of more threads; rows that
-  // are longer than shared memory, whose products the emulation adds up one after another in fp32.
-  const LossCase cases[] = {{0, 37},   {1, 37},       {150, 37},    {3, 40},
-                            {2, 8196}, {2, 41101, 2}, {2, 45064, 2}};
+  // Rows in whole words of 16 bytes; rows of more threads; rows that are longer than shared memory,
+  // whose products the emulation adds up one after another in fp32.
+  std::vector<LossCase> cases{{0, 37}, {1, 37},   {150, 37},     {0, 37, 1, true},
+                              {3, 40}, {2, 8196}, {2, 41101, 2}, {2, 45064, 2}};
+  // Several parts, the last one shorter; in bf16 of several blocks of logits each.
+  for (const int64_t rows : {9, 10, 11, 24}) {
+    for (const bool overwrites : {false, true}) {
+      cases.push_back({rows, 37, 1, overwrites, {3, 6}});
+    }
+  }
   for (const Precision& precision : {kSingle, kHalf}) {
-    for (const LossCase& c : cases) {
+    for (LossCase c : cases) {
       SCOPED_TRACE(::testing::Message() << c.rows << " rows of " << c.vocabulary);
+      if (precision.dtype == DType::kF32) c.held.gradients = c.held.logits;
       const Values in = rounded({{"hidden", random_values(c.rows * 12, 1)},
                                  {"weight", random_values(c.vocabulary * 12, 2)}},
                                 precision.dtype);
       expect_close(run_loss(kCuda, precision.dtype, in, c), run_loss({}, DType::kF64, in, c),
                    precision.tolerance * c.tolerance);
+    }
+  }
+}
+
+TEST(FlatOpSizes, RowsOfTheCrossEntropyAreEvenPartsThatTakeNoMoreThanTheirShare) {
+  const auto expect = [](const kernels::cuda::CrossEntropyRows& held, int64_t logits,
+                         int64_t gradients) {
+    EXPECT_EQ(held.logits, logits);
+    EXPECT_EQ(held.gradients, gradients);
+  };
+  using kernels::cuda::cross_entropy_rows;
+  expect(cross_entropy_rows(16384, 50288, true), 1024, 4096);   // at most 1,280 and 5,120
+  expect(cross_entropy_rows(16384, 50288, false), 2432, 2432);  // 2,560
+  expect(cross_entropy_rows(1300, 50288, true), 768, 1300);
+  expect(cross_entropy_rows(7, 50288, true), 7, 7);
+  expect(cross_entropy_rows(0, 50288, true), 1, 1);
+  expect(cross_entropy_rows(1000, 1 << 20, true), 128, 128);
+  for (int64_t vocabulary = 1; vocabulary < 3'000'000; vocabulary = vocabulary * 5 / 3 + 1) {
+    const int64_t share = std::max<int64_t>((1 << 27) / vocabulary / 128, 1) * 128 * 6;
+    for (int64_t rows = 1; rows < 1'000'000; rows = rows * 7 / 4 + 1) {
+      const auto held = cross_entropy_rows(rows, vocabulary, true);
+      EXPECT_LE(held.logits * 4 + held.gradients * 2, share) << rows << " of " << vocabulary;
     }
   }
 }

@@ -56,6 +56,7 @@ std::vector<SsdShape> device_shapes() {
       // And several heads in one block of threads.
       {{1, 128, 40, 64, 1, 128}, 128},
       {{1, 150, 17, 64, 1, 128}, 128},
+      {{1, 100, 3, 64, 1, 128}, 128},
   };
   shapes[4].with_D = false;
   shapes[5].with_initial_state = false;

@@ -73,6 +73,7 @@ TEST_F(TrainingOnDevice, RecordedPassesAreTheOthersBitForBit) {
        {Case{"plain", trainer::SourceKind::kZero, DType::kBF16, 1, 1, false},
         Case{"segments", trainer::SourceKind::kTbtt, DType::kF32, 2, 1, false},
         Case{"accumulation", trainer::SourceKind::kStatePassing, DType::kF32, 1, 2, false},
+        Case{"both", trainer::SourceKind::kTbtt, DType::kBF16, 2, 2, false},
         Case{"recompute", trainer::SourceKind::kNoise, DType::kBF16, 1, 1, true}}) {
     SCOPED_TRACE(c.name);
     const std::string name = c.name;

@@ -21,9 +21,9 @@ class RecordedPass : public ::testing::Test {
     model::initialize(model_, 3);
   }
 
-  double run(const model::RecurrentState& initial, double scale = 0.1) {
+  double run(const model::RecurrentState& initial, double scale = 0.1, bool overwrites = false) {
     return pass_.run({tokens_.data(), DType::kI32, {2, 6}}, {labels_.data(), DType::kI32, {2, 6}},
-                     {.initial = &initial, .scale = scale});
+                     {.initial = &initial, .scale = scale, .overwrite_gradients = overwrites});
   }
   int64_t launches() const { return simt::recordings_launched() - before_; }
 
@@ -77,6 +77,20 @@ TEST_F(RecordedPass, IsRecordedAgainWhereStatesLieElsewhereAndWhenThePoolGaveMem
   EXPECT_EQ(launches(), 3);
   run(other);
   EXPECT_EQ(launches(), 4);
+}
+
+TEST_F(RecordedPass, IsRecordedAgainWhereGradientsAreNoLongerOverwritten) {
+  const model::RecurrentState initial = model_.make_state(2);
+  for (int i = 0; i < 3; ++i) run(initial, 0.1, true);
+  EXPECT_EQ(launches(), 2);
+  const auto once = values_of(model_.parameters().gradients());
+  for (int i = 2; i <= 4; ++i) {
+    run(initial, 0.1, false);
+    EXPECT_EQ(launches(), i);
+    std::vector<double> expected = once;
+    for (double& gradient : expected) gradient *= i;
+    EXPECT_TRUE(close(model_.parameters().gradients(), expected, 1e-6));
+  }
 }
 
 TEST_F(RecordedPass, TokensOutsideOfTheVocabularyAreRefused) {
