@@ -320,6 +320,16 @@ finding_5() {
   done
 }
 
+# Each arm from scratch too, as the paper's.
+scratch_arms=(zero state_passing)
+finding_5_scratch() {
+  local arm
+  for arm in "${scratch_arms[@]}"; do
+    train "$(run_of copy_scratch "$arm" "$1")" "$configs/copy/scratch.yaml" run.seed="$1" initial_state.source="$arm"
+    measure copy_scratch "$arm" "$1" copy --lengths 25,50,75,100,125,150 --trials "$letter_trials" --batch 50
+  done
+}
+
 key_arms=(base zero fitted_noise)
 finding_6() {
   local arm
@@ -372,6 +382,7 @@ for finding in "${findings[@]}"; do
   esac
   over_seeds "finding_$finding"
   [[ $finding != 7 ]] || over_seeds finding_7_few_shot
+  [[ $finding != 5 || $size != small ]] || over_seeds finding_5_scratch
   case $finding in
     1) arms_of=("text/$scratch" "${variant_names[@]/#/text/}") ;;
     3) arms_of=("${arms[@]/#/text/}" "text/$chains") ;;
@@ -381,6 +392,7 @@ for finding in "${findings[@]}"; do
     7) arms_of=("${story_arms[@]/#/babilong/}") ;;
   esac
   report "$finding" "${titles[finding]}" "${arms_of[@]}"
+  [[ $finding != 5 || $size != small ]] || report 5-scratch "${titles[5]}, from scratch" "${scratch_arms[@]/#/copy_scratch/}"
   [[ $finding != 7 ]] || report 7-few-shot "${titles[7]}, few-shot" "${few_shot_arms[@]/#/$few_shot/}"
   [[ $finding == [2-4] ]] || continue
   for stream in "${streams[@]:1}"; do

@@ -49,7 +49,10 @@ expect 18 '^train configs/small/recall/(base|arm).yaml'
 expect 18 '^eval states .*--length 8192 --sequences 16 --run configs/small/recall/arm.yaml --training-length 64'
 expect 18 '^eval effrem .*--length 255 --sequences 128 --run configs/small/recall/arm.yaml'
 expect 9 '^train configs/small/copy/(base|arm).yaml'
-expect 9 '^eval copy .*--lengths 16,32,48,64,96,128 --trials 500'
+expect 9 '^eval copy .*small/copy/.*--lengths 16,32,48,64,96,128 --trials 500'
+expect 1 '^train configs/small/copy/scratch.yaml run.folder=runs/reproduce/small/copy_scratch/state_passing/seed-2 .*run.seed=2 initial_state.source=state_passing'
+expect 6 '^eval copy .*small/copy_scratch/.*--lengths 25,50,75,100,125,150 --trials 500'
+expect 1 '^report .*--out runs/reproduce/small/5-scratch.html'
 expect 3 'passkey/arm.yaml .*initial_state.source=fitted_noise'
 expect 1 '^stories '
 expect 1 'babilong/arm.yaml .*babilong/base/seed-1/model initial_state.source=state_passing'
@@ -66,7 +69,7 @@ for finding in 1 2 3 4 5 6 7; do expect 1 "^report .*--out runs/reproduce/small/
 rm asked
 launch/reproduce.sh small >log 2>&1 || fail "small, again"
 expect 0 '^(train|eval|stories)'
-expect 11 '^report'
+expect 12 '^report'
 
 # A run that fails: the other seeds go on, the script says so and what failed is done the next time.
 rm -r asked runs/reproduce/small/copy
