@@ -3,8 +3,11 @@
 #include <filesystem>
 #include <iostream>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "eval/model_fingerprint.h"
+#include "eval/stored_json.h"
 #include "kernels/core/cuda_memory.h"
 #include "launch/build_text.h"
 #include "launch/command.h"
@@ -33,6 +36,29 @@ void check_model_is_there(const fs::path& model) {
 std::optional<RunConfig> run_config_of(const fs::path& model) {
   const auto run = run_of(model);
   return run ? std::optional(read_run_config(*run / "run.yaml")) : std::nullopt;
+}
+
+/// What a file's "task" is for: curves by position have the name of what was read.
+std::string kind_of(const std::string& task) {
+  static const std::vector<std::string> others{"effrem", "states", "passkey", "babilong", "copy"};
+  return std::ranges::find(others, task) != others.end() ? task : "perplexity";
+}
+
+/// A file that is there is replaced only where it is an earlier result of the same measure.
+void check_may_replace(const fs::path& json, const std::string& measure) {
+  std::error_code none;
+  if (!fs::is_regular_file(json) || fs::file_size(json, none) == 0) return;
+  std::string found;
+  try {
+    found = eval::read_task(json);
+  } catch (const core::InputError&) {  // no JSON, or another's
+  }
+  const std::string wanted = measure == "recall" ? "perplexity" : measure;
+  if (!found.empty() && kind_of(found) == wanted) return;
+  throw core::InputError(core::message("--json: ", json.string(), " is there and is ",
+                                       found.empty() ? "no evaluation" : "one of " + found,
+                                       ", expected a new file, or an earlier result of eval ",
+                                       measure, ", which is replaced"));
 }
 
 /// "cpu", or the name of the GPU.
@@ -91,7 +117,10 @@ class EvalCommand : public Command {
     const auto run =
         options_.run.empty() ? run_config_of(options_.model) : read_run_config(options_.run);
     (*measure)->prepare(options_, run);
-    if (session.is_first() && !options_.json.empty()) check_can_write("--json", options_.json);
+    if (session.is_first() && !options_.json.empty()) {
+      check_can_write("--json", options_.json);
+      check_may_replace(options_.json, command_->get_subcommands().front()->get_name());
+    }
     int64_t training_length = options_.training_length;
     if (training_length == 0 && run) training_length = run->data.batch.length;
     // A rank without a sequence of its own waits for the others as long as theirs take.

@@ -32,6 +32,7 @@ class PasskeyMeasure : public Measure {
     const auto task = data::make_passkey_task(*tokenizer);
     const auto scorer = eval::make_passkey_scorer(*tokenizer);
     eval::TaskOptions options = task_.resolve(job, "passkey");
+    expect_each_once("--depths", depths_);
     options.depths = depths_;
     write_and_print(job, evaluate_task(job.mesh, job.model, {{"", *task, *scorer}}, options));
   }

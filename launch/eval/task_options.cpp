@@ -1,6 +1,5 @@
 #include "launch/eval/task_options.h"
 
-#include "kernels/core/error.h"
 #include "launch/given_tokens.h"
 #include "launch/model_tokenizer.h"
 
@@ -14,6 +13,7 @@ CLI::Option* TaskCommandOptions::describe(CLI::App& command, const std::string& 
 }
 
 eval::TaskOptions TaskCommandOptions::resolve(const EvalJob& job, const std::string& task) const {
+  expect_each_once("--lengths", lengths);
   return {.task = task,
           .lengths = lengths,
           .trials = trials,

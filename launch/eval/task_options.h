@@ -2,15 +2,26 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "data/tokenizer.h"
 #include "eval/tasks/task_evaluation.h"
+#include "kernels/core/error.h"
 #include "launch/eval/measure.h"
 
 namespace longhaul::launch {
+
+/// InputError where a value is given twice: its questions would be counted twice.
+template <class T>
+void expect_each_once(const char* option, std::vector<T> values) {
+  std::ranges::sort(values);
+  const auto twice = std::ranges::adjacent_find(values);
+  if (twice == values.end()) return;
+  throw core::InputError(core::message(option, ": ", *twice, " is given twice"));
+}
 
 struct TaskCommandOptions {
   std::vector<int64_t> lengths;

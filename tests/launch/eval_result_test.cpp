@@ -32,6 +32,20 @@ TEST_F(EvalResult, WhatCannotBeWrittenIsRefusedBeforeAnythingIsMeasured) {
   expect_refused(eval_ + "/proc/taken.json", "--json: /proc/taken.json");
 }
 
+TEST_F(EvalResult, OnlyAnEarlierResultOfTheSameMeasureIsReplaced) {
+  const std::string weights = text_of(folder_ / "run/model/model.safetensors");
+  expect_refused(eval_ + "run/model/model.safetensors",
+                 "model.safetensors is there and is no eval");
+  expect_refused(eval_ + "run/model/config.json", "config.json is there and is no evaluation");
+  EXPECT_EQ(text_of(folder_ / "run/model/model.safetensors"), weights);
+  write("a.json", "");
+  ASSERT_EQ(run(eval_ + "a.json").exit_code, 0);
+  ASSERT_EQ(run(eval_ + "a.json").exit_code, 0);
+  expect_refused(
+      "eval states --model run/model --run run.yaml --length 64 --sequences 2 --json a.json",
+      "a.json is there and is one of recall, expected a new file");
+}
+
 TEST_F(EvalResult, APartialFileGoesWithItsResultWritten) {
   ASSERT_EQ(run(eval_ + "a.json").exit_code, 0);
   EXPECT_TRUE(fs::exists(folder_ / "a.json"));

@@ -96,6 +96,9 @@ TEST_F(ModelOfARun, TheModelCardNamesEveryMeasure) {
           "theses/run/evaluation/keys.json")
           .exit_code,
       0);
+  const std::string keys = "eval passkey --model theses/run/model --trials 2 ";
+  expect_refused(keys + "--lengths 300,400,300", "--lengths: 300 is given twice");
+  expect_refused(keys + "--lengths 300 --depths 0.5,0,0.5", "--depths: 0.5 is given twice");
   expect_done("export --model theses/run/model --out a", "a: ");
   const std::string card = text_of(folder_ / "a/README.md");
   EXPECT_THAT(card, Not(HasSubstr("Not measured.")));
