@@ -26,6 +26,9 @@ cut() {
   [ -e "$name.json.partial" ] && fail "$name: a partial file outlived its result"
   return 0
 }
+for ((i = 0; i < 40000; ++i)); do printf '%b' "\\x$(printf %02x $((i * i % 31)))\\x00"; done >tokens.bin
+text=(perplexity --data tokens.bin --vocabulary 32)
+cut windows 2 "${text[@]}" --length 1200 --sequences 32 --window 16 --piece 64 --batch 1
 cut recall 2 recall --length 8192 --sequences 64 --batch 1 --piece 256 --sequence-ranks 2
 cut effrem 2 effrem --length 2047 --sequences 32
 cut states 1 states --length 8192 --sequences 64 --batch 2 --piece 256
@@ -41,10 +44,12 @@ grep -q "bad.json.partial: holds no partial results" bad.err || { cat bad.err; f
 
 # Four sequence ranks, two by two, and one rank say the same, to rounding.
 numbers() { sed '/"measured": \[/,/^ \]/d' "$1" | grep -o '[-0-9.][-+.0-9e]*'; }
-for measure in effrem states; do
-  "$program" eval $measure --model run/model --length 299 --sequences 3 --dtype fp64 --json $measure-1.json >/dev/null
-  ranks 4 eval $measure --model run/model --length 299 --sequences 3 --dtype fp64 --sequence-ranks 4 --threads 1 --json $measure-4.json >/dev/null
-  ranks 4 eval $measure --model run/model --length 299 --sequences 3 --dtype fp64 --sequence-ranks 2 --threads 1 --json $measure-2x2.json >/dev/null
+for measure in effrem states windows; do
+  command=($measure)
+  [ $measure = windows ] && command=("${text[@]}" --window 20)
+  "$program" eval "${command[@]}" --model run/model --length 299 --sequences 3 --dtype fp64 --json $measure-1.json >/dev/null
+  ranks 4 eval "${command[@]}" --model run/model --length 299 --sequences 3 --dtype fp64 --sequence-ranks 4 --threads 1 --json $measure-4.json >/dev/null
+  ranks 4 eval "${command[@]}" --model run/model --length 299 --sequences 3 --dtype fp64 --sequence-ranks 2 --threads 1 --json $measure-2x2.json >/dev/null
   for mesh in 4 2x2; do
     [ "$(numbers $measure-1.json | wc -l)" -gt 20 ] || fail "$measure: hardly a number"
     paste <(numbers $measure-1.json) <(numbers $measure-$mesh.json) | awk -v what="$measure on $mesh" '
