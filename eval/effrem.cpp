@@ -201,7 +201,8 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model, cons
     for (double distance : distances) sum += distance;
     result.points.push_back({.dropped = grid[i],
                              .distance = sum / static_cast<double>(distances.size()),
-                             .error = standard_error(distances)});
+                             .error = standard_error(distances),
+                             .by_sequence = std::move(distances)});
   }
   return result;
 }

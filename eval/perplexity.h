@@ -79,8 +79,8 @@ PositionCurve evaluate_recall(const dist::Mesh& mesh, model::LanguageModel& mode
                               const data::RecallTask& task, const CurveOptions& options);
 
 /// As JSON (Protobuf JSON of eval/curve.proto), written atomically; and back. The means of each
-/// sequence are left out where sequences times buckets exceed kMostSequenceMeans (about 0.7 MB).
-constexpr int64_t kMostSequenceMeans = 16384;
+/// sequence are left out where sequences times buckets exceed kMostSequenceMeans (sequence_means.h:
+/// about 0.7 MB).
 void write_curve(const std::filesystem::path& file, const PositionCurve& curve);
 PositionCurve read_curve(const std::filesystem::path& file);
 std::string format_table(const PositionCurve& curve);  ///< for the terminal

@@ -300,6 +300,7 @@ Configuration shared_configuration(const std::vector<RunFolder>& seeds) {
 TaskCell mean_cell(const std::vector<TaskCell>& seeds) {
   TaskCell cell = seeds.front();
   cell.trials = 0;
+  cell.scores.clear();
   std::vector<double> accuracies, exact;
   for (const TaskCell& one : seeds) {
     if (one.trials == 0) continue;
