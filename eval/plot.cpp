@@ -271,8 +271,8 @@ std::string script_of(const Plot& plot) {
   return script.str();
 }
 
-/// Placeholder colours become CSS variables; of gnuplot's point symbols the dot stays, under an id
-/// of the plot's own; what only a file of its own needs goes.
+/// Placeholder colours become CSS variables; of gnuplot's point symbols the dot stays; what only a
+/// file of its own needs goes. Ids are of the plot's own: a page holds many plots.
 std::string recolour(std::string svg, const std::string& name) {
   if (const size_t begin = svg.find("<svg"); begin != std::string::npos) svg.erase(0, begin);
   static constexpr std::array<std::array<const char*, 2>, 3> kRoles{
@@ -290,6 +290,7 @@ std::string recolour(std::string svg, const std::string& name) {
         "<defs><circle id='" + name + "dot' r='1' fill='currentColor' stroke='none'/></defs>");
   }
   svg = std::regex_replace(svg, std::regex("#gpPt[0-9]+"), "#" + name + "dot");
+  svg = std::regex_replace(svg, std::regex("gnuplot_canvas"), name + "canvas");
   svg = std::regex_replace(svg, std::regex("<g [^>]*>\\s*</g>\\s*"), "");
   return std::regex_replace(svg, std::regex("<svg"), "<svg aria-hidden=\"true\"",
                             std::regex_constants::format_first_only);
