@@ -55,7 +55,7 @@ class CurveBatch {
 
   void add_labels(const Piece& piece, const Rows& rows, model::RecurrentState& state,
                   std::span<double> numbers) {
-    const LabelledTokens own = read_piece(piece, rows.readers);
+    const LabelledTokens own = pieces_.read(piece, rows.readers);
     const int64_t length = piece.segment.length();
     if (length == 0) return;
     const core::Shape shape{std::ssize(rows.readers), length};
@@ -125,8 +125,10 @@ class WindowBatch {
   Rows own_rows(int64_t begin, int64_t end) {
     Rows rows{.length = windows_.width(), .readers = {}, .units = {}, .positions = {}};
     const dist::Segment own = dist::segment_of(end - begin, group_.size(), group_.rank());
+    read_together(group_, [&] {
+      for (WindowSource& source : sources_) source.advance(begin, end);
+    });
     for (size_t unit = 0; unit < sources_.size(); ++unit) {
-      sources_[unit].advance(begin, end);
       for (int64_t window = begin + own.begin; window < begin + own.end; ++window) {
         rows.readers.push_back(sources_[unit].reader(window));
         rows.units.push_back(unit);

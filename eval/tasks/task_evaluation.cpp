@@ -132,10 +132,10 @@ class TaskRun {
   void run_batch(int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
     std::vector<data::Example> examples;
     int64_t tokens = 0, read = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      examples.push_back(example(trial_of(first + i)));
-      tokens += std::ssize(examples.back().prompt);
-    }
+    read_together(mesh_.sequence_group(), [&] {
+      for (int64_t i = 0; i < count; ++i) examples.push_back(example(trial_of(first + i)));
+    });
+    for (const data::Example& each : examples) tokens += std::ssize(each.prompt);
     for (int64_t begin = 0, end = 0; begin < count; begin = end) {
       std::vector<const data::Example*> trials;
       int64_t most = 1;
