@@ -70,6 +70,7 @@ proto::Curve to_stored(const PositionCurve& curve) {
   out.set_format_version(kFormatVersion);
   out.set_task(curve.task);
   store_conditions(curve, out);
+  out.set_window(curve.window);
   if (has_labels(curve.buckets)) {
     out.set_loss(curve.loss);
     out.set_perplexity(curve.perplexity);
@@ -95,6 +96,7 @@ PositionCurve from_stored(const proto::Curve& from) {
   PositionCurve curve;
   curve.task = from.task();
   take_conditions(from, curve);
+  curve.window = from.window();
   for (const proto::Bucket& bucket : from.buckets())
     curve.buckets.push_back(bucket_of(bucket, from.sequences()));
   const bool labels = has_labels(curve.buckets);
@@ -130,6 +132,7 @@ std::string flaw(const proto::Curve& curve) {
   if (curve.task() != "text" && curve.task() != "recall") {
     return "task is '" + curve.task() + "', expected 'text' or 'recall'";
   }
+  if (curve.window() < 0) return core::message("window is ", curve.window());
   if (curve.buckets().empty()) return "has no buckets";
   int64_t position = 0;
   const auto lacks_means = [&](const proto::Bucket& bucket) {
@@ -172,6 +175,9 @@ std::string summary(const PositionCurve& curve) {
   std::string out =
       formatted("%s, %lld sequences of %lld tokens: ", curve.task.c_str(),
                 static_cast<long long>(curve.sequences), static_cast<long long>(curve.length));
+  if (curve.window > 0) {
+    out.insert(out.size() - 2, core::message(" in windows of ", curve.window));
+  }
   if (!has_labels(curve.buckets)) return out + "no label is among them\n";
   return out + formatted("loss %.4f, perplexity %.4g, accuracy %.2f%%\n", curve.loss,
                          curve.perplexity, 100 * curve.accuracy);

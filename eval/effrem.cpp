@@ -33,9 +33,14 @@ double total_variation(const std::vector<double>& p, const std::vector<double>& 
 /// One sequence and its suffixes: row 0 is the whole, row i + 1 begins at grid[i].
 class SuffixRun {
  public:
-  SuffixRun(PieceRun& pieces, model::LanguageModel& model, const CurveOptions& options,
-            const std::vector<int64_t>& grid)
-      : pieces_(pieces), model_(model), context_(model.context()), options_(options), grid_(grid) {}
+  SuffixRun(PieceRun& pieces, dist::Communicator& group, model::LanguageModel& model,
+            const CurveOptions& options, const std::vector<int64_t>& grid)
+      : pieces_(pieces),
+        group_(group),
+        model_(model),
+        context_(model.context()),
+        options_(options),
+        grid_(grid) {}
 
   /// distances [grid], written on the rank that runs the last token.
   void run(SequenceReader& reader, std::span<double> distances, BatchWatch& watch) {
@@ -67,7 +72,7 @@ class SuffixRun {
   void run_piece(const Piece& piece, SequenceReader& reader, model::RecurrentState& state,
                  std::span<double> distances) {
     LabelledTokens row;
-    reader.next(piece.length(), row);
+    read_together(group_, [&] { reader.next(piece.length(), row); });
     if (piece.segment.length() == 0) return;
     const int64_t rows = state.batch();
     std::vector<int32_t> tokens;  // the same in every row
@@ -109,6 +114,7 @@ class SuffixRun {
   }
 
   PieceRun& pieces_;
+  dist::Communicator& group_;
   model::LanguageModel& model_;
   core::Context& context_;
   const CurveOptions& options_;
@@ -179,7 +185,8 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model, cons
       .width = std::ssize(grid),
       .batch = 1,  // its suffixes are the rows
       .run = [&](int64_t first, int64_t, std::span<double> numbers, BatchWatch& watch) {
-        SuffixRun(pieces, model, options, grid).run(*sequences.reader_of(first), numbers, watch);
+        SuffixRun(pieces, mesh.sequence_group(), model, options, grid)
+            .run(*sequences.reader_of(first), numbers, watch);
       }};
   const Continuation continuation = continuation_of("effrem", options, sequences, mesh, model);
   const std::vector<double> numbers = run_units(mesh, job, continuation);
@@ -201,7 +208,8 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model, cons
     for (double distance : distances) sum += distance;
     result.points.push_back({.dropped = grid[i],
                              .distance = sum / static_cast<double>(distances.size()),
-                             .error = standard_error(distances)});
+                             .error = standard_error(distances),
+                             .by_sequence = std::move(distances)});
   }
   return result;
 }

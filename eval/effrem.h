@@ -22,6 +22,8 @@ struct EffRemPoint {
   int64_t dropped = 0;  ///< t: tokens left out at the beginning, 1 to length − 1
   double distance = 0;  ///< mean over sequences
   double error = 0;     ///< standard error over sequences; NaN for one sequence
+  std::vector<double> by_sequence =
+      {};  ///< of each, in order; empty: not known (a mean over seeds, files without them)
 };
 
 struct EffRem {
@@ -51,7 +53,8 @@ std::vector<int64_t> effrem_grid(int64_t length, int64_t training_length = 0);
 EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model,
                        const Sequences& sequences, const CurveOptions& options);
 
-/// As JSON (Protobuf JSON of eval/effrem.proto), written atomically; and back.
+/// As JSON (Protobuf JSON of eval/effrem.proto), written atomically; and back. The distances of
+/// each sequence are left out where sequences times points exceed kMostSequenceMeans.
 void write_effrem(const std::filesystem::path& file, const EffRem& effrem);
 EffRem read_effrem(const std::filesystem::path& file);
 std::string format_table(const EffRem& effrem);  ///< for the terminal

@@ -4,6 +4,7 @@
 
 #include "eval/effrem.pb.h"
 #include "eval/formatted.h"
+#include "eval/sequence_means.h"
 #include "eval/stored_json.h"
 #include "kernels/core/error.h"
 
@@ -26,6 +27,11 @@ std::string flaw(const proto::EffRem& effrem) {
       return core::message("point at ", point.dropped(), " dropped tokens does not follow ", before,
                            " within the length ", effrem.length());
     }
+    const int distances = point.sequence_distance_size();
+    if (distances > 0 && distances != effrem.sequences()) {
+      return core::message("point at ", point.dropped(), " dropped tokens holds ", distances,
+                           " distances of sequences, expected ", effrem.sequences());
+    }
     before = point.dropped();
   }
   return "";
@@ -39,11 +45,14 @@ void write_effrem(const std::filesystem::path& file, const EffRem& effrem) {
   out.set_task(kTask);
   out.set_read(effrem.read);
   store_conditions(effrem, out);
+  const bool all = effrem.sequences * std::ssize(effrem.points) <= kMostSequenceMeans;
   for (const EffRemPoint& point : effrem.points) {
     proto::EffRemPoint& to = *out.add_points();
     to.set_dropped(point.dropped);
     to.set_distance(point.distance);
     if (!std::isnan(point.error)) to.set_error(point.error);
+    if (!all) continue;
+    to.mutable_sequence_distance()->Add(point.by_sequence.begin(), point.by_sequence.end());
   }
   write_json(file, out);
 }
@@ -57,7 +66,8 @@ EffRem read_effrem(const std::filesystem::path& file) {
     effrem.points.push_back(
         {.dropped = point.dropped(),
          .distance = point.distance(),
-         .error = error_of(point.has_error(), point.error(), from.sequences())});
+         .error = error_of(point.has_error(), point.error(), from.sequences()),
+         .by_sequence = {point.sequence_distance().begin(), point.sequence_distance().end()}});
   }
   return effrem;
 }

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <utility>
 
+#include "eval/formatted.h"
 #include "eval/sequences.h"
 
 namespace longhaul::eval {
@@ -13,13 +14,6 @@ namespace {
 
 constexpr std::array<double, 10> kStudent{12.706, 4.303, 3.182, 2.776, 2.571,
                                           2.447,  2.365, 2.306, 2.262, 2.228};
-
-/// 97.5 % of Student's t lie below; past the table to three digits.
-double student(int64_t degrees) {
-  if (degrees <= std::ssize(kStudent)) return kStudent.at(static_cast<size_t>(degrees - 1));
-  const auto d = static_cast<double>(degrees);
-  return 1.96 + 2.37 / d + 2.8 / (d * d);
-}
 
 std::vector<double> differences(const Estimate& a, const Estimate& b) {
   std::vector<double> found;
@@ -45,26 +39,52 @@ double mean(const std::vector<double>& values) {
 
 }  // namespace
 
+double student(int64_t degrees) {
+  if (degrees <= std::ssize(kStudent)) return kStudent.at(static_cast<size_t>(degrees - 1));
+  const auto d = static_cast<double>(degrees);  // three digits are right
+  return 1.96 + 2.37 / d + 2.8 / (d * d);
+}
+
 Estimate over_seeds(std::vector<Named<double>> seeds) {
   std::vector<double> values;
   for (const Named<double>& seed : seeds) values.push_back(seed.value);
   return {.value = mean(values), .error = standard_error(values), .seeds = std::move(seeds)};
 }
 
-std::optional<bool> differ(const Estimate& a, const Estimate& b) {
+Comparison compare(const Estimate& a, const Estimate& b) {
   const std::vector<double> paired = differences(a, b);
-  if (paired.size() < 2) {
-    const Deviations apart = difference_by_sequence(a, b);
-    if (apart.labelled > 1) {
-      const double error = clustered_error(apart);
-      if (std::isnan(error)) return std::nullopt;
-      return std::abs(a.value - b.value) > student(apart.labelled - 1) * error;
-    }
-    const double error = std::hypot(a.error, b.error);
-    if (std::isnan(error)) return std::nullopt;
-    return std::abs(a.value - b.value) > 2 * error;
+  Comparison result{.difference = a.value - b.value, .apart = std::nullopt};
+  double least = 2;  // standard errors that chance seldom reaches
+  const Deviations apart = difference_by_sequence(a, b);
+  if (paired.size() >= 2) {
+    result.pairing = Pairing::kSeeds;
+    result.difference = mean(paired);
+    result.error = standard_error(paired);
+    least = student(std::ssize(paired) - 1);
+  } else if (apart.labelled > 1) {
+    result.pairing = Pairing::kSequences;
+    result.error = clustered_error(apart);
+    least = student(apart.labelled - 1);
+  } else {
+    result.error = std::hypot(a.error, b.error);
   }
-  return std::abs(mean(paired)) > student(std::ssize(paired) - 1) * standard_error(paired);
+  if (!std::isnan(result.error)) {
+    result.apart = std::abs(result.difference) > least * result.error;
+  }
+  return result;
+}
+
+std::optional<bool> differ(const Estimate& a, const Estimate& b) { return compare(a, b).apart; }
+
+std::string Comparison::text(const char* format, double scale) const {
+  const char* pairs = pairing == Pairing::kSequences ? "sequence by sequence"
+                      : pairing == Pairing::kTrials  ? "trial by trial"
+                                                     : nullptr;
+  if (pairs == nullptr || !std::isfinite(difference)) return "";
+  const std::string spread =
+      std::isnan(error) ? "" : " ± " + formatted(format, std::abs(scale) * error);
+  return std::string("; paired ") + pairs + " they differ by " +
+         formatted(format, scale * std::abs(difference)) + spread;
 }
 
 std::string noise_name(bool seeds, bool sequences) {

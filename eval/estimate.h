@@ -39,10 +39,28 @@ std::optional<Estimate> estimate_of(const T& arm, const OfRun& of_run) {
   return seeds.size() > 1 ? over_seeds(std::move(seeds)) : last;
 }
 
+/// What a difference is judged by.
+enum class Pairing { kNone, kSequences, kSeeds, kTrials };
+
+struct Comparison {
+  double difference = 0;      ///< of the values, or of the pairs
+  double error = 0;           ///< its standard error; NaN: not known
+  std::optional<bool> apart;  ///< beyond noise; none: not known
+  Pairing pairing = Pairing::kNone;
+
+  /// "; paired sequence by sequence they differ by 0.1 ± 0.02", numbers in `format` times `scale`;
+  /// "" unless sequences or trials are paired.
+  std::string text(const char* format, double scale = 1) const;
+};
+
 /// Arms that share two seeds or more by their differences seed by seed: the mean of these is not 0
 /// (Student's t, 95 %). Runs over the same sequences by their differences sequence by sequence, in
 /// the same way. Others by two standard errors of the difference; none where these are not known.
+Comparison compare(const Estimate& a, const Estimate& b);
 std::optional<bool> differ(const Estimate& a, const Estimate& b);
+
+/// 97.5 % of Student's t lie below.
+double student(int64_t degrees);
 
 /// How `differ` judges, for readers; `seeds`: there are arms of several; `sequences`: runs may be
 /// known by sequence.

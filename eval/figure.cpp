@@ -10,9 +10,18 @@ namespace longhaul::eval {
 
 namespace {
 
-std::string swatch_path(int arm) {
-  return core::message("<path d=\"M0,6 H38\" fill=\"none\" stroke=\"var(--arm-", arm % kArmColours,
-                       ")\" stroke-width=\"3\" stroke-dasharray=\"", dash_of_arm(arm), "\"/>");
+std::string swatch_path(const PlotLine& line) {
+  const bool is_reference = !line.reference.empty();
+  return core::message("<path d=\"M0,6 H38\" fill=\"none\" stroke=\"var(--arm-",
+                       line.arm % kArmColours, ")\" stroke-width=\"", is_reference ? 2 : 3,
+                       "\" stroke-dasharray=\"",
+                       is_reference ? kReferenceDash : dash_of_arm(line.arm), "\"/>");
+}
+
+/// "base", "base, windows of 64"
+std::string name_of(const PlotLine& line, const std::vector<std::string>& arms) {
+  const std::string& arm = arms[static_cast<size_t>(line.arm)];
+  return line.reference.empty() ? arm : arm + ", " + line.reference;
 }
 
 /// Of the arms that have a line in the plot.
@@ -20,8 +29,7 @@ std::string legend(const Plot& plot, const std::vector<std::string>& arms) {
   std::string out = "<ul class=\"legend\">";
   for (const PlotLine& line : plot.lines) {
     out += "<li><svg class=\"swatch\" viewBox=\"0 0 38 12\" aria-hidden=\"true\">" +
-           swatch_path(line.arm) + "</svg><span>" +
-           escape_html(arms[static_cast<size_t>(line.arm)]) + "</span></li>";
+           swatch_path(line) + "</svg><span>" + escape_html(name_of(line, arms)) + "</span></li>";
   }
   return out + "</ul>\n";
 }
@@ -33,14 +41,14 @@ std::string file_of(const std::string& drawing, const Plot& plot, const std::str
   std::string entries;
   int x = kMargin, y = 44;
   for (const PlotLine& line : plot.lines) {
-    const std::string& name = arms[static_cast<size_t>(line.arm)];
+    const std::string name = name_of(line, arms);
     const int width = kSwatch + kLetter * static_cast<int>(name.size()) + kGap;
     if (x > kMargin && x + width > kWidth) {
       x = kMargin;
       y += kRow;
     }
     entries +=
-        core::message("<g transform=\"translate(", x, ",", y, ")\">", swatch_path(line.arm),
+        core::message("<g transform=\"translate(", x, ",", y, ")\">", swatch_path(line),
                       "<text x=\"", kSwatch, "\" y=\"11\">", escape_html(name), "</text></g>\n");
     x += width;
   }

@@ -1,5 +1,6 @@
 #include "eval/findings.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -51,11 +52,23 @@ struct SeedVerdicts {
   }
 };
 
-SeedVerdicts judge_seeds(const PositionCurve& mean,
-                         const std::function<Verdict(const PositionCurve&)>& judge) {
+/// What is judged: a run or a mean over seeds, and what it reaches with short context, if known.
+struct Judged {
+  const PositionCurve& curve;
+  const PositionCurve* floor = nullptr;
+};
+
+const PositionCurve* seed_of(const PositionCurve* mean, const std::string& name) {
+  if (mean == nullptr) return nullptr;
+  const auto found = std::find_if(mean->of_seeds.begin(), mean->of_seeds.end(),
+                                  [&](const auto& seed) { return seed.name == name; });
+  return found != mean->of_seeds.end() ? &found->value : nullptr;
+}
+
+SeedVerdicts judge_seeds(const Judged& mean, const std::function<Verdict(const Judged&)>& judge) {
   SeedVerdicts seeds;
-  for (const Named<PositionCurve>& seed : mean.of_seeds) {
-    const Verdict verdict = judge(seed.value);
+  for (const Named<PositionCurve>& seed : mean.curve.of_seeds) {
+    const Verdict verdict = judge({.curve = seed.value, .floor = seed_of(mean.floor, seed.name)});
     seeds.known += verdict != Verdict::kUnknown;
     seeds.failing += verdict == Verdict::kFails;
     seeds.undecided += verdict == Verdict::kUndecided;
@@ -76,10 +89,14 @@ double error_of_change(const Bucket& inside, const Bucket& later, bool recall) {
                 : std::hypot(inside.loss_error, later.loss_error);
 }
 
-/// Is `later` past the training length worse than `inside` at its end, beyond noise? Both of one
-/// run.
-Judgement judge_run(const PositionCurve& run, const Bucket& inside, const Bucket& later) {
+/// Is `later` past the training length worse than `inside` at its end, or than the floor there,
+/// beyond noise? All of one run.
+Judgement judge_run(const Judged& judged, const Bucket& inside_it, const Bucket& later) {
   if (!std::isfinite(later.loss)) return {.verdict = Verdict::kFails, .why = ""};
+  const PositionCurve& run = judged.curve;
+  const Bucket* floor =
+      judged.floor != nullptr ? find_bucket(*judged.floor, later.begin, later.end) : nullptr;
+  const Bucket& inside = floor != nullptr ? *floor : inside_it;
   const bool recall = run.task == "recall";
   const double worse = recall ? inside.accuracy - later.accuracy : later.loss - inside.loss;
   const double error = error_of_change(inside, later, recall);
@@ -97,19 +114,35 @@ Judgement judge_run(const PositionCurve& run, const Bucket& inside, const Bucket
 }
 
 /// The same of a curve, which may be a mean over seeds.
-Judgement judge(const PositionCurve& curve, const Bucket& inside, const Bucket& later) {
-  const SeedVerdicts seeds = judge_seeds(curve, [&](const PositionCurve& seed) {
-    const Bucket* own_inside = find_bucket(seed, inside.begin, inside.end);
-    const Bucket* own_later = find_bucket(seed, later.begin, later.end);
+Judgement judge(const Judged& judged, const Bucket& inside, const Bucket& later) {
+  const SeedVerdicts seeds = judge_seeds(judged, [&](const Judged& seed) {
+    const Bucket* own_inside = find_bucket(seed.curve, inside.begin, inside.end);
+    const Bucket* own_later = find_bucket(seed.curve, later.begin, later.end);
     if (own_inside == nullptr || own_later == nullptr) return Verdict::kUnknown;
     return judge_run(seed, *own_inside, *own_later).verdict;
   });
   if (seeds.known > 0) return {.verdict = seeds.most(), .why = ""};
-  return judge_run(curve, inside, later);
+  return judge_run(judged, inside, later);
 }
 
 double badness(const std::string& task, const Bucket& bucket) {
   return task == "recall" ? -bucket.accuracy : bucket.loss;
+}
+
+/// What short context gives in the bucket `far`, and how far that is from it.
+std::string floor_sentence(const Judged& judged, const Bucket& far) {
+  if (judged.floor == nullptr) return "";
+  const Bucket* floor = find_bucket(*judged.floor, far.begin, far.end);
+  const auto own = score_at(judged.curve, far.begin, far.end),
+             least = score_at(*judged.floor, far.begin, far.end);
+  if (floor == nullptr || !own || !least) return "";
+  const bool recall = judged.curve.task == "recall";
+  const std::string reached = recall ? shown(100 * floor->accuracy, "%.1f%%")
+                                     : shown(std::exp(floor->loss), "%.4g") + ", so that it is " +
+                                           shown(std::exp(far.loss - floor->loss), "%.3g") +
+                                           " × what short context gives";
+  return "; " + windows_name(*judged.floor) + " reach " + reached +
+         (differ(*own, *least).value_or(true) ? "" : " (not told apart)");
 }
 
 std::string state_sentence(const PositionCurve& curve) {
@@ -138,7 +171,8 @@ std::string comparison(const std::string& task, const Bucket& inside, const Buck
          ")";
 }
 
-ArmFinding find(const PositionCurve& curve) {
+ArmFinding find(const Judged& judged) {
+  const PositionCurve& curve = judged.curve;
   ArmFinding result{.verdict = Verdict::kHolds, .sentence = "", .why = ""};
   const int64_t trained = curve.training_length;
   if (trained <= 0) return {.sentence = "its training length is not known"};
@@ -161,10 +195,10 @@ ArmFinding find(const PositionCurve& curve) {
         worst == nullptr || badness(curve.task, bucket) > badness(curve.task, *worst);
     if (worse) worst = &bucket;
     if (inside == nullptr) continue;
-    const Judgement judged = judge(curve, *inside, bucket);
-    if (judged.verdict < result.verdict || judged.verdict == Verdict::kHolds) continue;
-    result.verdict = judged.verdict;
-    result.why = judged.why;
+    const Judgement here = judge(judged, *inside, bucket);
+    if (here.verdict < result.verdict || here.verdict == Verdict::kHolds) continue;
+    result.verdict = here.verdict;
+    result.why = here.why;
   }
   if (inside == nullptr || !std::isfinite(inside->loss)) {
     return {.sentence = "it has no finite loss inside its training length"};
@@ -176,19 +210,20 @@ ArmFinding find(const PositionCurve& curve) {
   if (far == nullptr) return {.sentence = "it was not evaluated past its training length"};
   result.sentence = (curve.task == "recall" ? "accuracy at " : "perplexity at ") +
                     multiple_name(far->end, trained) + " the training length is " +
-                    comparison(curve.task, *inside, *far) + state_sentence(curve);
+                    comparison(curve.task, *inside, *far) + floor_sentence(judged, *far) +
+                    state_sentence(curve);
   if (badness(curve.task, *worst) > badness(curve.task, *far) &&
-      judge(curve, *inside, *worst).verdict == Verdict::kFails) {
+      judge(judged, *inside, *worst).verdict == Verdict::kFails) {
     result.sentence += "; worst at " + multiple_name(worst->end, trained) + ": " +
                        comparison(curve.task, *inside, *worst);
   }
   return result;
 }
 
-ArmFinding find_in_arm(const PositionCurve& arm) {
+ArmFinding find_in_arm(const Judged& arm) {
   ArmFinding result = find(arm);
   const SeedVerdicts seeds =
-      judge_seeds(arm, [](const PositionCurve& seed) { return find(seed).verdict; });
+      judge_seeds(arm, [](const Judged& seed) { return find(seed).verdict; });
   if (seeds.known == 0) {
     if (result.verdict == Verdict::kUndecided) result.sentence += "; undecided: " + result.why;
     return result;
@@ -245,9 +280,23 @@ std::string verdict_over_arms(const Verdicts& arms) {
   return out + rest + ".";
 }
 
+/// The reference that an arm is held against: of the widest windows up to its training length, no
+/// less than half of it; or nullptr.
+const PositionCurve* floor_of(const Section& section, size_t arm) {
+  const int64_t trained = section.curves[arm]->training_length;
+  const PositionCurve* widest = nullptr;
+  for (const Reference& reference : section.references) {
+    const int64_t window = reference.curve->window;
+    if (reference.arm != arm || window > trained || 2 * window < trained) continue;
+    if (widest == nullptr || widest->window < window) widest = reference.curve;
+  }
+  return widest;
+}
+
 }  // namespace
 
 std::vector<std::string> findings(const Section& section, const std::vector<std::string>& arms) {
+  if (section.of_windows) return {"what is reached with short context alone."};
   std::vector<std::string> sentences{""}, lacking;
   Verdicts verdicts;
   for (size_t i = 0; i < arms.size(); ++i) {
@@ -255,7 +304,8 @@ std::vector<std::string> findings(const Section& section, const std::vector<std:
       lacking.push_back(arms[i]);
       continue;
     }
-    const ArmFinding found = find_in_arm(*section.curves[i]);
+    const ArmFinding found =
+        find_in_arm({.curve = *section.curves[i], .floor = floor_of(section, i)});
     if (found.verdict == Verdict::kFails) verdicts.failing.push_back(arms[i]);
     if (found.verdict == Verdict::kHolds) verdicts.holding.push_back(arms[i]);
     if (found.verdict == Verdict::kUndecided) verdicts.undecided.push_back(arms[i]);

@@ -14,6 +14,8 @@ namespace longhaul::eval {
 /// means); or where the loss is not finite. Where it is so by less, or the standard error is not
 /// known (one sequence), that is undecided. One of several seeds fails where most of them do, holds
 /// where half of them do, each judged by its own standard errors.
+/// An arm with a reference in windows of its training length (no less than half of it) is held
+/// against this at the same positions instead: what text differs by there is no failure.
 constexpr double kFailingRatio = 1.1;
 constexpr double kFailingDrop = 0.05;
 /// Recall: with less accuracy inside its training length an arm has not learned the task, and

@@ -48,6 +48,7 @@ struct PositionCurve {
   bool inside_documents = true;
   std::string windows;          ///< as Sequences::windows
   int64_t sequences_asked = 0;  ///< 0: not known
+  int64_t window = 0;           ///< as CurveOptions::window
   Identity measured;            ///< how, as measured_by says; empty in older files
   double loss = 0, perplexity = 0, accuracy = 0;  ///< over everything; NaN without labels
   std::vector<Bucket> buckets;
@@ -63,7 +64,13 @@ std::vector<Bucket> log_buckets(int64_t length);
 
 /// Collective over the mesh: sequences are dealt to data ranks, pieces sharded over sequence ranks.
 /// The result is the same on every rank and for every mesh (to rounding). Throws Interrupted
-/// where options.continuation says so.
+/// where options.continuation says so. With options.window windows, not pieces, are dealt to
+/// sequence ranks, and there are no states.
+///
+/// Such a curve is a floor to tell failures by: tokens at 64 T are not as hard as those at T, and
+/// windows of T say what the model reaches at 64 T without ever reading more than T tokens. It is
+/// somewhat higher than context of T everywhere would be, for contexts are of more than half a
+/// window up to a whole one (eval/windows.h).
 PositionCurve evaluate_curve(const dist::Mesh& mesh, model::LanguageModel& model,
                              const Sequences& sequences, const CurveOptions& options);
 PositionCurve evaluate_text(const dist::Mesh& mesh, model::LanguageModel& model,
@@ -72,8 +79,8 @@ PositionCurve evaluate_recall(const dist::Mesh& mesh, model::LanguageModel& mode
                               const data::RecallTask& task, const CurveOptions& options);
 
 /// As JSON (Protobuf JSON of eval/curve.proto), written atomically; and back. The means of each
-/// sequence are left out where sequences times buckets exceed kMostSequenceMeans (about 0.7 MB).
-constexpr int64_t kMostSequenceMeans = 16384;
+/// sequence are left out where sequences times buckets exceed kMostSequenceMeans (sequence_means.h:
+/// about 0.7 MB).
 void write_curve(const std::filesystem::path& file, const PositionCurve& curve);
 PositionCurve read_curve(const std::filesystem::path& file);
 std::string format_table(const PositionCurve& curve);  ///< for the terminal

@@ -3,10 +3,28 @@
 #include <algorithm>
 #include <utility>
 
+#include "eval/unit_run.h"
 #include "kernels/core/context.h"
 #include "model/state_handover.h"
 
 namespace longhaul::eval {
+
+namespace {
+
+void read_own(const Piece& piece, const Readers& readers, LabelledTokens& own) {
+  LabelledTokens row;
+  for (const auto& reader : readers) {
+    reader->next(piece.length(), row);
+    const auto take = [&](const std::vector<int32_t>& from, std::vector<int32_t>& to) {
+      to.insert(to.end(), from.begin() + piece.segment.begin, from.begin() + piece.segment.end);
+    };
+    take(row.tokens, own.tokens);
+    take(row.labels, own.labels);
+    if (!row.reaches.empty()) take(row.reaches, own.reaches);
+  }
+}
+
+}  // namespace
 
 PieceRun::PieceRun(dist::Communicator& sequence_group, model::LanguageModel& model)
     : group_(sequence_group),
@@ -48,17 +66,9 @@ void PieceRun::hand_over(const Piece& piece, const model::RecurrentState& state)
   if (piece.sharded) model::hand_to_first_rank(group_, state);
 }
 
-LabelledTokens read_piece(const Piece& piece, const Readers& readers) {
-  LabelledTokens own, row;
-  for (const auto& reader : readers) {
-    reader->next(piece.length(), row);
-    const auto take = [&](const std::vector<int32_t>& from, std::vector<int32_t>& to) {
-      to.insert(to.end(), from.begin() + piece.segment.begin, from.begin() + piece.segment.end);
-    };
-    take(row.tokens, own.tokens);
-    take(row.labels, own.labels);
-    if (!row.reaches.empty()) take(row.reaches, own.reaches);
-  }
+LabelledTokens PieceRun::read(const Piece& piece, const Readers& readers) {
+  LabelledTokens own;
+  read_together(group_, [&] { read_own(piece, readers, own); });
   return own;
 }
 

@@ -28,6 +28,11 @@ class PieceRun {
 
   Piece piece(int64_t begin, int64_t end) const;
 
+  /// Collective over the group (read_together): the own segment of the next piece of every reader,
+  /// reader after reader. Readers step over the whole piece on every rank: a stream has no random
+  /// access.
+  LabelledTokens read(const Piece& piece, const Readers& readers);
+
   /// Collective over the group. Views in `pass` are of the own segment; initial, final_state and
   /// parallel are filled in here. `state` enters the piece (on the first rank) and leaves it (on
   /// the rank that holds the end).
@@ -42,10 +47,6 @@ class PieceRun {
   model::LanguageModel& model_;
   dist::StateExchange exchange_;
 };
-
-/// The own segment of the next piece of every reader, reader after reader. Readers step over the
-/// whole piece on every rank: a stream has no random access.
-LabelledTokens read_piece(const Piece& piece, const Readers& readers);
 
 /// The numbers of a contiguous floating-point tensor on any device.
 std::vector<double> doubles_of(core::Context& context, const core::TensorView& view);

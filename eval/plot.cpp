@@ -235,13 +235,16 @@ std::string script_of(const Plot& plot) {
   write_marks(marks_of(plot, x), script);
 
   std::vector<std::string> bands, lines, bars, dots;
-  for (const PlotLine& line : plot.lines) {
-    const std::string colour = arm_colour(line.arm), dash = dash_of_arm(line.arm);
+  for (size_t i = 0; i < plot.lines.size(); ++i) {
+    const PlotLine& line = plot.lines[i];
+    const bool is_reference = !line.reference.empty();
+    const std::string colour = arm_colour(line.arm),
+                      dash = is_reference ? kReferenceDash : dash_of_arm(line.arm);
     if (!plot.as_points) {
-      const std::string block = core::message("$arm", line.arm);
+      const std::string block = core::message("$arm", i);
       write_block(block, line.points, y, script);
-      lines.push_back(block + " using 1:2 with lines lw 2.2 lc rgb " + colour + " dt " +
-                      (dash.empty() ? "solid" : "(" + dash + ")"));
+      lines.push_back(block + " using 1:2 with lines lw " + (is_reference ? "1.4" : "2.2") +
+                      " lc rgb " + colour + " dt " + (dash.empty() ? "solid" : "(" + dash + ")"));
       if (std::any_of(line.points.begin(), line.points.end(), has_band)) {
         bands.push_back(block + " using 1:3:4 with filledcurves fc rgb " + colour +
                         " fs transparent solid 0.14 noborder");
@@ -249,7 +252,7 @@ std::string script_of(const Plot& plot) {
     }
     const std::vector<PlotPoint> alone = dots_of(plot, line);
     if (alone.empty()) continue;
-    const std::string block = core::message("$dots", line.arm);
+    const std::string block = core::message("$dots", i);
     write_block(block, alone, y, script);
     dots.push_back(block + " using 1:2 with points pt 7 ps 0.8 lc rgb " + colour);
     if (std::any_of(alone.begin(), alone.end(), has_band)) {
@@ -268,8 +271,8 @@ std::string script_of(const Plot& plot) {
   return script.str();
 }
 
-/// Placeholder colours become CSS variables; of gnuplot's point symbols the dot stays, under an id
-/// of the plot's own; what only a file of its own needs goes.
+/// Placeholder colours become CSS variables; of gnuplot's point symbols the dot stays; what only a
+/// file of its own needs goes. Ids are of the plot's own: a page holds many plots.
 std::string recolour(std::string svg, const std::string& name) {
   if (const size_t begin = svg.find("<svg"); begin != std::string::npos) svg.erase(0, begin);
   static constexpr std::array<std::array<const char*, 2>, 3> kRoles{
@@ -287,6 +290,7 @@ std::string recolour(std::string svg, const std::string& name) {
         "<defs><circle id='" + name + "dot' r='1' fill='currentColor' stroke='none'/></defs>");
   }
   svg = std::regex_replace(svg, std::regex("#gpPt[0-9]+"), "#" + name + "dot");
+  svg = std::regex_replace(svg, std::regex("gnuplot_canvas"), name + "canvas");
   svg = std::regex_replace(svg, std::regex("<g [^>]*>\\s*</g>\\s*"), "");
   return std::regex_replace(svg, std::regex("<svg"), "<svg aria-hidden=\"true\"",
                             std::regex_constants::format_first_only);

@@ -18,6 +18,8 @@ constexpr const char* kPlotColours = R"(
   --arm-0: #0072b2; --arm-1: #d55e00; --arm-2: #008f6a; --arm-3: #b8538f; --arm-4: #c98a00;
   --arm-5: #3d3d3d; --arm-6: #3ba0dd; --arm-7: #7a5230; })";
 
+/// Of references.
+constexpr const char* kReferenceDash = "1.5,2.5";
 /// Dash pattern of an arm as in SVG's stroke-dasharray ("": solid). Colours repeat after
 /// kArmColours arms, colour and dash together after 40.
 std::string dash_of_arm(int arm);
@@ -31,6 +33,7 @@ struct PlotPoint {
 struct PlotLine {
   int arm = 0;
   std::vector<PlotPoint> points;  ///< the line breaks where y is not finite; alone there: a dot
+  std::string reference = {};  ///< what it is of the arm, if not its own measure: thin and dotted
 };
 
 struct Plot {

@@ -137,12 +137,34 @@ PlotLine state_line(int arm, const PositionCurve& curve) {
   return line;
 }
 
+/// Of an arm, after its own curve.
+void add_references(const Section& section, size_t arm, Plot& loss, Plot& accuracy) {
+  for (const Reference& reference : section.references) {
+    if (reference.arm != arm) continue;
+    for (Plot* plot : {&loss, &accuracy}) {
+      PlotLine line = bucket_line(static_cast<int>(arm), *reference.curve, plot == &accuracy);
+      line.reference = windows_name(*reference.curve);
+      plot->lines.push_back(std::move(line));
+    }
+  }
+}
+
+/// What curves of windows are.
+std::string windows_html(const Section& section) {
+  if (!section.of_windows && section.references.empty()) return "";
+  return std::string("<p class=\"soft\">") +
+         (section.of_windows ? "Sequences" : "Dotted, a reference of the same arm: the sequences") +
+         " read in windows of so many tokens, each from the initial state; the last half of each "
+         "counts. So much the model reaches at these positions with short context, however far "
+         "they are.</p>\n";
+}
+
 std::string conditions(const Section& section) {
   std::vector<Conditions> arms;
   for (const PositionCurve* curve : section.curves) {
     if (curve != nullptr) arms.push_back(conditions_of(*curve, curve->task));
   }
-  return conditions_html(arms);
+  return conditions_html(arms) + windows_html(section);
 }
 
 std::string section_html(const Section& section, const Figures& figures, size_t index) {
@@ -172,6 +194,7 @@ std::string section_html(const Section& section, const Figures& figures, size_t 
     reach.lines.push_back(reach_line(arm, *section.curves[i]));
     accuracy.lines.push_back(bucket_line(arm, *section.curves[i], true));
     states.lines.push_back(state_line(arm, *section.curves[i]));
+    add_references(section, i, loss, accuracy);
   }
   const std::string band =
       " Bands: ± one " + error_name(section.curves, "standard error over sequences") + ".";
@@ -285,7 +308,9 @@ std::string seen_html(const std::vector<Section>& sections,
       kFailingRatio, " × that at the end of the training length (recall: accuracy more than ",
       100 * kFailingDrop,
       " points lower), by more than two standard errors of the difference; or where the loss is ",
-      "not finite. Where it is so by less than two standard errors, or these are not known, that "
+      "not finite. Where an arm was also read in windows of its training length, it is held "
+      "against these at the same positions instead. Where it is so by less than two standard "
+      "errors, or these are not known, that "
       "is undecided.",
       seeds ? " Each seed is judged by its own standard errors; an arm of several fails where most "
               "of its seeds do."

@@ -24,7 +24,7 @@ std::vector<std::string> columns(const std::vector<std::string>& own) {
 
 std::vector<std::string> bucket_columns() {
   return columns({"task", "begin", "end", "count", "loss", "loss_error", "perplexity", "accuracy",
-                  "accuracy_error"});
+                  "accuracy_error", "window"});
 }
 
 struct Tables {
@@ -45,19 +45,19 @@ void add(CsvTable& table, const Cells& begin, const Cells& own) {
   table.add(row);
 }
 
-void add_buckets(CsvTable& table, const Cells& begin, const std::string& task,
+void add_buckets(CsvTable& table, const Cells& begin, const PositionCurve& curve,
                  const std::vector<Bucket>& buckets) {
   for (const Bucket& bucket : buckets) {
     if (bucket.count == 0) continue;
     add(table, begin,
-        {task, bucket.begin, bucket.end, bucket.count, bucket.loss, bucket.loss_error,
-         std::exp(bucket.loss), bucket.accuracy, bucket.accuracy_error});
+        {curve.task, bucket.begin, bucket.end, bucket.count, bucket.loss, bucket.loss_error,
+         std::exp(bucket.loss), bucket.accuracy, bucket.accuracy_error, curve.window});
   }
 }
 
 void add_result(Tables& tables, const Cells& begin, const PositionCurve& curve) {
-  add_buckets(tables.positions, begin, curve.task, curve.buckets);
-  add_buckets(tables.reaches, begin, curve.task, curve.reaches);
+  add_buckets(tables.positions, begin, curve, curve.buckets);
+  add_buckets(tables.reaches, begin, curve, curve.reaches);
   for (const StatePoint& point : curve.states) {
     add(tables.states, begin,
         {point.position, point.mean, point.deviation, point.deviation_error, point.norm});

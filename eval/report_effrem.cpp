@@ -8,6 +8,7 @@
 #include "eval/formatted.h"
 #include "eval/html.h"
 #include "eval/section.h"
+#include "eval/sequences.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::eval {
@@ -122,20 +123,25 @@ Estimate distance_at(const EffRem& arm, int64_t dropped) {
   const auto of_run = [&](const EffRem& run) -> std::optional<Estimate> {
     const EffRemPoint* point = point_at(run, dropped);
     if (point == nullptr) return std::nullopt;
-    return Estimate{.value = point->distance, .error = point->error};
+    return Estimate{.value = point->distance,
+                    .error = point->error,
+                    .by_sequence = deviations(std::vector<double>(point->by_sequence.size(), 1.0),
+                                              point->by_sequence),
+                    .sequences = sequences_read(run.measured)};
   };
   return estimate_of(arm, of_run).value_or(Estimate{});
 }
 
 /// What all but the last tokens of the training length change, over all arms.
 std::string comparison(const std::vector<Judged>& judged, const std::string& seeds,
-                       const std::string& noise) {
+                       bool has_seeds) {
   if (judged.size() < 2) return "in total variation, 0 to 1.";
   const auto by_distance = [](const Judged& a, const Judged& b) {
     return a.distance.value < b.distance.value;
   };
   const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_distance);
-  const std::optional<bool> apart = differ(most->distance, least->distance);
+  const Comparison compared = compare(most->distance, least->distance);
+  const std::optional<bool> apart = compared.apart;
   if (!apart) {
     return "whether arms differ is undecided: their standard errors are not known (one sequence "
            "says nothing of chance).";
@@ -143,12 +149,13 @@ std::string comparison(const std::vector<Judged>& judged, const std::string& see
   if (!*apart) {
     return "by what lies before the last training length the arms are not told apart: " +
            formatted("%.3f in ", least->distance.value) + least->arm +
-           formatted(", %.3f in ", most->distance.value) + most->arm + " (" + seeds + ", by " +
-           noise + ").";
+           formatted(", %.3f in ", most->distance.value) + most->arm + compared.text("%.3f") +
+           " (" + seeds + ", by " + noise_name(has_seeds, compared.pairing == Pairing::kSequences) +
+           ").";
   }
   return "what lies before the last training length weighs most in " + most->arm + " (" +
          formatted("%.3f", most->distance.value) + " in total variation), least in " + least->arm +
-         formatted(" (%.3f).", least->distance.value);
+         formatted(" (%.3f)", least->distance.value) + compared.text("%.3f") + ".";
 }
 
 }  // namespace
@@ -212,8 +219,7 @@ std::vector<std::string> effrem_findings(const LinedUp<EffRem>& section,
     }
     sentences.push_back(sentence + ".");
   }
-  sentences.front() =
-      comparison(judged, seeds_name(section.arms), noise_name(has_seeds(section.arms)));
+  sentences.front() = comparison(judged, seeds_name(section.arms), has_seeds(section.arms));
   return sentences;
 }
 

@@ -24,12 +24,6 @@ std::string with_error(const std::string& value, const char* format, double erro
   return error > 0 ? value + " ± " + shown(format, error) : value;
 }
 
-/// Smaller is better.
-double score(const std::string& task, const Bucket& bucket) {
-  const double value = task == "recall" ? -bucket.accuracy : bucket.loss;
-  return std::isfinite(value) ? value : std::numeric_limits<double>::infinity();
-}
-
 /// The arm with the best bucket there, or nullptr.
 const PositionCurve* best_of(const Section& section, const LengthColumn& column) {
   const PositionCurve* best = nullptr;
@@ -45,39 +39,26 @@ const PositionCurve* best_of(const Section& section, const LengthColumn& column)
   return best;
 }
 
-std::optional<Estimate> estimate_at(const Section& section, const LengthColumn& column,
-                                    const PositionCurve& curve) {
-  return estimate_of(curve, [&](const PositionCurve& run) -> std::optional<Estimate> {
-    const Bucket* bucket = find_bucket(run, column.begin, column.end);
-    if (bucket == nullptr) return std::nullopt;
-    const bool recall = section.task == "recall";
-    const SequenceMeans& means = bucket->by_sequence;
-    return Estimate{.value = score(section.task, *bucket),
-                    .error = recall ? bucket->accuracy_error : bucket->loss_error,
-                    .seeds = {},
-                    // The sign of the score does not matter for differences.
-                    .by_sequence = deviations(means.labels, recall ? means.accuracy : means.loss),
-                    .sequences = sequences_read(run.measured)};
-  });
-}
-
 /// "● " for the best, "○ " for what does not differ from it, beyond noise.
-std::string mark_of(const Section& section, const LengthColumn& column, const PositionCurve& curve,
+std::string mark_of(const LengthColumn& column, const PositionCurve& curve,
                     const PositionCurve* best) {
   if (best == nullptr) return "";
   if (&curve == best) return "● ";
-  const auto own = estimate_at(section, column, curve), least = estimate_at(section, column, *best);
+  const auto own = score_at(curve, column.begin, column.end),
+             least = score_at(*best, column.begin, column.end);
   if (!own || !least || !std::isfinite(own->value)) return "";
   return differ(*own, *least).value_or(true) ? "" : "○ ";
 }
 
-std::string cell(const Section& section, const LengthColumn& column, const PositionCurve* curve) {
+/// Of an arm, or of a reference, which is not compared with others.
+std::string cell(const Section& section, const LengthColumn& column, const PositionCurve* curve,
+                 bool compared) {
   const Bucket* bucket = curve != nullptr ? find_bucket(*curve, column.begin, column.end) : nullptr;
   if (bucket == nullptr) return column.beyond ? "<td class=\"beyond\">–</td>" : "<td>–</td>";
-  const PositionCurve* best = best_of(section, column);
+  const PositionCurve* best = compared ? best_of(section, column) : nullptr;
   const std::string classes =
-      std::string(column.beyond ? "beyond" : "") + (curve == best ? " best" : "");
-  const std::string mark = mark_of(section, column, *curve, best);
+      std::string(column.beyond ? "beyond" : "") + (best == curve ? " best" : "");
+  const std::string mark = mark_of(column, *curve, best);
   const bool recall = section.task == "recall";
   std::string main, minor;
   if (recall) {
@@ -90,6 +71,14 @@ std::string cell(const Section& section, const LengthColumn& column, const Posit
             shown("%.1f", 100 * bucket->accuracy) + " %";
   }
   return "<td class=\"" + classes + "\">" + mark + main + "<small>" + minor + "</small></td>";
+}
+
+/// A row of the table.
+std::string row(const Section& section, const std::vector<LengthColumn>& columns,
+                const std::string& name, const PositionCurve* curve, bool compared) {
+  std::string out = "<tr><th scope=\"row\">" + escape_html(name) + "</th>";
+  for (const LengthColumn& column : columns) out += cell(section, column, curve, compared);
+  return out + "</tr>\n";
 }
 
 }  // namespace
@@ -116,11 +105,12 @@ std::string length_table(const Section& section, const std::vector<std::string>&
   }
   out += "</tr></thead>\n<tbody>\n";
   for (size_t i = 0; i < arms.size(); ++i) {
-    out += "<tr><th scope=\"row\">" + escape_html(arms[i]) + "</th>";
-    for (const LengthColumn& column : columns) {
-      out += cell(section, column, section.curves[i]);
+    out += row(section, columns, arms[i], section.curves[i], true);
+    for (const Reference& reference : section.references) {
+      if (reference.arm != i) continue;
+      out += row(section, columns, arms[i] + ", " + windows_name(*reference.curve), reference.curve,
+                 false);
     }
-    out += "</tr>\n";
   }
   return out + "</tbody></table></div>\n";
 }

@@ -12,6 +12,7 @@
 #include "eval/html.h"
 #include "eval/plot.h"
 #include "eval/seeds.h"
+#include "eval/tasks/paired_trials.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::eval {
@@ -152,6 +153,7 @@ struct Judged {
   std::string arm;
   TaskCell cell;
   Estimate accuracy;
+  const TaskResult* result = nullptr;
 };
 
 Estimate accuracy_at(const TaskResult& arm, int64_t length) {
@@ -167,6 +169,7 @@ Estimate accuracy_at(const TaskResult& arm, int64_t length) {
 struct Extremes {
   Judged least, most;
   bool clear = false;  ///< they are told apart
+  Comparison compared = {};
 };
 
 std::optional<Extremes> extremes_at(const LinedUp<TaskResult>& section,
@@ -175,22 +178,31 @@ std::optional<Extremes> extremes_at(const LinedUp<TaskResult>& section,
   for (size_t i = 0; i < arms.size(); ++i) {
     if (section.arms[i] == nullptr) continue;
     const TaskCell cell = pooled_cell(*section.arms[i], length, 0, 1);
-    if (cell.trials > 0) judged.push_back({arms[i], cell, accuracy_at(*section.arms[i], length)});
+    if (cell.trials == 0) continue;
+    judged.push_back({arms[i], cell, accuracy_at(*section.arms[i], length), section.arms[i]});
   }
   if (judged.size() < 2) return std::nullopt;
   const auto by_accuracy = [](const Judged& a, const Judged& b) {
     return a.cell.accuracy < b.cell.accuracy;
   };
   const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_accuracy);
-  const bool clear = has_seeds(section.arms)
-                         ? differ(most->accuracy, least->accuracy).value_or(false)
-                         : least->cell.high < most->cell.low;
-  return Extremes{.least = *least, .most = *most, .clear = clear};
+  Extremes found{.least = *least, .most = *most};
+  if (const auto trials = compare_trials(*most->result, *least->result, length)) {
+    found.compared = *trials;
+    found.clear = trials->apart.value_or(false);
+  } else if (has_seeds(section.arms)) {
+    found.compared = compare(most->accuracy, least->accuracy);
+    found.clear = found.compared.apart.value_or(false);
+  } else {
+    found.clear = least->cell.high < most->cell.low;
+  }
+  return found;
 }
 
 /// Of every length: who answers best and worst, or that noise leaves it open.
 std::string comparison(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms) {
   std::string told, open;
+  bool trials = false, intervals = false;  // by which noise leaves it open
   for (const int64_t length : lengths_of(section)) {
     const std::optional<Extremes> found = extremes_at(section, arms, length);
     if (!found) continue;
@@ -199,16 +211,26 @@ std::string comparison(const LinedUp<TaskResult>& section, const std::vector<std
                       most = percent(found->most.cell.accuracy);
     if (found->clear) {
       told += (told.empty() ? "" : "; ") + ("at " + where) + ", " + found->most.arm +
-              " answers best (" + most + " %), " + found->least.arm + " worst (" + least + " %)";
+              " answers best (" + most + " %), " + found->least.arm + " worst (" + least + " %" +
+              found->compared.text("%.0f", 100) + ")";
     } else {
+      const bool paired = found->compared.pairing == Pairing::kTrials;
+      trials = trials || paired;
+      intervals = intervals || !paired;
       open += (open.empty() ? "" : ", ") + ("at " + where) + " (" + least + " % in " +
-              found->least.arm + ", " + most + " % in " + found->most.arm + ")";
+              found->least.arm + ", " + most + " % in " + found->most.arm +
+              found->compared.text("%.0f", 100) + ")";
     }
   }
   if (told.empty() && open.empty()) return "share of right answers.";
   if (open.empty()) return told + ".";
   const bool seeds = has_seeds(section.arms);
-  const std::string noise = seeds ? noise_name(seeds) : "their 95 % intervals, which overlap";
+  std::string noise = seeds ? noise_name(seeds) : "";
+  if (intervals) noise += noise.empty() ? "their 95 % intervals, which overlap" : "";
+  if (trials) {
+    noise += (noise.empty() ? "" : " or, where paired, ") +
+             std::string("the exact test of McNemar at 95 % (graded scores: Student's t)");
+  }
   return told + (told.empty() ? "" : "; ") + "not told apart " + open + ": " +
          seeds_name(section.arms) + ", by " + noise + ".";
 }

@@ -85,6 +85,7 @@ std::vector<int64_t> edges_of(const PositionCurve& curve) {
 
 PositionCurve mean_of(const std::vector<const PositionCurve*>& seeds, const std::string& what) {
   require_same_lengths(seeds, what);
+  require_alike(seeds, what, [](const PositionCurve& one) { return one.window; });
   PositionCurve result = *seeds.front();
   const auto over_seeds = [&](const auto& number) { return spread(seeds, number); };
   result.loss = over_seeds([](const PositionCurve& one) { return one.loss; }).mean;
@@ -299,6 +300,7 @@ Configuration shared_configuration(const std::vector<RunFolder>& seeds) {
 TaskCell mean_cell(const std::vector<TaskCell>& seeds) {
   TaskCell cell = seeds.front();
   cell.trials = 0;
+  cell.scores.clear();
   std::vector<double> accuracies, exact;
   for (const TaskCell& one : seeds) {
     if (one.trials == 0) continue;

@@ -6,6 +6,9 @@
 
 namespace longhaul::eval {
 
+/// As many numbers of single sequences, or trials, a file holds at most.
+constexpr int64_t kMostSequenceMeans = 16384;
+
 /// Of each sequence in a bucket, in order: its labels there, their mean loss and accuracy (0
 /// without labels).
 struct SequenceMeans {

@@ -23,6 +23,10 @@ void check_numbers(const CurveOptions& options) {
   at_least_one("sequences", options.sequences);
   at_least_one("piece", options.piece);
   at_least_one("batch", options.batch);
+  if (options.window != 0 && options.window < 2) {
+    problems.push_back(
+        core::message("evaluation window: must be at least 2 tokens, is ", options.window));
+  }
   if (!problems.empty()) throw core::InputError(problems);
 }
 
@@ -93,6 +97,7 @@ Continuation continuation_of(const std::string& measure, const CurveOptions& opt
   add("sequences", sequences.count);
   add("seed", options.seed);
   add("states", options.states ? "with" : "without");
+  if (options.window > 0) add("window", options.window);
   add("piece", options.piece);
   add("batch", options.batch);
   add("data ranks", mesh.shape().data);

@@ -23,6 +23,8 @@ struct CurveOptions {
   uint64_t seed = 0;
   data::WindowBegin windows = data::WindowBegin::kDocument;  ///< text
   bool states = true;  ///< curves of labels: with the statistics of the states
+  int64_t window = 0;  ///< curves of labels: each sequence in windows of so many tokens, each from
+                       ///< the initial state (eval/windows.h); 0: whole
   const model::RecurrentState* start =
       nullptr;  ///< of one sequence: what each begins from, else zeros
   Continuation continuation;

@@ -86,7 +86,7 @@ class StatesBatch {
  private:
   void run_piece(const Piece& piece, const Readers& readers, model::RecurrentState& state,
                  std::span<double> numbers) {
-    const LabelledTokens own = read_piece(piece, readers);
+    const LabelledTokens own = pieces_.read(piece, readers);
     if (own.tokens.empty()) return;
     const auto batch = static_cast<int64_t>(readers.size());
     const core::Tensor tokens =

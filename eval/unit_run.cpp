@@ -84,6 +84,7 @@ class UnitRun : private BatchWatch {
     const dist::Segment batch = batch_of(mesh_.data_rank(), round);
     std::vector<double> numbers(static_cast<size_t>(batch.length() * job_.width));
     bool cut = asked_to_stop(mesh_.world());
+    std::optional<ReadFailure> failure;
     if (!cut && batch.length() > 0 && !has_all(batch)) {
       before_ = batch.begin - own_.begin;
       count_ = batch.length();
@@ -91,11 +92,34 @@ class UnitRun : private BatchWatch {
         job_.run(batch.begin, batch.length(), numbers, *this);
       } catch (const Interrupted&) {
         cut = true;
+      } catch (const ReadFailure& unread) {
+        cut = true;
+        failure = unread;
       }
     }
     const bool any_cut = collect(round, numbers, cut);
     if (keeps()) results_.save(continuation_.file, continuation_.identity);
-    if (any_cut) throw Interrupted();
+    if (!any_cut) return;
+    throw_first(failure);
+    throw Interrupted();
+  }
+
+  /// What failed on the first rank where anything did, on every rank.
+  void throw_first(const std::optional<ReadFailure>& own) const {
+    dist::Communicator& world = mesh_.world();
+    const int none = world.size();
+    const int rank = own && !own->what.empty() ? world.rank() : none;
+    const int first = -static_cast<int>(world.max(-rank));
+    if (first == none) return;
+    const std::string sent = own ? (own->is_input ? "+" : "-") + own->what : "";
+    const std::string failure = world.broadcast_bytes(sent, first);
+    std::string what = failure.substr(1);
+    if (!continuation_.file.empty()) {
+      what += "; what was measured so far is kept in " + continuation_.file.string() +
+              ", the same command goes on";
+    }
+    if (failure.front() == '+') throw core::InputError(what);
+    throw core::Error(what);
   }
 
   bool has_all(const dist::Segment& batch) const {
@@ -152,6 +176,20 @@ class UnitRun : private BatchWatch {
 };
 
 }  // namespace
+
+void read_together(dist::Communicator& group, const std::function<void()>& read) {
+  std::optional<ReadFailure> failure;
+  try {
+    read();
+  } catch (const core::InputError& error) {
+    failure = {.what = error.what(), .is_input = true};
+  } catch (const core::Error& error) {
+    failure = {.what = error.what()};
+  }
+  const bool any = group.size() == 1 ? failure.has_value() : group.max(failure ? 1 : 0) > 0;
+  if (failure) throw *failure;
+  if (any) throw ReadFailure();
+}
 
 Identity measured_by(const Continuation& continuation) {
   Identity all = continuation.identity;

@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "dist/mesh.h"
@@ -34,6 +35,16 @@ Identity measured_by(const Continuation& continuation);
 /// Thrown on every rank alike: the units that were done are kept.
 struct Interrupted {};
 
+/// Thrown on every rank of a sequence group alike, by read_together.
+struct ReadFailure {
+  std::string what;       ///< names the data; "" where another rank of the group knows
+  bool is_input = false;  ///< else it failed while running
+};
+
+/// Collective over the sequence group, before anything that its ranks do together: `read` on every
+/// rank. ReadFailure where it throws a core::Error on one of them.
+void read_together(dist::Communicator& group, const std::function<void()>& read);
+
 /// What a measure tells while it runs a batch.
 class BatchWatch {
  public:
@@ -48,14 +59,16 @@ struct UnitJob {
   int64_t width = 0;  ///< numbers of a unit
   int64_t batch = 1;  ///< units run side by side on a data rank
   /// Collective over the sequence group: adds to numbers [count, width] (zeros) what this rank sees
-  /// of units [first, first + count). The sum over the group's ranks is the units' numbers.
+  /// of units [first, first + count). The sum over the group's ranks is the units' numbers. Data is
+  /// read by read_together: what other data ranks have done is kept where it fails.
   std::function<void(int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch)>
       run;
 };
 
 /// Collective over the mesh: the numbers of all units [units, width], the same on every rank.
 /// Throws InputError for a file that is not of this evaluation, on every rank. One that another
-/// version of the program began is begun anew.
+/// version of the program began is begun anew. Where data cannot be read: InputError or Error on
+/// every rank, naming it, once the units that were done are kept.
 std::vector<double> run_units(const dist::Mesh& mesh, const UnitJob& job,
                               const Continuation& continuation);
 

@@ -171,8 +171,9 @@ void append_curve(std::ostringstream& out, const eval::Named<eval::PositionCurve
   const bool is_text = curve.task == "text";
   out << "\n### " << evaluation.name << "\n\n"
       << (is_text ? "Text" : "Associative recall") << measured_on(curve.measured) << ", "
-      << curve.sequences << " sequences of " << curve.length << " tokens. Overall: loss "
-      << rounded(curve.loss, "%.4f");
+      << curve.sequences << " sequences of " << curve.length << " tokens";
+  if (curve.window > 0) out << " in windows of " << curve.window;
+  out << ". Overall: loss " << rounded(curve.loss, "%.4f");
   out << (is_text ? ", perplexity " + rounded(curve.perplexity, "%.3f")
                   : ", accuracy " + rounded(100 * curve.accuracy, "%.2f %%"))
       << ".\n\n| positions | loss | " << (is_text ? "perplexity" : "accuracy")

@@ -61,11 +61,15 @@ class TaskRun {
         }};
     const Continuation continuation = this->continuation();
     const std::vector<double> numbers = run_units(mesh_, job, continuation);
-    scores_.resize(kinds_.size());
+    for (const Kind& kind : kinds_) {
+      scores_.emplace_back(static_cast<size_t>(kind.end - kind.begin));
+    }
     for (int64_t unit = 0; unit < job.units; ++unit) {
-      const auto kind = static_cast<size_t>(&kind_of(trial_of(unit)) - kinds_.data());
+      const int64_t trial = trial_of(unit);
+      const Kind& kind = kind_of(trial);
       const auto at = static_cast<size_t>(unit * kWidth);
-      scores_[kind].push_back({numbers[at], numbers[at + 1]});
+      scores_[static_cast<size_t>(&kind - kinds_.data())][static_cast<size_t>(trial - kind.begin)] =
+          {numbers[at], numbers[at + 1]};
     }
     return result(measured_by(continuation));
   }
@@ -128,10 +132,10 @@ class TaskRun {
   void run_batch(int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
     std::vector<data::Example> examples;
     int64_t tokens = 0, read = 0;
-    for (int64_t i = 0; i < count; ++i) {
-      examples.push_back(example(trial_of(first + i)));
-      tokens += std::ssize(examples.back().prompt);
-    }
+    read_together(mesh_.sequence_group(), [&] {
+      for (int64_t i = 0; i < count; ++i) examples.push_back(example(trial_of(first + i)));
+    });
+    for (const data::Example& each : examples) tokens += std::ssize(each.prompt);
     for (int64_t begin = 0, end = 0; begin < count; begin = end) {
       std::vector<const data::Example*> trials;
       int64_t most = 1;
@@ -226,7 +230,8 @@ class TaskRun {
       for (size_t i = begin; i < begin + depths_of_each; ++i) {
         all.insert(all.end(), scores_[i].begin(), scores_[i].end());
       }
-      result.cells.push_back(cell(kinds_[begin], 0, 1, all));
+      TaskCell& whole = result.cells.emplace_back(cell(kinds_[begin], 0, 1, all));
+      for (const Score& each : all) whole.scores.push_back(each.score);
       if (options_.depths.empty() && options_.depth_matters) {
         add_fifths(kinds_[begin], all, result);
       }
@@ -256,7 +261,7 @@ class TaskRun {
   PieceRun pieces_;
   std::vector<Kind> kinds_;
   int64_t units_ = 0;                       // trials of all kinds
-  std::vector<std::vector<Score>> scores_;  // of each kind
+  std::vector<std::vector<Score>> scores_;  // of each kind, in the order of its trials
   std::vector<double> weights_;             // [units of the first data rank + 1], summed up
 };
 

@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <set>
 
+#include "eval/sequence_means.h"
 #include "eval/stored_json.h"
 #include "eval/tasks.pb.h"
 #include "eval/tasks/task_result.h"
@@ -30,6 +32,11 @@ std::string flaw(const proto::TaskResult& result) {
       return core::message("cell ", i, " has length ", cell.length(), ", ", cell.trials(),
                            " trials and depths ", cell.depth_low(), " to ", cell.depth_high());
     }
+    const bool all_shares = std::all_of(cell.scores().begin(), cell.scores().end(), is_share);
+    if (!all_shares || (!cell.scores().empty() && cell.scores_size() != cell.trials())) {
+      return core::message("cell ", i, " holds ", cell.scores_size(), " scores, expected ",
+                           cell.trials(), " from 0 to 1");
+    }
   }
   return "";
 }
@@ -45,6 +52,7 @@ TaskCell cell_of(const proto::TaskCell& from) {
   cell.exact = from.exact();
   cell.low = from.low();
   cell.high = from.high();
+  cell.scores = {from.scores().begin(), from.scores().end()};
   return cell;
 }
 
@@ -59,6 +67,8 @@ void write_task_result(const std::filesystem::path& file, const TaskResult& resu
   out.set_seed(result.seed);
   out.set_trials_asked(result.trials_asked);
   store_identity(result.measured, *out.mutable_measured());
+  int64_t scores = 0;
+  for (const TaskCell& cell : result.cells) scores += std::ssize(cell.scores);
   for (const TaskCell& cell : result.cells) {
     proto::TaskCell& to = *out.add_cells();
     to.set_part(cell.part);
@@ -71,6 +81,8 @@ void write_task_result(const std::filesystem::path& file, const TaskResult& resu
     to.set_exact(cell.exact);
     to.set_low(cell.low);
     to.set_high(cell.high);
+    if (scores > kMostSequenceMeans) continue;
+    to.mutable_scores()->Add(cell.scores.begin(), cell.scores.end());
   }
   write_json(file, out);
 }

@@ -99,7 +99,8 @@ std::string format_table(const TaskResult& result) {
   for (const TaskCell& cell : result.cells) {
     if (!cell.all_depths()) depths.insert(depth_name(cell));
   }
-  std::string out = result.task + ", accuracy in %, 95 % interval; by depth\n";
+  std::string out =
+      result.task + ", accuracy in %, 95 % interval" + (depths.empty() ? "" : "; by depth") + "\n";
   for (const std::string& line : shortages(result)) out += line + "\n";
   out += "  part     length  trials  accuracy          interval   exact";
   for (const std::string& depth : depths) out += padded(depth, 9);

@@ -22,6 +22,9 @@ struct TaskCell {
   double accuracy = 0;       ///< mean score
   double exact = 0;          ///< share of trials that are all right
   double low = 0, high = 1;  ///< 95 % interval of the accuracy
+  /// Of each trial, in order; of all depths alone. Empty: not known (a mean over seeds, files
+  /// without them).
+  std::vector<double> scores = {};
   bool all_depths() const { return depth_low == 0 && depth_high == 1; }
   double depth() const { return (depth_low + depth_high) / 2; }
 };
@@ -53,7 +56,8 @@ TaskCell cell_of(TaskCell cell, std::span<const double> scores, bool graded);
 std::vector<std::string> shortages(const TaskResult& result);
 
 /// As JSON (Protobuf JSON of eval/tasks.proto), written atomically; and back. InputError naming
-/// the file and what is wrong.
+/// the file and what is wrong. Scores of trials are left out where these are more than
+/// kMostSequenceMeans.
 void write_task_result(const std::filesystem::path& file, const TaskResult& result);
 TaskResult read_task_result(const std::filesystem::path& file);
 /// A table for the terminal.

@@ -16,6 +16,15 @@ class PerplexityMeasure : public Measure {
     text_.describe(*command_);
     text_.describe_windows(*command_);
     curve_.describe(*command_);
+    command_
+        ->add_option("--window", window_,
+                     "read every sequence in windows of so many tokens, each from the initial "
+                     "state: what the model reaches at these positions with short context, a floor "
+                     "to tell failures by (the training length suits). Windows begin half a window "
+                     "apart, and of each the last half counts, of the first all: every token is "
+                     "predicted from more than half a window. Ranks that share a sequence share "
+                     "its windows. Without states; reads twice the tokens")
+        ->check(whole_number(2));
     options.describe(*command_);
     command_->footer(
         "Example:\n  mpirun -n 2 longhaul eval perplexity --model runs/zero/model --data tokens "
@@ -36,6 +45,7 @@ class PerplexityMeasure : public Measure {
       }
     }
     options.windows = text_.window_begin();
+    options.window = window_;
     write_and_print(job, eval::evaluate_text(job.mesh, job.model, *tokens, options));
   }
 
@@ -43,6 +53,7 @@ class PerplexityMeasure : public Measure {
   CLI::App* command_ = nullptr;
   TextOptions text_;
   CurveCommandOptions curve_;
+  int64_t window_ = 0;
   std::optional<RunConfig> run_;
 };
 

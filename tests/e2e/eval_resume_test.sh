@@ -26,6 +26,26 @@ cut() {
   [ -e "$name.json.partial" ] && fail "$name: a partial file outlived its result"
   return 0
 }
+for ((i = 0; i < 40000; ++i)); do printf '%b' "\\x$(printf %02x $((i * i % 31)))\\x00"; done >tokens.bin
+text=(perplexity --data tokens.bin --vocabulary 32)
+cut windows 2 "${text[@]}" --length 1200 --sequences 32 --window 16 --piece 64 --batch 1
+# A file that is cut off while it is read: what is done is kept, and once the file is whole the same command goes on.
+unread=(eval "${text[@]}" --length 1200 --sequences 32 --window 16 --piece 64 --batch 1 --model run/model --threads 1 --json unread.json)
+cp tokens.bin good.bin
+code=0
+mpirun -n 2 "$program" "${unread[@]}" >unread.log 2>&1 &
+job=$!
+for ((i = 0; i < 400; ++i)); do
+  [ -s unread.json.partial ] && break
+  sleep 0.02
+done
+truncate -s 100 tokens.bin
+wait "$job" || code=$?
+[ "$code" = 1 ] || { cat unread.log; fail "exit code $code with a file that was cut off, expected 1"; }
+grep -q "tokens.bin: ends at byte 100.*is kept in unread.json.partial" unread.log || { cat unread.log; fail "does not name the file and what is kept"; }
+cp good.bin tokens.bin
+ranks 2 "${unread[@]}" >unread.log 2>&1 || { cat unread.log; fail "going on with the whole file"; }
+cmp windows-whole.json unread.json || fail "the result of a file that was cut off for a while differs"
 cut recall 2 recall --length 8192 --sequences 64 --batch 1 --piece 256 --sequence-ranks 2
 cut effrem 2 effrem --length 2047 --sequences 32
 cut states 1 states --length 8192 --sequences 64 --batch 2 --piece 256
@@ -41,10 +61,12 @@ grep -q "bad.json.partial: holds no partial results" bad.err || { cat bad.err; f
 
 # Four sequence ranks, two by two, and one rank say the same, to rounding.
 numbers() { sed '/"measured": \[/,/^ \]/d' "$1" | grep -o '[-0-9.][-+.0-9e]*'; }
-for measure in effrem states; do
-  "$program" eval $measure --model run/model --length 299 --sequences 3 --dtype fp64 --json $measure-1.json >/dev/null
-  ranks 4 eval $measure --model run/model --length 299 --sequences 3 --dtype fp64 --sequence-ranks 4 --threads 1 --json $measure-4.json >/dev/null
-  ranks 4 eval $measure --model run/model --length 299 --sequences 3 --dtype fp64 --sequence-ranks 2 --threads 1 --json $measure-2x2.json >/dev/null
+for measure in effrem states windows; do
+  command=($measure)
+  [ $measure = windows ] && command=("${text[@]}" --window 20)
+  "$program" eval "${command[@]}" --model run/model --length 299 --sequences 3 --dtype fp64 --json $measure-1.json >/dev/null
+  ranks 4 eval "${command[@]}" --model run/model --length 299 --sequences 3 --dtype fp64 --sequence-ranks 4 --threads 1 --json $measure-4.json >/dev/null
+  ranks 4 eval "${command[@]}" --model run/model --length 299 --sequences 3 --dtype fp64 --sequence-ranks 2 --threads 1 --json $measure-2x2.json >/dev/null
   for mesh in 4 2x2; do
     [ "$(numbers $measure-1.json | wc -l)" -gt 20 ] || fail "$measure: hardly a number"
     paste <(numbers $measure-1.json) <(numbers $measure-$mesh.json) | awk -v what="$measure on $mesh" '

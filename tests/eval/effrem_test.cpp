@@ -99,10 +99,13 @@ TEST_P(EffRemOnMesh, EqualsEverySuffixReadOnItsOwn) {
   for (size_t i = 0; i < grid.size(); ++i) {
     const EffRemPoint& point = found.front().points[i];
     double sum = 0, squares = 0;
+    ASSERT_EQ(point.by_sequence.size(), 3u);
+    auto own = point.by_sequence.begin();
     for (int64_t begin : begins) {
       std::vector<int32_t> tokens(90);
       folder.read(begin, tokens);
       const double distance = plain_distance(model, tokens, grid[i]);
+      EXPECT_NEAR(*own++, distance, 1e-10) << grid[i];
       sum += distance;
       squares += distance * distance;
     }
@@ -202,15 +205,16 @@ class EffRemFile : public ::testing::Test {
 };
 
 TEST_F(EffRemFile, KeepsEveryNumber) {
-  const EffRem effrem{.model = "runs/a",
-                      .read = "text",
-                      .length = 8,
-                      .sequences = 2,
-                      .training_length = 4,
-                      .whole_documents = 3,
-                      .inside_documents = false,
-                      .points = {{.dropped = 1, .distance = 1.0 / 3, .error = 0.1},
-                                 {.dropped = 7, .distance = std::nan(""), .error = 0}}};
+  const EffRem effrem{
+      .model = "runs/a",
+      .read = "text",
+      .length = 8,
+      .sequences = 2,
+      .training_length = 4,
+      .whole_documents = 3,
+      .inside_documents = false,
+      .points = {{.dropped = 1, .distance = 1.0 / 3, .error = 0.1, .by_sequence = {0.25, 0.5}},
+                 {.dropped = 7, .distance = std::nan(""), .error = 0}}};
   write_effrem(file_, effrem);
   const EffRem found = read_effrem(file_);
   EXPECT_EQ(found.model, effrem.model);
@@ -223,6 +227,8 @@ TEST_F(EffRemFile, KeepsEveryNumber) {
   ASSERT_EQ(found.points.size(), 2u);
   EXPECT_EQ(found.points[0].distance, 1.0 / 3);
   EXPECT_EQ(found.points[0].error, 0.1);
+  EXPECT_THAT(found.points[0].by_sequence, ::testing::ElementsAre(0.25, 0.5));
+  EXPECT_TRUE(found.points[1].by_sequence.empty());  // as in older files
   EXPECT_TRUE(std::isnan(found.points[1].distance));
 }
 
@@ -248,6 +254,9 @@ TEST_F(EffRemFile, HostileFilesAreRefused) {
   EXPECT_THAT(refusal(R"({"format_version": 1, "task": "effrem", "length": 4,
                           "points": [{"dropped": 4}]})"),
               HasSubstr("within the length 4"));
+  EXPECT_THAT(refusal(R"({"format_version": 1, "task": "effrem", "length": 4, "sequences": 2,
+                          "points": [{"dropped": 1, "sequence_distance": [1]}]})"),
+              HasSubstr("holds 1 distances of sequences, expected 2"));
 }
 
 }  // namespace

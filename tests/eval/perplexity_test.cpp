@@ -278,15 +278,17 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Curve, MemoryDoesNotGrowWithLength) {
   const auto communicator = dist::solo_communicator();
   const dist::Mesh mesh(*communicator, {});
-  const auto peak = [&](int64_t length) {
+  const auto peak = [&](int64_t length, int64_t window = 0) {
     core::Context context({}, 1);
     model::LanguageModel model(context, tiny_config(kVocabulary));
     model::initialize(model, 3);
     context.pool().reset_peak();
-    evaluate_recall(mesh, model, kRecall, {.length = length, .sequences = 2, .piece = 64});
+    evaluate_recall(mesh, model, kRecall,
+                    {.length = length, .sequences = 2, .piece = 64, .window = window});
     return context.pool().peak_bytes();
   };
   EXPECT_EQ(peak(512), peak(8 * 512));
+  EXPECT_EQ(peak(512, 16), peak(8 * 512, 16));
 }
 
 TEST(Curve, WithoutStatesNoPieceIsCutAndProgressEndsAtOne) {
@@ -317,10 +319,10 @@ TEST(Curve, RefusesWhatItCannotDo) {
   core::Context context({}, 1);
   model::LanguageModel model(context, tiny_config(8));
   try {
-    evaluate_recall(mesh, model, kRecall, {.length = 0, .sequences = 1, .piece = -1});
+    evaluate_recall(mesh, model, kRecall, {.length = 0, .sequences = 1, .piece = -1, .window = 1});
     FAIL();
   } catch (const core::InputError& error) {
-    EXPECT_EQ(error.problems().size(), 2u) << error.what();
+    EXPECT_EQ(error.problems().size(), 3u) << error.what();
   }
   try {
     evaluate_recall(mesh, model, kRecall, {.length = 8});

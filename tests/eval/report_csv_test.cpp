@@ -57,7 +57,7 @@ TEST(ReportCsv, HoldsMeansAndEverySeed) {
   const auto text = [&](const std::string& name) {
     return longhaul::testing::read_all(folder.path() / "csv" / (name + ".csv"));
   };
-  const std::string accuracy = ",0,0\n";
+  const std::string accuracy = ",0,0,0\n";
   const auto row = [&](const std::string& begin, double loss, const std::string& error) {
     CsvTable table({"x"});
     table.add({std::exp(loss)});
@@ -67,7 +67,7 @@ TEST(ReportCsv, HoldsMeansAndEverySeed) {
   };
   EXPECT_EQ(text("positions"),
             "arm,seed,seeds,evaluation,task,begin,end,count,loss,loss_error,perplexity,accuracy,"
-            "accuracy_error\n" +
+            "accuracy_error,window\n" +
                 row("\"a,b\",,2", 2, "1.4142135623730951") + row("\"a,b\",1,1", 1, "0.25") +
                 row("\"a,b\",2,1", 3, "0.25") + row("one,5,1", 2, "0.25"));
   EXPECT_THAT(text("questions"), HasSubstr("one,5,1,babilong,babilong,qa1,8,0,1,4,1,"));

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <regex>
+#include <set>
 
 #include "eval/findings.h"
 #include "eval/html.h"
@@ -215,6 +217,12 @@ TEST(Report, HoldsEveryArmPlotsAndTables) {
   EXPECT_EQ(page.find("<link"), std::string::npos);
   EXPECT_EQ(page.find("src="), std::string::npos);
   EXPECT_EQ(page.find("<?xml"), std::string::npos);
+  std::set<std::string> ids;
+  static const std::regex id("\\sid=['\"]([^'\"]+)['\"]");
+  for (std::sregex_iterator match(page.begin(), page.end(), id), end; match != end; ++match) {
+    EXPECT_TRUE(ids.insert((*match)[1]).second) << (*match)[1] << " is there twice";
+  }
+  EXPECT_GT(ids.size(), 4u);
   EXPECT_EQ(page.find("rgb("), std::string::npos) << "a colour that ignores the page's theme";
 }
 

@@ -74,22 +74,26 @@ TEST(TaskResult, ScoresThatAgreeStillHaveAnInterval) {
 }
 
 TaskResult some_result() {
-  return {
-      .task = "passkey",
-      .model = "runs/a/model",
-      .training_length = 2048,
-      .seed = 18446744073709551615u,
-      .measured = {{"task ", "3"}, {"trials", "40"}},
-      .cells = {
-          {.length = 4096, .trials = 40, .accuracy = 0.5, .exact = 0.5, .low = 0.35, .high = 0.65},
-          {.length = 4096,
-           .depth_low = 0.25,
-           .depth_high = 0.25,
-           .trials = 20,
-           .accuracy = 0.75,
-           .exact = 0.75,
-           .low = 0.5,
-           .high = 0.9}}};
+  return {.task = "passkey",
+          .model = "runs/a/model",
+          .training_length = 2048,
+          .seed = 18446744073709551615u,
+          .measured = {{"task ", "3"}, {"trials", "40"}},
+          .cells = {{.length = 4096,
+                     .trials = 40,
+                     .accuracy = 0.5,
+                     .exact = 0.5,
+                     .low = 0.35,
+                     .high = 0.65,
+                     .scores = std::vector<double>(40, 0.5)},
+                    {.length = 4096,
+                     .depth_low = 0.25,
+                     .depth_high = 0.25,
+                     .trials = 20,
+                     .accuracy = 0.75,
+                     .exact = 0.75,
+                     .low = 0.5,
+                     .high = 0.9}}};
 }
 
 TEST(TaskResult, IsTheSameAfterAFile) {
@@ -110,6 +114,8 @@ TEST(TaskResult, IsTheSameAfterAFile) {
   EXPECT_EQ(read.cells[1].accuracy, 0.75);
   EXPECT_EQ(read.cells[1].high, 0.9);
   EXPECT_EQ(read.cells[0].trials, 40);
+  EXPECT_EQ(read.cells[0].scores, written.cells[0].scores);
+  EXPECT_TRUE(read.cells[1].scores.empty());  // as in older files
 }
 
 TEST(TaskResult, CellsWithoutTrialsHaveNoNumbers) {
@@ -163,10 +169,14 @@ TEST(TaskResult, RefusesFilesThatAreNone) {
 
 TEST(TaskResult, TableShowsDepthsBesideEachLength) {
   const std::string table = format_table(some_result());
+  EXPECT_THAT(table, HasSubstr("95 % interval; by depth\n"));
   EXPECT_THAT(table, HasSubstr("0.25"));
   EXPECT_THAT(table, HasSubstr("50.0"));
   EXPECT_THAT(table, HasSubstr("35.0 to 65.0"));
   EXPECT_THAT(table, HasSubstr("75.0\n"));
+  TaskResult copy = some_result();  // has no depths
+  copy.cells.pop_back();
+  EXPECT_THAT(format_table(copy), ::testing::Not(HasSubstr("depth")));
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <fstream>
 #include <iterator>
 #include <mutex>
@@ -141,6 +142,48 @@ TEST_P(UnitRunOnMesh, ContinuesWhereItWasCutWithTheSameBits) {
   std::sort(run.begin(), run.end());
   // No unit that was done ran again.
   EXPECT_EQ(std::unique(run.begin(), run.end()), run.end());
+}
+
+/// One rank of a group cannot read what the unit after the middle needs.
+TEST_P(UnitRunOnMesh, WhatWasDoneIsKeptWhereDataCannotBeRead) {
+  const testing::ScratchFolder scratch;
+  const Continuation kept{.file = scratch.path() / "x.partial", .identity = identity_};
+  const dist::MeshShape shape = GetParam().mesh;
+  Counted counted;
+  std::atomic<int> named = 0;
+  dist::run_thread_ranks(
+      shape.data * shape.sequence,
+      [&](dist::Communicator& world) {
+        const dist::Mesh mesh(world, shape);
+        UnitJob job = job_of(mesh, GetParam().batch, counted);
+        job.run = [&, run = job.run](int64_t first, int64_t count, std::span<double> numbers,
+                                     BatchWatch& watch) {
+          read_together(mesh.sequence_group(), [&] {
+            const bool has_lost = first <= 4 && 4 < first + count;
+            if (has_lost && mesh.sequence_rank() == shape.sequence - 1) {
+              throw core::Error("tokens.bin: ends at byte 100");
+            }
+          });
+          run(first, count, numbers, watch);
+        };
+        try {
+          run_units(mesh, job, kept);
+        } catch (const core::InputError&) {
+          ADD_FAILURE() << "it failed while running";
+        } catch (const core::Error& error) {
+          EXPECT_THAT(error.what(), HasSubstr("what was measured so far is kept in"));
+          named += std::string(error.what()).starts_with("tokens.bin: ends at byte 100; ");
+        }
+      },
+      20);
+  EXPECT_EQ(named, shape.data * shape.sequence) << "of all ranks";
+  std::vector<int64_t> run = counted.run;
+  EXPECT_FALSE(run.empty());
+  const Attempt rest = attempt(shape, GetParam().batch, kept);
+  EXPECT_EQ(rest.numbers, attempt(shape, GetParam().batch, {}).numbers);
+  run.insert(run.end(), rest.units_run.begin(), rest.units_run.end());
+  std::sort(run.begin(), run.end());
+  EXPECT_EQ(std::unique(run.begin(), run.end()), run.end()) << "a unit that was done ran again";
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, UnitRunOnMesh,
