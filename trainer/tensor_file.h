@@ -17,6 +17,11 @@ namespace longhaul::trainer {
 
 model::StoredType stored_type(core::DType dtype);
 
+/// Fills `target`, on any device, with elements of `tensor` from `first` on, as they are stored:
+/// they are of its dtype and lie inside. Returns when it is done.
+void read_stored(core::Context& context, const model::SafetensorsFile& file,
+                 const model::StoredTensor& tensor, int64_t first, const core::TensorView& target);
+
 /// Bytes on the host that stay where they are while they suffice: new pages cost more than copying.
 class HostMemory {
  public:

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/core/error.h"
+#include "kernels/core/random_access_file.h"
 
 namespace longhaul::model {
 
@@ -129,6 +130,13 @@ void write_file_atomically(const std::filesystem::path& path, const std::string&
 }
 
 void make_folder_of(const std::filesystem::path& path) {
+void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const core::RandomAccessFile source(from);
+  AtomicFile file(to);
+  source.for_each_piece([&](std::string_view piece) { file.write(piece.data(), piece.size()); });
+  file.commit();
+}
+
   std::error_code error;
   std::filesystem::create_directories(folder_of(path), error);
   if (error) throw core::Error(core::message(folder_of(path).string(), ": ", error.message()));

@@ -38,6 +38,9 @@ class AtomicFile {
 /// new, never a mixture.
 void write_file_atomically(const std::filesystem::path& path, const std::string& bytes);
 
+/// The same, of another file's bytes, piece by piece.
+void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// Makes the folder that `path` is to lie in, where it is not there.
 void make_folder_of(const std::filesystem::path& path);
 
