@@ -169,7 +169,8 @@ void write_manifest(const fs::path& folder, const CheckpointManifest& manifest) 
     throw core::Error(core::message((folder / kManifestFile).string(),
                                     ": cannot be written: ", std::string(status.message())));
   }
-  model::write_file_atomically(folder / kManifestFile, with_checksum(json));
+  model::write_file_atomically(folder / kManifestFile, with_checksum(json),
+                               model::WrittenTo::kNewFolder);
 }
 
 CheckpointManifest read_manifest(const fs::path& folder) {

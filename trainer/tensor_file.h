@@ -41,7 +41,10 @@ class TensorFile {
   void add(const std::string& name, const core::TensorView& view, core::DeviceReader& reader);
   /// Forgets the tensors and keeps the memory for those that are added next.
   void clear() { tensors_.clear(); }
-  void write(const std::filesystem::path& path) const { model::write_safetensors(path, tensors_); }
+  /// Into a checkpoint's folder, which is new.
+  void write(const std::filesystem::path& path) const {
+    model::write_safetensors(path, tensors_, {}, model::WrittenTo::kNewFolder);
+  }
 
  private:
   std::list<HostMemory> memory_;  // of each tensor

@@ -70,8 +70,8 @@ void remove_leftovers(const std::filesystem::path& path) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
-  remove_leftovers(path);
+AtomicFile::AtomicFile(const std::filesystem::path& path, WrittenTo where) : path_(path) {
+  if (where == WrittenTo::kFolderOfUsers) remove_leftovers(path);
   // Exclusive creation: two writers of one path never share a partial file.
   for (int attempt = 0; !file_; ++attempt) {
     partial_ =
@@ -123,13 +123,13 @@ void AtomicFile::commit() {
   sync_folder(folder_of(path_));
 }
 
-void write_file_atomically(const std::filesystem::path& path, const std::string& bytes) {
-  AtomicFile file(path);
+void write_file_atomically(const std::filesystem::path& path, const std::string& bytes,
+                           WrittenTo where) {
+  AtomicFile file(path, where);
   file.write(bytes.data(), bytes.size());
   file.commit();
 }
 
-void make_folder_of(const std::filesystem::path& path) {
 void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to) {
   const core::RandomAccessFile source(from);
   AtomicFile file(to);
@@ -137,6 +137,7 @@ void copy_file_atomically(const std::filesystem::path& from, const std::filesyst
   file.commit();
 }
 
+void make_folder_of(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::create_directories(folder_of(path), error);
   if (error) throw core::Error(core::message(folder_of(path).string(), ": ", error.message()));

@@ -11,6 +11,7 @@
 
 #include "kernels/core/dtype.h"
 #include "kernels/core/tensor.h"
+#include "model/checkpoint/atomic_file.h"
 
 namespace longhaul::model {
 
@@ -60,6 +61,7 @@ struct TensorToStore {
 /// Writes beside `path`, fsyncs, renames. Data starts 8-aligned. Metadata gets {"format": "pt"}
 /// unless given.
 void write_safetensors(const std::filesystem::path& path, const std::vector<TensorToStore>& tensors,
-                       std::map<std::string, std::string> metadata = {});
+                       std::map<std::string, std::string> metadata = {},
+                       WrittenTo where = WrittenTo::kFolderOfUsers);
 
 }  // namespace longhaul::model
