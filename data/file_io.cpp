@@ -17,14 +17,20 @@ constexpr size_t kBufferBytes = size_t{1} << 20;
 [[noreturn]] void fail(const std::filesystem::path& path, const char* doing) {
   throw core::Error(core::message(path.string(), ": cannot ", doing, ": ", std::strerror(errno)));
 }
+
+uint32_t extended(uint32_t crc, const void* bytes, size_t count) {
+  return static_cast<uint32_t>(::crc32_z(crc, static_cast<const Bytef*>(bytes), count));
+}
 }  // namespace
 
-uint32_t crc32(const core::MappedFile& file) { return crc32(file.text()); }
-
-uint32_t crc32(std::string_view text) {
-  return static_cast<uint32_t>(
-      ::crc32_z(0, reinterpret_cast<const Bytef*>(text.data()), text.size()));
+uint32_t crc32(const core::RandomAccessFile& file) {
+  uint32_t crc = 0;
+  file.for_each_piece(
+      [&](std::string_view piece) { crc = extended(crc, piece.data(), piece.size()); });
+  return crc;
 }
+
+uint32_t crc32(std::string_view text) { return extended(0, text.data(), text.size()); }
 
 OutputFile::OutputFile(const std::filesystem::path& path) : path_(path) {
   file_ =
@@ -50,8 +56,7 @@ void OutputFile::flush() {
     if (now < 0) fail(path_, "write");
     done += static_cast<size_t>(now);
   }
-  crc_ = static_cast<uint32_t>(
-      ::crc32_z(crc_, reinterpret_cast<const Bytef*>(buffer_.data()), buffer_.size()));
+  crc_ = extended(crc_, buffer_.data(), buffer_.size());
   buffer_.clear();
 }
 

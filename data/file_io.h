@@ -8,12 +8,12 @@
 #include <vector>
 
 #include "kernels/core/file_descriptor.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 
 namespace longhaul::data {
 
 /// Of all its bytes.
-uint32_t crc32(const core::MappedFile& file);
+uint32_t crc32(const core::RandomAccessFile& file);
 uint32_t crc32(std::string_view text);
 
 /// Creates (or overwrites) a file and writes it through a buffer; throws core::Error (disk full,

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "data/file_io.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 
 namespace longhaul::data {
 
@@ -33,18 +33,17 @@ double share_at(uint32_t key, bool least) {
 
 int64_t begin_of_end(const std::filesystem::path& file, int64_t bytes, double share) {
   const auto held_out = static_cast<int64_t>(static_cast<double>(bytes) * share);
-  const core::MappedFile mapped(file);
-  const std::string_view text = mapped.text();
-  const size_t begin =
-      std::min(text.size(), static_cast<size_t>(std::max<int64_t>(0, bytes - held_out)));
-  if (begin > 0 && text[begin - 1] == '\n') return static_cast<int64_t>(begin);
-  const std::string_view end = text.substr(begin);
-  const size_t line = end.substr(0, std::min(kKeyBytes, end.size() / 8)).find('\n');
-  if (line != std::string_view::npos) return static_cast<int64_t>(begin + line + 1);
-  size_t character = begin;
-  while (character < text.size() && character < begin + 3 && continues_character(text[character]))
+  const core::RandomAccessFile opened(file);
+  const int64_t begin = std::min(opened.size(), std::max<int64_t>(0, bytes - held_out));
+  if (begin > 0 && opened.text(begin - 1, 1) == "\n") return begin;
+  const int64_t rest = opened.size() - begin;
+  const std::string next = opened.text(begin, std::min(std::max<int64_t>(kKeyBytes, 3), rest));
+  const size_t line = std::string_view(next).substr(0, static_cast<size_t>(rest / 8)).find('\n');
+  if (line != std::string_view::npos) return begin + static_cast<int64_t>(line) + 1;
+  size_t character = 0;
+  while (character < next.size() && character < 3 && continues_character(next[character]))
     ++character;
-  return static_cast<int64_t>(character);
+  return begin + static_cast<int64_t>(character);
 }
 
 std::filesystem::path held_out_beside(const std::filesystem::path& folder) {

@@ -9,7 +9,7 @@ namespace longhaul::data {
 namespace {
 constexpr uint64_t kMostToken = 10'000'000;  // tables are as long as the largest token
 constexpr size_t kMostShown = 80;
-constexpr uint64_t kMostBytes = uint64_t{256} << 20;
+constexpr int64_t kMostBytes = int64_t{256} << 20;
 }  // namespace
 
 void JsonPart::expect(bool good, const char* expected) const {
@@ -80,11 +80,7 @@ std::string JsonPart::shown() const {
 }
 
 JsonFile::JsonFile(const std::filesystem::path& file) : name_(file.string()) {
-  const core::MappedFile mapped(file);
-  if (mapped.size() > kMostBytes)
-    throw core::InputError(
-        core::message(name_, ": has ", mapped.size(), " bytes, expected at most ", kMostBytes));
-  auto json = nlohmann::json::parse(mapped.text(), nullptr, false);
+  auto json = nlohmann::json::parse(core::read_file(file, kMostBytes), nullptr, false);
   if (!json.is_object()) throw core::InputError(core::message(name_, ": is no JSON object"));
   json_ = std::make_unique<const nlohmann::json>(std::move(json));
 }

@@ -14,7 +14,7 @@ namespace longhaul::data {
 namespace {
 constexpr const char* kFormat = "longhaul token folder";
 constexpr int32_t kVersion = 1;
-constexpr uint64_t kMostBytes = uint64_t{64} << 20;
+constexpr int64_t kMostBytes = int64_t{64} << 20;
 constexpr int64_t kMostTokens = int64_t{1} << 48;  // products with element sizes cannot overflow
 
 /// Protobuf strings are UTF-8; file names need not be.
@@ -60,12 +60,9 @@ std::vector<std::string> problems_of(const proto::TokenFolderManifest& m, const 
 }  // namespace
 
 Manifest read_manifest(const std::filesystem::path& file) {
-  const core::MappedFile mapped(file);
-  if (mapped.size() > kMostBytes)
-    throw core::InputError(core::message(file.string(), ": has ", mapped.size(),
-                                         " bytes, expected a manifest of at most ", kMostBytes));
+  const std::string text = core::read_file(file, kMostBytes);
   proto::TokenFolderManifest m;
-  const auto status = google::protobuf::util::JsonStringToMessage(mapped.text(), &m);
+  const auto status = google::protobuf::util::JsonStringToMessage(text, &m);
   if (!status.ok()) {
     std::string why(status.message());
     for (char& c : why)

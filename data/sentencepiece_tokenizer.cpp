@@ -7,7 +7,7 @@
 #include "data/tokenizer_files.h"
 #include "data/utf8.h"
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 
 namespace longhaul::data {
 
@@ -22,9 +22,9 @@ char byte_of(const std::string& piece) {
 class SentencePieceTokenizer : public Tokenizer {
  public:
   SentencePieceTokenizer(const std::filesystem::path& file, const std::string& end_of_document) {
-    const core::MappedFile mapped(file);
+    const std::string model = core::read_file(file);
     name_ = name_of_tokenizer_file(file);
-    const auto status = processor_.LoadFromSerializedProto({mapped.data(), mapped.size()});
+    const auto status = processor_.LoadFromSerializedProto(model);
     if (!status.ok() || processor_.GetPieceSize() < 1)
       throw core::InputError(
           core::message(file.string(), ": is no SentencePiece model: ",

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "data/document_index.h"
 #include "data/file_io.h"
 #include "data/manifest.h"
 #include "kernels/core/error.h"
@@ -38,18 +39,12 @@ uint64_t mix(uint64_t hash, uint64_t value) {  // splitmix64's finalizer over a 
 }
 }  // namespace
 
-struct TokenFolder::Mapped {
-  explicit Mapped(const std::filesystem::path& folder)
+struct TokenFolder::Opened {
+  explicit Opened(const std::filesystem::path& folder)
       : path(folder),
         manifest(read_manifest(folder / kManifestFile)),
         token_file(folder / kTokensFile),
-        document_file(folder / kDocumentsFile) {}
-
-  uint64_t document(int64_t index) const {
-    uint64_t begin = 0;
-    std::memcpy(&begin, document_file.data() + index * int64_t{sizeof begin}, sizeof begin);
-    return begin;
-  }
+        documents(folder / kDocumentsFile) {}
 
   void check_sizes() const {
     std::vector<std::string> problems;
@@ -60,7 +55,7 @@ struct TokenFolder::Mapped {
           path / kTokensFile, token_size, token_bytes,
           core::message(manifest.tokens, " tokens of ", manifest.element_bytes, " bytes")));
     const int64_t document_bytes = (manifest.documents + 1) * int64_t{sizeof(uint64_t)};
-    const int64_t document_size = std::ssize(document_file.bytes());
+    const int64_t document_size = documents.file().size();
     if (document_size != document_bytes)
       problems.push_back(size_problem(path / kDocumentsFile, document_size, document_bytes,
                                       core::message(manifest.documents, " documents")));
@@ -70,23 +65,26 @@ struct TokenFolder::Mapped {
   void check_documents() const {
     const auto refuse = [&](int64_t index, const auto&... expected) {
       throw core::InputError(core::message((path / kDocumentsFile).string(), ": entry ", index,
-                                           " is ", document(index), ", expected ", expected...));
+                                           " is ", documents[index], ", expected ", expected...));
     };
-    if (document(0) != 0) refuse(0, 0);
-    for (int64_t i = 1; i <= manifest.documents; ++i)
-      if (document(i) <= document(i - 1)) refuse(i, "more than ", document(i - 1));
-    if (document(manifest.documents) != static_cast<uint64_t>(manifest.tokens))
+    uint64_t before = documents[0];
+    if (before != 0) refuse(0, 0);
+    for (int64_t i = 1; i <= manifest.documents; ++i) {
+      const uint64_t begin = documents[i];
+      if (begin <= before) refuse(i, "more than ", before);
+      before = begin;
+    }
+    if (before != static_cast<uint64_t>(manifest.tokens))
       refuse(manifest.documents, manifest.tokens, " (tokens in ", kManifestFile, ")");
   }
 
   void verify(bool with_tokens) const {
     std::vector<std::string> problems;
-    const uint32_t documents = crc32(document_file);
-    if (documents != manifest.documents_crc32)
+    const uint32_t borders = crc32(documents.file());
+    if (borders != manifest.documents_crc32)
       problems.push_back(
-          checksum_problem(path / kDocumentsFile, documents, manifest.documents_crc32));
-    const uint32_t tokens =
-        with_tokens ? crc32(core::MappedFile(path / kTokensFile)) : manifest.tokens_crc32;
+          checksum_problem(path / kDocumentsFile, borders, manifest.documents_crc32));
+    const uint32_t tokens = with_tokens ? crc32(token_file) : manifest.tokens_crc32;
     if (tokens != manifest.tokens_crc32)
       problems.push_back(checksum_problem(path / kTokensFile, tokens, manifest.tokens_crc32));
     if (!problems.empty()) throw core::InputError(std::move(problems));
@@ -115,7 +113,7 @@ struct TokenFolder::Mapped {
   std::filesystem::path path;
   Manifest manifest;
   core::RandomAccessFile token_file;
-  core::MappedFile document_file;
+  DocumentIndex documents;
 };
 
 TokenFolder::TokenFolder(const std::filesystem::path& folder) {
@@ -123,27 +121,27 @@ TokenFolder::TokenFolder(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder, error))
     throw core::InputError(
         core::message(folder.string(), ": is not a folder, expected a token folder"));
-  mapped_ = std::make_unique<Mapped>(folder);
-  mapped_->check_sizes();
-  mapped_->check_documents();
-  mapped_->verify(mapped_->token_file.size() <= kVerifiedBytes);
+  opened_ = std::make_unique<Opened>(folder);
+  opened_->check_sizes();
+  opened_->check_documents();
+  opened_->verify(opened_->token_file.size() <= kVerifiedBytes);
 }
 TokenFolder::~TokenFolder() = default;
 TokenFolder::TokenFolder(TokenFolder&&) noexcept = default;
 TokenFolder& TokenFolder::operator=(TokenFolder&&) noexcept = default;
 
-const std::filesystem::path& TokenFolder::path() const { return mapped_->path; }
-int64_t TokenFolder::tokens() const { return mapped_->manifest.tokens; }
-int64_t TokenFolder::documents() const { return mapped_->manifest.documents; }
+const std::filesystem::path& TokenFolder::path() const { return opened_->path; }
+int64_t TokenFolder::tokens() const { return opened_->manifest.tokens; }
+int64_t TokenFolder::documents() const { return opened_->manifest.documents; }
 int64_t TokenFolder::document_begin(int64_t document) const {
   CHECK(document >= 0 && document <= documents()) << document;
-  return static_cast<int64_t>(mapped_->document(document));
+  return static_cast<int64_t>(opened_->documents[document]);
 }
-int64_t TokenFolder::vocabulary() const { return mapped_->manifest.vocabulary; }
-int32_t TokenFolder::end_of_document() const { return mapped_->manifest.end_of_document; }
-std::string TokenFolder::tokenizer() const { return mapped_->manifest.tokenizer; }
+int64_t TokenFolder::vocabulary() const { return opened_->manifest.vocabulary; }
+int32_t TokenFolder::end_of_document() const { return opened_->manifest.end_of_document; }
+std::string TokenFolder::tokenizer() const { return opened_->manifest.tokenizer; }
 std::filesystem::path TokenFolder::kept_tokenizer() const {
-  const std::filesystem::path kept = data::kept_tokenizer(mapped_->path);
+  const std::filesystem::path kept = data::kept_tokenizer(opened_->path);
   if (kept.empty()) return kept;
   const std::string found = name_of_tokenizer_file(find_tokenizer(kept));
   if (tokenizer_identity(found) != tokenizer_identity(tokenizer()))
@@ -152,10 +150,10 @@ std::filesystem::path TokenFolder::kept_tokenizer() const {
   return kept;
 }
 
-const std::optional<Split>& TokenFolder::split() const { return mapped_->manifest.split; }
+const std::optional<Split>& TokenFolder::split() const { return opened_->manifest.split; }
 
 uint64_t TokenFolder::fingerprint() const {
-  const Manifest& m = mapped_->manifest;
+  const Manifest& m = opened_->manifest;
   uint64_t hash = 0;
   for (const int64_t value : {m.tokens, m.documents, m.vocabulary, int64_t{m.element_bytes},
                               int64_t{m.tokens_crc32}, int64_t{m.documents_crc32}})
@@ -163,14 +161,14 @@ uint64_t TokenFolder::fingerprint() const {
   return hash;
 }
 
-void TokenFolder::verify() const { mapped_->verify(true); }
+void TokenFolder::verify() const { opened_->verify(true); }
 
 void TokenFolder::read(int64_t begin, std::span<int32_t> out) const {
   const auto count = static_cast<int64_t>(out.size());
   CHECK(begin >= 0 && begin <= tokens() && count <= tokens() - begin)
       << "tokens [" << begin << ", +" << count << ") of " << tokens();
-  const int64_t bad = mapped_->manifest.element_bytes == 2 ? mapped_->copy<uint16_t>(begin, out)
-                                                           : mapped_->copy<uint32_t>(begin, out);
+  const int64_t bad = opened_->manifest.element_bytes == 2 ? opened_->copy<uint16_t>(begin, out)
+                                                           : opened_->copy<uint32_t>(begin, out);
   if (bad >= 0)
     throw core::InputError(core::message(
         (path() / kTokensFile).string(), ": token ", bad, " is ",

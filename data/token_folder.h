@@ -46,8 +46,8 @@ class TokenFolder : public TokenData {
   void read(int64_t begin, std::span<int32_t> out) const override;
 
  private:
-  struct Mapped;
-  std::unique_ptr<Mapped> mapped_;
+  struct Opened;
+  std::unique_ptr<Opened> opened_;
 };
 
 /// The tokenizer that made a token folder; "" where there is no such folder (any more).

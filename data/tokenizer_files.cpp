@@ -6,6 +6,7 @@
 
 #include "data/file_io.h"
 #include "kernels/core/error.h"
+#include "kernels/core/random_access_file.h"
 
 namespace longhaul::data {
 
@@ -18,7 +19,7 @@ constexpr std::array kNames = {"tokenizer.json",  kTokenizerConfig,     "special
                                "tokenizer.model", "chat_template.jinja"};
 
 TokenizerFile read(const fs::path& file, const std::string& name) {
-  return {.name = name, .text = std::string(core::MappedFile(file).text())};
+  return {.name = name, .text = core::read_file(file)};
 }
 
 std::string text_of(const json& root) {
@@ -89,7 +90,7 @@ std::string identity_of_tokenizer_text(std::string_view text) {
 }
 
 std::string name_of_tokenizer_file(const fs::path& file) {
-  return file.string() + " " + identity_of_tokenizer_text(core::MappedFile(file).text());
+  return file.string() + " " + identity_of_tokenizer_text(core::read_file(file));
 }
 
 }  // namespace longhaul::data

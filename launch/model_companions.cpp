@@ -5,7 +5,7 @@
 
 #include "data/tokenizer_files.h"
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 
 namespace longhaul::launch {
 
@@ -18,7 +18,7 @@ using nlohmann::json;
 std::string special_token(const fs::path& file, const std::string& number) {
   if (file.extension() != ".json") return "";
   const json id = json::parse(number, nullptr, false);
-  const json root = json::parse(core::MappedFile(file).text(), nullptr, false);
+  const json root = json::parse(core::read_file(file), nullptr, false);
   if (!root.is_object() || !id.is_number_unsigned()) return "";
   for (const json& token : root.value("added_tokens", json::array())) {
     if (!token.is_object() || token.value("id", json()) != id) continue;
@@ -56,8 +56,7 @@ void complete_for_transformers(model::WriteOptions& options) {
   if (tokenizer.empty()) return;
   const fs::path config = folder / data::kTokenizerConfig;
   const auto found = std::find(files.begin(), files.end(), config);
-  const std::string said =
-      found == files.end() ? "{}" : std::string(core::MappedFile(config).text());
+  const std::string said = found == files.end() ? "{}" : core::read_file(config);
   if (data::names_tokenizer_class(said)) return;
   const std::string end = end_of_text(tokenizer, options.tokens.eos);
   options.beside.push_back({data::kTokenizerConfig, data::with_tokenizer_class(said, end)});

@@ -6,7 +6,7 @@
 
 #include "data/tokenizer_files.h"
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 #include "launch/model_tokenizer.h"
 #include "launch/run_config.h"
 #include "launch/run_folder.h"
@@ -41,7 +41,7 @@ std::string end_of_document(const Read& read) {
 /// Of a tokenizer.json of any kind, also such as longhaul cannot read text with.
 int64_t tokens_in_json(const fs::path& file) {
   using nlohmann::json;
-  const json root = json::parse(core::MappedFile(file).text(), nullptr, false);
+  const json root = json::parse(core::read_file(file), nullptr, false);
   const auto refuse = [&](const char* where, const json& found, const std::string& expected) {
     throw core::InputError(core::message(file.string(), ": ", where, "is ", model::shown(found),
                                          ", expected ", expected));
@@ -105,7 +105,7 @@ model::TokenIds token_ids_of(const fs::path& folder) {
   std::error_code error;
   model::TokenIds ids;
   if (fs::is_regular_file(path, error)) {
-    ids = model::read_token_ids(core::MappedFile(path).text(), path.string());
+    ids = model::read_token_ids(core::read_file(path), path.string());
     if (says_any(ids) || !run_of(folder)) return ids;
   }
   const fs::path file = data::find_tokenizer(folder);

@@ -76,12 +76,13 @@ void CheckpointCopy::write_weights(const fs::path& folder, std::vector<FileCheck
         std::memcpy(target, first + begin * element, static_cast<size_t>(count * element));
       };
     }
-    model::write_tensor_streams(folder / files_[file].name, own);
+    model::write_tensor_streams(folder / files_[file].name, own, {}, {},
+                                model::WrittenTo::kNewFolder);
     checks.push_back(check_of(folder / files_[file].name));
   }
   if (share_.rank != 0) return;
   const auto write_text = [&](const char* name, const std::string& text) {
-    model::write_file_atomically(folder / name, text);
+    model::write_file_atomically(folder / name, text, model::WrittenTo::kNewFolder);
     checks.push_back(check_of(folder / name));
   };
   write_text(model::kConfigFile, config_json_);

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 #include "model/checkpoint/atomic_file.h"
 #include "trainer/checkpoint_files.h"
 #include "trainer/crc32c.h"
@@ -100,10 +100,12 @@ std::string source_file(int data_rank) {
 }
 
 FileCheck check_of(const fs::path& file) {
-  const core::MappedFile mapped(file);
-  return {.name = file.filename().string(),
-          .bytes = static_cast<int64_t>(mapped.size()),
-          .crc32c = crc32c(mapped.data(), mapped.size())};
+  const core::RandomAccessFile opened(file);
+  FileCheck check{.name = file.filename().string(), .bytes = opened.size()};
+  opened.for_each_piece([&](std::string_view piece) {
+    check.crc32c = crc32c(piece.data(), piece.size(), check.crc32c);
+  });
+  return check;
 }
 
 void CheckpointManifest::verify(const fs::path& folder, size_t first, size_t stride) const {
@@ -167,24 +169,24 @@ void write_manifest(const fs::path& folder, const CheckpointManifest& manifest) 
     throw core::Error(core::message((folder / kManifestFile).string(),
                                     ": cannot be written: ", std::string(status.message())));
   }
-  model::write_file_atomically(folder / kManifestFile, with_checksum(json));
+  model::write_file_atomically(folder / kManifestFile, with_checksum(json),
+                               model::WrittenTo::kNewFolder);
 }
 
 CheckpointManifest read_manifest(const fs::path& folder) {
   const fs::path file = folder / kManifestFile;
-  const core::MappedFile mapped(file);
+  const std::string text = core::read_file(file);
   proto::TrainingCheckpoint m;
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;  // `version` says whether we understand the rest
-  const auto status = google::protobuf::util::JsonStringToMessage(
-      {mapped.data(), static_cast<size_t>(mapped.size())}, &m, options);
+  const auto status = google::protobuf::util::JsonStringToMessage(text, &m, options);
   if (!status.ok()) {
     throw core::InputError(core::message(file.string(), ": is not a training checkpoint's: ",
                                          one_line(std::string(status.message()))));
   }
   std::vector<std::string> problems = problems_of(m, file.string());
   const bool is_known = m.format() == kFormat && m.version() == kVersion;
-  const std::string damage = is_known ? checksum_problem(mapped.text(), file.string()) : "";
+  const std::string damage = is_known ? checksum_problem(text, file.string()) : "";
   if (!damage.empty()) problems = {damage};  // the rest need not be true
   if (!problems.empty()) throw core::InputError(std::move(problems));
   CheckpointManifest manifest{.step = m.step(),

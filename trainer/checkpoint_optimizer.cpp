@@ -220,10 +220,8 @@ void copy_overlap(core::Context& context, const std::vector<StoredMoments>& stor
   for (const StoredMoments& part : stored) {
     const int64_t from = std::max(begin, part.begin), to = std::min(end, part.end());
     if (from >= to) continue;
-    const core::TensorView source(const_cast<void*>(part.file->bytes(*part.tensor)), target.dtype(),
-                                  part.tensor->shape);
-    core::copy(context, source.slice(0, from - part.begin, to - part.begin),
-               target.slice(0, from - begin, to - begin));
+    read_stored(context, *part.file, *part.tensor, from - part.begin,
+                target.slice(0, from - begin, to - begin));
   }
 }
 

@@ -13,10 +13,10 @@ using model::StoredTensor;
 
 namespace {
 
-/// The stored elements as a view, after checking that they are of `dtype` and, from dimension
-/// `first_checked` on, of `shape`.
-core::TensorView stored_view(const SafetensorsFile& file, const std::string& name,
-                             const core::TensorView& wanted, int first_checked) {
+/// After checking that it is of the dtype of `wanted` and, from dimension `first_checked` on, of
+/// its shape.
+const StoredTensor& find_stored(const SafetensorsFile& file, const std::string& name,
+                                const core::TensorView& wanted, int first_checked) {
   const StoredTensor* tensor = file.find(name);
   if (tensor == nullptr) {
     throw core::InputError(core::message(file.path().string(), ": tensor ", name, ": is missing"));
@@ -32,7 +32,7 @@ core::TensorView stored_view(const SafetensorsFile& file, const std::string& nam
                       ", expected ", core::name_of(wanted.dtype()), " ", wanted.shape(),
                       first_checked > 0 ? " with any first extent" : ""));
   }
-  return {const_cast<void*>(file.bytes(*tensor)), wanted.dtype(), tensor->shape};
+  return *tensor;
 }
 
 /// What data rank after data rank wrote, opened where it is needed.
@@ -61,14 +61,15 @@ void deal_rows(SourceFiles& files, const InitialStateSource::NamedTensor& tensor
   const int64_t last = first + target.extent(0);
   for (int64_t begin = first / each * each; begin < last; begin += each) {
     const SafetensorsFile& file = files.of(static_cast<int>(begin / each));
-    const core::TensorView part = stored_view(file, tensor.name, target, 1);
-    if (part.extent(0) != each) {
+    const StoredTensor& part = find_stored(file, tensor.name, target, 1);
+    if (part.shape[0] != each) {
       throw core::InputError(core::message(file.path().string(), ": tensor ", tensor.name, ": has ",
-                                           part.extent(0), " rows, expected ", each));
+                                           part.shape[0], " rows, expected ", each));
     }
     const int64_t from = std::max(begin, first), to = std::min(begin + each, last);
-    core::copy(context, part.slice(0, from - begin, to - begin),
-               target.slice(0, from - first, to - first));
+    const int64_t row = each > 0 ? part.shape.elements() / each : 0;
+    read_stored(context, file, part, (from - begin) * row,
+                target.slice(0, from - first, to - first));
   }
 }
 
@@ -80,12 +81,13 @@ bool read_source(const fs::path& folder, const CheckpointManifest& manifest, con
   bool dealt = true;
   for (const auto& tensor : source.stored()) {
     if (!tensor.per_row) {
-      core::copy(context, stored_view(files.of(0), tensor.name, tensor.view, 0), tensor.view);
+      const SafetensorsFile& file = files.of(0);
+      read_stored(context, file, find_stored(file, tensor.name, tensor.view, 0), 0, tensor.view);
       continue;
     }
     // All data ranks write as many rows.
     const int some = std::min(mesh.data_rank(), files.ranks() - 1);
-    const int64_t each = stored_view(files.of(some), tensor.name, tensor.view, 1).extent(0);
+    const int64_t each = find_stored(files.of(some), tensor.name, tensor.view, 1).shape[0];
     const int64_t rows = tensor.view.extent(0);
     if (each > 0 && each * files.ranks() == rows * mesh.shape().data) {
       deal_rows(files, tensor, each, rows * mesh.data_rank(), context);

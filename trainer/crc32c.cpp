@@ -35,9 +35,9 @@ constexpr Tables kTables = make_tables();
 
 }  // namespace
 
-uint32_t crc32c(const void* bytes, size_t count) {
+uint32_t crc32c(const void* bytes, size_t count, uint32_t before) {
   const auto* next = static_cast<const unsigned char*>(bytes);
-  uint32_t crc = ~uint32_t{0};
+  uint32_t crc = ~before;
   for (; count >= 8; count -= 8, next += 8) {
     uint64_t word = 0;
     std::memcpy(&word, next, 8);

@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 #include "model/checkpoint/atomic_file.h"
 #include "trainer/append_file.h"
 #include "trainer/event_file.h"
@@ -86,8 +86,8 @@ Record parse_line(std::string_view line, const fs::path& file, int64_t number) {
 /// record.
 template <class Visit, class Unreadable>
 void visit_lines(const fs::path& file, const Visit& visit, const Unreadable& unreadable) {
-  const core::MappedFile mapped(file);
-  std::string_view rest = mapped.text();
+  const std::string text = core::read_file(file, int64_t{1} << 40);
+  std::string_view rest = text;
   for (int64_t number = 1; !rest.empty(); ++number) {
     const size_t end = rest.find('\n');
     if (end == std::string_view::npos) return;

@@ -17,6 +17,11 @@ namespace longhaul::trainer {
 
 model::StoredType stored_type(core::DType dtype);
 
+/// Fills `target`, on any device, with elements of `tensor` from `first` on, as they are stored:
+/// they are of its dtype and lie inside. Returns when it is done.
+void read_stored(core::Context& context, const model::SafetensorsFile& file,
+                 const model::StoredTensor& tensor, int64_t first, const core::TensorView& target);
+
 /// Bytes on the host that stay where they are while they suffice: new pages cost more than copying.
 class HostMemory {
  public:
@@ -36,7 +41,10 @@ class TensorFile {
   void add(const std::string& name, const core::TensorView& view, core::DeviceReader& reader);
   /// Forgets the tensors and keeps the memory for those that are added next.
   void clear() { tensors_.clear(); }
-  void write(const std::filesystem::path& path) const { model::write_safetensors(path, tensors_); }
+  /// Into a checkpoint's folder, which is new.
+  void write(const std::filesystem::path& path) const {
+    model::write_safetensors(path, tensors_, {}, model::WrittenTo::kNewFolder);
+  }
 
  private:
   std::list<HostMemory> memory_;  // of each tensor

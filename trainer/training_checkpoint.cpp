@@ -9,7 +9,7 @@
 #include "dist/all_ranks.h"
 #include "kernels/core/error.h"
 #include "kernels/core/fields.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 #include "model/checkpoint/atomic_file.h"
 #include "model/checkpoint/shared_loading.h"
 #include "trainer/checkpoint_files.h"
@@ -74,9 +74,9 @@ int64_t newest_sound(const fs::path& run_folder) {
 void expect_saved(const fs::path& run_folder, int64_t newest) {
   const fs::path file = run_folder / kSavedFile;
   if (!fs::exists(file)) return;  // none was saved
-  const core::MappedFile mapped(file);
+  const std::string text = core::read_file(file);
   int64_t saved = -1;
-  std::from_chars(mapped.data(), mapped.data() + mapped.size(), saved);
+  std::from_chars(text.data(), text.data() + text.size(), saved);
   if (newest >= saved) return;
   const std::string folder = checkpoints_folder(run_folder).string();
   if (newest < 0) {

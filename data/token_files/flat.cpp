@@ -31,14 +31,14 @@ int64_t bytes_of(Element element) {
   return 0;
 }
 
-bool is_llm_c(FileBytes file) {
-  if (file.size() < sizeof(int32_t)) return false;
+bool is_llm_c(const ByteSource& file) {
+  if (file.size() < int64_t{sizeof(int32_t)}) return false;
   const auto magic = value_at<int32_t>(file, 0);
   return magic == kGpt2Magic || magic == kLlama3Magic;
 }
 
-TokenLayout read_llm_c(FileBytes file, const std::string& name) {
-  const auto size = static_cast<int64_t>(file.size());
+TokenLayout read_llm_c(const ByteSource& file, const std::string& name) {
+  const int64_t size = file.size();
   if (size < kHeaderBytes)
     refuse(name, "has ", size, " bytes, expected at least the header of ", kHeaderBytes);
   const auto magic = value_at<int32_t>(file, 0);

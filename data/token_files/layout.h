@@ -4,10 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <span>
 #include <string>
 #include <vector>
+
+#include "kernels/core/byte_source.h"
 
 namespace longhaul::data {
 
@@ -24,27 +25,28 @@ struct TokenLayout {
   std::vector<int64_t> borders;
 };
 
-using FileBytes = std::span<const std::byte>;
+using core::ByteSource;
 
 /// NumPy's .npy, one dimension.
-bool is_npy(FileBytes file);
-TokenLayout read_npy(FileBytes file, const std::string& name);
+bool is_npy(const ByteSource& file);
+TokenLayout read_npy(const ByteSource& file, const std::string& name);
 
 /// Megatron's index for a .bin of `token_bytes` bytes.
-TokenLayout read_megatron_index(FileBytes index, int64_t token_bytes, const std::string& name);
+TokenLayout read_megatron_index(const ByteSource& index, int64_t token_bytes,
+                                const std::string& name);
 
 /// llm.c's .bin: 256 int32 of header (magic, version, tokens, zeros), then tokens.
-bool is_llm_c(FileBytes file);
-TokenLayout read_llm_c(FileBytes file, const std::string& name);
+bool is_llm_c(const ByteSource& file);
+TokenLayout read_llm_c(const ByteSource& file, const std::string& name);
 
 /// Nothing but tokens.
 TokenLayout flat_layout(int64_t bytes, Element element, const std::string& name);
 
 /// The value of type T at `offset`, which must lie inside. The files need not be aligned.
 template <class T>
-T value_at(FileBytes bytes, int64_t offset) {
+T value_at(const ByteSource& bytes, int64_t offset) {
   T value;
-  std::memcpy(&value, bytes.data() + offset, sizeof value);
+  bytes.read(offset, std::as_writable_bytes(std::span(&value, 1)));
   return value;
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <optional>
 #include <string_view>
 
@@ -29,11 +30,36 @@ std::optional<Element> element_of(uint8_t code) {
   }
 }
 
+/// Numbers of type T that follow each other from byte `begin` on, read in pieces.
+template <class T>
+class Table {
+ public:
+  Table(const ByteSource& bytes, int64_t begin, int64_t count)
+      : bytes_(bytes), begin_(begin), count_(count) {}
+
+  T next() {
+    if (at_ == std::ssize(piece_)) {
+      first_ += at_;
+      at_ = 0;
+      piece_.resize(static_cast<size_t>(std::min(kPiece, count_ - first_)));
+      bytes_.read(begin_ + first_ * int64_t{sizeof(T)}, std::as_writable_bytes(std::span(piece_)));
+    }
+    return piece_[static_cast<size_t>(at_++)];
+  }
+
+ private:
+  static constexpr int64_t kPiece = int64_t{1} << 16;
+
+  const ByteSource& bytes_;
+  int64_t begin_, count_, first_ = 0, at_ = 0;  // `at_` of the piece that begins with `first_`
+  std::vector<T> piece_;
+};
+
 /// Tables of the index: sizes i32 [sequences], places of the sequences in bytes i64 [sequences],
 /// first sequence of each document i64 [documents], closed by the number of sequences.
 class Index {
  public:
-  Index(FileBytes bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {
+  Index(const ByteSource& bytes, std::string name) : bytes_(bytes), name_(std::move(name)) {
     check_header();
   }
 
@@ -48,16 +74,15 @@ class Index {
       refuse("is for elements of ", width, " bytes, but the .bin has ", token_bytes, " bytes");
     layout.tokens = token_bytes / width;
     std::vector<int64_t> begins = sequence_begins(layout.tokens, width);
-    const auto first = [&](int64_t document) {
-      return value_at<int64_t>(bytes_, documents_at_ + 8 * document);
-    };
     // An index that was never told where documents end has the opening 0 alone.
     const bool each = documents_ <= 1;
-    if (!each && first(documents_ - 1) != sequences_)
-      refuse("documents end at sequence ", first(documents_ - 1), ", expected ", sequences_);
+    const int64_t end =
+        each ? sequences_ : value_at<int64_t>(bytes_, documents_at_ + 8 * (documents_ - 1));
+    if (end != sequences_) refuse("documents end at sequence ", end, ", expected ", sequences_);
     const int64_t count = each ? sequences_ + 1 : documents_;
+    Table<int64_t> first(bytes_, documents_at_, documents_);
     for (int64_t i = 0; i < count; ++i) {
-      const int64_t sequence = each ? i : first(i);
+      const int64_t sequence = each ? i : first.next();
       if (sequence < 0 || sequence > sequences_ || (i == 0 && sequence != 0))
         refuse("document ", i, " begins with sequence ", sequence, ", expected ",
                i == 0 ? "0" : core::message("at most ", sequences_));
@@ -71,8 +96,8 @@ class Index {
 
  private:
   void check_header() {
-    const auto size = static_cast<int64_t>(bytes_.size());
-    if (size < kSizes || std::memcmp(bytes_.data(), kMagic.data(), kMagic.size()) != 0)
+    const int64_t size = bytes_.size();
+    if (size < kSizes || bytes_.text(0, std::ssize(kMagic)) != kMagic)
       refuse("does not begin with MMIDIDX, expected the index of a Megatron data set");
     const auto version = value_at<uint64_t>(bytes_, 9);
     if (version != 1) refuse("version is ", version, ", expected 1");
@@ -97,9 +122,11 @@ class Index {
   std::vector<int64_t> sequence_begins(int64_t tokens, int64_t width) const {
     std::vector<int64_t> begins{0};
     begins.reserve(static_cast<size_t>(sequences_) + 1);
+    Table<int32_t> sizes(bytes_, kSizes, sequences_);
+    Table<int64_t> places(bytes_, places_at_, sequences_);
     for (int64_t i = 0; i < sequences_; ++i) {
-      const auto size = value_at<int32_t>(bytes_, kSizes + 4 * i);
-      const auto place = value_at<int64_t>(bytes_, places_at_ + 8 * i);
+      const int32_t size = sizes.next();
+      const int64_t place = places.next();
       if (size < 0) refuse("sequence ", i, " has ", size, " tokens");
       if (place != begins.back() * width)
         refuse("sequence ", i, " begins at byte ", place, ", expected ", begins.back() * width,
@@ -111,14 +138,15 @@ class Index {
     return begins;
   }
 
-  FileBytes bytes_;
+  const ByteSource& bytes_;
   std::string name_;
   int64_t sequences_ = 0, documents_ = 0;
   int64_t places_at_ = 0, documents_at_ = 0;
 };
 }  // namespace
 
-TokenLayout read_megatron_index(FileBytes index, int64_t token_bytes, const std::string& name) {
+TokenLayout read_megatron_index(const ByteSource& index, int64_t token_bytes,
+                                const std::string& name) {
   return Index(index, name).read(token_bytes);
 }
 

@@ -121,13 +121,12 @@ Element element_of(const HeaderReader& header) {
 }
 }  // namespace
 
-bool is_npy(FileBytes file) {
-  return file.size() >= kMagic.size() &&
-         std::memcmp(file.data(), kMagic.data(), kMagic.size()) == 0;
+bool is_npy(const ByteSource& file) {
+  return file.size() >= std::ssize(kMagic) && file.text(0, std::ssize(kMagic)) == kMagic;
 }
 
-TokenLayout read_npy(FileBytes file, const std::string& name) {
-  const auto size = static_cast<int64_t>(file.size());
+TokenLayout read_npy(const ByteSource& file, const std::string& name) {
+  const int64_t size = file.size();
   const auto refuse = [&](const auto&... what) {
     throw core::InputError(core::message(name, ": ", what...));
   };
@@ -139,8 +138,8 @@ TokenLayout read_npy(FileBytes file, const std::string& name) {
   const int64_t length =
       version == 1 ? int64_t{value_at<uint16_t>(file, 8)} : int64_t{value_at<uint32_t>(file, 8)};
   if (length > kMostHeader || begin + length > size) refuse("is cut off in its .npy header");
-  HeaderReader header(
-      {reinterpret_cast<const char*>(file.data()) + begin, static_cast<size_t>(length)}, name);
+  const std::string text = file.text(begin, length);
+  HeaderReader header(text, name);
   header.read();
   if (header.shape->size() != 1)
     refuse(".npy header: has ", header.shape->size(), " dimensions, expected 1");

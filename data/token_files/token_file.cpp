@@ -8,7 +8,6 @@
 
 #include "data/manifest.h"
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
 
 namespace longhaul::data {
 
@@ -100,12 +99,10 @@ TokenFile::TokenFile(const fs::path& path, const fs::path& file, const TokenData
 TokenLayout TokenFile::find_layout(const TokenDataOptions& options) const {
   const fs::path index = megatron_index(name_);
   if (!index.empty()) {
-    const core::MappedFile mapped(index);
-    return read_megatron_index(mapped.bytes(), file_.size(), index.string());
+    return read_megatron_index(core::RandomAccessFile(index), file_.size(), index.string());
   }
-  const core::MappedFile mapped(name_);
-  if (is_npy(mapped.bytes())) return read_npy(mapped.bytes(), name_.string());
-  if (is_llm_c(mapped.bytes())) return read_llm_c(mapped.bytes(), name_.string());
+  if (is_npy(file_)) return read_npy(file_, name_.string());
+  if (is_llm_c(file_)) return read_llm_c(file_, name_.string());
   if (name_.extension() == ".bin")
     return flat_layout(file_.size(), flat_element(options), name_.string());
   throw core::InputError(

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr int kAttempts = 4;
 constexpr std::chrono::seconds kPause{1};
+constexpr int64_t kPieceBytes = int64_t{1} << 20;
 
 FileDescriptor open_file(const std::filesystem::path& path) {
   // Non-blocking, or opening a pipe would wait for its writer.
@@ -69,6 +71,25 @@ void RandomAccessFile::read(int64_t begin, std::span<std::byte> out) const {
   const int64_t end = ::fstat(file_.get(), &status) == 0 ? status.st_size : begin;
   throw Error(message(path_.string(), ": ends at byte ", end, ", expected ", size_,
                       " bytes, which it had when it was opened"));
+}
+
+void RandomAccessFile::for_each_piece(
+    const std::function<void(std::string_view piece)>& take) const {
+  std::string piece(static_cast<size_t>(std::min(kPieceBytes, size_)), '\0');
+  for (int64_t begin = 0; begin < size_; begin += kPieceBytes) {
+    piece.resize(static_cast<size_t>(std::min(kPieceBytes, size_ - begin)));
+    read(begin, std::as_writable_bytes(std::span(piece)));
+    take(piece);
+  }
+}
+
+std::string read_file(const std::filesystem::path& path, int64_t most) {
+  const RandomAccessFile file(path);
+  if (file.size() > most) {
+    throw InputError(
+        message(path.string(), ": has ", file.size(), " bytes, expected at most ", most));
+  }
+  return file.text(0, file.size());
 }
 
 }  // namespace longhaul::core

@@ -112,7 +112,7 @@ bool ArmPool::run(const std::vector<Target>& targets) {
     }
     const ChildProcesses::Event event = children_.wait();
     if (event.child == 0) {
-      take_signal();
+      take_signal(event.signal);
     } else {
       take_end(event);
     }
@@ -146,7 +146,8 @@ void ArmPool::start_next() {
   }
 }
 
-void ArmPool::take_signal() {
+void ArmPool::take_signal(int signal) {
+  if (signal == SIGHUP && signals_ > 0) return;
   signals_ += 1;
   if (signals_ == 1) {
     std::cout << "interrupted: " << running_.size() << (running_.size() == 1 ? " arm" : " arms")
@@ -204,7 +205,7 @@ void ArmPool::take_goal(const Running& ended, const ArmProgress& progress) {
     waiting_.push_front({.arm = &arm, .until = 0, .measure = progress.missing});
   }
   if (problem_.empty()) problem_ = missing_metric(sweep_, arm);
-  if (!problem_.empty() && signals_ == 0 && !running_.empty()) take_signal();
+  if (!problem_.empty() && signals_ == 0 && !running_.empty()) take_signal(SIGTERM);
 }
 
 void ArmPool::count_failure(const Running& ended, const std::string& failure, bool is_final) {

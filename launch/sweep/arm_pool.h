@@ -24,8 +24,9 @@ class ArmPool {
 
   /// Runs all, in this order; an arm that comes to the end of its training goes on with its
   /// measures; one that fails goes to the end of the order until it has failed too often.
-  /// Tells on standard output what begins and ends. False if a signal came: SIGTERM, SIGINT or
-  /// SIGUSR1 has the arms save and end; a second one kills them. So does an arm that comes to its
+  /// Tells on standard output what begins and ends. False if a signal came: SIGTERM, SIGINT,
+  /// SIGUSR1 or SIGHUP has the arms save and end; a second one kills them, but for SIGHUP, which a
+  /// shell and the kernel both send. So does an arm that comes to its
   /// goal without the sweep's metric: InputError once the others have saved.
   bool run(const std::vector<Target>& targets);
 
@@ -36,7 +37,7 @@ class ArmPool {
     int64_t mark = 0;  ///< of how far it was when it began
   };
   void start_next();
-  void take_signal();
+  void take_signal(int signal);
   void take_end(const ChildProcesses::Event& event);
   void take_goal(const Running& ended, const ArmProgress& progress);
   /// `is_final`: it is not tried again.

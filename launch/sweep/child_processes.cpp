@@ -44,7 +44,13 @@ struct Launch {
 
 ChildProcesses::ChildProcesses() {
   sigemptyset(&caught_);
-  for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGUSR1}) sigaddset(&caught_, signal);
+  sigaddset(&caught_, SIGCHLD);
+  for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGHUP}) {
+    struct sigaction action = {};
+    ::sigaction(signal, nullptr, &action);
+    // SIGINT by jobs in the background, SIGHUP by nohup: once blocked it would come all the same.
+    if (action.sa_handler != SIG_IGN) sigaddset(&caught_, signal);
+  }
   ::sigprocmask(SIG_BLOCK, &caught_, &before_);
 }
 
@@ -110,7 +116,7 @@ ChildProcesses::Event ChildProcesses::wait() {
       return event;
     }
     const int signal = ::sigwaitinfo(&caught_, nullptr);
-    if (signal == SIGTERM || signal == SIGINT || signal == SIGUSR1) return {};
+    if (signal > 0 && signal != SIGCHLD) return {.signal = signal};
   }
 }
 

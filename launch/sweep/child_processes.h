@@ -18,8 +18,8 @@ struct ChildCommand {
   std::filesystem::path log;                                     ///< stdout and stderr, appended
 };
 
-/// While it lives, SIGTERM, SIGINT and SIGUSR1 reach this program as events. One at a time, and
-/// from a program of one thread.
+/// While it lives, SIGTERM, SIGINT, SIGUSR1 and SIGHUP, unless they are ignored, reach this program
+/// as events. One at a time, and from a program of one thread.
 class ChildProcesses {
  public:
   ChildProcesses();
@@ -35,6 +35,7 @@ class ChildProcesses {
   struct Event {
     pid_t child = 0;  ///< that ended; 0: a signal came
     int status = 0;   ///< as of waitpid
+    int signal = 0;   ///< that came
   };
   /// Waits for the next one; at least one child must run.
   Event wait();

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "kernels/core/error.h"
+#include "kernels/core/random_access_file.h"
 
 namespace longhaul::model {
 
@@ -69,8 +70,8 @@ void remove_leftovers(const std::filesystem::path& path) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(const std::filesystem::path& path) : path_(path) {
-  remove_leftovers(path);
+AtomicFile::AtomicFile(const std::filesystem::path& path, WrittenTo where) : path_(path) {
+  if (where == WrittenTo::kFolderOfUsers) remove_leftovers(path);
   // Exclusive creation: two writers of one path never share a partial file.
   for (int attempt = 0; !file_; ++attempt) {
     partial_ =
@@ -122,9 +123,17 @@ void AtomicFile::commit() {
   sync_folder(folder_of(path_));
 }
 
-void write_file_atomically(const std::filesystem::path& path, const std::string& bytes) {
-  AtomicFile file(path);
+void write_file_atomically(const std::filesystem::path& path, const std::string& bytes,
+                           WrittenTo where) {
+  AtomicFile file(path, where);
   file.write(bytes.data(), bytes.size());
+  file.commit();
+}
+
+void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to) {
+  const core::RandomAccessFile source(from);
+  AtomicFile file(to);
+  source.for_each_piece([&](std::string_view piece) { file.write(piece.data(), piece.size()); });
   file.commit();
 }
 

@@ -10,12 +10,17 @@
 
 namespace longhaul::model {
 
+/// Where a file is written. What a process that was killed left of the same path, the next writer
+/// removes, for which it lists the folder: not where many ranks write, into a folder that goes as a
+/// whole where it is not completed.
+enum class WrittenTo { kFolderOfUsers, kNewFolder };
+
 /// Written beside `path` under a name of its own; commit() makes it `path`. Without commit()
-/// nothing remains; what a process that was killed left of the same `path`, the next one removes.
-/// Failures throw core::Error with the path and the reason.
+/// nothing remains. Failures throw core::Error with the path and the reason.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::filesystem::path& path);
+  explicit AtomicFile(const std::filesystem::path& path,
+                      WrittenTo where = WrittenTo::kFolderOfUsers);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
@@ -36,7 +41,11 @@ class AtomicFile {
 
 /// Writes bytes to a file beside `path`, fsyncs file and directory, renames: the old content or the
 /// new, never a mixture.
-void write_file_atomically(const std::filesystem::path& path, const std::string& bytes);
+void write_file_atomically(const std::filesystem::path& path, const std::string& bytes,
+                           WrittenTo where = WrittenTo::kFolderOfUsers);
+
+/// The same, of another file's bytes, piece by piece.
+void copy_file_atomically(const std::filesystem::path& from, const std::filesystem::path& to);
 
 /// Makes the folder that `path` is to lie in, where it is not there.
 void make_folder_of(const std::filesystem::path& path);

@@ -145,11 +145,11 @@ bool can_read(StoredType stored, DType memory) {
 
 bool can_store(DType memory, StoredType stored) { return can_read(stored, memory); }
 
-std::string read_elements(const void* source, StoredType stored, int64_t count, void* target,
-                          DType memory) {
+std::string read_elements(const void* source, StoredType stored, int64_t first, int64_t count,
+                          void* target, DType memory) {
   return with_stored(stored, [&](auto from) {
     return with_memory(memory, [&](auto to) {
-      return convert<decltype(from), decltype(to)>(source, 0, count, target);
+      return convert<decltype(from), decltype(to)>(source, first, count, target);
     });
   });
 }

@@ -14,10 +14,10 @@ bool can_read(StoredType stored, core::DType memory);
 /// Floating types are stored as floating types, I32 as I32 or I64.
 bool can_store(core::DType memory, StoredType stored);
 
-/// Converts `count` elements; needs can_read. Returns what is wrong with a value (an integer beyond
-/// int32), "" if nothing.
-std::string read_elements(const void* source, StoredType stored, int64_t count, void* target,
-                          core::DType memory);
+/// Converts `count` elements; needs can_read. `first` as for store_elements. Returns what is wrong
+/// with a value (an integer beyond int32), "" if nothing.
+std::string read_elements(const void* source, StoredType stored, int64_t first, int64_t count,
+                          void* target, core::DType memory);
 
 /// Converts `count` elements, floats rounded once, to nearest even; needs can_store. `first` is the
 /// number of the first element, for the message. Returns what is wrong with a value (a finite one

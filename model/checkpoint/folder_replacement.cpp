@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/atomic_file.h"
 
 namespace longhaul::model {
@@ -91,10 +90,7 @@ void FolderReplacement::take_over(const fs::directory_entry& entry) {
   std::error_code no_links;
   fs::create_hard_link(entry.path(), copy, no_links);
   if (!no_links) return;
-  const core::MappedFile source(entry.path());
-  AtomicFile file(copy);
-  file.write(source.data(), source.size());
-  file.commit();
+  copy_file_atomically(entry.path(), copy);
 }
 
 void FolderReplacement::exchange() {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
 #include "model/checkpoint/atomic_file.h"
 #include "model/checkpoint/folder_replacement.h"
 #include "model/checkpoint/state_spaces/state_spaces_config.h"
@@ -68,10 +67,7 @@ bool is_companion(const std::string& name, const WriteOptions& options) {
 
 void write_companions(const fs::path& folder, const WriteOptions& options) {
   for (const fs::path& path : options.companions) {
-    const core::MappedFile source(path);
-    AtomicFile copy(folder / path.filename());
-    copy.write(source.data(), source.size());
-    copy.commit();
+    copy_file_atomically(path, folder / path.filename());
   }
   for (const BesideFile& file : options.beside)
     write_file_atomically(folder / file.name, file.text);

@@ -11,6 +11,7 @@
 
 #include "kernels/core/dtype.h"
 #include "kernels/core/tensor.h"
+#include "model/checkpoint/atomic_file.h"
 
 namespace longhaul::model {
 
@@ -24,7 +25,7 @@ struct StoredTensor {
   uint64_t begin = 0, end = 0;  ///< bytes in the data section
 };
 
-/// Memory-maps a file and checks its header completely: length, JSON, types, shapes, offsets in
+/// Opens a file and checks its header completely: length, JSON, types, shapes, offsets in
 /// order without holes or overlaps, duplicate names, size of the file. Throws InputError naming
 /// file and tensor.
 class SafetensorsFile {
@@ -37,9 +38,8 @@ class SafetensorsFile {
   const std::vector<StoredTensor>& tensors() const;  ///< in order of their data
   const std::map<std::string, std::string>& metadata() const;
   const StoredTensor* find(const std::string& name) const;
-  const void* bytes(const StoredTensor& tensor) const;
-  /// Copies some of a tensor's bytes; they are not kept in this process's memory (see
-  /// core::MappedFile::release).
+  /// Copies some of a tensor's bytes. core::Error naming the file where it cannot be read any more,
+  /// as below.
   void read_bytes(const StoredTensor& tensor, uint64_t begin, uint64_t count, void* target) const;
   /// Copies into a contiguous view, on any device, of the same number of elements, converting
   /// between floating types (float targets) or from I64/I32 (I32 targets; InputError where a value
@@ -47,8 +47,8 @@ class SafetensorsFile {
   void read_as(const StoredTensor& tensor, const core::TensorView& target) const;
 
  private:
-  struct Mapped;
-  std::unique_ptr<Mapped> mapped_;
+  struct Opened;
+  std::unique_ptr<Opened> opened_;
 };
 
 /// What to write: `view` is contiguous, on any device; `type` the stored type (floats are rounded
@@ -61,6 +61,7 @@ struct TensorToStore {
 /// Writes beside `path`, fsyncs, renames. Data starts 8-aligned. Metadata gets {"format": "pt"}
 /// unless given.
 void write_safetensors(const std::filesystem::path& path, const std::vector<TensorToStore>& tensors,
-                       std::map<std::string, std::string> metadata = {});
+                       std::map<std::string, std::string> metadata = {},
+                       WrittenTo where = WrittenTo::kFolderOfUsers);
 
 }  // namespace longhaul::model

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <tuple>
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/json_reading.h"
+#include "model/checkpoint/number_bytes.h"
 
 namespace longhaul::model {
 
@@ -62,27 +62,27 @@ class Report {
   size_t left_out_ = 0;
 };
 
-uint64_t header_length(std::string_view bytes, const std::string& name) {
-  if (bytes.size() < kLengthBytes) {
-    throw core::InputError(message(name, ": not a safetensors file: ", bytes.size(),
+/// The JSON text.
+std::string header_text(const core::ByteSource& file, const std::string& name) {
+  const auto size = static_cast<uint64_t>(file.size());
+  if (size < kLengthBytes) {
+    throw core::InputError(message(name, ": not a safetensors file: ", size,
                                    " bytes, expected at least ", kLengthBytes));
   }
-  uint64_t length = 0;
-  for (uint64_t i = 0; i < kLengthBytes; ++i) {
-    length |= uint64_t{static_cast<unsigned char>(bytes[i])} << (8 * i);
-  }
+  const auto length = number_at<uint64_t>(file.text(0, kLengthBytes), 0);
   if (length > kLongestHeader) {
     throw core::InputError(message(name, ": not a safetensors file: header of ", length,
                                    " bytes, the most is ", kLongestHeader));
   }
-  if (length > bytes.size() - kLengthBytes) {
+  if (length > size - kLengthBytes) {
     throw core::InputError(message(name, ": truncated: the header takes ", length,
-                                   " bytes, the file has ", bytes.size() - kLengthBytes));
+                                   " bytes, the file has ", size - kLengthBytes));
   }
-  if (length == 0 || bytes[kLengthBytes] != '{') {
+  std::string text = file.text(kLengthBytes, static_cast<int64_t>(length));
+  if (!text.starts_with('{')) {
     throw core::InputError(message(name, ": not a safetensors file: the header is no JSON object"));
   }
-  return length;
+  return text;
 }
 
 std::optional<uint64_t> natural(const json& value) {
@@ -216,11 +216,11 @@ void check_tiling(SafetensorsHeader& header, uint64_t data_bytes, Report& report
 
 }  // namespace
 
-SafetensorsHeader parse_safetensors_header(std::string_view bytes, const std::string& name) {
-  const uint64_t length = header_length(bytes, name);
-  const json root = parse_json(bytes.substr(kLengthBytes, length), name);
+SafetensorsHeader parse_safetensors_header(const core::ByteSource& file, const std::string& name) {
+  const std::string text = header_text(file, name);
+  const json root = parse_json(text, name);
   SafetensorsHeader header;
-  header.data_begin = kLengthBytes + length;
+  header.data_begin = kLengthBytes + text.size();
   Report report(name);
   for (const auto& [key, entry] : root.items()) {
     if (key == "__metadata__") {
@@ -230,7 +230,7 @@ SafetensorsHeader parse_safetensors_header(std::string_view bytes, const std::st
     }
   }
   report.throw_if_any();
-  check_tiling(header, bytes.size() - header.data_begin, report);
+  check_tiling(header, static_cast<uint64_t>(file.size()) - header.data_begin, report);
   report.throw_if_any();
   return header;
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/core/byte_source.h"
 #include "model/checkpoint/safetensors.h"
 
 namespace longhaul::model {
@@ -17,8 +18,12 @@ struct SafetensorsHeader {
   uint64_t data_begin = 0;  ///< byte of the file
 };
 
-/// `bytes` is the whole file; `name` stands for it in messages. Throws InputError.
-SafetensorsHeader parse_safetensors_header(std::string_view bytes, const std::string& name);
+/// `file` is the whole file, of which the header alone is read; `name` stands for it in messages.
+/// Throws InputError.
+SafetensorsHeader parse_safetensors_header(const core::ByteSource& file, const std::string& name);
+inline SafetensorsHeader parse_safetensors_header(std::string_view file, const std::string& name) {
+  return parse_safetensors_header(core::MemoryBytes(file), name);
+}
 
 uint64_t size_of(StoredType type);
 /// As the container spells it: "F32".

@@ -8,6 +8,9 @@
 
 namespace longhaul::model {
 
+/// A tensor of `file`, both of which must outlive it.
+TensorStream stream_of(const SafetensorsFile& file, const StoredTensor& tensor);
+
 /// The tensors of one safetensors file. Throws InputError as SafetensorsFile does.
 class SafetensorsTensors : public TensorFile {
  public:

@@ -75,7 +75,7 @@ TensorStream stream_of(const std::filesystem::path& path, const TensorToStore& t
 }  // namespace
 
 void write_safetensors(const std::filesystem::path& path, const std::vector<TensorToStore>& tensors,
-                       std::map<std::string, std::string> metadata) {
+                       std::map<std::string, std::string> metadata, WrittenTo where) {
   std::vector<TensorStream> streams;
   for (const TensorToStore& tensor : tensors) {
     CHECK(tensor.view.is_contiguous()) << tensor.name;
@@ -84,20 +84,20 @@ void write_safetensors(const std::filesystem::path& path, const std::vector<Tens
         << name_of(tensor.type);
     streams.push_back(stream_of(path, tensor));
   }
-  write_tensor_streams(path, streams, {}, std::move(metadata));
+  write_tensor_streams(path, streams, {}, std::move(metadata), where);
 }
 
 void write_tensor_streams(const std::filesystem::path& path,
                           const std::vector<TensorStream>& tensors,
                           const std::function<void(int64_t)>& progress,
-                          std::map<std::string, std::string> metadata) {
+                          std::map<std::string, std::string> metadata, WrittenTo where) {
   std::set<std::string> names = {"__metadata__"};
   for (const TensorStream& tensor : tensors) {
     CHECK(names.insert(tensor.name).second) << "not a tensor name of its own: " << tensor.name;
   }
   metadata.emplace("format", "pt");  // transformers refuses files without it
   const auto order = in_file_order(tensors);
-  AtomicFile file(path);
+  AtomicFile file(path, where);
   const std::string header = header_bytes(order, metadata);
   file.write(header.data(), header.size());
   for (const TensorStream* tensor : order) {

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 #include "model/checkpoint/json_reading.h"
 
 namespace longhaul::model {
@@ -14,17 +14,12 @@ namespace {
 
 using core::message;
 
-constexpr size_t kLargestIndex = 100'000'000;
+constexpr int64_t kLargestIndex = 100'000'000;
 
 /// File of each tensor. Names that would leave the folder are problems.
 std::map<std::string, std::string> read_index(const std::filesystem::path& path,
                                               std::vector<std::string>& problems) {
-  const core::MappedFile file(path);
-  if (file.size() > kLargestIndex) {
-    throw core::InputError(
-        message(path.string(), ": ", file.size(), " bytes, the most is ", kLargestIndex));
-  }
-  const nlohmann::json root = parse_json(file.text(), path.string());
+  const nlohmann::json root = parse_json(core::read_file(path, kLargestIndex), path.string());
   const auto found = root.is_object() ? root.find("weight_map") : root.end();
   if (found == root.end() || !found->is_object()) {
     throw core::InputError(

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 #include "model/architecture.h"
 #include "model/checkpoint/config_json.h"
 #include "model/checkpoint/gguf/gguf_mamba2.h"
@@ -50,12 +50,12 @@ FolderConfig read_folder_config(const fs::path& folder) {
     throw core::InputError(
         message(folder.string(), ": is no GGUF file, expected a model folder or a GGUF file"));
   }
-  const core::MappedFile file(path);
-  if (is_state_spaces_config(file.text(), path.string())) {
-    return {ModelFormat::kStateSpaces, parse_state_spaces_config(file.text(), path.string()), {}};
+  const std::string text = core::read_file(path);
+  if (is_state_spaces_config(text, path.string())) {
+    return {ModelFormat::kStateSpaces, parse_state_spaces_config(text, path.string()), {}};
   }
   FolderConfig result{ModelFormat::kHuggingFace, {}, {}};
-  result.config = parse_model_config(file.text(), path.string(), &result.notes);
+  result.config = parse_model_config(text, path.string(), &result.notes);
   return result;
 }
 

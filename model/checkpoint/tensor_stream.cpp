@@ -79,6 +79,12 @@ void read_whole(const TensorStream& tensor, const core::TensorView& target) {
   CHECK_EQ(target.elements(), tensor.shape.elements()) << tensor.name;
   const core::TensorView flat = target.reshape({target.elements()});
   const bool on_host = target.device().is_cpu();
+  if (on_host && tensor.type == stored_as_is(target.dtype())) {
+    for_each_range(target.elements(), [&](int64_t begin, int64_t count) {
+      tensor.read(begin, count, flat.slice(0, begin, begin + count).raw());
+    });
+    return;
+  }
   std::vector<char> piece = piece_memory(tensor), host;
   for_each_range(target.elements(), [&](int64_t begin, int64_t count) {
     tensor.read(begin, count, piece.data());
@@ -86,7 +92,7 @@ void read_whole(const TensorStream& tensor, const core::TensorView& target) {
     if (!on_host) host.resize(static_cast<size_t>(part.bytes()));
     void* const values = on_host ? part.raw() : host.data();
     const std::string problem =
-        read_elements(piece.data(), tensor.type, count, values, target.dtype());
+        read_elements(piece.data(), tensor.type, begin, count, values, target.dtype());
     if (!problem.empty()) throw core::InputError(core::message(tensor.origin, ": ", problem));
     if (!on_host) core::copy_now({values, target.dtype(), part.shape()}, part);
   });

@@ -59,6 +59,7 @@ class TensorFile {
 void write_tensor_streams(const std::filesystem::path& path,
                           const std::vector<TensorStream>& tensors,
                           const std::function<void(int64_t bytes)>& progress = {},
-                          std::map<std::string, std::string> metadata = {});
+                          std::map<std::string, std::string> metadata = {},
+                          WrittenTo where = WrittenTo::kFolderOfUsers);
 
 }  // namespace longhaul::model

@@ -235,7 +235,7 @@ INSTANTIATE_TEST_SUITE_P(
         Damage{"TooLarge",
                kManifest,
                becomes(std::string((64 << 20) + 1, ' ')),
-               {"expected a manifest of at most 67108864"}},
+               {"expected at most 67108864"}},
         Damage{"WrongType", kManifest, key("tokens", "many"), {"tokens", "many"}},
         Damage{"Fraction", kManifest, key("tokens", 9.5), {"tokens"}},
         Damage{"NegativeTokens", kManifest, key("tokens", -9), {"tokens: is -9"}},

@@ -190,7 +190,7 @@ TEST(OutputFile, ChecksumIsOfEverythingWritten) {
   file.write(bytes.subspan(7));
   file.finish();
   EXPECT_EQ(testing::read_file(scratch / "f"), content);
-  EXPECT_EQ(file.crc32(), crc32(core::MappedFile(scratch / "f")));
+  EXPECT_EQ(file.crc32(), crc32(core::RandomAccessFile(scratch / "f")));
   OutputFile check(scratch / "check");
   check.write(std::as_bytes(std::span("123456789", 9)));
   check.finish();

@@ -47,10 +47,11 @@ cmp byhand.json whole/arms/rate=0.001/evaluation/recall.json || fail "not what l
 job=$!
 for ((i = 0; i < 1200; ++i)); do [ -s broken/arms/rate=0.001/evaluation/recall.json.partial ] && break; sleep 0.05; done
 "$program" sweep status broken.yaml >status.log
-kill -TERM "$job"
+kill -HUP "$job"  # as from a shell that ends, and from its terminal
+kill -HUP "$job"
 code=0
 wait "$job" || code=$?
-[ "$code" = 75 ] || { cat interrupted.log; fail "exit code $code after SIGTERM, expected 75"; }
+[ "$code" = 75 ] || { cat interrupted.log; fail "exit code $code after SIGHUP, expected 75"; }
 grep -q "rate=0.001: recall: stopped, saved" interrupted.log || { cat interrupted.log; fail "the measure was not stopped"; }
 grep -q "^rate=0.001  *measuring .*0/1" status.log || { cat status.log; fail "status does not show an arm that is measured"; }
 "$program" sweep status broken.yaml | grep -q "^rate=0.001  *trained " || fail "status of an arm that waits for its measure"

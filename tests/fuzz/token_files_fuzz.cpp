@@ -11,8 +11,8 @@ namespace {
 
 using namespace longhaul::data;
 
-TokenLayout read(int kind, FileBytes file, int64_t& bytes) {
-  bytes = static_cast<int64_t>(file.size());
+TokenLayout read(int kind, const ByteSource& file, int64_t& bytes) {
+  bytes = file.size();
   if (kind == 0) return read_npy(file, "a.npy");
   if (kind == 1) return read_llm_c(file, "a.bin");
   bytes = kind == 2 ? 10 : 0;
@@ -23,7 +23,7 @@ TokenLayout read(int kind, FileBytes file, int64_t& bytes) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
-  const FileBytes file(reinterpret_cast<const std::byte*>(data) + 1, size - 1);
+  const longhaul::core::MemoryBytes file({reinterpret_cast<const char*>(data) + 1, size - 1});
   const int kind = data[0] % 4;
   if ((kind == 0 && !is_npy(file)) || (kind == 1 && !is_llm_c(file))) return 0;
   try {

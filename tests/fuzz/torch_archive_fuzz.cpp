@@ -19,12 +19,12 @@ using namespace longhaul;
 
 void read_all(std::string_view bytes) {
   for (const model::TorchTensor& tensor : model::parse_torch_archive(bytes, "input")) {
-    if (tensor.storage_begin + tensor.end * model::size_of(tensor.type) > bytes.size())
-      std::abort();
+    if (tensor.first_byte() + tensor.bytes() > bytes.size()) std::abort();
     const int64_t count = std::min<int64_t>(tensor.shape.elements(), 1000);
     std::vector<char> values(static_cast<size_t>(count) * model::size_of(tensor.type));
-    tensor.read(bytes, 0, count, values.data());
-    tensor.read(bytes, tensor.shape.elements() - count, count, values.data());
+    const std::string_view elements = bytes.substr(tensor.first_byte(), tensor.bytes());
+    tensor.pick(elements, 0, count, values.data());
+    tensor.pick(elements, tensor.shape.elements() - count, count, values.data());
   }
 }
 

@@ -94,6 +94,8 @@ TEST(AtomicFile, RemovesWhatKilledProcessesLeftOfIt) {
   for (const std::string& name : kept) put_content(scratch / name, "no such file, or of a process");
   write_file_atomically(scratch / "other", "");
   EXPECT_EQ(names_in(scratch.path()).size(), kept.size() + 2);
+  write_file_atomically(scratch / "file", "", WrittenTo::kNewFolder);
+  EXPECT_EQ(names_in(scratch.path()).size(), kept.size() + 3);
   write_file_atomically(scratch / "file", "");
   EXPECT_EQ(names_in(scratch.path()).size(), kept.size() + 2);
   EXPECT_FALSE(std::filesystem::exists(scratch / core::message(".file.", child, "-0.partial")));

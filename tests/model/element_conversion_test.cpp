@@ -56,8 +56,8 @@ TEST_P(NarrowType, EveryValueWidensExactlyAndComesBack) {
     const auto narrow = static_cast<uint16_t>(bits);
     float as_float = 0;
     double as_double = 0;
-    read_elements(&narrow, GetParam().type, 1, &as_float, DType::kF32);
-    read_elements(&narrow, GetParam().type, 1, &as_double, DType::kF64);
+    read_elements(&narrow, GetParam().type, 0, 1, &as_float, DType::kF32);
+    read_elements(&narrow, GetParam().type, 0, 1, &as_double, DType::kF64);
     if (std::isnan(exact(narrow))) {
       ASSERT_TRUE(std::isnan(as_float) && std::isnan(as_double)) << bits;
       ASSERT_TRUE(std::isnan(exact(stored(as_float)))) << bits;
@@ -123,14 +123,14 @@ TEST(ElementConversion, ReadsUnalignedElements) {
   const std::vector<double> values = {1.25, -2, 1e10};
   std::memcpy(bytes.data() + 1, values.data(), 24);
   std::vector<float> read(3);
-  EXPECT_EQ(read_elements(bytes.data() + 1, StoredType::kF64, 3, read.data(), DType::kF32), "");
+  EXPECT_EQ(read_elements(bytes.data() + 1, StoredType::kF64, 0, 3, read.data(), DType::kF32), "");
   EXPECT_EQ(read, (std::vector<float>{1.25f, -2.0f, 1e10f}));
 }
 
 TEST(ElementConversion, DoubleBeyondFloatIsReported) {
   const double value = 1e39;
   float read = 0;
-  EXPECT_NE(read_elements(&value, StoredType::kF64, 1, &read, DType::kF32), "");
+  EXPECT_NE(read_elements(&value, StoredType::kF64, 0, 1, &read, DType::kF32), "");
 }
 
 TEST(ElementConversion, CountsWhatIsNotFinite) {

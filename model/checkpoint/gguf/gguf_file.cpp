@@ -40,7 +40,7 @@ void read_q8_0(const char* blocks, int64_t begin, int64_t count, float* target) 
 }  // namespace
 
 GgufFile::GgufFile(const std::filesystem::path& path)
-    : file_(path), header_(parse_gguf_header(file_.text(), path.string())) {
+    : file_(path), header_(parse_gguf_header(file_, path.string())) {
   for (const GgufTensor& tensor : header_.tensors) {
     TensorStream stream;
     stream.name = tensor.name;
@@ -56,16 +56,15 @@ GgufFile::GgufFile(const std::filesystem::path& path)
 
 void GgufFile::read(const GgufTensor& tensor, int64_t begin, int64_t count, void* target) const {
   if (count == 0) return;
-  const char* source = file_.data() + tensor.begin;
   const uint64_t block = block_elements(tensor.type), bytes = block_bytes(tensor.type);
   const uint64_t first = static_cast<uint64_t>(begin) / block * bytes;
   const uint64_t end = (static_cast<uint64_t>(begin + count) + block - 1) / block * bytes;
-  if (tensor.type == GgufTensorType::kQ8) {
-    read_q8_0(source, begin, count, static_cast<float*>(target));
-  } else {
-    std::memcpy(target, source + first, end - first);
+  const auto place = static_cast<int64_t>(tensor.begin + first);
+  if (tensor.type != GgufTensorType::kQ8) {
+    return file_.read(place, {static_cast<std::byte*>(target), end - first});
   }
-  file_.release(tensor.begin + first, tensor.begin + end);
+  const std::string blocks = file_.text(place, static_cast<int64_t>(end - first));
+  read_q8_0(blocks.data(), begin % kQ8Elements, count, static_cast<float*>(target));
 }
 
 bool is_gguf_file(const std::filesystem::path& path) {

@@ -3,13 +3,13 @@
 #include <filesystem>
 #include <vector>
 
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 #include "model/checkpoint/gguf/gguf_header.h"
 #include "model/checkpoint/tensor_stream.h"
 
 namespace longhaul::model {
 
-/// A GGUF file, memory-mapped; its tensors by the file's names, Q8_0 read as F32.
+/// A GGUF file; its tensors by the file's names, Q8_0 read as F32.
 class GgufFile : public TensorFile {
  public:
   explicit GgufFile(const std::filesystem::path& path);
@@ -19,7 +19,7 @@ class GgufFile : public TensorFile {
  private:
   void read(const GgufTensor& tensor, int64_t begin, int64_t count, void* target) const;
 
-  core::MappedFile file_;
+  core::RandomAccessFile file_;
   GgufHeader header_;
   std::vector<TensorStream> streams_;
 };

@@ -4,6 +4,7 @@
 #include <bit>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/gguf/q8_0.h"
@@ -17,6 +18,7 @@ namespace {
 using core::message;
 
 constexpr uint64_t kMostEntries = 1'000'000;
+constexpr int64_t kFirstBytes = int64_t{1} << 20, kLongestHeader = int64_t{1} << 30;
 constexpr uint64_t kLongestKey = 65535;
 constexpr uint32_t kMostDimensions = 4;
 constexpr uint64_t kMostElements = uint64_t{1} << 60;
@@ -76,9 +78,14 @@ void read_number(std::string_view bytes, GgufValue& value) {
   }
 }
 
+/// The header goes on where the bytes that were read of the file end.
+struct NeedsMore {};
+
 class GgufReader {
  public:
-  GgufReader(std::string_view bytes, const std::string& name) : bytes_(bytes), name_(name) {}
+  /// `bytes`: the first of a file of `file_bytes`.
+  GgufReader(std::string_view bytes, uint64_t file_bytes, const std::string& name)
+      : bytes_(bytes), file_bytes_(file_bytes), name_(name) {}
 
   GgufHeader read() {
     check_start();
@@ -99,9 +106,10 @@ class GgufReader {
   }
 
   std::string_view take_bytes(uint64_t count) {
-    if (count > bytes_.size() - at_) {
-      refuse("truncated: ", count, " bytes from byte ", at_, " on, the file has ", bytes_.size());
+    if (count > file_bytes_ - at_) {
+      refuse("truncated: ", count, " bytes from byte ", at_, " on, the file has ", file_bytes_);
     }
+    if (count > bytes_.size() - at_) throw NeedsMore();
     at_ += count;
     return bytes_.substr(at_ - count, count);
   }
@@ -112,7 +120,7 @@ class GgufReader {
   std::string_view take_string() { return take_bytes(take<uint64_t>()); }
 
   void check_start() {
-    if (bytes_.size() < 8 || take<uint32_t>() != kGgufMagic) refuse("is no GGUF file");
+    if (file_bytes_ < 8 || take<uint32_t>() != kGgufMagic) refuse("is no GGUF file");
     const auto version = take<uint32_t>();
     if (version == __builtin_bswap32(kGgufVersion)) refuse("is big-endian, which is not supported");
     if (version != 2 && version != kGgufVersion) {  // 2 is laid out alike
@@ -224,7 +232,7 @@ class GgufReader {
     for (GgufTensor& tensor : header_.tensors) {
       const std::string shown_name = in_quotes(tensor.name);
       if (!names.insert(tensor.name).second) refuse("tensor ", shown_name, ": is there twice");
-      const uint64_t room = bytes_.size() > data ? bytes_.size() - data : 0;
+      const uint64_t room = file_bytes_ > data ? file_bytes_ - data : 0;
       if (tensor.begin % unit != 0) {
         refuse("tensor ", shown_name, ": begins at ", tensor.begin, ", no multiple of ", unit);
       }
@@ -247,6 +255,7 @@ class GgufReader {
   }
 
   std::string_view bytes_;
+  uint64_t file_bytes_;
   const std::string& name_;
   uint64_t at_ = 0;
   GgufHeader header_;
@@ -291,8 +300,18 @@ std::string GgufValue::shown() const {
   return message(integer);
 }
 
-GgufHeader parse_gguf_header(std::string_view bytes, const std::string& name) {
-  return GgufReader(bytes, name).read();
+GgufHeader parse_gguf_header(const core::ByteSource& file, const std::string& name) {
+  // Nothing says how long the header is: mostly the vocabulary, some MiB.
+  for (int64_t most = kFirstBytes; most <= kLongestHeader; most *= 4) {
+    auto bytes = std::make_unique<const std::string>(file.text(0, std::min(most, file.size())));
+    try {
+      GgufHeader header = GgufReader(*bytes, static_cast<uint64_t>(file.size()), name).read();
+      header.bytes = std::move(bytes);
+      return header;
+    } catch (const NeedsMore&) {
+    }
+  }
+  throw core::InputError(message(name, ": its header has more than ", kLongestHeader, " bytes"));
 }
 
 std::vector<std::string_view> strings_of(const GgufValue& array) {

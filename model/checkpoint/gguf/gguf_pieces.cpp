@@ -1,7 +1,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 #include "model/checkpoint/gguf/gguf_tokenizer.h"
 #include "model/checkpoint/gguf/sentencepiece.pb.h"
 
@@ -15,12 +15,9 @@ constexpr int kUnigram = 1, kBpe = 2;
 constexpr float kScoreOfPadding = -1000;
 
 proto::SentencePieceModel parse(const std::filesystem::path& path) {
-  const core::MappedFile file(path);
+  constexpr int64_t kMost = int64_t{1} << 30;
   proto::SentencePieceModel model;
-  const std::string_view bytes = file.text();
-  constexpr size_t kMost = size_t{1} << 30;
-  if (bytes.size() > kMost || !model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size())) ||
-      model.pieces().empty()) {
+  if (!model.ParseFromString(core::read_file(path, kMost)) || model.pieces().empty()) {
     throw core::InputError(message(path.string(), ": is no SentencePiece model"));
   }
   return model;

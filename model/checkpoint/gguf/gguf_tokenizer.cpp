@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
-#include "kernels/core/mapped_file.h"
+#include "kernels/core/random_access_file.h"
 #include "model/checkpoint/byte_tokenizer.h"
 #include "model/checkpoint/gguf/gguf_frame.h"
 #include "model/checkpoint/gguf/pre_tokenizers.h"
@@ -179,8 +179,7 @@ class TokenizerReader {
 };
 
 json read_object(const std::filesystem::path& path) {
-  const core::MappedFile file(path);
-  json root = parse_json(file.text(), path.string());
+  json root = parse_json(core::read_file(path), path.string());
   if (!root.is_object()) {
     throw core::InputError(message(path.string(), ": expected a JSON object, is ", shown(root)));
   }

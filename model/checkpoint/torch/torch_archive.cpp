@@ -20,6 +20,7 @@ using core::message;
 
 constexpr uint64_t kMostElements = uint64_t{1} << 61;  // of 8 bytes: below 2^64
 constexpr size_t kMostProblems = 20;
+constexpr uint64_t kLongestText = uint64_t{1} << 28;  // of the pickle
 constexpr std::array<std::pair<std::string_view, StoredType>, 6> kStorages = {{
     {"FloatStorage", StoredType::kF32},
     {"HalfStorage", StoredType::kF16},
@@ -39,15 +40,16 @@ std::optional<StoredType> type_of(std::string_view storage) {
 using Entries = std::map<std::string, ZipEntry>;
 
 /// Files of before torch 1.6 begin with a pickled number, 0x1950a86a20f9469cfc6c.
-void check_is_archive(std::string_view bytes, const std::string& name) {
+void check_is_archive(const core::ByteSource& file, const std::string& name) {
   using namespace std::string_view_literals;
   constexpr auto kLegacy = "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"sv;
-  if (bytes.starts_with(kLegacy)) {
+  const std::string start = file.text(0, std::min(std::ssize(kLegacy), file.size()));
+  if (start == kLegacy) {
     throw core::InputError(message(name,
                                    ": is in the format of torch before 1.6, which is no zip "
                                    "archive: not supported; load it in torch and save it again"));
   }
-  if (!bytes.starts_with("PK")) {
+  if (!start.starts_with("PK")) {
     throw core::InputError(
         message(name, ": is no file of torch.save: it does not begin as a zip archive"));
   }
@@ -69,11 +71,11 @@ std::string find_prefix(const Entries& entries, const std::string& name) {
 
 class ArchiveReader {
  public:
-  ArchiveReader(std::string_view bytes, const std::string& name) : bytes_(bytes), name_(name) {}
+  ArchiveReader(const core::ByteSource& file, const std::string& name) : file_(file), name_(name) {}
 
   std::vector<TorchTensor> read() {
-    check_is_archive(bytes_, name_);
-    for (ZipEntry& entry : read_zip_directory(bytes_, name_)) {
+    check_is_archive(file_, name_);
+    for (ZipEntry& entry : read_zip_directory(file_, name_)) {
       entries_.emplace(entry.name, std::move(entry));
     }
     prefix_ = find_prefix(entries_, name_);
@@ -81,9 +83,9 @@ class ArchiveReader {
     if (order != entries_.end() && text_of(order->second) == "big") {
       throw core::InputError(message(name_, ": is big-endian, which is not supported"));
     }
-    const ZipEntry& pickle = entries_.at(prefix_ + "data.pkl");
+    const std::string pickle = text_of(entries_.at(prefix_ + "data.pkl"));
     std::vector<TorchTensor> tensors;
-    for (const PickledEntry& entry : read_pickled_tensors(text_of(pickle), name_)) {
+    for (const PickledEntry& entry : read_pickled_tensors(pickle, name_)) {
       if (auto tensor = locate(entry)) tensors.push_back(std::move(*tensor));
     }
     if (!problems_.empty()) throw core::InputError(problems_);
@@ -91,8 +93,13 @@ class ArchiveReader {
   }
 
  private:
-  std::string_view text_of(const ZipEntry& entry) const {
-    return bytes_.substr(entry.begin, entry.end - entry.begin);
+  std::string text_of(const ZipEntry& entry) const {
+    const uint64_t bytes = entry.end - entry.begin;
+    if (bytes > kLongestText) {
+      throw core::InputError(message(name_, ": ", in_quotes(entry.name), ": has ", bytes,
+                                     " bytes, the most is ", kLongestText));
+    }
+    return file_.text(static_cast<int64_t>(entry.begin), static_cast<int64_t>(bytes));
   }
 
   template <class... Parts>
@@ -161,7 +168,7 @@ class ArchiveReader {
     return "";
   }
 
-  std::string_view bytes_;
+  const core::ByteSource& file_;
   const std::string& name_;
   Entries entries_;
   std::string prefix_;
@@ -179,14 +186,14 @@ bool TorchTensor::is_contiguous() const {
   return true;
 }
 
-void TorchTensor::read(std::string_view file, int64_t begin, int64_t count, void* target) const {
+uint64_t TorchTensor::first_byte() const { return storage_begin + first * size_of(type); }
+
+uint64_t TorchTensor::bytes() const { return (end - first) * size_of(type); }
+
+void TorchTensor::pick(std::string_view elements, int64_t begin, int64_t count,
+                       void* target) const {
   if (count == 0) return;
   const auto size = static_cast<int64_t>(size_of(type));
-  const char* source = file.data() + storage_begin + first * static_cast<uint64_t>(size);
-  if (is_contiguous()) {
-    std::memcpy(target, source + begin * size, static_cast<size_t>(count * size));
-    return;
-  }
   std::array<int64_t, core::Shape::kMaxRank> index{};
   int64_t rest = begin, at = 0;
   for (int i = shape.rank(); i-- > 0;) {
@@ -196,7 +203,7 @@ void TorchTensor::read(std::string_view file, int64_t begin, int64_t count, void
   }
   auto* out = static_cast<char*>(target);
   for (int64_t n = 0; n < count; ++n, out += size) {
-    std::memcpy(out, source + at * size, static_cast<size_t>(size));
+    std::memcpy(out, elements.data() + at * size, static_cast<size_t>(size));
     for (int i = shape.rank(); i-- > 0;) {
       int64_t& digit = index[static_cast<size_t>(i)];
       at += strides[i];
@@ -207,8 +214,9 @@ void TorchTensor::read(std::string_view file, int64_t begin, int64_t count, void
   }
 }
 
-std::vector<TorchTensor> parse_torch_archive(std::string_view bytes, const std::string& name) {
-  return ArchiveReader(bytes, name).read();
+std::vector<TorchTensor> parse_torch_archive(const core::ByteSource& file,
+                                             const std::string& name) {
+  return ArchiveReader(file, name).read();
 }
 
 }  // namespace longhaul::model

@@ -39,7 +39,7 @@ std::vector<TorchFile::Alias> find_aliases(const std::vector<TorchTensor>& tenso
 
 TorchFile::TorchFile(const std::filesystem::path& path)
     : file_(path),
-      tensors_(parse_torch_archive(file_.text(), path.string())),
+      tensors_(parse_torch_archive(file_, path.string())),
       aliases_(find_aliases(tensors_)) {
   for (const TorchTensor& tensor : tensors_) {
     TensorStream stream;
@@ -48,17 +48,28 @@ TorchFile::TorchFile(const std::filesystem::path& path)
     stream.type = tensor.type;
     stream.origin = core::message(path.string(), ": tensor ", in_quotes(tensor.name));
     stream.read = [this, &tensor](int64_t begin, int64_t count, void* target) {
-      tensor.read(file_.text(), begin, count, target);
-      // Strides may come back to a page: only what is read in order can go piece by piece.
-      const uint64_t size = size_of(tensor.type);
-      const bool in_order = tensor.is_contiguous();
-      if (!in_order && begin + count < tensor.shape.elements()) return;
-      const uint64_t first = tensor.first + (in_order ? static_cast<uint64_t>(begin) : 0);
-      const uint64_t end = in_order ? first + static_cast<uint64_t>(count) : tensor.end;
-      file_.release(tensor.storage_begin + first * size, tensor.storage_begin + end * size);
+      read(tensor, begin, count, target);
     };
     streams_.push_back(std::move(stream));
   }
+}
+
+void TorchFile::read(const TorchTensor& tensor, int64_t begin, int64_t count, void* target) {
+  if (count == 0) return;
+  const uint64_t size = size_of(tensor.type), skipped = static_cast<uint64_t>(begin) * size;
+  if (tensor.is_contiguous()) {
+    file_.read(static_cast<int64_t>(tensor.first_byte() + skipped),
+               {static_cast<std::byte*>(target), static_cast<uint64_t>(count) * size});
+    return;
+  }
+  // Strides may come back to any place until the last element has been read.
+  std::string& elements = strided_[&tensor];
+  if (elements.empty()) {
+    elements =
+        file_.text(static_cast<int64_t>(tensor.first_byte()), static_cast<int64_t>(tensor.bytes()));
+  }
+  tensor.pick(elements, begin, count, target);
+  if (begin + count == tensor.shape.elements()) strided_.erase(&tensor);
 }
 
 }  // namespace longhaul::model

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "kernels/core/byte_source.h"
+
 namespace longhaul::model {
 
 struct ZipEntry {
@@ -14,9 +16,12 @@ struct ZipEntry {
   uint64_t begin = 0, end = 0;  ///< bytes of the file
 };
 
-/// The entries in order of the archive's directory. `bytes` is the whole file, `name` stands for it
+/// The entries in order of the archive's directory. `file` is the whole file, `name` stands for it
 /// in messages. Every entry lies within the file, before the directory, and overlaps no other.
 /// Checksums are not compared: torch can be told to leave them out. Throws InputError.
-std::vector<ZipEntry> read_zip_directory(std::string_view bytes, const std::string& name);
+std::vector<ZipEntry> read_zip_directory(const core::ByteSource& file, const std::string& name);
+inline std::vector<ZipEntry> read_zip_directory(std::string_view file, const std::string& name) {
+  return read_zip_directory(core::MemoryBytes(file), name);
+}
 
 }  // namespace longhaul::model
