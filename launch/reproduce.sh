@@ -136,7 +136,8 @@ evaluate() {
   shift 3
   [[ -e $json ]] && return
   say "measuring $json"
-  with_log "$measure-${json#"$runs/"}" longhaul eval "$measure" --model "$model" --json "$json" "$@"
+  # perplexity_far: another result of perplexity
+  with_log "$measure-${json#"$runs/"}" longhaul eval "${measure%_*}" --model "$model" --json "$json" "$@"
 }
 
 # over_seeds FUNCTION…: each FUNCTION SEED, so many side by side as there are jobs.
@@ -292,6 +293,10 @@ finding_3() {
   train "$(run_of text "$chains" "$1")" "$configs/text/arm.yaml" run.seed="$1" data.folder="$tokens" \
     model.from="$(model_of text base "$1")" initial_state.source=state_passing initial_state.zero_probability=0.02
   on text "$chains" "$1" states --length "$states_far" --sequences 16
+  for arm in base state_passing "$chains"; do
+    measure text "$arm" "$1" perplexity_far --data "$held_out" --windows inside --training-length "$trained" \
+      --length "$states_far" --sequences "$sequences" --no-states
+  done
   for stream in "${streams[@]}"; do
     for arm in "${arms[@]}"; do on "$stream" "$arm" "$1" states --length "$states_far" --sequences 16; done
   done
@@ -317,6 +322,7 @@ finding_5() {
   done
   for arm in "${copy_arms[@]}"; do
     measure copy "$arm" "$1" copy --lengths "$letters" --trials "$letter_trials" --batch 50
+    measure copy "$arm" "$1" copy_free --free --lengths "$letters" --trials "$letter_trials" --batch 50
   done
 }
 
