@@ -229,6 +229,11 @@ void ArmPool::count_failure(const Running& ended, const std::string& failure, bo
     }
   }
   if (!is_last) waiting_.push_back(ended.target);
+  if (!is_last || measure == nullptr) return;
+  give_up_measure(sweep_, arm, *measure);
+  const ArmProgress progress = read_progress(sweep_, arm);
+  if (progress.has_failed || progress.missing == nullptr) return;
+  waiting_.push_front({.arm = &arm, .until = 0, .measure = progress.missing});
 }
 
 }  // namespace longhaul::launch

@@ -66,6 +66,17 @@ bool is_measured(const SweepConfig& sweep, const Arm& arm, const MeasureConfig& 
   return known == nullptr || is_same_result(*known, as_wanted(sweep, arm, measure));
 }
 
+/// With other options, or trained on, it is another measure.
+bool is_given_up(const SweepConfig& sweep, const Arm& arm, const MeasureConfig& measure,
+                 const ArmRecord& record) {
+  const bool is_named = std::any_of(record.given_up.begin(), record.given_up.end(),
+                                    [&](const GivenUp& one) { return one.name == measure.name; });
+  const bool was_last = record.is_final || record.failures > sweep.retries;
+  if (!is_named) return was_last && record.failed_measure == measure.name;  // an older record
+  const Measured* known = find_measured(record, measure.name);
+  return known != nullptr && is_same_result(*known, as_wanted(sweep, arm, measure));
+}
+
 }  // namespace
 
 fs::path record_file(const SweepConfig& sweep, const std::string& arm) {
@@ -96,12 +107,16 @@ ArmRecord read_arm_record(const fs::path& file) {
                    .is_final = stored.is_final(),
                    .failed_measure = stored.failed_measure(),
                    .measuring = stored.measuring(),
-                   .measured = {}};
+                   .measured = {},
+                   .given_up = {}};
   for (const proto::Measured& one : stored.measured()) {
     record.measured.push_back({.name = one.name(),
                                .words = {one.words().begin(), one.words().end()},
                                .step = one.step(),
                                .ranks = one.ranks()});
+  }
+  for (const proto::GivenUp& one : stored.given_up()) {
+    record.given_up.push_back({.name = one.name(), .failure = one.failure()});
   }
   return record;
 }
@@ -121,6 +136,11 @@ void write_arm_record(const fs::path& file, const ArmRecord& record) {
     to.set_step(one.step);
     to.set_ranks(one.ranks);
   }
+  for (const GivenUp& one : record.given_up) {
+    proto::GivenUp& to = *stored.add_given_up();
+    to.set_name(one.name);
+    to.set_failure(one.failure);
+  }
   std::string text;
   const auto status = google::protobuf::util::MessageToJsonString(stored, &text);
   if (!status.ok()) throw core::Error(file.string() + ": cannot be written as JSON");
@@ -136,17 +156,24 @@ ArmProgress read_progress(const SweepConfig& sweep, const Arm& arm) {
       progress.step >= arm.config.schedule.steps && fs::exists(folder / "model" / "config.json");
   progress.record = read_arm_record(record_file(sweep, arm.name));
   const ArmRecord& record = progress.record;
+  const MeasureConfig* given_up = nullptr;
   for (const MeasureConfig& measure : sweep.measures) {
     if (!progress.is_done) break;
     if (is_measured(sweep, arm, measure, record)) {
       ++progress.measured;
+    } else if (is_given_up(sweep, arm, measure, record)) {
+      if (given_up == nullptr) given_up = &measure;
     } else if (progress.missing == nullptr) {
       progress.missing = &measure;
     }
   }
-  const bool is_given_up = record.is_final || record.failures > sweep.retries;
-  const std::string work = progress.missing != nullptr ? progress.missing->name : "";
-  progress.has_failed = !progress.is_complete() && is_given_up && record.failed_measure == work;
+  if (progress.missing == nullptr && given_up != nullptr) {
+    progress.missing = given_up;
+    progress.has_failed = true;
+    return progress;
+  }
+  const bool is_last = record.is_final || record.failures > sweep.retries;
+  progress.has_failed = !progress.is_done && is_last && record.failed_measure.empty();
   return progress;
 }
 
@@ -166,7 +193,16 @@ void begin_measure(const SweepConfig& sweep, const Arm& arm, const MeasureConfig
   }
   std::erase_if(record.measured, [&](const Measured& one) { return one.name == measure.name; });
   record.measured.push_back(wanted);
+  std::erase_if(record.given_up, [&](const GivenUp& one) { return one.name == measure.name; });
   record.measuring = measure.name;
+  write_arm_record(file, record);
+}
+
+void give_up_measure(const SweepConfig& sweep, const Arm& arm, const MeasureConfig& measure) {
+  const fs::path file = record_file(sweep, arm.name);
+  ArmRecord record = read_arm_record(file);
+  std::erase_if(record.given_up, [&](const GivenUp& one) { return one.name == measure.name; });
+  record.given_up.push_back({.name = measure.name, .failure = record.failure});
   write_arm_record(file, record);
 }
 

@@ -20,6 +20,12 @@ struct Measured {
   int64_t ranks = 0;
 };
 
+/// A measure that failed for good, or so often that it is not tried again: the others go on.
+struct GivenUp {
+  std::string name;
+  std::string failure;  ///< in words
+};
+
 /// SWEEP/records/ARM.json: what the run folder does not say.
 struct ArmRecord {
   int64_t failures = 0;        ///< of training, or of the measure that failed last
@@ -28,6 +34,7 @@ struct ArmRecord {
   std::string failed_measure;  ///< "": training
   std::string measuring;       ///< that was started and has not ended
   std::vector<Measured> measured;
+  std::vector<GivenUp> given_up;
 };
 /// An arm without a file has never failed. InputError naming the file if it is not understood.
 ArmRecord read_arm_record(const std::filesystem::path& file);
@@ -40,8 +47,9 @@ struct ArmProgress {
   int64_t step = 0;                        ///< of the newest checkpoint
   bool is_done = false;                    ///< trained to the end
   size_t measured = 0;                     ///< measures that are there
-  const MeasureConfig* missing = nullptr;  ///< the first measure that is not, once it is trained
-  bool has_failed = false;                 ///< for good, or so often that it is not tried again
+  const MeasureConfig* missing = nullptr;  ///< the first measure that is not, once it is trained;
+                                           ///< those that failed for good come last
+  bool has_failed = false;  ///< for good, or so often that it is not tried again; nothing is left
   ArmRecord record;
 
   bool is_complete() const { return is_done && missing == nullptr; }
@@ -54,6 +62,8 @@ std::filesystem::path measure_file(const SweepConfig& sweep, const Arm& arm,
 /// Notes that the measure begins. What is there of it with other options, or of a model that was
 /// trained on since, goes.
 void begin_measure(const SweepConfig& sweep, const Arm& arm, const MeasureConfig& measure);
+/// What is tried no more from now on: nothing is left of its failures to count against the others.
+void give_up_measure(const SweepConfig& sweep, const Arm& arm, const MeasureConfig& measure);
 void end_measure(const SweepConfig& sweep, const Arm& arm);
 
 /// The metric at `step`, out of the records up to it: train, the mean over the last `window`;

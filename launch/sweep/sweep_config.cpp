@@ -212,6 +212,7 @@ class SweepReader {
     }
     check_measures();
     config_.metric.measure.empty() ? check_metric() : check_measured_metric();
+    choose_goal();
     check_slurm();
   }
 
@@ -262,6 +263,24 @@ class SweepReader {
     size_t index = 0;
     const std::string wrong = read_name(given, names, index);
     if (!wrong.empty()) report("metric.name", wrong);
+  }
+
+  /// The metric's own, where it has one.
+  void choose_goal() {
+    MetricConfig& metric = config_.metric;
+    const auto begins = [&](const char* word) { return metric.name.starts_with(word); };
+    const bool is_share = begins("accuracy") || begins("exact");
+    const bool is_loss = begins("loss") || begins("perplexity");
+    const bool is_given = document_.has("metric.goal");
+    if (!is_given && is_share) metric.goal = MetricGoal::kMaximize;
+    if (!is_given) return;
+    const bool maximizes = metric.goal == MetricGoal::kMaximize;
+    if (is_share && !maximizes) {
+      report("metric.goal", message("found minimize, but of ", metric.name, " more is better"));
+    }
+    if (is_loss && maximizes) {
+      report("metric.goal", message("found maximize, but of ", metric.name, " less is better"));
+    }
   }
 
   /// They become words of a shell script's comment lines: nothing may end the line or the word.

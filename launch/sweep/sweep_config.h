@@ -45,7 +45,8 @@ struct MetricConfig {
     v.field("name", name,
             "of the value in those records (loss, loss_at_end, accuracy, …), or of the measure's "
             "number");
-    v.field("goal", goal, "minimize | maximize");
+    v.field("goal", goal,
+            "minimize | maximize; not given: maximize of accuracy and exact, else minimize");
     v.field("window", window, "train: mean over so many steps before and at the one compared",
             core::AtLeast{1});
     v.field("measure", measure,

@@ -36,10 +36,14 @@ void report_failures(const SweepConfig& sweep, const std::vector<const Arm*>& fa
   std::string text = message(failed.size(), " of ", arms, arms == 1 ? " arm" : " arms", " failed");
   for (const Arm* arm : failed) {
     const ArmRecord record = read_arm_record(record_file(sweep, arm->name));
-    const std::string times =
-        record.failures == 1 ? "once: " : message(record.failures, " times, last: ");
-    text += message("\narm ", arm->name, ": failed ", times, record.failure, "; ",
-                    log_file(sweep, arm->name).string());
+    std::string how =
+        (record.failures == 1 ? "once: " : message(record.failures, " times, last: ")) +
+        record.failure;
+    for (const GivenUp& one : record.given_up) {
+      if (one.name != record.failed_measure) how += ", and " + one.failure;
+    }
+    text +=
+        message("\narm ", arm->name, ": failed ", how, "; ", log_file(sweep, arm->name).string());
     for (const std::string& line : last_log_lines(sweep, arm->name)) text += "\n  " + line;
   }
   throw core::Error(text);

@@ -17,7 +17,7 @@ ranks: 2
 at_once: 1
 measures:
   - recall: {length: 8192, sequences: 32, batch: 1, piece: 256, sequence_ranks: 2}
-metric: {measure: recall, name: accuracy_at_end, goal: maximize}
+metric: {measure: recall, name: accuracy_at_end}
 YAML
 for name in whole broken; do { cat common.yaml; echo "folder: $name"; } >$name.yaml; done
 arms=(rate=0.001 rate=0.003)
@@ -69,12 +69,12 @@ sweep broken.yaml
 expect 0 broken.yaml
 [ "$(cat broken/logs/* | wc -c)" = "$before" ] || fail "a finished sweep started something"
 
-# A measure that is added later is all that is run. One that fails is the arm's failure; the others' results stay.
+# A measure that is added later is all that is run. One that fails is the arm's failure; the others go on.
 printf 'the cat sat on the mat. %.0s' {1..200} >text.txt
 "$program" tokenize --tokenizer byte --out tokens text.txt >/dev/null 2>&1
 cp broken/arms/rate=0.001/evaluation/recall.json kept.json
 touch -r broken/arms/rate=0.001/evaluation/recall.json kept.json
-sed -i '/^  - recall/a\  - effrem: {length: 63, sequences: 4}\n  - perplexity: {data: tokens, length: 16, sequences: 2}' broken.yaml
+sed -i '/^  - recall/a\  - perplexity: {data: tokens, length: 16, sequences: 2}\n  - effrem: {length: 63, sequences: 4}' broken.yaml
 sweep broken.yaml
 expect 1 broken.yaml
 shown "^rate=0.001: effrem: measured" broken.yaml

@@ -26,6 +26,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::IsSupersetOf;
+using ::testing::Not;
 
 /// A sweep of one recipe with two seeds, 50 steps, and its measures.
 class MeasuredSweep : public ::testing::Test {
@@ -151,17 +152,46 @@ TEST_F(MeasuredSweep, AFailureIsOfItsMeasureAlone) {
   };
   fail("");  // of training, which came to its end
   EXPECT_EQ(next().size(), 2u);
+  fail("text");  // the other goes on
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→passkey", "rate=1,seed=2→text"));
+  EXPECT_THAT(arm_table(sweep_, list_, standing_), HasSubstr("last failure: text: exit code 1"));
+  EXPECT_THAT(arm_table(sweep_, list_, standing_), Not(HasSubstr(" failed ")));
+  measure(1, 1);
   fail("text");
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=2→text"));
-  EXPECT_THAT(arm_table(sweep_, list_, standing_),
-              AllOf(HasSubstr("failed"), HasSubstr("last failure: text: exit code 1")));
-  measure(1, 0);
-  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→passkey", "rate=1,seed=2→text"));
-  fail("passkey");
-  measure(2, 0);
-  EXPECT_THAT(next(), ElementsAre("rate=1,seed=2→passkey"));
+  EXPECT_THAT(arm_table(sweep_, list_, standing_), HasSubstr(" failed "));
   forget_failures(sweep_, list_);
-  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→passkey", "rate=1,seed=2→passkey"));
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→text", "rate=1,seed=2→text"));
+}
+
+/// As the pool does it.
+TEST_F(MeasuredSweep, AllMeasuresAreTriedAndAllFailuresKept) {
+  train(1);
+  train(2);
+  const auto give_up = [&](size_t which) {
+    const MeasureConfig& measure = sweep_.measures.at(which);
+    begin_measure(sweep_, arm(1), measure);
+    ArmRecord record = read_arm_record(record_file(sweep_, arm(1).name));
+    record.failures = 2;
+    record.failure = measure.name + ": exit code 1";
+    record.failed_measure = measure.name;
+    write_arm_record(record_file(sweep_, arm(1).name), record);
+    give_up_measure(sweep_, arm(1), measure);
+  };
+  give_up(0);
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→passkey", "rate=1,seed=2→text"));
+  give_up(1);
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=2→text"));
+  EXPECT_TRUE(standing_.arms[0][0].has_failed);
+  const ArmRecord record = read_arm_record(record_file(sweep_, arm(1).name));
+  ASSERT_EQ(record.given_up.size(), 2u);
+  EXPECT_EQ(record.given_up[0].failure, "text: exit code 1");
+  EXPECT_EQ(record.given_up[1].failure, "passkey: exit code 1");
+  // With other options it is another measure.
+  std::string mended = kTwoMeasures;
+  mended.replace(mended.find("16, 32"), 6, "16, 64");
+  read("seeds: [1, 2]\n" + mended);
+  EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→passkey", "rate=1,seed=2→text"));
 }
 
 TEST_F(MeasuredSweep, RecipesAreRankedByTheNumber) {

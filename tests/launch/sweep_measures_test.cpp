@@ -123,12 +123,31 @@ TEST(SweepMeasures, TheMetricIsANumberThatTheyHave) {
   EXPECT_THAT(problem("measure: states, name: norm, at: 5"), HasSubstr("expected one of 1, 2, 4"));
   EXPECT_THAT(problem("measure: text, name: loss_at_end, at: 8"), HasSubstr("is given beside"));
   EXPECT_THAT(problem("measure: text, record: train"), HasSubstr("is given beside metric.measure"));
+  EXPECT_THAT(problem("measure: passkey, name: exact, goal: minimize"),
+              HasSubstr("metric.goal: found minimize, but of exact more is better"));
+  EXPECT_THAT(problem("measure: text, name: perplexity_at_end, goal: maximize"),
+              HasSubstr("metric.goal: found maximize, but of perplexity_at_end less is better"));
+  EXPECT_EQ(problem("measure: effrem, name: distance, at: 4, goal: maximize"), "");
   EXPECT_THAT(problem("at: 8"), HasSubstr("is given without metric.measure"));
   EXPECT_THAT(problems(measures + "metric: {measure: text}\nhalving: {steps: [5]}\n"),
               ElementsAre(HasSubstr("halving.steps: is given, but metric.measure")));
   // What is wrong with a measure is not told twice.
   EXPECT_EQ(problems("measures: [copy: {trial: 2}]\nmetric: {measure: copy, name: exact}\n").size(),
             1u);
+}
+
+TEST(SweepMeasures, TheGoalIsTheMetricsOwnUnlessGiven) {
+  const auto goal = [](const std::string& metric) {
+    return parse_sweep_config("base: b\nfolder: f\nvalues: {optimizer.rate: [1]}\n" +
+                                  std::string(kTwoMeasures) + "metric: {" + metric + "}\n",
+                              "s")
+        .metric.goal;
+  };
+  EXPECT_EQ(goal("measure: passkey, name: accuracy"), MetricGoal::kMaximize);
+  EXPECT_EQ(goal("measure: text, name: accuracy_at_end"), MetricGoal::kMaximize);
+  EXPECT_EQ(goal("record: evaluation, name: accuracy"), MetricGoal::kMaximize);
+  EXPECT_EQ(goal("measure: text, name: perplexity"), MetricGoal::kMinimize);
+  EXPECT_EQ(goal("name: loss"), MetricGoal::kMinimize);
 }
 
 TEST(SweepMeasures, NumbersOutOfFiles) {
