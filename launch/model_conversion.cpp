@@ -27,6 +27,12 @@ bool says_any(const model::TokenIds& ids) {
   return ids.pad != "null" || ids.bos != "null" || ids.eos != "null";
 }
 
+std::optional<int64_t> step_by_name(const fs::path& whole) {
+  const fs::path above = whole.parent_path();
+  if (above != trainer::checkpoints_folder(above.parent_path())) return std::nullopt;
+  return trainer::step_of_name(whole.filename().string());
+}
+
 /// As JSON; null where what it is read from is not there any more or does not say it.
 template <class Read>
 std::string end_of_document(const Read& read) {
@@ -134,18 +140,21 @@ model::TokenIds token_ids_of_run(const fs::path& run, const fs::path& model) {
 }
 
 std::optional<fs::path> run_of(const fs::path& model) {
-  const fs::path whole = fs::weakly_canonical(model::model_of(model)), above = whole.parent_path();
-  if (step_of_checkpoint(whole) && fs::is_regular_file(above.parent_path() / kRunConfigFile)) {
-    return above.parent_path();
+  for (const fs::path& whole : spellings_of(model::model_of(model))) {
+    const fs::path above = whole.parent_path(), run = above.parent_path();
+    if (step_by_name(whole) && fs::is_regular_file(run / kRunConfigFile)) {
+      return fs::weakly_canonical(run);
+    }
+    if (whole.filename() == kRunModel && was_trained(above)) return fs::weakly_canonical(above);
   }
-  if (whole.filename() == "model" && was_trained(above)) return above;
   return std::nullopt;
 }
 
 std::optional<int64_t> step_of_checkpoint(const fs::path& model) {
-  const fs::path whole = fs::weakly_canonical(model), above = whole.parent_path();
-  if (above != trainer::checkpoints_folder(above.parent_path())) return std::nullopt;
-  return trainer::step_of_name(whole.filename().string());
+  for (const fs::path& whole : spellings_of(model)) {
+    if (const auto step = step_by_name(whole)) return step;
+  }
+  return std::nullopt;
 }
 
 std::optional<model::StoredType> chosen_type(const std::string& dtype) {

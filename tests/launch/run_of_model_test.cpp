@@ -51,6 +51,28 @@ TEST_F(RunOfModel, IsKnownByNames) {
   EXPECT_EQ(step_of_checkpoint(run / "step-3"), std::nullopt);
 }
 
+TEST_F(RunOfModel, IsKnownThroughLinks) {
+  const fs::path run = fs::weakly_canonical(folder_ / "theses/run");
+  const auto move_away = [&](const fs::path& folder, const std::string& name) {
+    fs::rename(folder, folder_ / name);
+    fs::create_directory_symlink(folder_ / name, folder);
+  };
+  fs::create_directory_symlink(run / "model", folder_ / "best");
+  EXPECT_EQ(run_of(folder_ / "best"), run);
+  move_away(run / "model", "large");
+  move_away(run / "checkpoints", "larger");
+  for (const char* model : {"", "model", "model/", "checkpoints/step-3"})
+    EXPECT_EQ(run_of(run / model), run) << model;
+  EXPECT_EQ(run_of(folder_ / "large"), std::nullopt);
+  EXPECT_EQ(step_of_checkpoint(run / "checkpoints/step-3"), 3);
+  fs::create_directory_symlink(run, folder_ / "newest");
+  EXPECT_EQ(run_of(folder_ / "newest/model"), run);
+  expect_refused("export --model theses/run/checkpoints/step-3 --out theses/run/model",
+                 "is the model of the run");
+  expect_refused("export --model theses/run/checkpoints/step-3 --out newest/model",
+                 "is the model of the run");
+}
+
 TEST_F(RunOfModel, ARunYamlNearAModelMakesItNoModelOfThatRun) {
   // As the README has it: run.yaml beside the model that it will train from, and deeper ones.
   for (const std::string model : {"own/base", "own/model", "own/deeper/base"}) {
