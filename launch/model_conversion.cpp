@@ -7,6 +7,7 @@
 #include "data/tokenizer_files.h"
 #include "kernels/core/error.h"
 #include "kernels/core/random_access_file.h"
+#include "launch/interruption.h"
 #include "launch/model_tokenizer.h"
 #include "launch/run_config.h"
 #include "launch/run_folder.h"
@@ -186,7 +187,8 @@ int64_t elements_of(const std::vector<model::TensorStream>& tensors) {
 ConversionProgress::ConversionProgress(const std::string& label,
                                        const std::vector<model::TensorStream>& tensors,
                                        std::optional<model::StoredType> type)
-    : bar_(label) {
+    : label_(label), bar_(label) {
+  catch_interruptions();
   for (const auto& tensor : tensors) {
     total_ +=
         tensor.shape.elements() * static_cast<int64_t>(model::size_of(type.value_or(tensor.type)));
@@ -194,6 +196,7 @@ ConversionProgress::ConversionProgress(const std::string& label,
 }
 
 void ConversionProgress::operator()(int64_t bytes) {
+  if (interrupted()) throw core::Error(label_ + ": interrupted; nothing was written");
   done_ += bytes;
   bar_.show(static_cast<double>(done_) / static_cast<double>(std::max<int64_t>(total_, 1)),
             core::message(done_ >> 20, " of ", total_ >> 20, " MiB"));

@@ -124,6 +124,20 @@ TEST_F(RunOfModel, ACheckpointsCardIsOfThatCheckpoint) {
                             HasSubstr("\nNot measured.\n")));
 }
 
+TEST_F(RunOfModel, AnEarlierModelsInitialStateDoesNotStayBesideAGgufFile) {
+  const std::string command = "export --model theses/run --format gguf --out m.gguf";
+  const fs::path state = folder_ / "m.initial_state.safetensors";
+  expect_done(command + " --initial-state tokens --state-length 40", "as F32");
+  EXPECT_TRUE(fs::exists(state));
+  const Result without = run(command);
+  EXPECT_EQ(without.exit_code, 0);
+  EXPECT_THAT(without.err, HasSubstr("m.initial_state.safetensors: was another model's"));
+  EXPECT_FALSE(fs::exists(state));
+  write(state.filename().string(), "somebody's own");
+  expect_done(command, "as F32");
+  EXPECT_TRUE(fs::exists(state));
+}
+
 TEST_F(RunOfModel, NoPathIsInTheCard) {
   ASSERT_EQ(run("train text.yaml run.folder=run").exit_code, 0);
   replace("run/run.yaml", "kind: tokens  ", "kind: babilong");  // which takes all texts there are
