@@ -116,7 +116,11 @@ class ExportCommand : public Command {
                 << " has none; give --tokenizer FOLDER, or --tokenizer byte where tokens are bytes"
                 << std::endl;
     }
-    if (whole != nullptr) write_state(*whole, state);
+    if (whole != nullptr) {
+      write_state(*whole, state);
+    } else if (format_ == "gguf" && remove_learned_state(state_file())) {
+      note(message(state_file().string(), ": was another model's, and is removed"));
+    }
     return kDone;
   }
 
@@ -132,9 +136,13 @@ class ExportCommand : public Command {
     expect_same_tokenizer({"--tokenizer", name}, known, kEscape);
   }
 
+  fs::path state_file() const {
+    if (format_ != "gguf") return fs::path(output_) / kLearnedStateFile;
+    return fs::path(output_).replace_extension(kLearnedStateFile);
+  }
+
   void write_state(const model::LanguageModel& model, const LearnedState& state) const {
-    const fs::path beside = fs::path(output_).replace_extension(kLearnedStateFile);
-    const fs::path file = format_ == "gguf" ? beside : fs::path(output_) / kLearnedStateFile;
+    const fs::path file = state_file();
     write_learned_state(file, model, state);
     std::cout << file.string() << ": " << state.origin << "\n";
     if (format_ == "gguf") {

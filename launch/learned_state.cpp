@@ -15,7 +15,8 @@ namespace fs = std::filesystem;
 using core::InputError;
 using core::message;
 
-constexpr int64_t kPiece = 2048;  // tokens read at a time
+constexpr const char* kOrigin = "origin";  // in the file's metadata
+constexpr int64_t kPiece = 2048;           // tokens read at a time
 
 LearnedState zeros(const model::LanguageModel& model) {
   LearnedState state;
@@ -139,7 +140,17 @@ void write_learned_state(const fs::path& file, const model::LanguageModel& model
                                 spec.shape.with_front(1));
     tensors.push_back({spec.name, view, model::StoredType::kF32});
   }
-  model::write_safetensors(file, tensors, {{"origin", state.origin}});
+  model::write_safetensors(file, tensors, {{kOrigin, state.origin}});
+}
+
+bool remove_learned_state(const fs::path& file) {
+  try {
+    if (!fs::exists(file) || !model::SafetensorsFile(file).metadata().contains(kOrigin))
+      return false;
+  } catch (const InputError&) {
+    return false;
+  }
+  return fs::remove(file);
 }
 
 std::string how_to_load(const fs::path& folder, const std::string& file) {

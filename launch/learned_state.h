@@ -33,6 +33,10 @@ LearnedState learn_state(model::LanguageModel& model, const std::filesystem::pat
 void write_learned_state(const std::filesystem::path& file, const model::LanguageModel& model,
                          const LearnedState& state);
 
+/// Removes the file that write_learned_state left of an earlier model; false where there is none,
+/// or what is there is something else.
+bool remove_learned_state(const std::filesystem::path& file);
+
 /// How to start from `file`, for people, as Markdown.
 std::string how_to_load(const std::filesystem::path& folder, const std::string& file);
 

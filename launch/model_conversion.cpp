@@ -7,6 +7,7 @@
 #include "data/tokenizer_files.h"
 #include "kernels/core/error.h"
 #include "kernels/core/random_access_file.h"
+#include "launch/interruption.h"
 #include "launch/model_tokenizer.h"
 #include "launch/run_config.h"
 #include "launch/run_folder.h"
@@ -25,6 +26,12 @@ constexpr uint64_t kMostTokens = uint64_t{1} << 31;
 
 bool says_any(const model::TokenIds& ids) {
   return ids.pad != "null" || ids.bos != "null" || ids.eos != "null";
+}
+
+std::optional<int64_t> step_by_name(const fs::path& whole) {
+  const fs::path above = whole.parent_path();
+  if (above != trainer::checkpoints_folder(above.parent_path())) return std::nullopt;
+  return trainer::step_of_name(whole.filename().string());
 }
 
 /// As JSON; null where what it is read from is not there any more or does not say it.
@@ -134,18 +141,21 @@ model::TokenIds token_ids_of_run(const fs::path& run, const fs::path& model) {
 }
 
 std::optional<fs::path> run_of(const fs::path& model) {
-  const fs::path whole = fs::weakly_canonical(model::model_of(model)), above = whole.parent_path();
-  if (step_of_checkpoint(whole) && fs::is_regular_file(above.parent_path() / kRunConfigFile)) {
-    return above.parent_path();
+  for (const fs::path& whole : spellings_of(model::model_of(model))) {
+    const fs::path above = whole.parent_path(), run = above.parent_path();
+    if (step_by_name(whole) && fs::is_regular_file(run / kRunConfigFile)) {
+      return fs::weakly_canonical(run);
+    }
+    if (whole.filename() == kRunModel && was_trained(above)) return fs::weakly_canonical(above);
   }
-  if (whole.filename() == "model" && was_trained(above)) return above;
   return std::nullopt;
 }
 
 std::optional<int64_t> step_of_checkpoint(const fs::path& model) {
-  const fs::path whole = fs::weakly_canonical(model), above = whole.parent_path();
-  if (above != trainer::checkpoints_folder(above.parent_path())) return std::nullopt;
-  return trainer::step_of_name(whole.filename().string());
+  for (const fs::path& whole : spellings_of(model)) {
+    if (const auto step = step_by_name(whole)) return step;
+  }
+  return std::nullopt;
 }
 
 std::optional<model::StoredType> chosen_type(const std::string& dtype) {
@@ -177,7 +187,8 @@ int64_t elements_of(const std::vector<model::TensorStream>& tensors) {
 ConversionProgress::ConversionProgress(const std::string& label,
                                        const std::vector<model::TensorStream>& tensors,
                                        std::optional<model::StoredType> type)
-    : bar_(label) {
+    : label_(label), bar_(label) {
+  catch_interruptions();
   for (const auto& tensor : tensors) {
     total_ +=
         tensor.shape.elements() * static_cast<int64_t>(model::size_of(type.value_or(tensor.type)));
@@ -185,6 +196,7 @@ ConversionProgress::ConversionProgress(const std::string& label,
 }
 
 void ConversionProgress::operator()(int64_t bytes) {
+  if (interrupted()) throw core::Error(label_ + ": interrupted; nothing was written");
   done_ += bytes;
   bar_.show(static_cast<double>(done_) / static_cast<double>(std::max<int64_t>(total_, 1)),
             core::message(done_ >> 20, " of ", total_ >> 20, " MiB"));

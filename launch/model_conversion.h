@@ -46,7 +46,8 @@ std::string types_of(const std::vector<model::TensorStream>& tensors,
 
 int64_t elements_of(const std::vector<model::TensorStream>& tensors);
 
-/// Shows how much of the tensors has been written.
+/// Shows how much of the tensors has been written. From when it is made on SIGTERM, SIGINT, SIGHUP
+/// and SIGUSR1 end the writing at its next piece: core::Error, so that nothing half written stays.
 class ConversionProgress {
  public:
   ConversionProgress(const std::string& label, const std::vector<model::TensorStream>& tensors,
@@ -54,6 +55,7 @@ class ConversionProgress {
   void operator()(int64_t bytes);
 
  private:
+  std::string label_;
   ProgressBar bar_;
   int64_t total_ = 0, done_ = 0;
 };

@@ -20,17 +20,18 @@ using core::message;
 }  // namespace
 
 void expect_outside_of_runs(const fs::path& output) {
-  fs::path path = fs::weakly_canonical(fs::absolute(output));
-  if (!path.has_filename()) path = path.parent_path();
-  const fs::path above = path.parent_path();
-  if (was_trained(path)) refuse(output, "is", path);
-  if (path.filename() == "model" && was_trained(above)) refuse(output, "is the model of", above);
-  const bool holds_checkpoints = above.filename() == "checkpoints";
-  if (holds_checkpoints && was_trained(above.parent_path())) {
-    refuse(output, "is a checkpoint of", above.parent_path());
-  }
-  if (path.filename() == "checkpoints" && was_trained(above)) {
-    refuse(output, "holds the checkpoints of", above);
+  for (const fs::path& path : spellings_of(output)) {
+    const fs::path above = path.parent_path();
+    if (was_trained(path)) refuse(output, "is", path);
+    if (path.filename() == kRunModel && was_trained(above))
+      refuse(output, "is the model of", above);
+    const bool holds_checkpoints = above.filename() == "checkpoints";
+    if (holds_checkpoints && was_trained(above.parent_path())) {
+      refuse(output, "is a checkpoint of", above.parent_path());
+    }
+    if (path.filename() == "checkpoints" && was_trained(above)) {
+      refuse(output, "holds the checkpoints of", above);
+    }
   }
 }
 

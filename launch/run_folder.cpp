@@ -3,6 +3,7 @@
 #include <glog/logging.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <string>
@@ -128,6 +129,16 @@ void check_writable(const fs::path& folder) {
 }
 
 }  // namespace
+
+std::vector<fs::path> spellings_of(const fs::path& path) {
+  const auto bare = [](const fs::path& whole) {
+    return whole.has_filename() ? whole : whole.parent_path();
+  };
+  std::vector<fs::path> spellings{bare(fs::weakly_canonical(fs::absolute(path)))};
+  const bool goes_up = std::find(path.begin(), path.end(), "..") != path.end();
+  if (!goes_up) spellings.push_back(bare(fs::absolute(path).lexically_normal()));
+  return spellings;
+}
 
 bool was_trained(const fs::path& folder) {
   std::error_code error;

@@ -12,7 +12,13 @@
 namespace longhaul::launch {
 
 inline constexpr const char* kRunConfigFile = "run.yaml";
+inline constexpr const char* kRunModel = "model";          // folder
 inline constexpr const char* kRunTokenizer = "tokenizer";  // folder
+
+/// Absolute spellings of a path, without "." and a slash at its end: where it leads, then as it is
+/// given, as RUN/model, RUN/checkpoints and what they hold may be links that lead out of the run. A
+/// path with ".." has the first alone.
+std::vector<std::filesystem::path> spellings_of(const std::filesystem::path& path);
 
 /// Whether a run has trained here. A run.yaml alone may be one that is yet to be trained, or
 /// another program's: what training leaves tells.

@@ -6,10 +6,14 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <optional>
+#include <string>
 #include <thread>
 #include <vector>
 
+#include "kernels/core/error.h"
 #include "kernels/linear/gemm_cpu.h"
+#include "launch/model_conversion.h"
 
 namespace longhaul::launch {
 namespace {
@@ -89,6 +93,25 @@ TEST_F(Interruption, WhatIsIgnoredStaysSo) {
     EXPECT_EXIT(take_one(signal, false), ::testing::ExitedWithCode(0), "") << signal;
     EXPECT_EXIT(take_one(signal, true), ::testing::ExitedWithCode(3), "") << signal;
   }
+}
+
+/// Exit code 0 if the next piece of a conversion is an error that tells of the signal.
+[[noreturn]] void convert_under(int signal) {
+  ConversionProgress progress("export", {}, std::nullopt);
+  progress(1);
+  ::kill(::getpid(), signal);
+  for (int i = 0; i < 100 && !interrupted(); ++i) ::usleep(1000);
+  try {
+    progress(1);
+  } catch (const core::Error& error) {
+    std::_Exit(std::string(error.what()) == "export: interrupted; nothing was written" ? 0 : 4);
+  }
+  std::_Exit(3);
+}
+
+TEST_F(Interruption, EndsAConversion) {
+  for (const int signal : {SIGHUP, SIGTERM, SIGINT, SIGUSR1})
+    EXPECT_EXIT(convert_under(signal), ::testing::ExitedWithCode(0), "") << signal;
 }
 
 TEST_F(Interruption, OneSentTwiceIsOne) {

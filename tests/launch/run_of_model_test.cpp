@@ -51,6 +51,28 @@ TEST_F(RunOfModel, IsKnownByNames) {
   EXPECT_EQ(step_of_checkpoint(run / "step-3"), std::nullopt);
 }
 
+TEST_F(RunOfModel, IsKnownThroughLinks) {
+  const fs::path run = fs::weakly_canonical(folder_ / "theses/run");
+  const auto move_away = [&](const fs::path& folder, const std::string& name) {
+    fs::rename(folder, folder_ / name);
+    fs::create_directory_symlink(folder_ / name, folder);
+  };
+  fs::create_directory_symlink(run / "model", folder_ / "best");
+  EXPECT_EQ(run_of(folder_ / "best"), run);
+  move_away(run / "model", "large");
+  move_away(run / "checkpoints", "larger");
+  for (const char* model : {"", "model", "model/", "checkpoints/step-3"})
+    EXPECT_EQ(run_of(run / model), run) << model;
+  EXPECT_EQ(run_of(folder_ / "large"), std::nullopt);
+  EXPECT_EQ(step_of_checkpoint(run / "checkpoints/step-3"), 3);
+  fs::create_directory_symlink(run, folder_ / "newest");
+  EXPECT_EQ(run_of(folder_ / "newest/model"), run);
+  expect_refused("export --model theses/run/checkpoints/step-3 --out theses/run/model",
+                 "is the model of the run");
+  expect_refused("export --model theses/run/checkpoints/step-3 --out newest/model",
+                 "is the model of the run");
+}
+
 TEST_F(RunOfModel, ARunYamlNearAModelMakesItNoModelOfThatRun) {
   // As the README has it: run.yaml beside the model that it will train from, and deeper ones.
   for (const std::string model : {"own/base", "own/model", "own/deeper/base"}) {
@@ -100,6 +122,20 @@ TEST_F(RunOfModel, ACheckpointsCardIsOfThatCheckpoint) {
   const std::string second = card_of("--model run/checkpoints/step-2");
   EXPECT_THAT(second, AllOf(HasSubstr("| steps | 2 of 3 |\n"), HasSubstr("| tokens | 256 |"),
                             HasSubstr("\nNot measured.\n")));
+}
+
+TEST_F(RunOfModel, AnEarlierModelsInitialStateDoesNotStayBesideAGgufFile) {
+  const std::string command = "export --model theses/run --format gguf --out m.gguf";
+  const fs::path state = folder_ / "m.initial_state.safetensors";
+  expect_done(command + " --initial-state tokens --state-length 40", "as F32");
+  EXPECT_TRUE(fs::exists(state));
+  const Result without = run(command);
+  EXPECT_EQ(without.exit_code, 0);
+  EXPECT_THAT(without.err, HasSubstr("m.initial_state.safetensors: was another model's"));
+  EXPECT_FALSE(fs::exists(state));
+  write(state.filename().string(), "somebody's own");
+  expect_done(command, "as F32");
+  EXPECT_TRUE(fs::exists(state));
 }
 
 TEST_F(RunOfModel, NoPathIsInTheCard) {
