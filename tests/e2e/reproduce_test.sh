@@ -91,7 +91,7 @@ LONGHAUL_SEEDS=1 LONGHAUL_TEXT=configs launch/reproduce.sh medium >log 2>&1 || {
 expect 1 '^tokenize .*--out runs/medium/tokens runs/medium/text_train$'
 expect 1 '^tokenize .*--out runs/medium/tokens_held_out '
 expect 9 '^train configs/medium/text/(base|arm).yaml .*parallel.threads=0 run.seed=1'
-expect 8 '^eval perplexity .*--data runs/medium/tokens_held_out .*--training-length 256'
+expect 11 '^eval perplexity .*--data runs/medium/tokens_held_out .*--training-length 256'
 expect 7 '^eval states '
 expect 0 'recall'
 expect 4 '^report'
@@ -105,7 +105,7 @@ expect 2 '^train configs/paper/copy.yaml .*run.seed=7 initial_state.source=(zero
 expect 8 '^eval copy'
 expect 1 '^eval perplexity --model models/mamba2-780m --json runs/reproduce/paper/text/base/evaluation/perplexity.json'
 expect 6 '^eval babilong .*--model runs/reproduce/paper/text/(state_passing|tbtt)/seed-[78]/model|^eval babilong --model models/mamba2-780m.*paper/text/base|^eval babilong .*paper/babilong/base'
-expect 6 '^eval .*--model models/mamba2-780m' # once, whatever the number of seeds
+expect 7 '^eval .*--model models/mamba2-780m' # once, whatever the number of seeds
 rmdir runs/paper/tokens
 code=0
 LONGHAUL_RANKS=1 launch/reproduce.sh paper 2 2>log || code=$?
