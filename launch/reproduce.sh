@@ -130,13 +130,12 @@ train() {
     longhaul train "$config" run.folder="$folder" parallel.threads="$threads" "$@" --resume
 }
 
-# evaluate MODEL_FOLDER RUN_FOLDER MEASURE OPTION…
+# evaluate MODEL_FOLDER RUN_FOLDER MEASURE OPTION… (MEASURE_NAME: another result of MEASURE)
 evaluate() {
   local model=$1 json=$2/evaluation/$3.json measure=$3
   shift 3
   [[ -e $json ]] && return
   say "measuring $json"
-  # perplexity_far: another result of perplexity
   with_log "$measure-${json#"$runs/"}" longhaul eval "${measure%_*}" --model "$model" --json "$json" "$@"
 }
 
@@ -255,10 +254,12 @@ on() {
     recall) measure recall "$arm" "$seed" "$@" --run "$configs/recall/arm.yaml" --training-length "$trained" ;;
   esac
 }
-# by_position STREAM ARM SEED: how well it predicts or answers.
+# by_position STREAM ARM SEED: how well it predicts or answers; on text also with no more than a training length of context.
 by_position() {
   local -A measures=([text]=perplexity [recall]=recall)
-  on "$@" "${measures[$1]}" --length "$far" --sequences "$sequences"
+  local options=(--length "$far" --sequences "$sequences")
+  on "$@" "${measures[$1]}" "${options[@]}"
+  [[ $1 != text ]] || on "$@" perplexity_floor "${options[@]}" --window "$trained" --no-states
 }
 
 from_scratch() {
@@ -294,8 +295,7 @@ finding_3() {
     model.from="$(model_of text base "$1")" initial_state.source=state_passing initial_state.zero_probability=0.02
   on text "$chains" "$1" states --length "$states_far" --sequences 16
   for arm in base state_passing "$chains"; do
-    measure text "$arm" "$1" perplexity_far --data "$held_out" --windows inside --training-length "$trained" \
-      --length "$states_far" --sequences "$sequences" --no-states
+    on text "$arm" "$1" perplexity_far --length "$states_far" --sequences "$sequences" --no-states
   done
   for stream in "${streams[@]}"; do
     for arm in "${arms[@]}"; do on "$stream" "$arm" "$1" states --length "$states_far" --sequences 16; done
@@ -326,11 +326,8 @@ finding_5() {
   done
 }
 
-# Each arm from scratch too, as the paper's.
-scratch_arms=(zero state_passing)
 finding_5_scratch() {
-  local arm
-  for arm in "${scratch_arms[@]}"; do
+  for arm in zero state_passing; do
     train "$(run_of copy_scratch "$arm" "$1")" "$configs/copy/scratch.yaml" run.seed="$1" initial_state.source="$arm"
     measure copy_scratch "$arm" "$1" copy --lengths 25,50,75,100,125,150 --trials "$letter_trials" --batch 50
   done
@@ -370,13 +367,9 @@ finding_7_few_shot() {
 }
 
 titles=(
-  [1]="A base model fails past its training length"
-  [2]="Post-training from other initial states"
-  [3]="The states by position"
-  [4]="Effective remembrance"
-  [5]="String copying"
-  [6]="Passkey retrieval"
-  [7]="BABILong"
+  [1]="A base model fails past its training length" [2]="Post-training from other initial states"
+  [3]="The states by position" [4]="Effective remembrance"
+  [5]="String copying" [6]="Passkey retrieval" [7]="BABILong"
 )
 for finding in "${findings[@]}"; do
   case $finding in
@@ -398,7 +391,7 @@ for finding in "${findings[@]}"; do
     7) arms_of=("${story_arms[@]/#/babilong/}") ;;
   esac
   report "$finding" "${titles[finding]}" "${arms_of[@]}"
-  [[ $finding != 5 || $size != small ]] || report 5-scratch "${titles[5]}, from scratch" "${scratch_arms[@]/#/copy_scratch/}"
+  [[ $finding != 5 || $size != small ]] || report 5-scratch "${titles[5]}, from scratch" copy_scratch/{zero,state_passing}
   [[ $finding != 7 ]] || report 7-few-shot "${titles[7]}, few-shot" "${few_shot_arms[@]/#/$few_shot/}"
   [[ $finding == [2-4] ]] || continue
   for stream in "${streams[@]:1}"; do

@@ -36,7 +36,7 @@ std::vector<std::string> run_keys() {
 
 /// As full as records get.
 trainer::Numbers numbers_of(MetricRecord record) {
-  if (record == MetricRecord::kTrain) return trainer::train_numbers({.seconds = 1}, 1);
+  if (record == MetricRecord::kTrain) return trainer::train_numbers({.loss = 0, .seconds = 1}, 1);
   return evaluation_numbers({.buckets = {{}}});
 }
 

@@ -43,7 +43,7 @@ launch/reproduce.sh small >log 2>&1 || { cat log; fail "small"; }
 expect 33 '^train .*text/(base|arm).yaml .*--resume' # three seeds of the base, four variants of it and six arms
 expect 3 '^train .*run.folder=runs/reproduce/small/text/state_8/.* data.sequences=16 model.shape.state_dim=8 --resume'
 expect 1 'text/arm.yaml run.folder=runs/reproduce/small/text/tbtt/seed-2 .*run.seed=2 model.from=runs/reproduce/small/text/base/seed-2/model initial_state.source=tbtt'
-expect 39 '^eval perplexity .*tokens_held_out --windows inside'
+expect 69 '^eval perplexity .*tokens_held_out --windows inside'
 expect 1 'eval effrem --model runs/reproduce/small/text/zero/seed-3/model --json runs/reproduce/small/text/zero/seed-3/evaluation/effrem.json'
 expect 18 '^train configs/small/recall/(base|arm).yaml'
 expect 18 '^eval states .*--length 8192 --sequences 16 --run configs/small/recall/arm.yaml --training-length 64'
@@ -91,7 +91,7 @@ LONGHAUL_SEEDS=1 LONGHAUL_TEXT=configs launch/reproduce.sh medium >log 2>&1 || {
 expect 1 '^tokenize .*--out runs/medium/tokens runs/medium/text_train$'
 expect 1 '^tokenize .*--out runs/medium/tokens_held_out '
 expect 9 '^train configs/medium/text/(base|arm).yaml .*parallel.threads=0 run.seed=1'
-expect 11 '^eval perplexity .*--data runs/medium/tokens_held_out .*--training-length 256'
+expect 19 '^eval perplexity .*--data runs/medium/tokens_held_out .*--training-length 256'
 expect 7 '^eval states '
 expect 0 'recall'
 expect 4 '^report'
@@ -105,7 +105,7 @@ expect 2 '^train configs/paper/copy.yaml .*run.seed=7 initial_state.source=(zero
 expect 8 '^eval copy'
 expect 1 '^eval perplexity --model models/mamba2-780m --json runs/reproduce/paper/text/base/evaluation/perplexity.json'
 expect 6 '^eval babilong .*--model runs/reproduce/paper/text/(state_passing|tbtt)/seed-[78]/model|^eval babilong --model models/mamba2-780m.*paper/text/base|^eval babilong .*paper/babilong/base'
-expect 7 '^eval .*--model models/mamba2-780m' # once, whatever the number of seeds
+expect 8 '^eval .*--model models/mamba2-780m' # once, whatever the number of seeds
 rmdir runs/paper/tokens
 code=0
 LONGHAUL_RANKS=1 launch/reproduce.sh paper 2 2>log || code=$?
