@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <new>
 #include <vector>
 
 #include "kernels/core/error.h"
@@ -70,6 +71,8 @@ void gemm(core::Context& context, const Gemm<float>& args) {
     part.c += i * args.ldc + j;
     if (const int s = sgemm(part); s != 0) status = s;
   });
+  constexpr int kOutOfMemory = 1;  // dnnl_out_of_memory
+  if (status == kOutOfMemory) throw std::bad_alloc();
   if (status != 0) {
     throw core::Error(core::message("oneDNN refused a matrix product [", args.m, " x ", args.k,
                                     "] x [", args.k, " x ", args.n, "], status ", status.load()));
