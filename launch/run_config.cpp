@@ -56,17 +56,23 @@ Effect effect_of(const std::string& path) {
   return is_free ? Effect::kNone : Effect::kComputation;
 }
 
-std::vector<std::string> differences(const RunConfig& a, const RunConfig& b, Effect effect) {
+/// Paths of the fields that differ, of those that `counts` is true of.
+template <class Counts>
+std::vector<std::string> differences(const RunConfig& a, const RunConfig& b, const Counts& counts) {
   const FieldList first = list_fields(a);
   const FieldList second = list_fields(b);
   std::vector<std::string> keys;
   for (size_t i = 0; i < first.fields().size(); ++i) {
     const auto& field = first.fields()[i];
-    const bool counts = !field.is_section && effect_of(field.path) == effect &&
-                        !(is_ignored(a, field.path) || is_ignored(b, field.path));
-    if (counts && field.value != second.fields()[i].value) keys.push_back(field.path);
+    const bool is_compared = !field.is_section && counts(field.path) &&
+                             !(is_ignored(a, field.path) || is_ignored(b, field.path));
+    if (is_compared && field.value != second.fields()[i].value) keys.push_back(field.path);
   }
   return keys;
+}
+
+std::vector<std::string> differences(const RunConfig& a, const RunConfig& b, Effect effect) {
+  return differences(a, b, [&](const std::string& path) { return effect_of(path) == effect; });
 }
 
 constexpr uint64_t kFnvOffset = 14695981039346656037ull;
@@ -131,16 +137,9 @@ std::vector<std::string> computation_differences(const RunConfig& a, const RunCo
 }
 
 std::vector<std::string> evaluation_differences(const RunConfig& a, const RunConfig& b) {
-  const FieldList first = list_fields(a);
-  const FieldList second = list_fields(b);
-  std::vector<std::string> keys;
-  for (size_t i = 0; i < first.fields().size(); ++i) {
-    const auto& field = first.fields()[i];
-    const bool counts = !field.is_section && starts_with(field.path, "evaluation.") &&
-                        field.path != "evaluation.every";
-    if (counts && field.value != second.fields()[i].value) keys.push_back(field.path);
-  }
-  return keys;
+  return differences(a, b, [](const std::string& path) {
+    return starts_with(path, "evaluation.") && path != "evaluation.every";
+  });
 }
 
 std::vector<std::string> rounding_differences(const RunConfig& a, const RunConfig& b) {
