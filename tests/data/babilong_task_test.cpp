@@ -11,6 +11,7 @@
 #include "data/tasks/babi_file.h"
 #include "data/tasks/babi_world.h"
 #include "data/tasks/babilong_prompts.h"
+#include "tests/data/a_task.h"
 #include "tests/data/babi_reader.h"
 #include "tests/data/scratch.h"
 #include "tests/data/tokenizer_file.h"
@@ -61,7 +62,7 @@ class BabilongTaskTest : public ::testing::Test {
     writer.finish();
   }
 
-  std::unique_ptr<BabilongTask> task(int number, const BabilongPrompt& prompt = {}) const {
+  std::unique_ptr<Task> task(int number, const BabilongPrompt& prompt = {}) const {
     const auto files = find_babi_files(scratch_ / "world", "train", 6);
     const auto file = std::find_if(files.begin(), files.end(), [&](const auto& path) {
       return babi_task_number(path) == number;
@@ -200,7 +201,7 @@ TEST_F(BabilongTaskTest, LengthZeroIsTheStoryAlone) {
 TEST_F(BabilongTaskTest, RowsAreAsLongAsTheyAreAndTrainOnTheAnswer) {
   std::vector<std::unique_ptr<Task>> tasks;
   for (const int number : {1, 2, 6}) tasks.push_back(task(number, {.shots = 0}));
-  const auto mixture = make_mixture("babilong", std::move(tasks));
+  const auto mixture = whole_task(*testing::a_kind("copy"), std::move(tasks));
   std::set<std::string> instructions;
   for (uint64_t i = 0; i < 60; ++i) {
     std::vector<int32_t> tokens(2000), labels(2000);

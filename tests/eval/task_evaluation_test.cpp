@@ -9,12 +9,12 @@
 #include <mutex>
 #include <optional>
 
-#include "data/tasks/copy_task.h"
 #include "dist/thread_communicator.h"
 #include "eval/perplexity.h"
 #include "eval/tasks/task_sequences.h"
 #include "kernels/core/error.h"
 #include "model/init.h"
+#include "tests/data/a_task.h"
 #include "tests/eval/scratch_folder.h"
 #include "tests/support/random_tensor.h"
 
@@ -307,7 +307,7 @@ TEST(TaskEvaluation, RefusesWhatCannotBe) {
   model::LanguageModel model(context, tiny_config(), core::DType::kF64);
   dist::run_thread_ranks(1, [&](dist::Communicator& world) {
     const dist::Mesh mesh(world, {1, 1});
-    const auto copy = data::make_copy_task({.letters = 26});
+    const auto copy = data::testing::a_task("copy");
     try {
       evaluate_task(mesh, model, {{"", *copy, kWitness}},
                     {.lengths = {-1}, .depths = {1.5}, .trials = 0});
@@ -327,7 +327,7 @@ TEST(TaskSequences, CountTheAnswersTokens) {
   core::Context context({}, 1);
   model::LanguageModel model(context, tiny_config(), core::DType::kF64);
   model::initialize(model, 3);
-  const auto copy = data::make_copy_task({.letters = 7});
+  const auto copy = data::testing::a_task("copy", {{"letters", 7}});
   dist::run_thread_ranks(1, [&](dist::Communicator& world) {
     const dist::Mesh mesh(world, {1, 1});
     const CurveOptions options{.length = 20, .sequences = 3, .piece = 6, .states = false};
