@@ -18,8 +18,8 @@ class StoriesCommand : public Command {
     command_->add_option("--out", output_, "folder to write")->required();
     command_
         ->add_option("--stories", stories_,
-                     "stories of each task to train on, each of five questions (qa4: five "
-                     "stories of one question for each)")
+                     "stories of five questions, of each task, to train on (qa4: five times as "
+                     "many, of one question)")
         ->check(whole_number(1) & CLI::Range(int64_t{1}, kMost))
         ->capture_default_str();
     command_->add_option("--test-stories", test_stories_, "stories of each task to measure on")
