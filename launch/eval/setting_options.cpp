@@ -19,27 +19,28 @@ class Describing final : public core::FieldVisitor {
       : command_(command), options_(options), otherwise_(otherwise) {}
 
   void field(const char* name, int64_t&, const char* help, const Rule<int64_t>&) override {
-    add(name, help)->check(whole_number(std::numeric_limits<int64_t>::min()));
+    add(name, help, "INT")->check(whole_number(std::numeric_limits<int64_t>::min()));
   }
   void field(const char* name, double&, const char* help, const Rule<double>&) override {
     constexpr double kMost = std::numeric_limits<double>::max();
-    add(name, help)->check(number_within(-kMost, kMost));
+    add(name, help, "FLOAT")->check(number_within(-kMost, kMost));
   }
   void field(const char* name, bool& value, const char* help) override {
     const std::string on = option_of(name), off = "--no-" + on.substr(2);
     const std::string text = (value ? "do not " : "") + (help + otherwise_);
     options_[name] = command_.add_flag(value ? off : on, text);
   }
-  void path(const char* name, std::string&, const char* help) override { add(name, help); }
+  void path(const char* name, std::string&, const char* help) override { add(name, help, "TEXT"); }
   void paths(const char* name, std::vector<std::string>&, const char* help) override {
-    add(name, help)->expected(1, CLI::detail::expected_max_vector_size);
+    add(name, help, "TEXT")->expected(1, CLI::detail::expected_max_vector_size);
   }
 
  private:
-  CLI::Option* add(const char* name, const char* help) {
+  CLI::Option* add(const char* name, const char* help, const char* type) {
     // Read again where it is applied: nothing is done with it here.
-    return options_[name] = command_.add_option(
-               option_of(name), [](const CLI::results_t&) { return true; }, help + otherwise_);
+    const auto take = [](const CLI::results_t&) { return true; };
+    return options_[name] =
+               command_.add_option(option_of(name), take, help + otherwise_)->type_name(type);
   }
 
   CLI::App& command_;
