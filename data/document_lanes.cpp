@@ -37,9 +37,9 @@ class DocumentLanes : public BatchSource {
       if (row < 0 || row >= share_.rows) continue;
       batch.fresh[static_cast<size_t>(row)] = chunk.fresh;
       tokens.resize(static_cast<size_t>(chunk.count) + 1);
-      if (!read_row(share_, [&] { folder_.read(chunk.begin, tokens); })) continue;
-      std::copy(tokens.begin(), tokens.end() - 1, batch.tokens.begin() + row * length_);
-      std::copy(tokens.begin() + 1, tokens.end(), batch.labels.begin() + row * length_);
+      read_row(
+          share_, {.row = row, .tokens = tokens, .vocabulary = vocabulary()},
+          [&] { folder_.read(chunk.begin, tokens); }, batch);
     }
     return batch;
   }

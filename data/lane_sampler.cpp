@@ -39,9 +39,9 @@ class LaneSampler : public BatchSource {
     for (int64_t row = 0; row < share_.rows; ++row) {
       const int64_t lane = share_.data_rank * share_.rows + row;
       const int64_t begin = (first + lane * steps_ * length_) % folder_.tokens();
-      if (!read_row(share_, [&] { read_ring(begin, tokens); })) continue;
-      std::copy(tokens.begin(), tokens.end() - 1, batch.tokens.begin() + row * length_);
-      std::copy(tokens.begin() + 1, tokens.end(), batch.labels.begin() + row * length_);
+      read_row(
+          share_, {.row = row, .tokens = tokens, .vocabulary = vocabulary()},
+          [&] { read_ring(begin, tokens); }, batch);
     }
     if (++step_ == steps_) {
       step_ = 0;

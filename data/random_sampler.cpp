@@ -27,10 +27,9 @@ class RandomSampler : public BatchSource {
     std::vector<int32_t> window(static_cast<size_t>(length_) + 1);
     skip(share_.data_rank * share_.rows);
     for (int64_t row = 0; row < share_.rows; ++row) {
-      if (read_row(share_, [&] { folder_.read(window_begin(), window); })) {
-        std::copy(window.begin(), window.end() - 1, batch.tokens.begin() + row * length_);
-        std::copy(window.begin() + 1, window.end(), batch.labels.begin() + row * length_);
-      }
+      read_row(
+          share_, {.row = row, .tokens = window, .vocabulary = vocabulary()},
+          [&] { folder_.read(window_begin(), window); }, batch);
       batch.fresh[static_cast<size_t>(row)] = 1;
       skip(1);
     }

@@ -2,6 +2,8 @@
 
 #include <glog/logging.h>
 
+#include <algorithm>
+
 #include "kernels/core/error.h"
 
 namespace longhaul::data {
@@ -24,13 +26,22 @@ Batch empty_batch(int64_t rows, int64_t length) {
           .fresh = std::vector<uint8_t>(static_cast<size_t>(rows), 0)};
 }
 
-bool read_row(const RowShare& share, const std::function<void()>& read) try {
-  read();
-  return true;
-} catch (const core::InputError& problem) {
-  if (!share.skip_bad_rows) throw;
-  LOG(WARNING) << problem.what() << "; the row counts for nothing";
-  return false;
+void read_row(const RowShare& share, const Row& row, const std::function<void()>& read,
+              Batch& batch) {
+  const auto begin = row.row * batch.length;
+  bool is_good = true;
+  std::ranges::fill(row.tokens, 0);
+  try {
+    read();
+  } catch (const core::InputError& problem) {
+    if (!share.skip_bad_rows) throw;
+    LOG(WARNING) << problem.what() << "; the row counts for nothing";
+    is_good = false;
+  }
+  const auto is_none = [&](int32_t token) { return token < 0 || token >= row.vocabulary; };
+  if (!is_good) std::ranges::replace_if(row.tokens, is_none, 0);
+  std::copy(row.tokens.begin(), row.tokens.end() - 1, batch.tokens.begin() + begin);
+  if (is_good) std::copy(row.tokens.begin() + 1, row.tokens.end(), batch.labels.begin() + begin);
 }
 
 void require_tokens(const TokenData& folder, int64_t needed, const std::string& what) {

@@ -16,7 +16,8 @@ struct RowShare {
   int data_ranks = 1;
   int data_rank = 0;
   int64_t rows = 1;  ///< per data rank
-  /// A row with tokens outside the vocabulary has no labels, with a warning, in place of an error.
+  /// A row with tokens outside the vocabulary has no labels, with a warning, in place of an error;
+  /// such tokens are 0.
   bool skip_bad_rows = false;
   int64_t global_rows() const { return data_ranks * rows; }
 };

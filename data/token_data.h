@@ -32,8 +32,8 @@ class TokenData {
   virtual uint64_t fingerprint() const = 0;
   /// What programs before this one called its fingerprint; may read all tokens.
   virtual uint64_t earlier_fingerprint() const { return fingerprint(); }
-  /// Copies tokens [begin, begin + out.size()); InputError for a token outside the vocabulary,
-  /// core::Error where the file cannot be read any more.
+  /// Copies tokens [begin, begin + out.size()); InputError for a token outside the vocabulary
+  /// (the others are copied all the same), core::Error where the file cannot be read any more.
   virtual void read(int64_t begin, std::span<int32_t> out) const = 0;
 };
 

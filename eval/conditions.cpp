@@ -13,12 +13,15 @@ namespace {
 
 using Arms = std::vector<std::vector<Identity>>;
 
-const std::set<std::string> kPlaces{"data", "stories"};
+const std::set<std::string> kPlaces{"data", "stories", "prompts"};
 const std::set<std::string> kRounding{"piece",          "batch",  "data ranks",
                                       "sequence ranks", "states", "device"};
 /// The models, and what Conditions tell.
 const std::set<std::string> kUncompared{"model", "length", "training length", "sequences",
                                         kTrainedOn};
+
+/// Of a task; what it changes shows in the task's fingerprint, too.
+bool is_setting(const std::string& name) { return name.starts_with("--"); }
 
 bool is_fingerprint(const std::string& name) {
   return name == "tokens" || name.starts_with("task ");
@@ -156,18 +159,19 @@ Unlike unlike(const Arms& arms) {
     if (says) known.push_back(runs);
     result.unknown += says ? 0 : 1;
   }
-  std::vector<std::string> fingerprints, places;
+  std::vector<std::string> fingerprints, reasons;
   for (const std::string& name : names_of(known)) {
     const std::string what = kUncompared.contains(name) ? "" : difference(known, name);
     if (what.empty()) continue;
-    (kPlaces.contains(name)     ? places
+    const bool is_reason = kPlaces.contains(name) || is_setting(name);
+    (is_reason                  ? reasons
      : is_fingerprint(name)     ? fingerprints
      : kRounding.contains(name) ? result.rounding
                                 : result.numbers)
         .push_back(what);
   }
   if (fingerprints.empty()) return result;
-  const std::vector<std::string>& data = places.empty() ? fingerprints : places;
+  const std::vector<std::string>& data = reasons.empty() ? fingerprints : reasons;
   result.numbers.insert(result.numbers.begin(), data.begin(), data.end());
   return result;
 }

@@ -94,7 +94,7 @@ struct Unlike {
   int64_t unknown = 0;                ///< arms that do not say how they were measured
 };
 /// Of arms with the identities of their runs. The model is left out: it is what is compared. Places
-/// of data are told where fingerprints differ, and instead of these.
+/// of data and settings of tasks are told where fingerprints differ, and instead of these.
 Unlike unlike(const std::vector<std::vector<Identity>>& arms);
 
 /// A paragraph that says how the arms were measured and whether it was alike.

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 #include "data/tasks/babi_file.h"
 #include "data/tasks/babilong_prompts.h"
 #include "data/tasks/babilong_task.h"
+#include "kernels/core/error.h"
 #include "launch/babilong_wording.h"
 
 namespace longhaul::launch {
@@ -41,11 +43,6 @@ class BabilongKind final : public data::TaskKind {
     v.paths("stories", stories_,
             "files of the bAbI tasks qa1 to qa6, or folders with qa1_*_train.txt, qa1_*_test.txt "
             "and so on (longhaul stories writes such)");
-    if (!is_for_evaluation_) {
-      v.paths(
-          "test_stories", test_stories_,
-          "such files or folders for evaluations; empty: `stories`, of a folder its test files");
-    }
     v.path("prompts", prompts_,
            "YAML with the words around the context (layout, answer; qa1: instruction, examples, "
            "post_prompt, …), such as the benchmark's own; empty: those built in");
@@ -54,20 +51,30 @@ class BabilongKind final : public data::TaskKind {
             core::AtLeast{-1});
     v.field("instruction", instruction_, "say what is to be done, before the context");
   }
+  void visit_evaluation(core::FieldVisitor& v) override {
+    v.paths("stories", test_stories_,
+            "babilong: such files or folders; empty: data.babilong.stories, of a folder its test "
+            "files");
+  }
   core::Problems problems() const override {
     if (!stories_.empty()) return {};
     return {is_for_evaluation_ ? "stories: is not given, and no run names stories"
                                : "stories: is not given; data.kind babilong reads bAbI files"};
   }
-  std::vector<data::SameData> same_data() const override {
-    const Paths& asked = test_stories_.empty() ? stories_ : test_stories_;
+  data::SameData same_data(const TaskKind& asked) const override {
+    const Paths own = files();
     Paths same;
-    for (const std::string& path : stories_) {
-      const bool is_asked = std::ranges::find(asked, path) != asked.end();
-      if (is_asked && !std::filesystem::is_directory(path)) same.push_back(path);
+    for (const std::string& file : dynamic_cast<const BabilongKind&>(asked).files()) {
+      const bool is_own = std::ranges::any_of(own, [&](const std::string& each) {
+        std::error_code none;
+        return each == file || std::filesystem::equivalent(each, file, none);
+      });
+      if (is_own) same.push_back(file);
     }
-    if (same.empty()) return {};
-    return {{.value = joined(same), .setting = "data.babilong.test_stories"}};
+    return {.files = joined(same), .setting = "evaluation.stories"};
+  }
+  std::string example() const override {
+    return "--stories tasks/en-10k --data tokens --lengths 0,1024,4096,16384";
   }
   std::string lengths_help() const override {
     return "tokens of a prompt, as 0,1024,4096; 0: the sentences alone";
@@ -76,10 +83,16 @@ class BabilongKind final : public data::TaskKind {
   std::vector<std::unique_ptr<data::Task>> make(const data::TaskInputs& inputs) const override {
     const data::BabilongPrompt prompt{
         .shots = shots_, .instruction = instruction_, .wording = read_babilong_wording(prompts_)};
-    const std::string split = is_for_evaluation_ ? "test" : "train";
     std::vector<std::unique_ptr<data::Task>> tasks;
+    std::map<int, std::filesystem::path> files;  // by task
     for (const std::string& path : stories_) {
-      for (const auto& file : data::find_babi_files(path, split, data::kBabilongTasks)) {
+      for (const auto& file : data::find_babi_files(path, split(), data::kBabilongTasks)) {
+        const auto [first, is_new] = files.try_emplace(data::babi_task_number(file), file);
+        if (!is_new && is_for_evaluation_) {  // two answers to one question
+          throw core::InputError(core::message("stories: ", file.string(), " and ",
+                                               first->second.string(), " are both of qa",
+                                               first->first, ", expected one"));
+        }
         tasks.push_back(
             data::make_babilong_task(file, *inputs.tokenizer, inputs.background, prompt));
       }
@@ -88,6 +101,21 @@ class BabilongKind final : public data::TaskKind {
   }
 
  private:
+  /// As far as they are there.
+  Paths files() const {
+    Paths found;
+    for (const std::string& path : stories_) {
+      try {
+        for (const auto& file : data::find_babi_files(path, split(), data::kBabilongTasks)) {
+          found.push_back(file.string());
+        }
+      } catch (const core::InputError&) {  // told where they are read
+      }
+    }
+    return found;
+  }
+  std::string split() const { return is_for_evaluation_ ? "test" : "train"; }
+
   Paths stories_, test_stories_;
   std::string prompts_;
   int64_t shots_ = -1;

@@ -15,9 +15,9 @@
 
 namespace longhaul::launch {
 
-CLI::Validator whole_number(int64_t least) {
+CLI::Validator whole_number(int64_t least, int64_t most) {
   return CLI::Validator(
-      [least](std::string& text) -> std::string {
+      [least, most](std::string& text) -> std::string {
         YamlNode node;
         node.kind = YamlNode::Kind::kScalar;
         node.text = text;
@@ -25,6 +25,9 @@ CLI::Validator whole_number(int64_t least) {
         std::string wrong = read_scalar(node, value);
         if (wrong.empty() && value < least) {
           wrong = core::message("must be at least ", least, ", is ", value);
+        }
+        if (wrong.empty() && value > most) {
+          wrong = core::message("must be at most ", most, ", is ", value);
         }
         return wrong;
       },

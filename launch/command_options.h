@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -16,8 +17,8 @@ namespace longhaul::launch {
 
 class RankSession;
 
-/// Decimal digits only (CLI11 alone reads 010 as 8), at least `least`.
-CLI::Validator whole_number(int64_t least);
+/// Decimal digits only (CLI11 alone reads 010 as 8), at least `least` and at most `most`.
+CLI::Validator whole_number(int64_t least, int64_t most = std::numeric_limits<int64_t>::max());
 
 /// A finite number between the two (CLI11's ranges take nan), ends included.
 CLI::Validator number_within(double low, double high);

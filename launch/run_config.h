@@ -198,6 +198,17 @@ struct RunConfig {
   EvaluationSection evaluation;
   RunSection run;
 
+  struct Evaluations {
+    EvaluationSection& section;
+    TaskSettings& tasks;
+
+    template <class V>
+    void visit(V& v) {
+      section.visit(v);
+      tasks.visit_evaluation(v);
+    }
+  };
+
   template <class V>
   void visit(V& v) {
     v.section("model", model);
@@ -207,7 +218,8 @@ struct RunConfig {
     v.section("optimizer", optimizer);
     v.section("schedule", schedule);
     v.section("checkpoint", checkpoint);
-    v.section("evaluation", evaluation);
+    Evaluations evaluations{evaluation, data.tasks};
+    v.section("evaluation", evaluations);
     v.section("run", run);
   }
 };

@@ -152,7 +152,8 @@ std::string RunData::evaluation_on_trained() const {
       (evaluation_tokens_ && evaluation_tokens_->fingerprint() == tokens_->fingerprint());
   if (is_same_text && reads_text) add(data.folder, "evaluation.folder");
   if (task != nullptr) {
-    for (const auto& [value, setting] : task->same_data()) add(value, setting);
+    const data::SameData same = task->same_data(*task->for_evaluation());
+    if (!same.files.empty()) add(same.files, same.setting);
   }
   if (read.empty()) return "";
   const std::filesystem::path held_out = data::held_out_beside(data.folder);

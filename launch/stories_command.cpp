@@ -20,10 +20,10 @@ class StoriesCommand : public Command {
         ->add_option("--stories", stories_,
                      "stories of five questions, of each task, to train on (qa4: five times as "
                      "many, of one question)")
-        ->check(whole_number(1) & CLI::Range(int64_t{1}, kMost))
+        ->check(whole_number(1, kMost))
         ->capture_default_str();
     command_->add_option("--test-stories", test_stories_, "stories of each task to measure on")
-        ->check(whole_number(1) & CLI::Range(int64_t{1}, kMost))
+        ->check(whole_number(1, kMost))
         ->capture_default_str();
     command_->add_option("--seed", seed_, "of the stories")
         ->check(whole_number(0))

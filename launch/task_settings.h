@@ -15,7 +15,7 @@ data::TaskKinds make_task_kinds();
 /// As make_task_kinds, made once: what they are, not what a run sets.
 const data::TaskKinds& task_kinds();
 
-/// data.NAME.* of a run.
+/// data.NAME.* of a run, and what they add to evaluation.*.
 class TaskSettings {
  public:
   TaskSettings() : kinds_(make_task_kinds()) {}
@@ -33,7 +33,12 @@ class TaskSettings {
       if (!data::settings_of(*kind).empty()) v.section(kind->name().c_str(), section);
     }
   }
-  data::TaskKind& at(size_t index) { return *kinds_[index]; }
+  /// evaluation.* of a run that are a kind's.
+  template <class V>
+  void visit_evaluation(V& v) {
+    core::ForwardedFields<V> fields(v);
+    for (const auto& kind : kinds_) kind->visit_evaluation(fields);
+  }
   const data::TaskKind& at(size_t index) const { return *kinds_[index]; }
 
  private:

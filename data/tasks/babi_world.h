@@ -19,9 +19,9 @@ const std::vector<int>& babi_world_tasks();
 std::string tell_babi_stories(int task, int64_t stories, uint64_t seed);
 
 /// Writes "qaN_NAME_train.txt" and "qaN_NAME_test.txt" of every task into a folder that appears
-/// whole or not at all; the test files hold `test_stories` others. (Of task 4 there are only some
-/// 38,000 different ones: a quarter of 1,000 questions is among 10,000 others.) InputError if there
-/// is something at `folder`.
+/// whole or not at all; the test files hold `test_stories` others. Of task 4, of which there are
+/// only some 38,000 different ones, no test story is among the training stories of any folder.
+/// InputError if there is something at `folder`.
 void write_babi_world(const std::filesystem::path& folder, int64_t train_stories,
                       int64_t test_stories, uint64_t seed);
 

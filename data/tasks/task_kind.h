@@ -27,10 +27,10 @@ struct LeastRow {
   std::string holds;  ///< "strings of 50 letters (data.copy.longest)"
 };
 
-/// Settings that say where data lie which a run trains on and is evaluated on alike.
+/// Files that a run both trains on and asks about.
 struct SameData {
-  std::string value;
-  std::string setting;  ///< that can name others, for evaluations during training
+  std::string files;    ///< "": none
+  std::string setting;  ///< that can name others: "evaluation.stories"
 };
 
 class TaskKind {
@@ -52,14 +52,24 @@ class TaskKind {
   virtual bool is_in_text() const { return false; }
 
   virtual void visit(core::FieldVisitor& settings) { static_cast<void>(settings); }
+  /// Settings of evaluations during training: `evaluation.` of a run's YAML. Names are of this kind
+  /// alone.
+  virtual void visit_evaluation(core::FieldVisitor& settings) { static_cast<void>(settings); }
   /// Of settings together, each "name: what is wrong".
   virtual core::Problems problems() const { return {}; }
   virtual LeastRow least_row() const { return {}; }
-  /// Of the settings.
-  virtual std::vector<SameData> same_data() const { return {}; }
+  /// What is trained on by these settings and asked about by those, of the same kind and for
+  /// evaluation.
+  virtual SameData same_data(const TaskKind& asked) const {
+    static_cast<void>(asked);
+    return {};
+  }
 
   /// What --lengths of an evaluation are, and some.
   virtual std::string lengths_help() const { return "tokens of a prompt, as 2048,4096,8192"; }
+  virtual int64_t least_length() const { return 0; }
+  /// Options of an evaluation, to begin from.
+  virtual std::string example() const { return "--lengths 2048,8192,32768 --trials 20"; }
   /// Tokens of the prompt that has a length by that measure.
   virtual int64_t prompt_of(int64_t length) const { return length; }
   /// The longest, by that measure, that a run with rows of so many tokens trains on.

@@ -25,14 +25,13 @@ class Describing final : public core::FieldVisitor {
     constexpr double kMost = std::numeric_limits<double>::max();
     add(name, help, "FLOAT")->check(number_within(-kMost, kMost));
   }
-  void field(const char* name, bool& value, const char* help) override {
-    const std::string on = option_of(name), off = "--no-" + on.substr(2);
-    const std::string text = (value ? "do not " : "") + (help + otherwise_);
-    options_[name] = command_.add_flag(value ? off : on, text);
+  void field(const char* name, bool&, const char* help) override {
+    const std::string on = option_of(name), text = help + otherwise_;
+    options_[name] = command_.add_flag(on + ",!--no-" + on.substr(2), text);
   }
   void path(const char* name, std::string&, const char* help) override { add(name, help, "TEXT"); }
   void paths(const char* name, std::vector<std::string>&, const char* help) override {
-    add(name, help, "TEXT")->expected(1, CLI::detail::expected_max_vector_size);
+    add(name, help, "TEXT")->expected(1, CLI::detail::expected_max_vector_size)->allow_extra_args();
   }
 
  private:
@@ -60,7 +59,7 @@ class Applying final : public core::FieldVisitor {
   }
   void field(const char* name, bool& value, const char*) override {
     const CLI::Option& option = *options_.at(name);
-    if (option.count() > 0) value = !option.get_name().starts_with("--no-");
+    if (option.count() > 0) value = option.as<bool>();
   }
   void path(const char* name, std::string& value, const char*) override { set(name, value); }
   void paths(const char* name, std::vector<std::string>& values, const char*) override {

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "data/tasks/task_kind.h"
+#include "eval/conditions.h"
 #include "eval/tasks/task_evaluation.h"
 #include "eval/tasks/task_scoring.h"
 #include "kernels/core/error.h"
@@ -48,19 +49,25 @@ std::unique_ptr<data::Tokenizer> make_tokenizer(const EvalJob& job,
   return tokenizer;
 }
 
-/// Names and values of the settings that are paths.
-class PathList final : public core::FieldVisitor {
+/// For the result: paths by their names, what else was set as the options are called.
+class SettingNotes final : public core::FieldVisitor {
  public:
-  void field(const char*, int64_t&, const char*, const Rule<int64_t>&) override {}
-  void field(const char*, double&, const char*, const Rule<double>&) override {}
-  void field(const char*, bool&, const char*) override {}
+  void field(const char* name, int64_t& value, const char*, const Rule<int64_t>&) override {
+    notes.emplace_back(option_of(name), core::message(value));
+  }
+  void field(const char* name, double& value, const char*, const Rule<double>&) override {
+    notes.emplace_back(option_of(name), core::message(value));
+  }
+  void field(const char* name, bool& value, const char*) override {
+    notes.emplace_back(option_of(name), value ? "true" : "false");
+  }
   void path(const char* name, std::string& value, const char*) override {
-    if (!value.empty()) found.emplace_back(name, value);
+    if (!value.empty()) notes.emplace_back(name, value);
   }
   void paths(const char* name, std::vector<std::string>& values, const char*) override {
-    for (const std::string& value : values) found.emplace_back(name, value);
+    for (const std::string& value : values) notes.emplace_back(name, value);
   }
-  eval::Identity found;
+  eval::Identity notes;
 };
 
 class TaskMeasure final : public Measure {
@@ -101,9 +108,8 @@ class TaskMeasure final : public Measure {
     scoring_options_.describe(*command_, [this](auto& v) { scoring_->visit(v); });
     options.describe(*command_);
     command_->footer(core::message("Example:\n  longhaul eval ", kind_->name(),
-                                   " --model runs/zero/model --lengths 2048,8192,32768 --trials 20 "
-                                   "--json runs/zero/evaluation/",
-                                   kind_->name(), ".json"));
+                                   " --model runs/zero/model ", kind_->example(),
+                                   " --json runs/zero/evaluation/", kind_->name(), ".json"));
   }
   bool chosen() const override { return command_->parsed(); }
 
@@ -119,6 +125,7 @@ class TaskMeasure final : public Measure {
       }
     }
     settings_.apply(settings_of(*kind_));
+    if (is_of_run) trained_on_ = run->data.task()->same_data(*kind_).files;
     scoring_options_.apply([this](auto& v) { scoring_->visit(v); });
     core::Problems problems;
     for (const std::string& problem : kind_->problems()) problems.push_back("--" + problem);
@@ -134,6 +141,11 @@ class TaskMeasure final : public Measure {
     }
     if (!problems.empty()) throw core::InputError(problems);
     expect_each_once("--lengths", lengths_);
+    for (const int64_t length : lengths_) {
+      if (length >= kind_->least_length()) continue;
+      throw core::InputError(
+          core::message("--lengths: must be at least ", kind_->least_length(), ", is ", length));
+    }
     expect_each_once("--depths", depths_);
   }
 
@@ -178,10 +190,17 @@ class TaskMeasure final : public Measure {
       options.training_length = kind_->longest_trained(row_);
     }
     for (const int64_t length : lengths_) options.lengths.push_back(kind_->prompt_of(length));
-    PathList paths;
-    kind_->clone()->visit(paths);
-    for (const auto& note : paths.found) options.continuation.notes.push_back(note);
+    SettingNotes settings;
+    kind_->clone()->visit(settings);
+    for (const auto& note : settings.notes) options.continuation.notes.push_back(note);
     if (!text_.data.empty()) options.continuation.notes.emplace_back("data", text_.data);
+    if (!trained_on_.empty()) {
+      options.continuation.notes.emplace_back(eval::kTrainedOn, "yes");
+      if (job.is_first) {
+        note(core::message(job.options.model, " is asked what it was trained on (", trained_on_,
+                           ")"));
+      }
+    }
     return options;
   }
 
@@ -203,6 +222,7 @@ class TaskMeasure final : public Measure {
   std::vector<int64_t> lengths_;
   std::vector<double> depths_{0, 0.25, 0.5, 0.75, 1};
   int64_t trials_ = 100, row_ = 0;
+  std::string trained_on_;  ///< files, where they are asked about
   TextOptions text_;
   std::string tokenizer_;
 };

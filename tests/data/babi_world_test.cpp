@@ -157,6 +157,26 @@ TEST(BabiWorld, TellsWhatItAlwaysTold) {
   EXPECT_EQ(fingerprint(6), 14985511857952990359u);
 }
 
+// There are so few that many would come twice.
+TEST(BabiWorld, TellsNoTestOfTheFourthTaskInTraining) {
+  const Scratch scratch;
+  std::set<std::string> trained, asked;
+  for (const uint64_t seed : {1, 2}) {
+    const auto folder = scratch / ("world" + std::to_string(seed));
+    write_babi_world(folder, 400, 200, seed);
+    const auto read = [&](const std::string& split, std::set<std::string>& into) {
+      for (const BabiStory& story : read_babi(find_babi_files(folder, split, 6)[3])) {
+        into.insert(story.facts[0] + story.facts[1] + story.questions[0].text);
+      }
+    };
+    read("train", trained);
+    read("test", asked);
+  }
+  EXPECT_GT(trained.size(), 3500u);
+  EXPECT_GT(asked.size(), 1500u);
+  for (const std::string& story : asked) EXPECT_FALSE(trained.contains(story)) << story;
+}
+
 TEST(BabiWorld, IsAFunctionOfItsSeedAndWritesBothFiles) {
   EXPECT_EQ(tell_babi_stories(2, 3, 4), tell_babi_stories(2, 3, 4));
   EXPECT_NE(tell_babi_stories(2, 3, 4), tell_babi_stories(2, 3, 5));

@@ -79,7 +79,7 @@ TEST_F(RunDataOfProgram, EvaluationsOfBabilongAskTestStories) {
   EXPECT_EQ(answer(TaskData::Use::kTraining), "here");
   EXPECT_EQ(answer(TaskData::Use::kEvaluation), "there");
   const std::string train = (folder_ / "stories/qa1_x_train.txt").string();
-  const std::string others = "data.babilong.test_stories=[" + train + "]";
+  const std::string others = "evaluation.stories=[" + train + "]";
   EXPECT_EQ(answer(TaskData::Use::kEvaluation, {others}), "here");
   EXPECT_EQ(answer(TaskData::Use::kTraining, {others}), "here");
   const std::string nowhere = "evaluation.folder=" + (folder_ / "nowhere").string();
@@ -116,9 +116,9 @@ TEST_F(RunDataOfProgram, EvaluationsOnWhatIsTrainedOnAreTold) {
   const std::string words = "data.kind=babilong data.folder=tokens data.babilong.stories=stories";
   EXPECT_EQ(told(words), "tokens" + trained + "evaluation.folder" + hint);
   EXPECT_EQ(told(words + " evaluation.folder=other"), "");
-  EXPECT_EQ(told(words + "/qa1_x_train.txt"),
-            "tokens and stories/qa1_x_train.txt" + trained +
-                "evaluation.folder and data.babilong.test_stories" + hint);
+  EXPECT_EQ(told(words + "/qa1_x_train.txt"), "tokens and stories/qa1_x_train.txt" + trained +
+                                                  "evaluation.folder and evaluation.stories" +
+                                                  hint);
 }
 
 }  // namespace

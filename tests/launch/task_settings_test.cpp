@@ -62,6 +62,18 @@ TEST(TaskSettings, AreEachRunsOwn) {
   EXPECT_EQ(RunConfig().data.task(), nullptr);
 }
 
+// As run.yaml of earlier programs has them: one text for a list.
+TEST(TaskSettings, OneTextIsAListOfIt) {
+  const RunConfig config = parse_run_config(
+      "model: {from: base}\nrun: {folder: out}\ndata: {folder: t, kind: babilong, babilong: "
+      "{stories: "
+      "\"s\", prompts: \"\"}}\nevaluation: {stories: \"\"}\n",
+      "run.yaml");
+  const std::string yaml = to_yaml(config);
+  EXPECT_THAT(yaml, HasSubstr("    stories: [\"s\"]  "));
+  EXPECT_THAT(yaml, HasSubstr("\n  stories: []  "));
+}
+
 TEST(TaskSettings, HaveAKindOfDataEach) {
   const auto& names = enum_names(DataKind{});
   ASSERT_EQ(names.size(), 2 + task_kinds().size());

@@ -10,6 +10,8 @@ namespace longhaul::data {
 
 namespace {
 
+constexpr double kMost = 999999;  // letters
+
 struct CopySettings {
   int64_t letters = 26, shortest = 1, longest = 50;
 };
@@ -89,7 +91,6 @@ class CopyKind final : public TaskKind {
 
   std::unique_ptr<TaskKind> for_evaluation() const override {
     auto kind = std::make_unique<CopyKind>(*this);
-    kind->settings_.shortest = 1;
     kind->is_for_evaluation_ = true;
     return kind;
   }
@@ -99,18 +100,20 @@ class CopyKind final : public TaskKind {
     for (std::string& each : wrong) each = "copy task: " + each;
     if (!wrong.empty()) throw core::InputError(wrong);
     std::vector<std::unique_ptr<Task>> tasks;
-    tasks.push_back(std::make_unique<CopyTask>(settings_));
+    CopySettings settings = settings_;
+    if (is_for_evaluation_) settings.shortest = settings.longest = 1;  // of training rows alone
+    tasks.push_back(std::make_unique<CopyTask>(settings));
     return tasks;
   }
 
   void visit(core::FieldVisitor& v) override {
-    v.field("letters", settings_.letters, "size of the alphabet", core::Within{2, 1 << 20});
+    v.field("letters", settings_.letters, "size of the alphabet", core::Within{2, kMost});
     if (!is_for_evaluation_) {
       v.field("shortest", settings_.shortest, "letters of the shortest training string",
               core::AtLeast{1});
     }
     v.field("longest", settings_.longest, "letters of the longest training string",
-            core::Within{1, 1 << 20});
+            core::Within{1, kMost});
   }
   core::Problems problems() const override {
     if (settings_.shortest <= settings_.longest) return {};
@@ -123,9 +126,11 @@ class CopyKind final : public TaskKind {
         .holds = core::message("strings of ", settings_.longest, " letters (data.copy.longest)")};
   }
 
+  std::string example() const override { return "--trials 100"; }
   std::string lengths_help() const override {
     return "letters of a string, as 50,100,200; default: up to four times the longest of training";
   }
+  int64_t least_length() const override { return 1; }
   int64_t prompt_of(int64_t length) const override { return prompt_length(length); }
   int64_t longest_trained(int64_t) const override { return settings_.longest; }
   std::vector<int64_t> usual_lengths() const override {

@@ -50,7 +50,7 @@ class BabilongScoring final : public TaskScoring {
   std::string title() const override { return "BABILong"; }
   void visit(core::FieldVisitor& v) override {
     v.field("answer_tokens", answer_tokens_,
-            "tokens of an answer that are read; 0: 20, of bytes 100", core::AtLeast{0});
+            "tokens of an answer that are read; 0: 20, of bytes 100", core::Within{0, 1 << 16});
   }
   std::unique_ptr<AnswerScorer> make(const data::Task& part,
                                      const data::Tokenizer* tokenizer) const override {
