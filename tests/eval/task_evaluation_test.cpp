@@ -291,6 +291,26 @@ TEST(TaskEvaluation, ResumedEqualsUninterrupted) {
   }
 }
 
+TEST(TaskEvaluation, MemoryDoesNotGrowWithLength) {
+  const auto communicator = dist::solo_communicator();
+  const dist::Mesh mesh(*communicator, {});
+  const auto copy = data::make_copy_task({.letters = 7});
+  const auto peak = [&](CopyAnswers answers, int64_t letters) {
+    core::Context context({}, 1);
+    model::LanguageModel model(context, tiny_config());
+    model::initialize(model, 3);
+    context.pool().reset_peak();
+    const auto scorer = make_copy_scorer(answers);
+    evaluate_task(
+        mesh, model, {{"", *copy, *scorer}},
+        {.lengths = {data::copy_prompt_length(letters)}, .depths = {}, .trials = 2, .piece = 64});
+    return context.pool().peak_bytes();
+  };
+  for (const CopyAnswers answers : {CopyAnswers::kTeacherForced, CopyAnswers::kFree}) {
+    EXPECT_EQ(peak(answers, 256), peak(answers, 4 * 256));
+  }
+}
+
 TEST(TaskEvaluation, ProgressGrowsToOne) {
   TaskOptions options = some_options();
   std::vector<double> shares;
