@@ -339,6 +339,15 @@ TEST(TaskEvaluation, RefusesWhatCannotBe) {
       EXPECT_THAT(error.what(),
                   HasSubstr("task copy: needs a vocabulary of 30, the model's has 11"));
     }
+    // All at once, before the first is measured.
+    const auto small = data::make_copy_task({.letters = 7});
+    try {
+      evaluate_task(mesh, model, {{"", *small, kWitness}}, {.lengths = {2, 30, 1}, .depths = {}});
+      ADD_FAILURE() << "no InputError";
+    } catch (const core::InputError& error) {
+      ASSERT_EQ(error.problems().size(), 2u) << error.what();
+      EXPECT_THAT(error.problems()[1], HasSubstr("--lengths: copy task: has no example of 1"));
+    }
   });
 }
 
