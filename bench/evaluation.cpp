@@ -11,12 +11,12 @@
 #include "bench/support/machine.h"
 #include "bench/support/shapes.h"
 #include "bench/support/trial_data.h"
-#include "data/tasks/copy_task.h"
-#include "data/tasks/passkey_task.h"
+#include "data/tasks/task_kind.h"
 #include "eval/effrem.h"
 #include "eval/perplexity.h"
 #include "eval/states.h"
 #include "eval/tasks/task_evaluation.h"
+#include "eval/tasks/task_scoring.h"
 #include "launch/command_options.h"
 #include "launch/rank_session.h"
 #include "model/init.h"
@@ -24,6 +24,23 @@
 namespace {
 
 using namespace longhaul;
+
+std::unique_ptr<data::TaskKind> kind_of(const std::string& name) {
+  for (auto& kind : data::make_task_kinds()) {
+    if (kind->name() == name) return kind->for_evaluation();
+  }
+  throw core::Error("no task " + name);
+}
+
+/// Sets every option that is yes or no.
+class Flags final : public core::FieldVisitor {
+ public:
+  void field(const char*, int64_t&, const char*, const Rule<int64_t>&) override {}
+  void field(const char*, double&, const char*, const Rule<double>&) override {}
+  void field(const char*, bool& value, const char*) override { value = true; }
+  void path(const char*, std::string&, const char*) override {}
+  void paths(const char*, std::vector<std::string>&, const char*) override {}
+};
 
 enum class Head { kNone, kLosses, kPredictions };
 
@@ -116,15 +133,28 @@ class Measures {
       list.push_back(task("passkey", *passkey_, *passkey_scorer_, options_.length));
       list.push_back(task("babilong", data_.babilong(), *babilong_scorer_, options_.length));
     }
-    list.push_back(task("copy", *copy_, *forced_, data::copy_prompt_length(options_.length / 2)));
+    list.push_back(task("copy", *copy_, *forced_, copy_kind_->prompt_of(options_.length / 2)));
     const int64_t letters = std::min<int64_t>(options_.length / 2, kLettersSaid);
-    list.push_back(task("copy --free", *copy_, *free_, data::copy_prompt_length(letters)));
+    list.push_back(task("copy --free", *copy_, *free_, copy_kind_->prompt_of(letters)));
     return list;
   }
 
  private:
   static constexpr int64_t kLettersSaid = 128;
-  static constexpr int64_t kBytesSaid = 100;  // of an answer, as eval babilong has it for bytes
+
+  std::unique_ptr<data::Task> made(const data::TaskKind& kind) const {
+    return std::move(kind.make({.tokenizer = &data_.tokenizer()}).front());
+  }
+  std::unique_ptr<eval::AnswerScorer> scorer_of(const std::string& name, const data::Task& task,
+                                                bool with_flags = false) const {
+    for (const auto& scoring : eval::make_task_scorings()) {
+      if (scoring->name() != name) continue;
+      Flags flags;
+      if (with_flags) scoring->visit(flags);
+      return scoring->make(task, &data_.tokenizer());
+    }
+    throw core::Error("no scoring of " + name);
+  }
 
   /// `run` for each batch of this rank's sequences, with the rows of it.
   void batches(int64_t units, int64_t batch, const std::function<void(int64_t rows)>& run) const {
@@ -203,17 +233,13 @@ class Measures {
   const data::RecallTask recall_{.keys = 128, .values = 64, .reach = 16};
   const eval::Sequences sequences_ = eval::recall_sequences(recall_, options_);
   const bench::TrialData data_{options_.length};
-  const std::unique_ptr<data::Task> passkey_ = data::make_passkey_task(data_.tokenizer());
-  const std::unique_ptr<data::Task> copy_ = data::make_copy_task({});
-  const std::unique_ptr<eval::AnswerScorer> passkey_scorer_ =
-                                                eval::make_passkey_scorer(data_.tokenizer()),
-                                            babilong_scorer_ = eval::make_babilong_scorer(
-                                                data_.tokenizer(), data_.babilong().labels(),
-                                                kBytesSaid),
-                                            forced_ = eval::make_copy_scorer(
-                                                eval::CopyAnswers::kTeacherForced),
-                                            free_ =
-                                                eval::make_copy_scorer(eval::CopyAnswers::kFree);
+  const std::unique_ptr<data::TaskKind> copy_kind_ = kind_of("copy");
+  const std::unique_ptr<data::Task> passkey_ = made(*kind_of("passkey")), copy_ = made(*copy_kind_);
+  const std::unique_ptr<eval::AnswerScorer> passkey_scorer_ = scorer_of("passkey", *passkey_),
+                                            babilong_scorer_ =
+                                                scorer_of("babilong", data_.babilong()),
+                                            forced_ = scorer_of("copy", *copy_),
+                                            free_ = scorer_of("copy", *copy_, true);
 };
 
 }  // namespace

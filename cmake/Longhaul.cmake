@@ -96,3 +96,16 @@ function(longhaul_protobuf name)
   target_include_directories(${name} PRIVATE ${CMAKE_BINARY_DIR}/proto)
   target_link_libraries(${name} PUBLIC protobuf::libprotobuf)
 endfunction()
+
+# longhaul_kinds(NAME FILE FOLDER): FILE, to be included as NAME/FILE in the library NAME, has a line LONGHAUL_KIND(STEM) for
+# each FOLDER/STEM.cpp: a file there adds itself.
+function(longhaul_kinds name file folder)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/*.cpp)
+  set(lines "")
+  foreach(source ${sources})
+    get_filename_component(stem ${source} NAME_WE)
+    string(APPEND lines "LONGHAUL_KIND(${stem})\n")
+  endforeach()
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/kinds/${name}/${file} CONTENT "${lines}")
+  target_include_directories(${name} PRIVATE ${CMAKE_BINARY_DIR}/kinds)
+endfunction()

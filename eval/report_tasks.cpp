@@ -1,5 +1,7 @@
 #include "eval/report_tasks.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -13,6 +15,7 @@
 #include "eval/plot.h"
 #include "eval/seeds.h"
 #include "eval/tasks/paired_trials.h"
+#include "eval/tasks/task_scoring.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::eval {
@@ -29,9 +32,14 @@ const TaskResult& any_of(const LinedUp<TaskResult>& section) {
                         [](const TaskResult* arm) { return arm != nullptr; });
 }
 
+const TaskScoring& scoring_of(const TaskResult& result) {
+  const TaskScoring* scoring = find_task_scoring(result.task);
+  CHECK(scoring != nullptr) << result.task;
+  return *scoring;
+}
+
 std::string length_name(const TaskResult& result, int64_t length) {
-  if (result.task == "copy") return core::message(length, " letters");
-  return length == 0 ? "no text" : position_name(length);
+  return length_name(scoring_of(result), length);
 }
 
 std::vector<int64_t> lengths_of(const LinedUp<TaskResult>& section) {
@@ -282,13 +290,13 @@ TaskCell pooled_cell(const TaskResult& result, int64_t length, double depth_low,
 
 std::vector<LinedUp<TaskResult>> task_sections(const std::vector<RunFolder>& runs) {
   std::vector<LinedUp<TaskResult>> all;
-  for (const char* task : {"passkey", "babilong", "copy"}) {
+  for (const auto& scoring : task_scorings()) {
     std::vector<std::vector<Named<const TaskResult*>>> results;
     bool any = false;
     for (const RunFolder& run : runs) {
       auto& own = results.emplace_back();
       for (const Named<TaskResult>& result : run.tasks) {
-        if (result.value.task == task) own.push_back({result.name, &result.value});
+        if (result.value.task == scoring->name()) own.push_back({result.name, &result.value});
       }
       any = any || !own.empty();
     }
@@ -299,21 +307,18 @@ std::vector<LinedUp<TaskResult>> task_sections(const std::vector<RunFolder>& run
 }
 
 std::string task_title(const LinedUp<TaskResult>& section) {
-  const std::string task = any_of(section).task;
-  const std::string title = task == "passkey"    ? "Passkey retrieval"
-                            : task == "babilong" ? "BABILong"
-                                                 : "String copying";
-  return section.name.empty() || section.name == task ? title : title + ": " + section.name;
+  const TaskScoring& scoring = scoring_of(any_of(section));
+  const bool is_named = !section.name.empty() && section.name != scoring.name();
+  return scoring.title() + (is_named ? ": " + section.name : "");
 }
 
 std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures, size_t index) {
   const std::vector<std::string>& arms = figures.arms();
-  const TaskResult& any = any_of(section);
-  const bool letters = any.task == "copy";
+  const TaskScoring& scoring = scoring_of(any_of(section));
   const std::vector<int64_t> lengths = lengths_of(section);
   Plot plot{.name = core::message("t", index, "all"),
-            .x_label = letters ? "letters of the string" : "tokens of the prompt",
-            .over_positions = !letters,
+            .x_label = scoring.axis(),
+            .over_positions = scoring.unit().empty(),
             .least = 0,
             .most = 100,
             .marks = {},
@@ -343,8 +348,7 @@ std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures
   if (const std::string differs = unlike_html(measured); !differs.empty()) {
     out += "<p class=\"soft\">" + differs + "</p>\n";
   }
-  out += drawn("all", letters ? "Right characters by length, %" : "Right answers by length, %",
-               nullptr);
+  out += drawn("all", "Right " + scoring.scored() + " by length, %", nullptr);
   int number = 0;
   for (const std::string& part : parts) {
     if (parts.size() > 1) out += drawn(core::message("p", number++), escape_html(part), &part);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "eval/stored_json.h"
+#include "eval/tasks/task_scoring.h"
 #include "eval/text_file.h"
 #include "kernels/core/error.h"
 
@@ -71,7 +72,7 @@ void read_evaluation(const std::filesystem::path& file, RunFolder& run) {
     run.effrems.push_back({.name = name, .value = read_effrem(file)});
   } else if (task == "states") {
     run.states.push_back({.name = name, .value = read_states(file)});
-  } else if (task == "passkey" || task == "babilong" || task == "copy") {
+  } else if (find_task_scoring(task) != nullptr) {
     run.tasks.push_back({.name = name, .value = read_task_result(file)});
   } else {
     run.evaluations.push_back({.name = name, .value = read_curve(file)});

@@ -75,8 +75,7 @@ std::string method(trainer::InitialStateConfig config) {
 
 std::string data_of(const RunConfig& run) {
   if (run.data.kind == DataKind::kRecall) return "associative recall (synthetic)";
-  if (is_task(run.data.kind))
-    return std::string(enum_names(DataKind{})[static_cast<size_t>(run.data.kind)]) + " (task)";
+  if (run.data.task() != nullptr) return run.data.task()->name() + " (task)";
   return "tokens of `" + name_of_folder(run.data.folder) + "`";
 }
 

@@ -81,7 +81,7 @@ std::optional<int32_t> end_of_data(const RunConfig& config) {
     const bool says_it = !tokens->tokenizer().empty() || tokens->end_of_document() > 0;
     return says_it ? std::optional(tokens->end_of_document()) : std::nullopt;
   }
-  const bool is_text = data.kind == DataKind::kPasskey || data.kind == DataKind::kBabilong;
+  const bool is_text = data.task() != nullptr && data.task()->has_words();
   const bool is_byte = data.tokenizer.empty() && config.model.from.empty();
   if (!is_text || (data.tokenizer.empty() && !is_byte)) return std::nullopt;
   return data::make_tokenizer(is_byte ? "byte" : data.tokenizer)->end_of_document();

@@ -40,8 +40,7 @@ std::vector<Ancestor> ancestors_of(const fs::path& model) {
 std::string tokens_of_data(const RunConfig& config) {
   const DataSection& data = config.data;
   if (data.kind == DataKind::kTokens) return data::recorded_tokenizer(data.folder);
-  const bool has_words = data.kind == DataKind::kPasskey || data.kind == DataKind::kBabilong;
-  if (!has_words) return "";
+  if (data.task() == nullptr || !data.task()->has_words()) return "";
   return data.tokenizer.empty() && config.model.from.empty() ? "byte" : data.tokenizer;
 }
 }  // namespace

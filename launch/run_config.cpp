@@ -1,5 +1,7 @@
 #include "launch/run_config.h"
 
+#include <glog/logging.h>
+
 #include <algorithm>
 #include <initializer_list>
 #include <string_view>
@@ -47,12 +49,12 @@ Effect effect_of(const std::string& path) {
   if (path == "parallel.gradient") return Effect::kComputation;
   // Data is known by its fingerprint, wherever it lies; a resumed run's parameters come from its
   // checkpoint.
-  const bool is_free =
-      starts_with(path, "checkpoint.") || starts_with(path, "evaluation.") ||
-      starts_with(path, "parallel.") ||
-      is_one_of(path, {"run.folder", "run.log_every", "data.recompute", "data.folder",
-                       "data.tokenizer", "data.other_tokenizer", "data.skip_bad_rows",
-                       "data.babilong.stories", "data.babilong.prompts", "model.from"});
+  const bool is_free = starts_with(path, "checkpoint.") || starts_with(path, "evaluation.") ||
+                       starts_with(path, "parallel.") ||
+                       is_one_of(path, {"run.folder", "run.log_every", "data.recompute",
+                                        "data.folder", "data.tokenizer", "data.other_tokenizer",
+                                        "data.skip_bad_rows", "model.from"}) ||
+                       is_path_of_task(path);
   return is_free ? Effect::kNone : Effect::kComputation;
 }
 
@@ -79,6 +81,34 @@ constexpr uint64_t kFnvOffset = 14695981039346656037ull;
 constexpr uint64_t kFnvPrime = 1099511628211ull;
 
 }  // namespace
+
+const std::vector<std::string_view>& enum_names(DataKind) {
+  static const std::vector<std::string> owned = [] {
+    std::vector<std::string> names{"tokens", "recall"};
+    for (const auto& kind : task_kinds()) names.push_back(kind->name());
+    return names;
+  }();
+  static const std::vector<std::string_view> names(owned.begin(), owned.end());
+  return names;
+}
+
+const char* data_kinds_help() {
+  static const std::string help = [] {
+    std::string all;
+    for (const std::string_view name : enum_names(DataKind{})) {
+      all += (all.empty() ? "" : " | ") + std::string(name);
+    }
+    return all;
+  }();
+  return help.c_str();
+}
+
+DataKind data_kind(std::string_view name) {
+  const auto& names = enum_names(DataKind{});
+  const auto found = std::find(names.begin(), names.end(), name);
+  CHECK(found != names.end()) << name;
+  return static_cast<DataKind>(found - names.begin());
+}
 
 RunConfig parse_run_config(const std::string& yaml_text, const std::string& name,
                            const std::vector<std::string>& overrides) {

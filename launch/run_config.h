@@ -8,11 +8,10 @@
 #include <vector>
 
 #include "data/recall_task.h"
-#include "data/tasks/babilong_task.h"
-#include "data/tasks/copy_task.h"
 #include "data/token_data.h"
 #include "dist/state_exchange.h"
 #include "kernels/core/fields.h"
+#include "launch/task_settings.h"
 #include "model/config.h"
 #include "trainer/config.h"
 
@@ -29,34 +28,12 @@ struct ModelSection {
   }
 };
 
-enum class DataKind { kTokens, kRecall, kCopy, kPasskey, kBabilong };
-inline const std::vector<std::string_view>& enum_names(DataKind) {
-  static const std::vector<std::string_view> names{"tokens", "recall", "copy", "passkey",
-                                                   "babilong"};
-  return names;
-}
-
-/// Of data/tasks: examples with an answer.
-constexpr bool is_task(DataKind kind) {
-  return kind == DataKind::kCopy || kind == DataKind::kPasskey || kind == DataKind::kBabilong;
-}
-
-struct BabilongSection {
-  std::string stories;  ///< file of the bAbI tasks, or a folder of them
-  std::string prompts;  ///< of launch/babilong_wording.h; empty: those built in
-  data::BabilongPrompt prompt;
-
-  template <class V>
-  void visit(V& v) {
-    v.field("stories", stories,
-            "file of the bAbI tasks, or a folder with qa1_*_train.txt and so on (longhaul stories "
-            "writes such)");
-    v.field("prompts", prompts,
-            "YAML with the words around the context (layout, answer; qa1: instruction, examples, "
-            "post_prompt, …), such as the benchmark's own; empty: those built in");
-    prompt.visit(v);  // shots, instruction
-  }
-};
+/// kTokens, kRecall, and from kFirstTask on task_kinds() (launch/task_settings.h) in their order.
+enum class DataKind : uint8_t { kTokens, kRecall, kFirstTask };
+const std::vector<std::string_view>& enum_names(DataKind);
+const char* data_kinds_help();  ///< "tokens | recall | …"
+/// That of this name; CHECKs that there is one.
+DataKind data_kind(std::string_view name);
 
 struct DataSection {
   DataKind kind = DataKind::kTokens;
@@ -65,16 +42,21 @@ struct DataSection {
   std::string tokenizer;  ///< of tasks in words; "": the model's
   bool other_tokenizer = false, skip_bad_rows = false;
   data::RecallTask recall;
-  data::CopyConfig copy;
-  BabilongSection babilong;
+  TaskSettings tasks;
   trainer::BatchConfig batch;
+
+  /// The task with its settings; nullptr: tokens or recall.
+  const data::TaskKind* task() const {
+    if (kind < DataKind::kFirstTask) return nullptr;
+    return &tasks.at(static_cast<size_t>(kind) - static_cast<size_t>(DataKind::kFirstTask));
+  }
 
   template <class V>
   void visit(V& v) {
-    v.field("kind", kind, "tokens | recall | copy | passkey | babilong");
+    v.field("kind", kind, data_kinds_help());
     v.field("folder", folder,
             "tokens: token folder made by longhaul tokenize; or .npy, .bin (flat, llm.c, Megatron) "
-            "or a folder of them. babilong: the text between the facts");
+            "or a folder of them. Tasks in text: that text");
     v.field("vocabulary", file.vocabulary,
             "tokens there can be, for files that do not say it; 0: as many as the model has",
             core::AtLeast{0});
@@ -83,7 +65,8 @@ struct DataSection {
             core::AtLeast{-1});
     v.field("element", file.element, "auto | u16 | u32, of a flat .bin");
     v.field("tokenizer", tokenizer,
-            "passkey, babilong: byte, a tokenizer.json, a tokenizer.model, or a folder with one of "
+            "tasks in words: byte, a tokenizer.json, a tokenizer.model, or a "
+            "folder with one of "
             "them; empty: that of model.from, bytes from scratch");
     v.field("other_tokenizer", other_tokenizer,
             "go on where the tokens are of another tokenizer than model.from's");
@@ -91,8 +74,7 @@ struct DataSection {
             "tokens: rows with tokens outside the vocabulary count for nothing, with a warning, in "
             "place of an error");
     v.section("recall", recall);
-    v.section("copy", copy);
-    v.section("babilong", babilong);
+    tasks.visit(v);
     batch.visit(v);  // length, sequences, accumulation, segments, recompute
   }
 };
@@ -160,21 +142,16 @@ struct ParallelSection {
 
 struct EvaluationSection {
   int64_t every = 0;
-  std::string folder;   ///< token folder; "": the training data's (recall: the task itself)
-  std::string stories;  ///< BABILong; "": those of training
-  int64_t length = 0;   ///< 0: 8 × the training length
+  std::string folder;  ///< token folder; "": the training data's (recall: the task itself)
+  int64_t length = 0;  ///< 0: 8 × the training length
   int64_t sequences = 8;
 
   template <class V>
   void visit(V& v) {
     v.field("every", every, "steps between evaluations during training; 0: none", core::AtLeast{0});
-    v.field(
-        "folder", folder,
-        "token folder (babilong: of the text between the facts); empty: the training data, which "
-        "the log then says");
-    v.field("stories", stories,
-            "babilong: file of the bAbI tasks, or a folder with qa1_*_test.txt and so on; empty: "
-            "data.babilong.stories, of a folder its test files");
+    v.field("folder", folder,
+            "token folder (tasks in text: of that text); empty: the training data, which "
+            "the log then says");
     v.field("length", length, "tokens of an evaluation sequence; 0: 8 × data.length",
             core::AtLeast{0});
     v.field("sequences", sequences, "evaluation sequences", core::AtLeast{1});

@@ -39,7 +39,7 @@ RunData::RunData(const RunConfig& config) : config_(config) {
   const bool is_text = config.data.kind == DataKind::kTokens;
   const data::TokenDataOptions options = is_text ? options_for(config) : config.data.file;
   if (is_text) open_tokens(options);
-  if (is_task(config.data.kind)) {
+  if (config.data.task() != nullptr) {
     task_ = std::make_unique<TaskData>(config, options, TaskData::Use::kTraining);
   }
   batches({.data_ranks = 1, .data_rank = 0, .rows = 1})->next();  // or what is wrong with the data
@@ -66,12 +66,8 @@ void RunData::prepare_evaluation(const data::TokenDataOptions& options) {
   evaluation_options_.states = false;
   evaluation_options_.continuation.interrupted = [] { return interrupted(); };
   if (task_) {
-    const bool has_own = config_.data.kind == DataKind::kBabilong;
-    if (has_own) {
-      evaluation_task_ = std::make_unique<TaskData>(config_, options, TaskData::Use::kEvaluation);
-    }
-    const TaskData& asked = has_own ? *evaluation_task_ : *task_;
-    evaluation_ = eval::task_sequences(asked.task(), evaluation_options_);
+    evaluation_task_ = std::make_unique<TaskData>(config_, options, TaskData::Use::kEvaluation);
+    evaluation_ = eval::task_sequences(evaluation_task_->task(), evaluation_options_);
   } else if (!tokens_) {
     evaluation_ = eval::recall_sequences(config_.data.recall, evaluation_options_);
   } else {
@@ -145,19 +141,19 @@ std::string RunData::evaluation_on_trained() const {
   const DataSection& data = config_.data;
   const EvaluationSection& asked = config_.evaluation;
   std::string read, keys;
-  const auto add = [&](const std::string& what, const char* key) {
+  const auto add = [&](const std::string& what, const std::string& key) {
     read += (read.empty() ? "" : " and ") + what;
-    keys += (keys.empty() ? "" : " and ") + std::string(key);
+    keys += (keys.empty() ? "" : " and ") + key;
   };
-  const bool is_babilong = data.kind == DataKind::kBabilong;
+  const data::TaskKind* task = data.task();
+  const bool reads_text = tokens_ || (task != nullptr && task->is_in_text());
   const bool is_same_text =
       asked.folder.empty() || asked.folder == data.folder ||
       (evaluation_tokens_ && evaluation_tokens_->fingerprint() == tokens_->fingerprint());
-  if (is_same_text && (tokens_ || is_babilong)) add(data.folder, "evaluation.folder");
-  const std::string& stories = data.babilong.stories;
-  const bool is_same_file = (asked.stories.empty() || asked.stories == stories) &&
-                            !std::filesystem::is_directory(stories);
-  if (is_babilong && is_same_file) add(stories, "evaluation.stories");
+  if (is_same_text && reads_text) add(data.folder, "evaluation.folder");
+  if (task != nullptr) {
+    for (const auto& [value, setting] : task->same_data()) add(value, setting);
+  }
   if (read.empty()) return "";
   const std::filesystem::path held_out = data::held_out_beside(data.folder);
   const bool is_there = is_same_text && std::filesystem::exists(held_out);

@@ -32,6 +32,12 @@ class Rules {
     if (!document_.has_problem(path)) document_.report(document_.line_of(path), path, what);
   }
 
+  /// "key: what" as the two.
+  static std::pair<std::string, std::string> split(const std::string& problem) {
+    const auto colon = std::min(problem.find(": "), problem.size());
+    return {problem.substr(0, colon), problem.substr(std::min(colon + 2, problem.size()))};
+  }
+
   std::string kind_name() const {
     const DataKind kind = config_.data.kind;
     return std::string(enum_names(kind)[static_cast<size_t>(kind)]);
@@ -50,8 +56,8 @@ class Rules {
       core::Problems problems;
       model.shape.validate("model.shape", problems);
       for (const auto& problem : problems) {
-        const auto colon = std::min(problem.find(": "), problem.size());
-        report(problem.substr(0, colon), problem.substr(std::min(colon + 2, problem.size())));
+        const auto [key, what] = split(problem);
+        report(key, what);
       }
     }
   }
@@ -62,25 +68,16 @@ class Rules {
       report("data.folder", "is not given; data.kind tokens reads a token folder");
     }
     const std::string kind = kind_name();
-    const bool reads_tokens = data.kind == DataKind::kTokens || data.kind == DataKind::kBabilong;
+    const data::TaskKind* task = data.task();
+    const bool reads_tokens = data.kind == DataKind::kTokens || (task && task->is_in_text());
     if (!reads_tokens && !data.folder.empty()) {
       report("data.folder", message("is given, but data.kind ", kind, " makes its own data"));
     }
-    const bool has_words = data.kind == DataKind::kPasskey || data.kind == DataKind::kBabilong;
-    if (!has_words && !data.tokenizer.empty()) {
+    if (!(task && task->has_words()) && !data.tokenizer.empty()) {
       report("data.tokenizer", message("is given, but data.kind ", kind, " has no words"));
     }
     if (data.kind == DataKind::kRecall) check_recall();
-    if (data.kind == DataKind::kCopy) check_copy();
-    if (data.kind == DataKind::kBabilong) {
-      if (data.folder.empty()) {
-        report("data.folder",
-               "is not given; data.kind babilong hides its facts in text from there");
-      }
-      if (data.babilong.stories.empty()) {
-        report("data.babilong.stories", "is not given; data.kind babilong reads bAbI files");
-      }
-    }
+    if (task) check_task(*task);
     // Whose sizes in bytes are far from overflowing, whatever the model.
     constexpr double kMostTokens = 1e11;
     const double tokens =
@@ -119,17 +116,19 @@ class Rules {
     }
   }
 
-  void check_copy() {
-    const auto& copy = config_.data.copy;
-    if (copy.shortest > copy.longest) {
-      report("data.copy.shortest",
-             message("must be at most data.copy.longest (", copy.longest, "), is ", copy.shortest));
+  void check_task(const data::TaskKind& task) {
+    if (task.is_in_text() && config_.data.folder.empty()) {
+      report("data.folder", message("is not given; data.kind ", task.name(),
+                                    " hides what it asks about in text from there"));
     }
-    const int64_t least = data::copy_example_length(copy.longest);
-    if (config_.data.batch.length < least) {
-      report("data.length",
-             message("must be at least ", least, " for strings of ", copy.longest,
-                     " letters (data.copy.longest), is ", config_.data.batch.length));
+    for (const std::string& problem : task.problems()) {
+      const auto [setting, what] = split(problem);
+      report(message("data.", task.name(), ".", setting), what);
+    }
+    const data::LeastRow least = task.least_row();
+    if (config_.data.batch.length < least.tokens) {
+      report("data.length", message("must be at least ", least.tokens, " for ", least.holds,
+                                    ", is ", config_.data.batch.length));
     }
   }
 
@@ -188,13 +187,11 @@ class Rules {
     if (config_.checkpoint.keep_best > 0 && evaluation.every == 0) {
       report("checkpoint.keep_best", "needs evaluations: evaluation.every is 0");
     }
-    const bool tells_stories = config_.data.kind == DataKind::kBabilong;
-    if (config_.data.kind != DataKind::kTokens && !tells_stories && !evaluation.folder.empty()) {
+    const data::TaskKind* task = config_.data.task();
+    const bool reads_text = config_.data.kind == DataKind::kTokens || (task && task->is_in_text());
+    if (!reads_text && !evaluation.folder.empty()) {
       report("evaluation.folder",
              message("is given, but data.kind ", kind_name(), " is evaluated on its own task"));
-    }
-    if (!tells_stories && !evaluation.stories.empty()) {
-      report("evaluation.stories", message("is given, but data.kind is ", kind_name()));
     }
     if (config_.data.kind == DataKind::kRecall && evaluation.length % 2 != 0) {
       report("evaluation.length",

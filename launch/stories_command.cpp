@@ -13,10 +13,13 @@ namespace {
 class StoriesCommand : public Command {
  public:
   void describe(CLI::App& program) override {
-    command_ = program.add_subcommand(
-        "stories", "Writes stories in the format of the bAbI tasks qa1, qa2, qa3 and qa6");
+    command_ = program.add_subcommand("stories",
+                                      "Writes stories in the format of the bAbI tasks qa1 to qa6");
     command_->add_option("--out", output_, "folder to write")->required();
-    command_->add_option("--stories", stories_, "stories of each task to train on")
+    command_
+        ->add_option("--stories", stories_,
+                     "stories of five questions, of each task, to train on (qa4: five times as "
+                     "many, of one question)")
         ->check(whole_number(1) & CLI::Range(int64_t{1}, kMost))
         ->capture_default_str();
     command_->add_option("--test-stories", test_stories_, "stories of each task to measure on")

@@ -1,4 +1,4 @@
-// A task in words or letters (data/tasks) with all that it reads.
+// The task that a run trains on (data/tasks/task_kind.h) with all that it reads.
 #pragma once
 
 #include <memory>
@@ -13,17 +13,15 @@ namespace longhaul::launch {
 
 class TaskData {
  public:
-  enum class Use { kTraining, kEvaluation };  ///< BABILong: of which stories and background text
-  /// `config.data.kind` is a task's; `options` are of files that hold background text. InputError
-  /// naming what is wrong with the files.
+  enum class Use { kTraining, kEvaluation };  ///< of which files
+  /// `config.data.kind` is a task's; `options` are of files of the text that it is hidden in.
+  /// InputError naming what is wrong with the files.
   TaskData(const RunConfig& config, const data::TokenDataOptions& options, Use use);
 
   const data::Task& task() const { return *task_; }
   std::string description() const;
 
  private:
-  void make_babilong(const RunConfig& config, const data::TokenDataOptions& options, Use use);
-
   // In order: later ones refer to earlier ones.
   std::unique_ptr<data::Tokenizer> tokenizer_;
   std::unique_ptr<data::TokenData> tokens_;

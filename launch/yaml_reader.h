@@ -124,6 +124,13 @@ class YamlReader {
   }
   template <class T>
   std::string convert(const YamlNode& node, std::vector<T>& values) {
+    if constexpr (std::is_same_v<T, std::string>) {  // one text stands for a list of it
+      std::string one;
+      if (node.kind == YamlNode::Kind::kScalar && read_scalar(node, one).empty()) {
+        values.assign(one.empty() ? 0 : 1, one);
+        return "";
+      }
+    }
     if (node.kind != YamlNode::Kind::kSequence) return expected(node, "a list");
     values.clear();
     for (size_t i = 0; i < node.values.size(); ++i) {

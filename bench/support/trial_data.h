@@ -21,14 +21,14 @@ class TrialData {
   TrialData& operator=(const TrialData&) = delete;
 
   const data::Tokenizer& tokenizer() const { return *tokenizer_; }
-  const data::BabilongTask& babilong() const { return *babilong_; }  ///< qa1, no worked examples
+  const data::Task& babilong() const { return *babilong_; }  ///< qa1, no worked examples
 
  private:
   std::filesystem::path folder_;
   std::unique_ptr<data::Tokenizer> tokenizer_;
   std::unique_ptr<data::TokenData> text_;
   std::unique_ptr<data::BackgroundText> background_;
-  std::unique_ptr<data::BabilongTask> babilong_;
+  std::unique_ptr<data::Task> babilong_;
 };
 
 }  // namespace longhaul::bench

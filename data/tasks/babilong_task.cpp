@@ -23,7 +23,7 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-class FileTask final : public BabilongTask {
+class FileTask final : public Task {
  public:
   FileTask(const std::filesystem::path& file, const Tokenizer& tokenizer,
            const BackgroundText* background, const BabilongPrompt& prompt)
@@ -55,7 +55,7 @@ class FileTask final : public BabilongTask {
   std::string name() const override { return core::message("qa", number_); }
   int64_t vocabulary() const override { return tokenizer_.vocabulary(); }
   uint64_t fingerprint() const override { return fingerprint_; }
-  const std::set<std::string>& labels() const override { return labels_; }
+  std::set<std::string> labels() const override { return labels_; }
 
   Example example(const ExampleRequest& request) const override {
     CHECK_LT(request.depth, 0) << "facts lie where they are drawn";
@@ -207,10 +207,10 @@ class FileTask final : public BabilongTask {
 
 }  // namespace
 
-std::unique_ptr<BabilongTask> make_babilong_task(const std::filesystem::path& file,
-                                                 const Tokenizer& tokenizer,
-                                                 const BackgroundText* background,
-                                                 const BabilongPrompt& prompt) {
+std::unique_ptr<Task> make_babilong_task(const std::filesystem::path& file,
+                                         const Tokenizer& tokenizer,
+                                         const BackgroundText* background,
+                                         const BabilongPrompt& prompt) {
   return std::make_unique<FileTask>(file, tokenizer, background, prompt);
 }
 

@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/batch.h"
@@ -42,6 +44,8 @@ class Task {
   virtual uint64_t fingerprint() const = 0;
   /// An example of exactly this length, or InputError saying what lengths there are.
   virtual Example example(const ExampleRequest& request) const = 0;
+  /// What answers there can be, in lower case; empty: not known.
+  virtual std::set<std::string> labels() const { return {}; }
   /// So many different questions there are of this length. InputError as of example.
   virtual int64_t different(int64_t length) const {
     static_cast<void>(length);

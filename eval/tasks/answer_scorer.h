@@ -2,8 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
-#include <set>
 #include <span>
 #include <string>
 
@@ -26,18 +24,7 @@ class AnswerScorer {
   virtual bool is_teacher_forced() const { return false; }
 };
 
-/// Right if the first run of digits is the key.
-std::unique_ptr<AnswerScorer> make_passkey_scorer(const data::Tokenizer& tokenizer);
-
-/// The rule of BABILong: of the first sentence, in lower case and up to "<context>" or "<example>",
-/// the labels that it holds and the question does not; right if these are the answer alone.
-/// `tokens` of an answer are read.
-std::unique_ptr<AnswerScorer> make_babilong_scorer(const data::Tokenizer& tokenizer,
-                                                   std::set<std::string> labels, int64_t tokens);
-
-enum class CopyAnswers { kTeacherForced, kFree };
-/// The share of letters that are right at their place; the closing "." is not looked at. Teacher
-/// forced as Jelassi et al. (2024) count, or free: what the model writes by itself.
-std::unique_ptr<AnswerScorer> make_copy_scorer(CopyAnswers answers);
+/// Of tokens that the tokenizer knows: a model's vocabulary may be larger.
+std::string text_of(const data::Tokenizer& tokenizer, std::span<const int32_t> tokens);
 
 }  // namespace longhaul::eval

@@ -1,10 +1,10 @@
 #include <algorithm>
-#include <set>
 
 #include "eval/sequence_means.h"
 #include "eval/stored_json.h"
 #include "eval/tasks.pb.h"
 #include "eval/tasks/task_result.h"
+#include "eval/tasks/task_scoring.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::eval {
@@ -17,9 +17,12 @@ bool is_share(double value) { return value >= 0 && value <= 1; }
 
 /// What is wrong with a result that parsed, or "".
 std::string flaw(const proto::TaskResult& result) {
-  static const std::set<std::string> tasks{"babilong", "copy", "passkey"};
-  if (tasks.count(result.task()) == 0) {
-    return "task is '" + result.task() + "', expected 'babilong', 'copy' or 'passkey'";
+  if (find_task_scoring(result.task()) == nullptr) {
+    std::string known;
+    for (const auto& each : task_scorings()) {
+      known += (known.empty() ? "'" : ", '") + each->name() + "'";
+    }
+    return "task is '" + result.task() + "', expected one of " + known;
   }
   if (result.cells().empty()) return "has no cells";
   for (int i = 0; i < result.cells_size(); ++i) {

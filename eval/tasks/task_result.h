@@ -30,7 +30,7 @@ struct TaskCell {
 };
 
 struct TaskResult {
-  std::string task;             ///< "passkey", "babilong" or "copy"
+  std::string task;             ///< one of task_scorings()
   std::string model;            ///< only noted
   int64_t training_length = 0;  ///< of the sequences; 0: not known
   uint64_t seed = 0;

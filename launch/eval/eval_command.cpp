@@ -8,6 +8,7 @@
 
 #include "eval/model_fingerprint.h"
 #include "eval/stored_json.h"
+#include "eval/tasks/task_scoring.h"
 #include "kernels/core/cuda_memory.h"
 #include "launch/build_text.h"
 #include "launch/command.h"
@@ -40,8 +41,8 @@ std::optional<RunConfig> run_config_of(const fs::path& model) {
 
 /// What a file's "task" is for: curves by position have the name of what was read.
 std::string kind_of(const std::string& task) {
-  static const std::vector<std::string> others{"effrem", "states", "passkey", "babilong", "copy"};
-  return std::ranges::find(others, task) != others.end() ? task : "perplexity";
+  const bool is_own = task == "effrem" || task == "states";
+  return is_own || eval::find_task_scoring(task) != nullptr ? task : "perplexity";
 }
 
 /// A file that is there is replaced only where it is an earlier result of the same measure.

@@ -132,9 +132,7 @@ std::vector<std::unique_ptr<Measure>> make_measures() {
   measures.push_back(make_recall_measure());
   measures.push_back(make_effrem_measure());
   measures.push_back(make_states_measure());
-  measures.push_back(make_passkey_measure());
-  measures.push_back(make_babilong_measure());
-  measures.push_back(make_copy_measure());
+  for (auto& measure : make_task_measures()) measures.push_back(std::move(measure));
   return measures;
 }
 

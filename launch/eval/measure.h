@@ -99,9 +99,8 @@ std::unique_ptr<Measure> make_perplexity_measure();
 std::unique_ptr<Measure> make_recall_measure();
 std::unique_ptr<Measure> make_effrem_measure();
 std::unique_ptr<Measure> make_states_measure();
-std::unique_ptr<Measure> make_passkey_measure();
-std::unique_ptr<Measure> make_babilong_measure();
-std::unique_ptr<Measure> make_copy_measure();
+/// One for each kind of task (launch/task_settings.h).
+std::vector<std::unique_ptr<Measure>> make_task_measures();
 /// All of them, in the order of --help.
 std::vector<std::unique_ptr<Measure>> make_measures();
 

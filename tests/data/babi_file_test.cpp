@@ -3,10 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <set>
-
-#include "data/tasks/babi_world.h"
-#include "tests/data/babi_reader.h"
 #include "tests/data/scratch.h"
 
 namespace longhaul::data {
@@ -99,51 +95,6 @@ TEST(BabiFile, FindsFilesByTheirNames) {
   std::filesystem::resize_file(scratch / "notes.txt", (256 << 20) + 1);
   EXPECT_THAT(problem_of([&] { read_babi(scratch / "notes.txt"); }),
               HasSubstr("notes.txt: has more than 268435456 bytes"));
-}
-
-TEST(BabiWorld, AnswersFollowFromTheSentences) {
-  for (const int task : babi_world_tasks()) {
-    std::set<std::string> answers;
-    int64_t questions = 0;
-    for (const BabiStory& story : parse_babi(tell_babi_stories(task, 300, 4), "world")) {
-      testing::BabiReader reader;
-      size_t read = 0;
-      for (const BabiQuestion& question : story.questions) {
-        for (; read < question.facts; ++read) reader.read(story.facts[read]);
-        ASSERT_EQ(question.answer, reader.answer(question.text)) << "qa" << task;
-        answers.insert(question.answer);
-        ++questions;
-        // The sentences that are said to answer it are enough.
-        testing::BabiReader short_reader;
-        for (const size_t support : question.supports) short_reader.read(story.facts[support]);
-        if (task == 1 || task == 6) {
-          ASSERT_EQ(question.answer, short_reader.answer(question.text));
-        }
-        ASSERT_EQ(question.supports.size(), task == 2 ? 2u : task == 3 ? 3u : 1u);
-      }
-    }
-    EXPECT_EQ(questions, 1500);
-    EXPECT_EQ(answers.size(), task == 6 ? 2u : 6u);
-  }
-}
-
-TEST(BabiWorld, IsAFunctionOfItsSeedAndWritesBothFiles) {
-  EXPECT_EQ(tell_babi_stories(2, 3, 4), tell_babi_stories(2, 3, 4));
-  EXPECT_NE(tell_babi_stories(2, 3, 4), tell_babi_stories(2, 3, 5));
-  const Scratch scratch;
-  write_babi_world(scratch / "world", 4, 2, 9);
-  const auto train = find_babi_files(scratch / "world", "train", 6);
-  const auto test = find_babi_files(scratch / "world", "test", 6);
-  ASSERT_EQ(train.size(), 4u);
-  ASSERT_EQ(test.size(), 4u);
-  for (size_t i = 0; i < 4; ++i) {
-    EXPECT_EQ(read_babi(train[i]).size(), 4u);
-    EXPECT_EQ(read_babi(test[i]).size(), 2u);
-    EXPECT_NE(testing::read_file(train[i]).find("1 "), std::string::npos);
-    EXPECT_EQ(testing::read_file(train[i]).find(testing::read_file(test[i])), std::string::npos);
-  }
-  EXPECT_THAT(problem_of([&] { write_babi_world(scratch / "world", 1, 1, 9); }),
-              HasSubstr("exists, expected the name of a new folder"));
 }
 
 }  // namespace

@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <regex>
 #include <set>
 
 #include "data/tasks/babi_file.h"
 #include "data/tasks/babi_world.h"
 #include "data/tasks/babilong_prompts.h"
+#include "tests/data/a_task.h"
 #include "tests/data/babi_reader.h"
 #include "tests/data/scratch.h"
 #include "tests/data/tokenizer_file.h"
@@ -61,7 +63,7 @@ class BabilongTaskTest : public ::testing::Test {
     writer.finish();
   }
 
-  std::unique_ptr<BabilongTask> task(int number, const BabilongPrompt& prompt = {}) const {
+  std::unique_ptr<Task> task(int number, const BabilongPrompt& prompt = {}) const {
     const auto files = find_babi_files(scratch_ / "world", "train", 6);
     const auto file = std::find_if(files.begin(), files.end(), [&](const auto& path) {
       return babi_task_number(path) == number;
@@ -82,6 +84,11 @@ struct Parts {
 Parts parts_of(const std::string& text) {
   const size_t begin = text.rfind("<context>\n") + 10, end = text.rfind("\n</context>\nQuestion: ");
   return {text.substr(0, begin), text.substr(begin, end - begin), text.substr(end + 22)};
+}
+
+std::string lower_case(std::string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(c));
+  return text;
 }
 
 /// Sentences of the context: the world's in order, the background's without what is cut.
@@ -105,7 +112,7 @@ void read_context(const std::string& context, testing::BabiReader& reader, int& 
 }
 
 TEST_F(BabilongTaskTest, HidesAStoryWhoseAnswerFollows) {
-  for (const int number : {1, 2, 3, 6}) {
+  for (const int number : {1, 2, 3, 4, 5, 6}) {
     const auto babilong = task(number);
     for (uint64_t i = 0; i < 30; ++i) {
       const int64_t length = 3000 + static_cast<int64_t>(i);
@@ -126,15 +133,19 @@ TEST_F(BabilongTaskTest, HidesAStoryWhoseAnswerFollows) {
       for (size_t j = 1; j < lines.size(); ++j)
         EXPECT_EQ(lines[j], (lines[j - 1] + 1) % 60) << parts.context;
       EXPECT_EQ(text_of(*tokenizer_, example.answer), "\nAnswer: " + example.answer_text + ".");
-      EXPECT_EQ(babilong->labels().count(example.answer_text), 1u);
+      EXPECT_EQ(babilong->labels().count(lower_case(example.answer_text)), 1u);
       // The depth is that of a sentence of the story.
       const auto at = static_cast<size_t>(
           std::llround(example.depth * static_cast<double>(example.prompt.size())));
       const std::string from = text_of(
           *tokenizer_, {example.prompt.begin() + static_cast<ptrdiff_t>(at), example.prompt.end()});
-      EXPECT_TRUE(from.starts_with(" Anna ") || from.starts_with(" Omar ") ||
-                  from.starts_with(" Lena ") || from.starts_with(" Pedro "))
+      const std::string sentence = from.substr(1, from.find('.') - 1);
+      EXPECT_TRUE(std::regex_search(sentence, std::regex("^(Anna|Omar|Lena|Pedro|The) ")))
           << from.substr(0, 40);
+      if (number == 2 || number == 3) continue;
+      testing::BabiReader evidence;
+      evidence.read(sentence);
+      EXPECT_EQ(evidence.answer(example.question), example.answer_text) << sentence;
     }
   }
 }
@@ -199,8 +210,8 @@ TEST_F(BabilongTaskTest, LengthZeroIsTheStoryAlone) {
 
 TEST_F(BabilongTaskTest, RowsAreAsLongAsTheyAreAndTrainOnTheAnswer) {
   std::vector<std::unique_ptr<Task>> tasks;
-  for (const int number : {1, 2, 6}) tasks.push_back(task(number, {.shots = 0}));
-  const auto mixture = make_mixture("babilong", std::move(tasks));
+  for (const int number : {1, 2, 4, 5, 6}) tasks.push_back(task(number, {.shots = 0}));
+  const auto mixture = whole_task(*testing::a_kind("copy"), std::move(tasks));
   std::set<std::string> instructions;
   for (uint64_t i = 0; i < 60; ++i) {
     std::vector<int32_t> tokens(2000), labels(2000);
@@ -216,7 +227,7 @@ TEST_F(BabilongTaskTest, RowsAreAsLongAsTheyAreAndTrainOnTheAnswer) {
       }
     EXPECT_EQ(asked, text.substr(answer));
   }
-  EXPECT_EQ(instructions.size(), 2u);  // qa1 and qa6 say the same
+  EXPECT_EQ(instructions.size(), 4u);  // qa1 and qa6 say the same
 }
 
 TEST_F(BabilongTaskTest, RefusesWhatCannotBe) {
@@ -316,6 +327,20 @@ TEST_F(FewShotPrompt, ShowsThreeExamplesOfTaskFive) {
             "Answer with one word and nothing more.\n"
             "<context>\n Fred took the football there. Fred gave the football to Bill.\n"
             "</context>\nQuestion: What did Fred give to Bill?");
+}
+
+TEST_F(FewShotPrompt, TheDepthIsOfTheLastFactInWhateverOrderTheFileNamesThem) {
+  for (const char* supports : {"1 3", "3 1"}) {
+    testing::write_file(scratch_ / "qa2_hand.txt",
+                        core::message("1 Fred went to the hall.\n2 Bill went to the hall.\n"
+                                      "3 Fred took the milk there.\n4 Bill went to the garden.\n"
+                                      "5 Where is the milk?\thall\t",
+                                      supports, "\n"));
+    const Example asked = example("qa2_hand.txt", {});
+    const auto at =
+        static_cast<size_t>(std::llround(asked.depth * static_cast<double>(asked.prompt.size())));
+    EXPECT_TRUE(text_of(*byte_, asked.prompt).substr(at).starts_with(" Fred took the milk"));
+  }
 }
 
 TEST_F(FewShotPrompt, NeedsTextForALength) {

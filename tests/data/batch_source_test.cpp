@@ -10,7 +10,7 @@
 #include "data/read_ahead.h"
 #include "data/recall_task.h"
 #include "data/samplers.h"
-#include "data/tasks/copy_task.h"
+#include "tests/data/a_task.h"
 #include "tests/data/scratch.h"
 
 namespace longhaul::data {
@@ -51,7 +51,7 @@ std::vector<Kind> kinds() {
   const auto task = [](bool contiguous) {
     return [=](const TokenData&, RowShare share, uint64_t seed) {
       // The source keeps a reference: one task for all of them.
-      static const auto copy = make_copy_task({.letters = 5, .shortest = 1, .longest = 1});
+      static const auto copy = testing::a_task("copy", {{"letters", 5}, {"longest", 1}});
       return make_task_source(*copy, kLength, seed, share, contiguous);
     };
   };

@@ -8,14 +8,16 @@
 #include <regex>
 #include <set>
 
-#include "data/tasks/copy_task.h"
-#include "data/tasks/passkey_task.h"
+#include "data/tasks/task_kind.h"
+#include "tests/data/a_task.h"
 #include "tests/data/scratch.h"
 #include "tests/data/tokenizer_file.h"
 
 namespace longhaul::data {
 namespace {
 
+using testing::a_kind;
+using testing::a_task;
 using ::testing::HasSubstr;
 using testing::problem_of;
 using testing::Scratch;
@@ -38,7 +40,7 @@ void expect_shifted(const std::vector<int32_t>& tokens, const std::vector<int32_
 }
 
 TEST(CopyTask, SaysTheStringAgain) {
-  const auto task = make_copy_task({.letters = 5, .shortest = 2, .longest = 4});
+  const auto task = a_task("copy", {{"letters", 5}, {"shortest", 2}, {"longest", 4}});
   EXPECT_EQ(task->vocabulary(), 9);
   std::set<std::vector<int32_t>> different;
   for (uint64_t i = 0; i < 50; ++i) {
@@ -64,8 +66,7 @@ TEST(CopyTask, SaysTheStringAgain) {
 }
 
 TEST(CopyTask, RowsArePackedAndOnlyCopiesCount) {
-  const CopyConfig config{.letters = 26, .shortest = 3, .longest = 9};
-  const auto task = make_copy_task(config);
+  const auto task = a_task("copy", {{"shortest", 3}, {"longest", 9}});
   std::set<int64_t> lengths;
   for (uint64_t i = 0; i < 200; ++i) {
     std::vector<int32_t> tokens(60), labels(60);
@@ -99,13 +100,69 @@ TEST(CopyTask, RowsArePackedAndOnlyCopiesCount) {
 }
 
 TEST(CopyTask, RefusesWhatCannotBe) {
-  EXPECT_THAT(problem_of([] { make_copy_task({.shortest = 6, .longest = 5}); }),
-              HasSubstr("shortest: must be from 1 to longest (5), is 6"));
-  const auto task = make_copy_task({.longest = 20});
+  EXPECT_THAT(problem_of([] {
+                a_task("copy", {{"shortest", 6}, {"longest", 5}});
+              }),
+              HasSubstr("copy task: shortest: must be at most data.copy.longest (5), is 6"));
+  const auto task = a_task("copy", {{"longest", 20}});
   EXPECT_THAT(problem_of([&] { make_task_source(*task, 42, 1, {}, false); }),
               HasSubstr("a row of 42 tokens has no room for a string of 20 letters, expected at "
                         "least 43"));
   EXPECT_THAT(problem_of([&] { task->example({.length = 2}); }), HasSubstr("at least 3"));
+}
+
+/// Counts its rows, which hold its number.
+class NumberedTask final : public Task {
+ public:
+  explicit NumberedTask(int32_t number) : number_(number) {}
+  std::string name() const override { return "numbered"; }
+  int64_t vocabulary() const override { return 9; }
+  uint64_t fingerprint() const override { return static_cast<uint64_t>(number_); }
+  Example example(const ExampleRequest&) const override {
+    return {.prompt = {number_}, .answer = {number_}};
+  }
+  void write_row(const core::RandomKey&, std::span<int32_t> tokens,
+                 std::span<int32_t>) const override {
+    std::ranges::fill(tokens, 10 + number_);
+  }
+
+ private:
+  int32_t number_;
+};
+
+TEST(WholeTask, DrawsAPartForEachRowAsThatPartWritesIt) {
+  std::vector<std::unique_ptr<Task>> parts;
+  for (const int32_t number : {1, 2}) parts.push_back(std::make_unique<NumberedTask>(number));
+  const auto whole = whole_task(*a_kind("copy"), std::move(parts));
+  EXPECT_EQ(whole->name(), "copy");
+  std::set<int32_t> rows;
+  for (uint64_t i = 0; i < 20; ++i) {
+    std::vector<int32_t> tokens(3), labels(3);
+    whole->write_row(key_of(i), tokens, labels);
+    rows.insert(tokens[2]);
+    EXPECT_EQ(whole->example({.length = 1, .key = key_of(i)}).prompt[0] + 10, tokens[2]);
+  }
+  EXPECT_EQ(rows, (std::set<int32_t>{11, 12}));
+}
+
+TEST(WholeTask, IsTheOneTaskThatHasTheKindsName) {
+  const auto kind = a_kind("copy");
+  EXPECT_EQ(whole_task(*kind, kind->make({}))->fingerprint(), a_task("copy")->fingerprint());
+}
+
+TEST(TaskKind, EvaluationsTakeSettingsThatMeanSomethingToThem) {
+  const auto kind = a_kind("copy", {{"letters", 7}, {"longest", 9}});
+  const auto asked = kind->for_evaluation();
+  const auto names = [](const TaskKind& each) {
+    std::set<std::string> all;
+    for (const Setting& setting : settings_of(each)) all.insert(setting.name);
+    return all;
+  };
+  EXPECT_EQ(names(*kind), (std::set<std::string>{"letters", "shortest", "longest"}));
+  EXPECT_EQ(names(*asked), (std::set<std::string>{"letters", "longest"}));
+  EXPECT_EQ(asked->make({}).at(0)->vocabulary(), 7 + 4);
+  EXPECT_EQ(asked->usual_lengths(), (std::vector<int64_t>{4, 9, 13, 18, 22, 27, 31, 36}));
+  EXPECT_EQ(asked->longest_trained(100), 9);
 }
 
 /// Pairs of digits are one token, so that answers differ in their number of tokens.
@@ -129,7 +186,7 @@ class PasskeyTask : public ::testing::TestWithParam<NamedTokenizer> {
 };
 
 TEST_P(PasskeyTask, HidesItsKeyAtTheDepthInExactlyAsManyTokens) {
-  const auto task = make_passkey_task(*tokenizer_);
+  const auto task = a_task("passkey", *tokenizer_);
   std::set<std::string> keys;
   for (const int64_t length : {512, 513, 1000, 4096}) {
     for (const double depth : {0.0, 0.25, 0.5, 1.0}) {
@@ -159,7 +216,7 @@ TEST_P(PasskeyTask, HidesItsKeyAtTheDepthInExactlyAsManyTokens) {
 }
 
 TEST_P(PasskeyTask, TrainsOnTheAnswerAlone) {
-  const auto task = make_passkey_task(*tokenizer_);
+  const auto task = a_task("passkey", *tokenizer_);
   std::vector<int32_t> tokens(700), labels(700);
   task->write_row(key_of(3), tokens, labels);
   expect_shifted(tokens, labels);
@@ -172,7 +229,7 @@ TEST_P(PasskeyTask, TrainsOnTheAnswerAlone) {
 }
 
 TEST_P(PasskeyTask, SaysHowLongItIsAtLeast) {
-  const auto task = make_passkey_task(*tokenizer_);
+  const auto task = a_task("passkey", *tokenizer_);
   EXPECT_THAT(problem_of([&] { task->example({.length = 20}); }),
               HasSubstr("passkey task: needs at least "));
 }

@@ -37,6 +37,13 @@ for n in 1 4; do
   ranks $n eval babilong --model babilong/model --stories stories --lengths 0,1024 --trials 5 --dtype fp64 \
     --sequence-ranks $((n / 2 > 1 ? 2 : 1)) --json babilong.$n >/dev/null 2>babilong.err || { cat babilong.err; fail "babilong"; }
 done
+# Every task of the folder is asked at both lengths, to its number of trials.
+asked=$(tr -d ' \n"' <babilong.1 | grep -oE 'part:qa[0-9],length:[0-9]+,depth_low:0,depth_high:1,trials:[0-9]+')
+for task in 1 2 3 4 5 6; do
+  for length in 0 1024; do
+    grep -qx "part:qa$task,length:$length,depth_low:0,depth_high:1,trials:5" <<<"$asked" || fail "qa$task at $length: $asked"
+  done
+done
 # Which names the mesh.
 without_measured() { sed '/"measured": \[/,/^ \]/d' "$1"; }
 for task in passkey babilong; do

@@ -2,8 +2,58 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+#include <set>
+
+#include "eval/tasks/task_scoring.h"
+
 namespace longhaul::eval {
 namespace {
+
+/// What scorers are made of.
+class Labelled final : public data::Task {
+ public:
+  explicit Labelled(std::set<std::string> labels) : labels_(std::move(labels)) {}
+  std::string name() const override { return "labelled"; }
+  int64_t vocabulary() const override { return 256; }
+  uint64_t fingerprint() const override { return 1; }
+  data::Example example(const data::ExampleRequest&) const override { return {}; }
+  std::set<std::string> labels() const override { return labels_; }
+
+ private:
+  std::set<std::string> labels_;
+};
+
+/// Sets what it is told of by name.
+class Choose final : public core::FieldVisitor {
+ public:
+  explicit Choose(std::map<std::string, int64_t> values) : values_(std::move(values)) {}
+  void field(const char* name, int64_t& value, const char*, const Rule<int64_t>&) override {
+    if (values_.contains(name)) value = values_.at(name);
+  }
+  void field(const char* name, bool& value, const char*) override {
+    if (values_.contains(name)) value = values_.at(name) != 0;
+  }
+  void field(const char*, double&, const char*, const Rule<double>&) override {}
+  void path(const char*, std::string&, const char*) override {}
+  void paths(const char*, std::vector<std::string>&, const char*) override {}
+
+ private:
+  std::map<std::string, int64_t> values_;
+};
+
+std::unique_ptr<AnswerScorer> scorer_of(const std::string& kind, const data::Tokenizer* tokenizer,
+                                        const std::map<std::string, int64_t>& options = {},
+                                        const std::set<std::string>& labels = {}) {
+  for (const auto& scoring : make_task_scorings()) {
+    if (scoring->name() != kind) continue;
+    Choose choose(options);
+    scoring->visit(choose);
+    return scoring->make(Labelled(labels), tokenizer);
+  }
+  ADD_FAILURE() << kind;
+  return nullptr;
+}
 
 class AnswerScorerTest : public ::testing::Test {
  protected:
@@ -16,7 +66,7 @@ class AnswerScorerTest : public ::testing::Test {
 };
 
 TEST_F(AnswerScorerTest, PasskeyIsTheFirstRunOfDigits) {
-  const auto scorer = make_passkey_scorer(*tokenizer_);
+  const auto scorer = scorer_of("passkey", tokenizer_.get());
   const data::Example example{.answer_text = "01234"};
   const auto score = [&](const std::string& text) { return scorer->score(example, said(text)); };
   EXPECT_EQ(score(" 01234."), 1);
@@ -36,8 +86,8 @@ TEST_F(AnswerScorerTest, PasskeyIsTheFirstRunOfDigits) {
 }
 
 TEST_F(AnswerScorerTest, BabilongTakesTheOnlyLabelOfTheFirstSentence) {
-  const auto scorer =
-      make_babilong_scorer(*tokenizer_, {"kitchen", "garden", "office", "bill", "fred"}, 17);
+  const auto scorer = scorer_of("babilong", tokenizer_.get(), {{"answer_tokens", 17}},
+                                {"kitchen", "garden", "office", "bill", "fred"});
   const data::Example where{.question = "Where was the milk before the Garden?",
                             .answer_text = "kitchen"};
   const auto score = [&](const data::Example& example, const std::string& text) {
@@ -55,6 +105,7 @@ TEST_F(AnswerScorerTest, BabilongTakesTheOnlyLabelOfTheFirstSentence) {
   EXPECT_EQ(score(who, "Fred gave it to Bill."), 1);
   EXPECT_EQ(score(who, "Bill."), 0);
   EXPECT_EQ(scorer->tokens(who), 17);
+  EXPECT_EQ(scorer_of("babilong", tokenizer_.get())->tokens(who), 100);  // of bytes
 }
 
 /// The form that each task's worked examples show, and what models say beside it.
@@ -64,7 +115,7 @@ TEST_F(AnswerScorerTest, BabilongReadsTheFormsOfItsExamples) {
     double score;
   };
   const auto expect = [&](const std::set<std::string>& labels, const std::vector<Case>& cases) {
-    const auto scorer = make_babilong_scorer(*tokenizer_, labels, 20);
+    const auto scorer = scorer_of("babilong", tokenizer_.get(), {}, labels);
     for (const Case& c : cases) {
       EXPECT_EQ(scorer->score({.question = c.question, .answer_text = c.answer}, said(c.said)),
                 c.score)
@@ -106,7 +157,7 @@ TEST_F(AnswerScorerTest, BabilongReadsTheFormsOfItsExamples) {
 }
 
 TEST_F(AnswerScorerTest, CopyingCountsLettersAtTheirPlace) {
-  const auto scorer = make_copy_scorer(CopyAnswers::kTeacherForced);
+  const auto scorer = scorer_of("copy", nullptr);
   const data::Example example{.answer = {3, 1, 2, 7}};
   const auto score = [&](const std::vector<int32_t>& tokens) {
     return scorer->score(example, tokens);
@@ -121,7 +172,7 @@ TEST_F(AnswerScorerTest, CopyingCountsLettersAtTheirPlace) {
   EXPECT_EQ(score({}), 0);
   EXPECT_TRUE(scorer->is_graded());
   EXPECT_TRUE(scorer->is_teacher_forced());
-  EXPECT_FALSE(make_copy_scorer(CopyAnswers::kFree)->is_teacher_forced());
+  EXPECT_FALSE(scorer_of("copy", nullptr, {{"free", 1}})->is_teacher_forced());
 }
 
 }  // namespace

@@ -9,12 +9,12 @@
 #include <mutex>
 #include <optional>
 
-#include "data/tasks/copy_task.h"
 #include "dist/thread_communicator.h"
 #include "eval/perplexity.h"
 #include "eval/tasks/task_sequences.h"
 #include "kernels/core/error.h"
 #include "model/init.h"
+#include "tests/data/a_task.h"
 #include "tests/eval/scratch_folder.h"
 #include "tests/support/random_tensor.h"
 
@@ -58,6 +58,18 @@ class Witness final : public AnswerScorer {
     return score;
   }
   bool is_graded() const override { return true; }
+  bool is_teacher_forced() const override { return teacher_forced_; }
+
+ private:
+  bool teacher_forced_;
+};
+
+/// Of answers as long as the right ones.
+class LongWitness final : public AnswerScorer {
+ public:
+  explicit LongWitness(bool teacher_forced) : teacher_forced_(teacher_forced) {}
+  int64_t tokens(const data::Example& example) const override { return std::ssize(example.answer); }
+  double score(const data::Example&, std::span<const int32_t>) const override { return 0; }
   bool is_teacher_forced() const override { return teacher_forced_; }
 
  private:
@@ -294,20 +306,18 @@ TEST(TaskEvaluation, ResumedEqualsUninterrupted) {
 TEST(TaskEvaluation, MemoryDoesNotGrowWithLength) {
   const auto communicator = dist::solo_communicator();
   const dist::Mesh mesh(*communicator, {});
-  const auto copy = data::make_copy_task({.letters = 7});
-  const auto peak = [&](CopyAnswers answers, int64_t letters) {
+  const auto copy = data::testing::a_task("copy", {{"letters", 7}});
+  const auto peak = [&](const LongWitness& witness, int64_t length) {
     core::Context context({}, 1);
     model::LanguageModel model(context, tiny_config());
     model::initialize(model, 3);
     context.pool().reset_peak();
-    const auto scorer = make_copy_scorer(answers);
-    evaluate_task(
-        mesh, model, {{"", *copy, *scorer}},
-        {.lengths = {data::copy_prompt_length(letters)}, .depths = {}, .trials = 2, .piece = 64});
+    evaluate_task(mesh, model, {{"", *copy, witness}},
+                  {.lengths = {length}, .depths = {}, .trials = 2, .piece = 64});
     return context.pool().peak_bytes();
   };
-  for (const CopyAnswers answers : {CopyAnswers::kTeacherForced, CopyAnswers::kFree}) {
-    EXPECT_EQ(peak(answers, 256), peak(answers, 4 * 256));
+  for (const bool teacher_forced : {false, true}) {
+    EXPECT_EQ(peak(LongWitness(teacher_forced), 256), peak(LongWitness(teacher_forced), 4 * 256));
   }
 }
 
@@ -327,7 +337,7 @@ TEST(TaskEvaluation, RefusesWhatCannotBe) {
   model::LanguageModel model(context, tiny_config(), core::DType::kF64);
   dist::run_thread_ranks(1, [&](dist::Communicator& world) {
     const dist::Mesh mesh(world, {1, 1});
-    const auto copy = data::make_copy_task({.letters = 26});
+    const auto copy = data::testing::a_task("copy");
     try {
       evaluate_task(mesh, model, {{"", *copy, kWitness}},
                     {.lengths = {-1}, .depths = {1.5}, .trials = 0});
@@ -340,7 +350,7 @@ TEST(TaskEvaluation, RefusesWhatCannotBe) {
                   HasSubstr("task copy: needs a vocabulary of 30, the model's has 11"));
     }
     // All at once, before the first is measured.
-    const auto small = data::make_copy_task({.letters = 7});
+    const auto small = data::testing::a_task("copy", {{"letters", 7}});
     try {
       evaluate_task(mesh, model, {{"", *small, kWitness}}, {.lengths = {2, 30, 1}, .depths = {}});
       ADD_FAILURE() << "no InputError";
@@ -356,7 +366,7 @@ TEST(TaskSequences, CountTheAnswersTokens) {
   core::Context context({}, 1);
   model::LanguageModel model(context, tiny_config(), core::DType::kF64);
   model::initialize(model, 3);
-  const auto copy = data::make_copy_task({.letters = 7});
+  const auto copy = data::testing::a_task("copy", {{"letters", 7}});
   dist::run_thread_ranks(1, [&](dist::Communicator& world) {
     const dist::Mesh mesh(world, {1, 1});
     const CurveOptions options{.length = 20, .sequences = 3, .piece = 6, .states = false};

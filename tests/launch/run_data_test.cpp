@@ -64,11 +64,12 @@ TEST_F(RunDataOfProgram, EvaluationsOfBabilongAskTestStories) {
   std::filesystem::create_directories(folder_ / "stories");
   write("stories/qa1_x_train.txt", "1 Ann is here.\n2 Where is Ann?\there\t1\n");
   write("stories/qa1_x_test.txt", "1 Ann is there.\n2 Where is Ann?\tthere\t1\n");
-  RunConfig config;
-  config.data.kind = DataKind::kBabilong;
-  config.data.folder = folder_ / "tokens";
-  config.data.babilong.stories = folder_ / "stories";
-  const auto answer = [&](TaskData::Use use) {
+  const auto answer = [&](TaskData::Use use, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> overrides{"data.kind=babilong",
+                                       "data.folder=" + (folder_ / "tokens").string(),
+                                       "data.babilong.stories=" + (folder_ / "stories").string()};
+    overrides.insert(overrides.end(), more.begin(), more.end());
+    const RunConfig config = parse_run_config(kRecall, "run.yaml", overrides);
     const core::RandomKey key{1, 0, core::RandomPurpose::kEvaluation};
     return TaskData(config, config.data.file, use)
         .task()
@@ -77,11 +78,13 @@ TEST_F(RunDataOfProgram, EvaluationsOfBabilongAskTestStories) {
   };
   EXPECT_EQ(answer(TaskData::Use::kTraining), "here");
   EXPECT_EQ(answer(TaskData::Use::kEvaluation), "there");
-  config.evaluation.stories = folder_ / "stories/qa1_x_train.txt";
-  EXPECT_EQ(answer(TaskData::Use::kEvaluation), "here");
-  config.evaluation.folder = folder_ / "nowhere";
-  EXPECT_NO_THROW(answer(TaskData::Use::kTraining));
-  EXPECT_ANY_THROW(answer(TaskData::Use::kEvaluation));
+  const std::string train = (folder_ / "stories/qa1_x_train.txt").string();
+  const std::string others = "data.babilong.test_stories=[" + train + "]";
+  EXPECT_EQ(answer(TaskData::Use::kEvaluation, {others}), "here");
+  EXPECT_EQ(answer(TaskData::Use::kTraining, {others}), "here");
+  const std::string nowhere = "evaluation.folder=" + (folder_ / "nowhere").string();
+  EXPECT_NO_THROW(answer(TaskData::Use::kTraining, {nowhere}));
+  EXPECT_ANY_THROW(answer(TaskData::Use::kEvaluation, {nowhere}));
 }
 
 TEST_F(RunDataOfProgram, EvaluationsOnWhatIsTrainedOnAreTold) {
@@ -113,9 +116,9 @@ TEST_F(RunDataOfProgram, EvaluationsOnWhatIsTrainedOnAreTold) {
   const std::string words = "data.kind=babilong data.folder=tokens data.babilong.stories=stories";
   EXPECT_EQ(told(words), "tokens" + trained + "evaluation.folder" + hint);
   EXPECT_EQ(told(words + " evaluation.folder=other"), "");
-  EXPECT_EQ(told(words + "/qa1_x_train.txt"), "tokens and stories/qa1_x_train.txt" + trained +
-                                                  "evaluation.folder and evaluation.stories" +
-                                                  hint);
+  EXPECT_EQ(told(words + "/qa1_x_train.txt"),
+            "tokens and stories/qa1_x_train.txt" + trained +
+                "evaluation.folder and data.babilong.test_stories" + hint);
 }
 
 }  // namespace

@@ -85,8 +85,8 @@ TEST(SweepMeasures, WhatEvalWouldRefuseIsToldWithItsLineAndKey) {
           HasSubstr("s:13: measures.effrem.name: found 'a/b', expected a name")));
   EXPECT_THAT(problems("measures:\n  - perplexity: {length: 8, sequences: 2}\n"),
               ElementsAre("s:5: measures.perplexity: --data is required"));
-  EXPECT_THAT(problems("measures:\n  - copy: {letters: 4, run: r.yaml}\n"),
-              ElementsAre(HasSubstr("s:5: measures.copy: ")));
+  EXPECT_THAT(problems("measures:\n  - recall: {keys: 4, run: r.yaml, length: 8, sequences: 1}\n"),
+              ElementsAre(HasSubstr("s:5: measures.recall: ")));
   EXPECT_THAT(problems("measures:\n  - copy: {letters: 4, lengths: 3}\n  - copy: {trials: 2}\n"),
               ElementsAre(HasSubstr("s:6: measures.copy: the name copy is there twice")));
   EXPECT_THAT(problems("measures: 3\n"), ElementsAre(HasSubstr("s:4: measures: found '3'")));

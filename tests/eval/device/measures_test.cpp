@@ -4,13 +4,12 @@
 
 #include "data/tasks/babi_world.h"
 #include "data/tasks/babilong_task.h"
-#include "data/tasks/copy_task.h"
-#include "data/tasks/passkey_task.h"
 #include "dist/thread_communicator.h"
 #include "eval/effrem.h"
 #include "eval/perplexity.h"
 #include "eval/states.h"
 #include "eval/tasks/task_evaluation.h"
+#include "tests/data/a_task.h"
 #include "tests/kernels/device/device_test.h"
 #include "tests/model/scratch_folder.h"
 #include "tests/model/tiny_model.h"
@@ -88,7 +87,7 @@ Values task_of(const dist::Mesh& mesh, model::LanguageModel& model, const data::
 
 Values passkey_of(const dist::Mesh& mesh, model::LanguageModel& model) {
   const auto tokenizer = data::make_tokenizer("byte");
-  return task_of(mesh, model, *data::make_passkey_task(*tokenizer), 260);
+  return task_of(mesh, model, *data::testing::a_task("passkey", *tokenizer), 260);
 }
 
 /// Prompts of different lengths.
@@ -138,7 +137,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Measured{"passkey", passkey_of}, Measured{"babilong", babilong_of},
                       Measured{"copy",
                                [](const auto& mesh, auto& model) {
-                                 return task_of(mesh, model, *data::make_copy_task({}), 30, true);
+                                 return task_of(mesh, model, *data::testing::a_task("copy"), 30,
+                                                true);
                                }}),
     [](const auto& test) { return test.param.name; });
 

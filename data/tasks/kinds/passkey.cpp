@@ -1,13 +1,18 @@
-#include "data/tasks/passkey_task.h"
-
+// Passkey retrieval in the text format of Landmark Attention (Mohtashami & Jaggi 2023): a key of
+// five digits, said twice, somewhere in sentences that say nothing; at the end it is asked for.
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
+#include "data/tasks/task_kind.h"
 #include "kernels/core/error.h"
 
 namespace longhaul::data {
 
 namespace {
+
+constexpr size_t kDigits = 5;
+
 // The sentences of the format: results can be compared only if they are these.
 constexpr std::string_view kDescription =
     "There is an important info hidden inside a lot of irrelevant text. Find it and memorize "
@@ -16,6 +21,9 @@ constexpr std::string_view kFiller =
     " The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again.";
 constexpr std::string_view kQuestion = "\nWhat is the pass key? The pass key is";
 
+/// Five lines: what is to be done, filler, the key, filler, the question. Keys are drawn evenly
+/// from 00000 to 99999; filler is cut to the token, so that lengths are exact; depth 0 puts the key
+/// before all filler, 1 after it.
 class PasskeyTask final : public Task {
  public:
   explicit PasskeyTask(const Tokenizer& tokenizer)
@@ -34,7 +42,7 @@ class PasskeyTask final : public Task {
   Example example(const ExampleRequest& request) const override {
     core::RandomStream random(request.key);
     std::string key = std::to_string(random.below(100000));
-    key.insert(0, static_cast<size_t>(kPasskeyDigits) - key.size(), '0');
+    key.insert(0, kDigits - key.size(), '0');
     const double drawn = random.uniform();
     const double depth = request.depth < 0 ? drawn : std::min(request.depth, 1.0);
 
@@ -69,10 +77,23 @@ class PasskeyTask final : public Task {
   const Tokenizer& tokenizer_;
   std::vector<int32_t> description_, filler_, question_;
 };
+
+class PasskeyKind final : public TaskKind {
+ public:
+  std::string name() const override { return "passkey"; }
+  std::string help() const override { return "Finding a key of five digits, by length and depth"; }
+  std::unique_ptr<TaskKind> clone() const override { return std::make_unique<PasskeyKind>(*this); }
+  bool has_words() const override { return true; }
+  bool has_depths() const override { return true; }
+  std::vector<std::unique_ptr<Task>> make(const TaskInputs& inputs) const override {
+    std::vector<std::unique_ptr<Task>> tasks;
+    tasks.push_back(std::make_unique<PasskeyTask>(*inputs.tokenizer));
+    return tasks;
+  }
+};
+
 }  // namespace
 
-std::unique_ptr<Task> make_passkey_task(const Tokenizer& tokenizer) {
-  return std::make_unique<PasskeyTask>(tokenizer);
-}
+std::unique_ptr<TaskKind> make_passkey_kind() { return std::make_unique<PasskeyKind>(); }
 
 }  // namespace longhaul::data
