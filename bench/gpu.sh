@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests and measures on a machine with a GPU: bench/gpu.sh BUNDLE [OUT.json] [MINUTES] [REGEX]
-# BUNDLE is a folder of launch/bundle.sh with: longhaul bench_ops bench_train_step kernels_gpu_tests dist_gpu_tests
-# model_gpu_tests trainer_gpu_tests nccl_gpu_tests. The machine needs CUDA's libraries; with compute-sanitizer, PyTorch,
+# BUNDLE is a folder of launch/bundle.sh with: longhaul bench_{ops,train_step,evaluation}
+# {kernels,dist,model,eval,trainer,nccl}_gpu_tests. The machine needs CUDA's libraries; with compute-sanitizer, PyTorch,
 # Triton and mamba_ssm also that is run. Ends within MINUTES (default 9); what did not fit is named in OUT.json, and
 # parts whose name matches REGEX are run alone and added to it.
 set -euo pipefail

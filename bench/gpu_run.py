@@ -157,7 +157,7 @@ def other_tests(run):
         run.part(f"tests of {folder}", [run.program(f"{folder}_gpu_tests"), "--gtest_brief=1"], 20,
                  test_counts, required)
 
-    folders = [functools.partial(programs, folder) for folder in ("dist", "model", "trainer")]
+    folders = [functools.partial(programs, folder) for folder in ("dist", "model", "eval", "trainer")]
     run.beside_each_other(*folders, functools.partial(agreement, run))
 
 
@@ -202,6 +202,14 @@ def step(run, size, sequences, *options):
               *options], 20)
 
 
+def evaluation(run):
+    on_gpu = run.device == "cuda"
+    run.part("evaluation against the forward pass" + (" of mamba2-130m" if on_gpu else ""),
+             [run.program("bench_evaluation"), "--device", run.device,
+              *(["--shape", "mamba2-130m", "--dtype", "bf16", "--length", 8192, "--repeats", 2] if on_gpu else
+                ["--shape", "recall", "--length", 512, "--sequences", 2, "--batch", 2, "--repeats", 1])], 20, limit=30)
+
+
 def peer_is_here(run):
     here = run.device == "cuda" and importlib.util.find_spec("mamba_ssm") is not None
     if not here and run.device == "cuda":
@@ -243,6 +251,7 @@ def on_gpu(run):
     # Where starting kernels is what takes the time: few tokens. With and without a recording.
     step(run, "mamba2-130m", 1)
     step(run, "mamba2-130m", 1, "--cuda-graphs")
+    evaluation(run)
     other_tests(run)
     nccl(run)
     sanitizer(run)
@@ -252,6 +261,7 @@ def on_cpu(run):
     agreement(run)
     ops(run, 2, 128, 64)
     step(run, "recall", 8)
+    evaluation(run)
 
 
 def agreement(run):

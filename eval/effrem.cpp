@@ -138,13 +138,13 @@ Sequences asked_at_the_end(Sequences sequences, int64_t length) {
   constexpr int64_t kTries = 1000;  // for each that is found
   if (length % 2 == 0) {
     throw core::InputError(core::message(
-        "effrem length: after ", length, " tokens of recall comes a key, which nothing foretells; ",
+        "--length: after ", length, " tokens of recall comes a key, which nothing foretells; ",
         "expected an odd length, whose last token can be a query"));
   }
   std::vector<int64_t> asked;
   for (int64_t sequence = 0; std::ssize(asked) < sequences.count; ++sequence) {
     if (sequence >= kTries * (std::ssize(asked) + 1)) {
-      throw core::InputError(core::message("effrem length: of ", sequence, " sequences of ", length,
+      throw core::InputError(core::message("--length: of ", sequence, " sequences of ", length,
                                            " tokens ", asked.size(), " end in a query, expected ",
                                            sequences.count));
     }
@@ -175,7 +175,7 @@ EffRem evaluate_effrem(const dist::Mesh& mesh, model::LanguageModel& model, cons
                        const CurveOptions& options) {
   check(options, all, model);
   if (options.length < 2) {
-    throw core::InputError(core::message("effrem length: must be at least 2, is ", options.length));
+    throw core::InputError(core::message("--length: must be at least 2, is ", options.length));
   }
   const Sequences sequences = all.task == "recall" ? asked_at_the_end(all, options.length) : all;
   const std::vector<int64_t> grid = effrem_grid(options.length, options.training_length);

@@ -1,6 +1,7 @@
 // What an evaluation has measured so far, unit by unit, and the file that keeps it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
@@ -17,6 +18,7 @@ class PartialResults {
   PartialResults(int64_t units, int64_t width);
 
   bool has(int64_t unit) const { return done_[static_cast<size_t>(unit)]; }
+  int64_t done() const { return std::count(done_.begin(), done_.end(), true); }
   void set(int64_t unit, const std::vector<double>& numbers);
   /// [units, width]; zeros where a unit is not done.
   const std::vector<double>& numbers() const { return numbers_; }

@@ -3,14 +3,23 @@
 #include <google/protobuf/util/json_util.h>
 
 #include <limits>
+#include <nlohmann/json.hpp>
 
 #include "eval/evaluation.pb.h"
 #include "eval/partial.pb.h"
 #include "eval/text_file.h"
 #include "kernels/core/error.h"
 #include "model/checkpoint/atomic_file.h"
+#include "model/checkpoint/json_reading.h"
 
 namespace longhaul::eval {
+
+namespace {
+
+/// Further ones show where in the text, with an arrow.
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+}  // namespace
 
 void write_json(const std::filesystem::path& file, const google::protobuf::Message& message) {
   google::protobuf::util::JsonPrintOptions options;
@@ -28,10 +37,13 @@ void read_json(const std::filesystem::path& file, google::protobuf::Message& mes
   google::protobuf::util::JsonParseOptions options;
   options.ignore_unknown_fields = true;
   const auto status = google::protobuf::util::JsonStringToMessage(text, &message, options);
-  if (!status.ok()) {
-    throw core::InputError(file.string() + ": not an evaluation: " +
-                           std::string(status.message().data(), status.message().size()));
-  }
+  if (status.ok()) return;
+  const std::string refusal = file.string() + ": not an evaluation";
+  // Where it is no JSON at all, this says in which line and column.
+  const bool is_object = model::parse_json(text, refusal).is_object();
+  throw core::InputError(
+      refusal + ": " +
+      (is_object ? first_line(std::string(status.message())) : "expected an object"));
 }
 
 double error_of(bool has, double value, int64_t sequences) {

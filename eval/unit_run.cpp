@@ -59,6 +59,12 @@ class UnitRun : private BatchWatch {
     return other.has_value();
   }
 
+  void tell_what_is_done() const {
+    if (!continuation_.notice) return;
+    continuation_.notice(core::message("continues: ", results_.done(), " of ", job_.units,
+                                       " units are done in ", continuation_.file.string()));
+  }
+
   /// What rank 0 finds in the file, on every rank.
   void open() {
     if (continuation_.file.empty()) return;
@@ -67,6 +73,7 @@ class UnitRun : private BatchWatch {
       try {
         if (std::filesystem::exists(continuation_.file) && !begins_anew()) {
           results_.load(continuation_.file, continuation_.identity);
+          tell_what_is_done();
           found += results_.bytes(continuation_.identity);
         }
       } catch (const core::InputError& error) {

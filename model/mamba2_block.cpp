@@ -182,7 +182,7 @@ int64_t Mamba2Block::chunk(const Context& context) const {
 void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activations& act) const {
   const int64_t H = config_.heads, P = config_.head_dim, N = config_.state_dim;
   const SsdViews in = ssd_views(act.xBC, args.batch, args.length);
-  const bool staged = args.keep_map || args.parallel != nullptr || args.log_decay;
+  const bool staged = args.keep_map || args.parallel != nullptr;
   const bool wanted = args.keep || staged;
   const int64_t chunks = kernels::ssd_chunks(args.length, chunk(context));
   if (wanted) act.chunk_states = Tensor(context, dtype_, {args.batch, chunks, H, P, N});
@@ -199,6 +199,7 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
                           .final_state = view_or_absent(args.final_state, kSsm),
                           .chunk_states = act.chunk_states};
   if (!staged) {
+    ssd.log_decay = args.log_decay;
     kernels::ssd_forward(context, ssd);
   } else {
     act.log_decay = Tensor(context, state_dtype_, {args.batch, H});

@@ -265,15 +265,33 @@ class TaskRun {
   std::vector<double> weights_;             // [units of the first data rank + 1], summed up
 };
 
+/// Before anything is measured: there is an example of every length.
+void check_lengths(const std::vector<TaskPart>& parts, const TaskOptions& options) {
+  core::Problems problems;
+  for (const TaskPart& part : parts) {
+    for (const int64_t length : options.lengths) {
+      try {
+        part.task.example({.length = length,
+                           .key = {options.seed, 0, core::RandomPurpose::kEvaluation},
+                           .number = 0});
+      } catch (const core::InputError& error) {
+        problems.push_back(core::message("--lengths: ", error.what()));
+      }
+    }
+  }
+  if (!problems.empty()) throw core::InputError(problems);
+}
+
 void check(const std::vector<TaskPart>& parts, const TaskOptions& options,
            const model::LanguageModel& model) {
   core::Problems problems;
   const auto within = [&](const char* name, auto value, auto low, auto high) {
     if (!(value >= low && value <= high)) {
-      problems.push_back(core::message(name, ": must be from ", low, " to ", high, ", is ", value));
+      problems.push_back(
+          core::message("--", name, ": must be from ", low, " to ", high, ", is ", value));
     }
   };
-  if (options.lengths.empty()) problems.push_back("lengths: none is given");
+  if (options.lengths.empty()) problems.push_back("--lengths: none is given");
   for (const int64_t length : options.lengths) within("lengths", length, int64_t{0}, kMostLength);
   for (const double depth : options.depths) within("depths", depth, 0.0, 1.0);
   within("trials", options.trials, int64_t{1}, kMostTrials);
@@ -287,6 +305,7 @@ void check(const std::vector<TaskPart>& parts, const TaskOptions& options,
     }
   }
   if (!problems.empty()) throw core::InputError(problems);
+  check_lengths(parts, options);
 }
 
 }  // namespace

@@ -32,57 +32,75 @@ void read_prompts(PieceRun& pieces, core::Context& context,
   }
 }
 
-/// Goes on from the state before each prompt's last token, all at once.
-std::vector<std::vector<int32_t>> continue_with_answers(
-    model::LanguageModel& model, const std::vector<const data::Example*>& trials, int64_t count,
-    const model::RecurrentState& state) {
-  core::Context& context = model.context();
-  const core::Shape shape{std::ssize(trials), count};
-  std::vector<int32_t> read;  // [trials, count]; 0 behind an answer that is shorter
-  for (const data::Example* trial : trials) {
-    const size_t row = read.size();
-    read.push_back(trial->prompt.back());
-    const int64_t rest = std::min(count - 1, std::ssize(trial->answer));
-    read.insert(read.end(), trial->answer.begin(), trial->answer.begin() + rest);
-    read.resize(row + static_cast<size_t>(count));
+/// Goes on from a state, some tokens of every trial at a time.
+class Continuing {
+ public:
+  Continuing(model::LanguageModel& model, model::RecurrentState state)
+      : model_(model),
+        context_(model.context()),
+        state_(std::move(state)),
+        next_(model.make_state(state_.batch())) {}
+
+  /// [trials, length]: tokens in, the most likely token after each out.
+  void read(std::vector<int32_t>& tokens) {
+    const int64_t trials = state_.batch();
+    const core::Shape shape{trials, std::ssize(tokens) / trials};
+    if (predicted_.shape() != shape) {
+      // Any label: the arg max comes with the loss.
+      labels_ = core::Tensor::from(context_, std::vector<int32_t>(tokens.size(), 0), shape);
+      predicted_ = core::Tensor(context_, core::DType::kI32, shape);
+    }
+    const core::Tensor read = core::Tensor::from(context_, tokens, shape);
+    model_.forward({.tokens = read,
+                    .labels = labels_,
+                    .initial = &state_,
+                    .final_state = &next_,
+                    .predicted = predicted_});
+    std::swap(state_, next_);
+    core::copy(context_, predicted_, core::TensorView(tokens.data(), core::DType::kI32, shape));
   }
-  const core::Tensor tokens = core::Tensor::from(context, read, shape);
-  // Any label: the arg max comes with the loss.
-  const core::Tensor labels =
-      core::Tensor::from(context, std::vector<int32_t>(read.size(), 0), shape);
-  const core::Tensor predicted(context, core::DType::kI32, shape);
-  model.forward({.tokens = tokens, .labels = labels, .initial = &state, .predicted = predicted});
-  core::copy(context, predicted, core::TensorView(read.data(), core::DType::kI32, shape));
-  std::vector<std::vector<int32_t>> said;
-  for (int64_t trial = 0; trial < shape[0]; ++trial) {
-    said.emplace_back(read.begin() + trial * count, read.begin() + (trial + 1) * count);
+
+ private:
+  model::LanguageModel& model_;
+  core::Context& context_;
+  model::RecurrentState state_, next_;
+  core::Tensor labels_, predicted_;
+};
+
+/// Token `at` of what a teacher has read after the prompt's beginning; 0 behind a shorter answer.
+int32_t right_token(const data::Example& trial, int64_t at) {
+  if (at == 0) return trial.prompt.back();
+  return at <= std::ssize(trial.answer) ? trial.answer[static_cast<size_t>(at) - 1] : 0;
+}
+
+/// Goes on from the state before each prompt's last token, in pieces of at most `most` tokens.
+std::vector<std::vector<int32_t>> continue_with_answers(
+    const std::vector<const data::Example*>& trials, int64_t count, int64_t most,
+    Continuing& model) {
+  std::vector<std::vector<int32_t>> said(trials.size());
+  for (int64_t begin = 0; begin < count; begin += most) {
+    const int64_t length = std::min(most, count - begin);
+    std::vector<int32_t> tokens;
+    for (const data::Example* trial : trials) {
+      for (int64_t i = 0; i < length; ++i) tokens.push_back(right_token(*trial, begin + i));
+    }
+    model.read(tokens);
+    for (auto row = tokens.begin(); auto& each : said) {
+      each.insert(each.end(), row, row + length);
+      row += length;
+    }
   }
   return said;
 }
 
 /// Goes on from the state before each prompt's last token.
-std::vector<std::vector<int32_t>> continue_greedily(model::LanguageModel& model,
-                                                    const std::vector<const data::Example*>& trials,
-                                                    int64_t count, model::RecurrentState state) {
-  core::Context& context = model.context();
-  const core::Shape shape{std::ssize(trials), 1};
+std::vector<std::vector<int32_t>> continue_greedily(const std::vector<const data::Example*>& trials,
+                                                    int64_t count, Continuing& model) {
   std::vector<int32_t> last;
   for (const data::Example* trial : trials) last.push_back(trial->prompt.back());
-  // Any label: the arg max comes with the loss.
-  const core::Tensor labels =
-      core::Tensor::from(context, std::vector<int32_t>(trials.size(), 0), shape);
-  const core::Tensor predicted(context, core::DType::kI32, shape);
   std::vector<std::vector<int32_t>> said(trials.size());
-  model::RecurrentState next = model.make_state(std::ssize(trials));
   for (int64_t i = 0; i < count; ++i) {
-    const core::Tensor tokens = core::Tensor::from(context, last, shape);
-    model.forward({.tokens = tokens,
-                   .labels = labels,
-                   .initial = &state,
-                   .final_state = &next,
-                   .predicted = predicted});
-    std::swap(state, next);
-    core::copy(context, predicted, core::TensorView(last.data(), core::DType::kI32, shape));
+    model.read(last);
     for (size_t trial = 0; trial < said.size(); ++trial) said[trial].push_back(last[trial]);
   }
   return said;
@@ -100,8 +118,9 @@ std::vector<std::vector<int32_t>> answers_of(model::LanguageModel& model, PieceR
   // The last token begins the answer: the first rank runs it alone.
   read_prompts(pieces, model.context(), trials, length - 1, request.piece, state, advance);
   if (!pieces.piece(0, 1).holds_end) return {};
-  if (request.teacher_forced) return continue_with_answers(model, trials, request.count, state);
-  return continue_greedily(model, trials, request.count, std::move(state));
+  Continuing continuing(model, std::move(state));
+  if (!request.teacher_forced) return continue_greedily(trials, request.count, continuing);
+  return continue_with_answers(trials, request.count, request.piece, continuing);
 }
 
 }  // namespace longhaul::eval

@@ -14,7 +14,7 @@ namespace longhaul::eval {
 struct AnswerRequest {
   int64_t count = 1;            ///< tokens after the prompt
   bool teacher_forced = false;  ///< each follows the right ones before, not the model's own
-  int64_t piece = 2048;         ///< tokens of the prompt read at a time, at most
+  int64_t piece = 2048;         ///< tokens of a prompt or of right answers read at a time, at most
   const model::RecurrentState* start = nullptr;  ///< as TaskOptions::start
 };
 

@@ -99,6 +99,8 @@ void check_backward(const core::Context& context, const SsdBackward& args) {
 
 void ssd_forward(core::Context& context, const SsdForward& args) {
   check_forward(context, args);
+  check_optional(context, "log_decay", args.log_decay, core::state_dtype(args.x.dtype()),
+                 {args.x.extent(0), args.x.extent(2)});
   context.device().is_cpu() ? cpu::ssd_forward(context, args) : cuda::ssd_forward(context, args);
 }
 

@@ -38,6 +38,7 @@ struct SsdForward {
   core::TensorView final_state;  ///< or absent
   core::TensorView
       chunk_states;  ///< the state entering each chunk, kept for backward; or absent in ssd_forward
+  core::TensorView log_decay;  ///< [batch, heads] = Σℓ; or absent; ssd_forward alone writes it
 };
 /// The whole operation where the initial state is known from the start.
 void ssd_forward(core::Context& context, const SsdForward& args);

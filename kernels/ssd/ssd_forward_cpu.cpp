@@ -61,12 +61,13 @@ struct Forward {
         D(optional_data<T>(args.D)),
         initial_state(optional_data<T>(args.initial_state)),
         final_state(optional_data<T>(args.final_state)),
-        chunk_states(optional_data<T>(args.chunk_states)) {}
+        chunk_states(optional_data<T>(args.chunk_states)),
+        log_decay(optional_data<T>(args.log_decay)) {}
 
   const Geometry g;
   const TokenRows<T> x, dt, B, C, y;
   const T *A_log, *D, *initial_state;
-  T *final_state, *chunk_states;
+  T *final_state, *chunk_states, *log_decay;
 };
 
 /// One block of heads of one sequence.
@@ -74,7 +75,12 @@ template <class T>
 class ForwardItem {
  public:
   ForwardItem(core::Context& context, const Forward<T>& f, int64_t b, HeadBlock block)
-      : f_(f), g_(f.g), b_(b), block_(block), scratch_(context, g_, block.last - block.first) {}
+      : f_(f),
+        g_(f.g),
+        b_(b),
+        block_(block),
+        log_decays_(static_cast<size_t>(block.last - block.first)),
+        scratch_(context, g_, block.last - block.first) {}
 
   void whole() {
     for_heads([&](int64_t h, T* state) { load_state(f_.initial_state, h, state); });
@@ -82,6 +88,7 @@ class ForwardItem {
       load_group(c, true, true);
       for_heads([&](int64_t h, T* state) {
         load_head(c, h);
+        if (f_.log_decay) add_log_decay(c, h);
         if (f_.chunk_states) save(state, f_.chunk_states + g_.chunk_state_at(b_, c, h));
         output(c, h, is_zero(state, g_.P * g_.N) ? nullptr : state, true);
         if (c + 1 == g_.chunks && !f_.final_state) return;
@@ -92,19 +99,16 @@ class ForwardItem {
       });
     }
     store_final();
+    if (f_.log_decay) store_log_decay(f_.log_decay);
   }
 
   void map(T* log_decay, T* state_from_zero) {
     for_heads([&](int64_t, T* state) { std::fill_n(state, g_.P * g_.N, T(0)); });
-    std::vector<double> sums(static_cast<size_t>(block_.last - block_.first));
     for (int64_t c = 0; c < g_.chunks; ++c) {
       load_group(c, true, false);
       for_heads([&](int64_t h, T* state) {
         load_head(c, h);
-        double& sum = sums[static_cast<size_t>(h - block_.first)];
-        const double A = decay_rate(f_.A_log[h]);
-        for (int64_t i = 0; i < g_.tokens(c); ++i)
-          sum += static_cast<double>(scratch_.decays.dt[i]) * A;
+        add_log_decay(c, h);
         T* own = scratch_.state_transposed;  // as large, and not in use here
         for_contribution(
             c, [&](const auto& tile, int64_t at) __attribute__((always_inline)) {
@@ -114,12 +118,8 @@ class ForwardItem {
         save(own, f_.chunk_states + g_.chunk_state_at(b_, c, h));
       });
     }
-    for_heads([&](int64_t h, T* state) {
-      constexpr double kLowest = std::numeric_limits<T>::lowest();
-      log_decay[b_ * g_.heads + h] =
-          static_cast<T>(std::max(sums[static_cast<size_t>(h - block_.first)], kLowest));
-      save(state, state_from_zero + g_.state_at(b_, h));
-    });
+    for_heads([&](int64_t h, T* state) { save(state, state_from_zero + g_.state_at(b_, h)); });
+    store_log_decay(log_decay);
   }
 
   void intra(int64_t c) {
@@ -166,6 +166,20 @@ class ForwardItem {
   void store_final() {
     if (!f_.final_state) return;
     for_heads([&](int64_t h, T* state) { save(state, f_.final_state + g_.state_at(b_, h)); });
+  }
+
+  void add_log_decay(int64_t c, int64_t h) {
+    double& sum = log_decays_[static_cast<size_t>(h - block_.first)];
+    const double A = decay_rate(f_.A_log[h]);
+    for (int64_t i = 0; i < g_.tokens(c); ++i)
+      sum += static_cast<double>(scratch_.decays.dt[i]) * A;
+  }
+  void store_log_decay(T* log_decay) const {
+    constexpr double kLowest = std::numeric_limits<T>::lowest();
+    for (int64_t h = block_.first; h < block_.last; ++h) {
+      log_decay[b_ * g_.heads + h] =
+          static_cast<T>(std::max(log_decays_[static_cast<size_t>(h - block_.first)], kLowest));
+    }
   }
 
   void load_group(int64_t c, bool with_B, bool with_C) {
@@ -239,6 +253,7 @@ class ForwardItem {
   const Geometry& g_;
   const int64_t b_;
   const HeadBlock block_;
+  std::vector<double> log_decays_;  // of the heads, so far
   Scratch<T, ForwardArrays<T>> scratch_;
 };
 

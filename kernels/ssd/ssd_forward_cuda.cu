@@ -57,6 +57,7 @@ void ssd_forward(core::Context& context, const SsdForward& args) {
     }
     ssd::run_states<T>(context, g, args, d.decays, states);
     ssd::run_output<T>(context, g, args, d.decays, states, true);
+    if (args.log_decay) ssd::store_log_decay(context, g, d.decays, args.log_decay);
   });
 }
 

@@ -4,12 +4,14 @@ source "$(dirname "$0")/tiny_run.sh"
 ranks 1 train tiny.yaml run.folder=run >train.log 2>&1 || { cat train.log; fail "training"; }
 
 # cut NAME RANKS ARGS…: interrupted once by a signal to one rank, then continued
+model=run/model
 cut() {
   local name=$1 n=$2 code=0 pid rank i
   shift 2
-  ranks "$n" eval "$@" --model run/model --threads 1 --json "$name-whole.json" >"$name.log" 2>&1 || { cat "$name.log"; fail "$name, uninterrupted"; }
+  set -- "$@" --model "$model" --threads 1
+  ranks "$n" eval "$@" --json "$name-whole.json" >"$name.log" 2>&1 || { cat "$name.log"; fail "$name, uninterrupted"; }
   [ -e "$name-whole.json.partial" ] && fail "$name: a partial file outlived its result"
-  mpirun -n "$n" "$program" eval "$@" --model run/model --threads 1 --json "$name.json" >"$name.log" 2>&1 &
+  mpirun -n "$n" "$program" eval "$@" --json "$name.json" >"$name.log" 2>&1 &
   pid=$!
   for ((i = 0; i < 400; ++i)); do
     [ -s "$name.json.partial" ] && break
@@ -21,7 +23,9 @@ cut() {
   [ "$code" = 75 ] || { cat "$name.log"; fail "$name: exit code $code after SIGTERM, expected 75"; }
   grep -q "interrupted: saved in $name.json.partial" "$name.log" || fail "$name: does not say what was saved"
   [ -e "$name.json" ] && fail "$name was over before the signal"
-  ranks "$n" eval "$@" --model run/model --threads 1 --json "$name.json" >"$name.log" 2>&1 || { cat "$name.log"; fail "$name, continued"; }
+  ranks "$n" eval "$@" --json "$name.json" >"$name.log" 2>&1 || { cat "$name.log"; fail "$name, continued"; }
+  [ "$(grep -c "continues: [1-9][0-9]* of [0-9]* units are done in $name.json.partial" "$name.log")" = 1 ] ||
+    { cat "$name.log"; fail "$name: does not go on from what was done, or says so more than once"; }
   cmp "$name-whole.json" "$name.json" || fail "$name: the continued result differs"
   [ -e "$name.json.partial" ] && fail "$name: a partial file outlived its result"
   return 0
@@ -49,6 +53,15 @@ cmp windows-whole.json unread.json || fail "the result of a file that was cut of
 cut recall 2 recall --length 8192 --sequences 64 --batch 1 --piece 256 --sequence-ranks 2
 cut effrem 2 effrem --length 2047 --sequences 32
 cut states 1 states --length 8192 --sequences 64 --batch 2 --piece 256
+cut text 2 "${text[@]}" --length 1200 --sequences 32 --piece 8 --batch 1
+cut copy 2 copy --letters 8 --lengths 24,400 --trials 500 --batch 2 --piece 64
+cut written 2 copy --letters 8 --lengths 24,300 --trials 60 --free --batch 1 --piece 64 --sequence-ranks 2
+sed 's/^data:.*/data: {kind: passkey, length: 320, sequences: 2}/' tiny.yaml >passkey.yaml
+ranks 1 train passkey.yaml run.folder=passkey schedule.steps=3 schedule.warmup=1 >train.log 2>&1 || { cat train.log; fail "training"; }
+model=passkey/model
+cut passkey 2 passkey --lengths 900,1500 --depths 0,1 --trials 80 --batch 2 --piece 128
+"$program" stories --out stories --stories 40 --test-stories 20 >/dev/null
+cut babilong 2 babilong --stories stories --lengths 0 --trials 40 --batch 2 --piece 128 --sequence-ranks 2
 
 # What was kept of another evaluation, or is damaged, is refused in one line.
 printf 'nonsense' >bad.json.partial

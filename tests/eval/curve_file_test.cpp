@@ -133,8 +133,11 @@ TEST(CurveTable, SaysThatSequencesAreFewerThanAskedFor) {
 TEST(CurveFile, SaysWhatIsWrong) {
   const testing::ScratchFolder scratch;
   EXPECT_NE(what_of(scratch.path() / "none.json").find("none.json"), std::string::npos);
-  EXPECT_NE(what_of(scratch.write("a.json", "{\"task\":")).find("a.json: not an evaluation"),
-            std::string::npos);
+  const std::string cut = what_of(scratch.write("a.json", "{\"task\":\n"));
+  EXPECT_NE(cut.find("a.json: not an evaluation: not valid JSON: parse error at line 2, column 1"),
+            std::string::npos)
+      << cut;
+  EXPECT_EQ(cut.find('\n'), std::string::npos) << "one line: " << cut;
   EXPECT_NE(what_of(scratch.write("b.json", "{}")).find("format_version is 0"), std::string::npos);
   EXPECT_NE(what_of(scratch.write("c.json", R"({"format_version":1,"task":"text"})"))
                 .find("has no buckets"),

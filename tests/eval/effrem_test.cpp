@@ -244,7 +244,8 @@ TEST_F(EffRemFile, OneSequenceHasNoStandardError) {
 }
 
 TEST_F(EffRemFile, HostileFilesAreRefused) {
-  EXPECT_THAT(refusal("[]"), HasSubstr("not an evaluation"));
+  EXPECT_THAT(refusal("[]"), HasSubstr("not an evaluation: expected an object"));
+  EXPECT_THAT(refusal(R"({"length": "x"})"), HasSubstr("not an evaluation: (length): invalid"));
   EXPECT_THAT(refusal("{}"), HasSubstr("format_version is 0"));
   EXPECT_THAT(refusal(R"({"format_version": 1, "task": "text"})"), HasSubstr("expected 'effrem'"));
   EXPECT_THAT(refusal(R"({"format_version": 1, "task": "effrem"})"), HasSubstr("has no points"));

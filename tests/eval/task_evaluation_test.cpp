@@ -64,6 +64,18 @@ class Witness final : public AnswerScorer {
   bool teacher_forced_;
 };
 
+/// Of answers as long as the right ones.
+class LongWitness final : public AnswerScorer {
+ public:
+  explicit LongWitness(bool teacher_forced) : teacher_forced_(teacher_forced) {}
+  int64_t tokens(const data::Example& example) const override { return std::ssize(example.answer); }
+  double score(const data::Example&, std::span<const int32_t>) const override { return 0; }
+  bool is_teacher_forced() const override { return teacher_forced_; }
+
+ private:
+  bool teacher_forced_;
+};
+
 const RandomTask kTask;
 const Witness kWitness, kForcedWitness(true);
 
@@ -291,6 +303,24 @@ TEST(TaskEvaluation, ResumedEqualsUninterrupted) {
   }
 }
 
+TEST(TaskEvaluation, MemoryDoesNotGrowWithLength) {
+  const auto communicator = dist::solo_communicator();
+  const dist::Mesh mesh(*communicator, {});
+  const auto copy = data::testing::a_task("copy", {{"letters", 7}});
+  const auto peak = [&](const LongWitness& witness, int64_t length) {
+    core::Context context({}, 1);
+    model::LanguageModel model(context, tiny_config());
+    model::initialize(model, 3);
+    context.pool().reset_peak();
+    evaluate_task(mesh, model, {{"", *copy, witness}},
+                  {.lengths = {length}, .depths = {}, .trials = 2, .piece = 64});
+    return context.pool().peak_bytes();
+  };
+  for (const bool teacher_forced : {false, true}) {
+    EXPECT_EQ(peak(LongWitness(teacher_forced), 256), peak(LongWitness(teacher_forced), 4 * 256));
+  }
+}
+
 TEST(TaskEvaluation, ProgressGrowsToOne) {
   TaskOptions options = some_options();
   std::vector<double> shares;
@@ -318,6 +348,15 @@ TEST(TaskEvaluation, RefusesWhatCannotBe) {
       EXPECT_THAT(error.what(), HasSubstr("trials: must be from 1"));
       EXPECT_THAT(error.what(),
                   HasSubstr("task copy: needs a vocabulary of 30, the model's has 11"));
+    }
+    // All at once, before the first is measured.
+    const auto small = data::testing::a_task("copy", {{"letters", 7}});
+    try {
+      evaluate_task(mesh, model, {{"", *small, kWitness}}, {.lengths = {2, 30, 1}, .depths = {}});
+      ADD_FAILURE() << "no InputError";
+    } catch (const core::InputError& error) {
+      ASSERT_EQ(error.problems().size(), 2u) << error.what();
+      EXPECT_THAT(error.problems()[1], HasSubstr("--lengths: copy task: has no example of 1"));
     }
   });
 }

@@ -204,7 +204,11 @@ TEST(UnitRun, ProgressGoesOnFromWhatWasDone) {
   attempt({1, 1}, 3, kept, [](int, int asked) { return asked == 2; });
   std::vector<double> shares;
   kept.progress = [&](double share) { shares.push_back(share); };
+  std::vector<std::string> said;
+  kept.notice = [&](const std::string& text) { said.push_back(text); };
   attempt({1, 1}, 3, kept);
+  EXPECT_EQ(said,
+            std::vector<std::string>{"continues: 3 of 7 units are done in " + kept.file.string()});
   ASSERT_EQ(shares.size(), 4u);
   EXPECT_NEAR(shares.front(), 4.5 / 7, 1e-12);
   EXPECT_EQ(shares.back(), 1);

@@ -121,6 +121,11 @@ TEST(SsdSegment, LogDecayIsExactWhereTheDecayIsNot) {
   kernels::ssd_forward_map(context, c.forward(),
                            {.log_decay = c.log_decay, .state_from_zero = c.state_from_zero});
   EXPECT_TRUE(close(c.log_decay, {-1250, -2500}, 1e-7));
+  auto whole = c.forward();
+  whole.log_decay = c.log_decay;
+  core::set_zero(context, c.log_decay);
+  kernels::ssd_forward(context, whole);
+  EXPECT_TRUE(close(c.log_decay, {-1250, -2500}, 1e-7));
 }
 
 struct Extreme {

@@ -191,7 +191,8 @@ TEST_F(Program, TrainInspectExportGenerateEvalReport) {
     EXPECT_EQ(result.exit_code, 0) << result.err;
     EXPECT_FALSE(fs::exists(folder_ / ("run/evaluation/" + measure + ".json.partial")));
   }
-  expect_refused("eval effrem --model run/model --length 1 --sequences 1", "at least 2, is 1");
+  expect_refused("eval effrem --model run/model --length 1 --sequences 1",
+                 "--length: must be at least 2, is 1");
   expect_refused("eval states --model run/model --data x --keys 3 --length 8 --sequences 1",
                  "--data is for text");
   const Result report = run("report run --out new/er/report.html");

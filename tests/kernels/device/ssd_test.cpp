@@ -207,6 +207,11 @@ TEST_F(Ssd, TheMapSaysWhatTheSegmentDoesToAnyState) {
   }
   EXPECT_TRUE(close(c.final_state, expected, 1e-5));
   EXPECT_TRUE(close(c.dinitial_state, dexpected, 1e-5));
+  auto whole = c.forward();
+  whole.log_decay = c.log_decay;
+  core::set_zero(context, c.log_decay);
+  kernels::ssd_forward(context, whole);
+  EXPECT_EQ(values_of(c.log_decay), log_decay);
 }
 
 /// Decays as strong and as weak as can be, and tokens without any.
