@@ -56,6 +56,7 @@ TEST(TaskSettings, AreEachRunsOwn) {
       "model: {from: base}\nrun: {folder: out}\ndata: {kind: copy, length: 99, ";
   const RunConfig first = parse_run_config(base + "copy: {longest: 20}}\n", "run.yaml");
   RunConfig second = first;
+  EXPECT_EQ(second.data.task()->longest_trained(99), 20);
   second = parse_run_config(base + "copy: {longest: 30}}\n", "run.yaml");
   EXPECT_EQ(first.data.task()->longest_trained(99), 20);
   EXPECT_EQ(second.data.task()->longest_trained(99), 30);
