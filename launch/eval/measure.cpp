@@ -41,7 +41,10 @@ void SequenceOptions::describe(CLI::App& command) {
   command.add_option("--length", length, "tokens of a sequence")
       ->check(whole_number(1))
       ->required();
-  command.add_option("--sequences", sequences, "sequences")->check(whole_number(1))->required();
+  constexpr int64_t kMost = int64_t{1} << 24;
+  command.add_option("--sequences", sequences, "sequences")
+      ->check(whole_number(1, kMost))
+      ->required();
 }
 
 eval::CurveOptions SequenceOptions::resolve(const EvalJob& job) const {
