@@ -76,15 +76,17 @@ Comparison compare(const Estimate& a, const Estimate& b) {
 
 std::optional<bool> differ(const Estimate& a, const Estimate& b) { return compare(a, b).apart; }
 
+std::string Comparison::size(const char* format, double scale) const {
+  return formatted(format, scale * std::abs(difference)) +
+         (std::isnan(error) ? "" : " ± " + formatted(format, std::abs(scale) * error));
+}
+
 std::string Comparison::text(const char* format, double scale) const {
   const char* pairs = pairing == Pairing::kSequences ? "sequence by sequence"
                       : pairing == Pairing::kTrials  ? "trial by trial"
                                                      : nullptr;
   if (pairs == nullptr || !std::isfinite(difference)) return "";
-  const std::string spread =
-      std::isnan(error) ? "" : " ± " + formatted(format, std::abs(scale) * error);
-  return std::string("; paired ") + pairs + " they differ by " +
-         formatted(format, scale * std::abs(difference)) + spread;
+  return std::string("; paired ") + pairs + " they differ by " + size(format, scale);
 }
 
 std::string noise_name(bool seeds, bool sequences) {

@@ -48,6 +48,8 @@ struct Comparison {
   std::optional<bool> apart;  ///< beyond noise; none: not known
   Pairing pairing = Pairing::kNone;
 
+  /// "0.1 ± 0.02": how much they differ, in `format` times `scale`; without an error not known.
+  std::string size(const char* format, double scale = 1) const;
   /// "; paired sequence by sequence they differ by 0.1 ± 0.02", numbers in `format` times `scale`;
   /// "" unless sequences or trials are paired.
   std::string text(const char* format, double scale = 1) const;

@@ -76,12 +76,13 @@ th, td { padding: .38rem .5rem; border-bottom: 1px solid var(--line); text-align
   vertical-align: top; white-space: nowrap; }
 thead th { font-weight: 600; border-bottom: 2px solid var(--axis); }
 th:first-child, td:first-child { text-align: left; } tbody th { font-weight: 500; }
-tbody th, .text td { white-space: normal; overflow-wrap: anywhere; }
-tbody th { min-width: 7rem; max-width: 16rem; } .text td { text-align: left; min-width: 6rem; }
+tbody th { white-space: normal; overflow-wrap: break-word; min-width: 7rem; max-width: 16rem; }
+.text td { white-space: normal; overflow-wrap: anywhere; text-align: left; min-width: 6rem; }
 .text thead th { text-align: left; } td small, th small { display: block; color: var(--soft);
   font-weight: 400; } td.best { font-weight: 700; } td.best small { font-weight: 400; }
 td.beyond, th.beyond { background: var(--card); }
 code { font: .88em ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
+tbody th code { overflow-wrap: break-word; }
 summary { cursor: pointer; color: var(--soft); }
 @media (max-width: 560px) { main { padding: 1.3rem .9rem 3rem; } h1 { font-size: 1.4rem; }
   figure > svg { width: calc(100% + 1rem); margin: 0 -.5rem; }
@@ -122,6 +123,15 @@ std::string escape_html(const std::string& text) {
       out += static_cast<uint8_t>(c) < 0x20 || c == 0x7f ? ' ' : c;
     }
     i += length == 0 ? 1 : length;
+  }
+  return out;
+}
+
+std::string name_html(const std::string& name) {
+  std::string out;
+  for (const char c : escape_html(name)) {
+    out += c;
+    if (c == '_' || c == '.') out += "<wbr>";
   }
   return out;
 }

@@ -92,7 +92,7 @@ std::string table(const LinedUp<EffRem>& section, const std::vector<std::string>
   }
   out += "</tr></thead>\n<tbody>\n";
   for (size_t i = 0; i < arms.size(); ++i) {
-    out += "<tr><th scope=\"row\">" + escape_html(arms[i]) + "</th>";
+    out += "<tr><th scope=\"row\">" + name_html(arms[i]) + "</th>";
     for (const Column& column : columns) {
       const EffRemPoint* point =
           section.arms[i] != nullptr ? point_of(*section.arms[i], column) : nullptr;

@@ -159,7 +159,7 @@ std::string table(const LinedUp<StateStatistics>& section, const Arms& arms) {
   }
   out += "</tr></thead>\n<tbody>\n";
   for (size_t i = 0; i < arms.size(); ++i) {
-    out += "<tr><th scope=\"row\">" + escape_html(arms[i]) + "</th>" +
+    out += "<tr><th scope=\"row\">" + name_html(arms[i]) + "</th>" +
            (section.arms[i] != nullptr ? row_of(*section.arms[i]) : "<td colspan=\"7\">–</td>") +
            "</tr>\n";
   }

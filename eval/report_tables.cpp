@@ -76,7 +76,7 @@ std::string cell(const Section& section, const LengthColumn& column, const Posit
 /// A row of the table.
 std::string row(const Section& section, const std::vector<LengthColumn>& columns,
                 const std::string& name, const PositionCurve* curve, bool compared) {
-  std::string out = "<tr><th scope=\"row\">" + escape_html(name) + "</th>";
+  std::string out = "<tr><th scope=\"row\">" + name_html(name) + "</th>";
   for (const LengthColumn& column : columns) out += cell(section, column, curve, compared);
   return out + "</tr>\n";
 }
@@ -133,12 +133,12 @@ std::string configuration_table(const std::vector<RunFolder>& runs,
         "</th>";
     for (size_t i = 0; i < arms.size(); ++i) {
       if (!runs[i].configuration.empty()) {
-        out += "<th scope=\"col\">" + escape_html(arms[i]) + "</th>";
+        out += "<th scope=\"col\">" + name_html(arms[i]) + "</th>";
       }
     }
     out += "</tr></thead>\n<tbody>\n";
     for (const std::string& key : keys) {
-      out += "<tr><th scope=\"row\"><code>" + escape_html(key) + "</code></th>";
+      out += "<tr><th scope=\"row\"><code>" + name_html(key) + "</code></th>";
       for (const Configuration* configuration : known) {
         const std::string* value = find_value(*configuration, key);
         out += "<td>";
@@ -152,7 +152,7 @@ std::string configuration_table(const std::vector<RunFolder>& runs,
   std::string shared;
   for (const auto& [key, value] : *known.front()) {
     if (key == "run.folder" || std::find(keys.begin(), keys.end(), key) != keys.end()) continue;
-    shared += "<tr><th scope=\"row\"><code>" + escape_html(key) + "</code></th><td><code>" +
+    shared += "<tr><th scope=\"row\"><code>" + name_html(key) + "</code></th><td><code>" +
               escape_html(value) + "</code></td></tr>\n";
   }
   if (shared.empty()) return out;

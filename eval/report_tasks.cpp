@@ -1,20 +1,14 @@
 #include "eval/report_tasks.h"
 
-#include <glog/logging.h>
-
 #include <algorithm>
-#include <cmath>
-#include <optional>
 #include <set>
 #include <utility>
 
 #include "eval/conditions.h"
-#include "eval/estimate.h"
 #include "eval/formatted.h"
 #include "eval/html.h"
 #include "eval/plot.h"
-#include "eval/seeds.h"
-#include "eval/tasks/paired_trials.h"
+#include "eval/task_verdicts.h"
 #include "eval/tasks/task_scoring.h"
 #include "kernels/core/error.h"
 
@@ -23,34 +17,6 @@ namespace longhaul::eval {
 namespace {
 
 using Depths = std::pair<double, double>;
-
-constexpr double kNormal = 1.959963984540054;  // half of a 95 % interval, in standard errors
-
-/// The task's results, whichever arm has some.
-const TaskResult& any_of(const LinedUp<TaskResult>& section) {
-  return **std::find_if(section.arms.begin(), section.arms.end(),
-                        [](const TaskResult* arm) { return arm != nullptr; });
-}
-
-const TaskScoring& scoring_of(const TaskResult& result) {
-  const TaskScoring* scoring = find_task_scoring(result.task);
-  CHECK(scoring != nullptr) << result.task;
-  return *scoring;
-}
-
-std::string length_name(const TaskResult& result, int64_t length) {
-  return length_name(scoring_of(result), length);
-}
-
-std::vector<int64_t> lengths_of(const LinedUp<TaskResult>& section) {
-  std::set<int64_t> lengths;
-  for (const TaskResult* arm : section.arms) {
-    for (const TaskCell& cell : arm != nullptr ? arm->cells : std::vector<TaskCell>{}) {
-      lengths.insert(cell.length);
-    }
-  }
-  return {lengths.begin(), lengths.end()};
-}
 
 std::string interval_name(const LinedUp<TaskResult>& section) {
   return error_name(section.arms, "95 % interval");
@@ -68,24 +34,38 @@ std::string header(const LinedUp<TaskResult>& section, const std::string& first)
   std::string out =
       "<div class=\"narrow-scroll\"><table>\n<thead><tr><th scope=\"col\">" + first + "</th>";
   for (const int64_t length : lengths_of(section)) {
-    out += "<th scope=\"col\">" + length_name(any_of(section), length) + "</th>";
+    out += "<th scope=\"col\">" + length_name(scoring_of(section), length) + "</th>";
   }
   return out + "</tr></thead>\n<tbody>\n";
 }
 
-std::string table(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms) {
-  std::string out = "<p class=\"soft\">Accuracy in %, with its " + interval_name(section) +
-                    ".</p>\n" + header(section, "arm");
+/// A cell of the table, with its mark.
+std::string cell_html(const TaskCell& cell, const std::string& mark) {
+  if (cell.trials == 0) return "<td>–</td>";
+  return (mark == kBest ? "<td class=\"best\">" : "<td>") + mark + with_interval(cell) + "</td>";
+}
+
+std::string table(const LinedUp<TaskResult>& section, const TaskVerdicts& verdicts,
+                  const std::vector<std::string>& arms) {
+  std::string rows;
+  std::set<std::string> marks;
   for (size_t i = 0; i < arms.size(); ++i) {
     if (section.arms[i] == nullptr) continue;
-    out += "<tr><th scope=\"row\">" + escape_html(arms[i]) + "</th>";
+    rows += "<tr><th scope=\"row\">" + name_html(arms[i]) + "</th>";
     for (const int64_t length : lengths_of(section)) {
-      const TaskCell cell = pooled_cell(*section.arms[i], length, 0, 1);
-      out += "<td>" + (cell.trials > 0 ? with_interval(cell) : "–") + "</td>";
+      const std::string mark = verdicts.mark(length, i);
+      rows += cell_html(pooled_cell(*section.arms[i], length, 0, 1), mark);
+      marks.insert(mark);
     }
-    out += "</tr>\n";
+    rows += "</tr>\n";
   }
-  return out + "</tbody></table></div>\n";
+  std::string out = "<p class=\"soft\">Accuracy in %, with its " + interval_name(section) + ".";
+  if (marks.contains(kBest)) out += " ● best";
+  if (marks.contains(kNotApart)) {
+    out += ", ○ not told apart from the best, by " + escape_html(verdicts.noise);
+  }
+  out += marks.contains(kBest) ? ".</p>\n" : "</p>\n";
+  return out + header(section, "arm") + rows + "</tbody></table></div>\n";
 }
 
 std::set<Depths> depths_of(const TaskResult& result) {
@@ -134,13 +114,72 @@ PlotLine line_of(int arm, const TaskResult& result, const std::vector<int64_t>& 
   PlotLine line{.arm = arm, .points = {}};
   for (const int64_t length : lengths) {
     const TaskCell cell = pooled_cell(result, length, 0, 1, part);
-    if (cell.trials == 0 || length == 0) continue;
+    if (cell.trials == 0) continue;
     line.points.push_back({.x = static_cast<double>(length),
                            .y = 100 * cell.accuracy,
                            .error = 100 * (cell.high - cell.accuracy),
                            .beneath = 100 * (cell.accuracy - cell.low)});
   }
   return line;
+}
+
+/// Accuracies by length of every arm that has some; `part`: of one part, else of all.
+std::string curves(const LinedUp<TaskResult>& section, const Figures& figures,
+                   const std::string& name, const std::string& title, const std::string* part) {
+  const TaskScoring& scoring = scoring_of(section);
+  Plot plot{.name = name,
+            .x_label = scoring.axis(),
+            .over_positions = scoring.unit().empty(),
+            .least = 0,
+            .most = 100,
+            .marks = {},
+            .lines = {}};
+  if (const int64_t trained = shortest_training(section.arms); trained > 0) plot.marks = {trained};
+  std::string caption = "Bands: " + interval_name(section) + ".";
+  std::vector<int64_t> lengths = lengths_of(section);
+  const bool has_zero = plot.over_positions && std::erase(lengths, 0) > 0;
+  bool leaves_out = false;
+  for (size_t i = 0; i < section.arms.size(); ++i) {
+    const TaskResult* arm = section.arms[i];
+    if (arm == nullptr) continue;
+    PlotLine line = line_of(static_cast<int>(i), *arm, lengths, part);
+    if (!line.points.empty()) plot.lines.push_back(std::move(line));
+    leaves_out = leaves_out || (has_zero && pooled_cell(*arm, 0, 0, 1, part).trials > 0);
+  }
+  if (leaves_out) {
+    caption += " Not drawn: " + length_name(scoring, 0) + ", as a logarithmic axis has no 0.";
+  }
+  return figures.figure(plot, title, caption);
+}
+
+/// In what the arms were not asked alike; "" where in nothing.
+std::string unlike_arms(const LinedUp<TaskResult>& section) {
+  std::vector<std::vector<Identity>> measured;
+  for (const TaskResult* arm : section.arms) {
+    if (arm != nullptr) measured.push_back(measured_of(*arm));
+  }
+  return unlike_html(measured);
+}
+
+std::set<std::string> parts_of(const LinedUp<TaskResult>& section) {
+  std::set<std::string> parts;
+  for (const TaskResult* arm : section.arms) {
+    if (arm == nullptr) continue;
+    for (const TaskCell& cell : arm->cells) parts.insert(cell.part);
+  }
+  return parts;
+}
+
+/// "base: 90 % at 512, 25 % at 2k."
+std::string accuracies(const LinedUp<TaskResult>& section, size_t arm, const std::string& name) {
+  std::string sentence = name + ": ";
+  for (const int64_t length : lengths_of(section)) {
+    const TaskCell cell = pooled_cell(*section.arms[arm], length, 0, 1);
+    if (cell.trials == 0) continue;
+    sentence += (sentence.ends_with(": ") ? "" : ", ") + percent(cell.accuracy) + " % at " +
+                length_name(scoring_of(section), length);
+  }
+  return sentence + ".";
 }
 
 /// A paragraph for each arm that has fewer trials than were asked for.
@@ -157,136 +196,7 @@ std::string shortages_html(const LinedUp<TaskResult>& section,
   return out;
 }
 
-struct Judged {
-  std::string arm;
-  TaskCell cell;
-  Estimate accuracy;
-  const TaskResult* result = nullptr;
-};
-
-Estimate accuracy_at(const TaskResult& arm, int64_t length) {
-  const auto of_run = [&](const TaskResult& run) -> std::optional<Estimate> {
-    const TaskCell cell = pooled_cell(run, length, 0, 1);
-    if (cell.trials == 0) return std::nullopt;
-    return Estimate{.value = cell.accuracy, .error = (cell.high - cell.low) / (2 * kNormal)};
-  };
-  return estimate_of(arm, of_run).value_or(Estimate{});
-}
-
-/// Who answers best and worst at one length.
-struct Extremes {
-  Judged least, most;
-  bool clear = false;  ///< they are told apart
-  Comparison compared = {};
-};
-
-std::optional<Extremes> extremes_at(const LinedUp<TaskResult>& section,
-                                    const std::vector<std::string>& arms, int64_t length) {
-  std::vector<Judged> judged;
-  for (size_t i = 0; i < arms.size(); ++i) {
-    if (section.arms[i] == nullptr) continue;
-    const TaskCell cell = pooled_cell(*section.arms[i], length, 0, 1);
-    if (cell.trials == 0) continue;
-    judged.push_back({arms[i], cell, accuracy_at(*section.arms[i], length), section.arms[i]});
-  }
-  if (judged.size() < 2) return std::nullopt;
-  const auto by_accuracy = [](const Judged& a, const Judged& b) {
-    return a.cell.accuracy < b.cell.accuracy;
-  };
-  const auto [least, most] = std::minmax_element(judged.begin(), judged.end(), by_accuracy);
-  Extremes found{.least = *least, .most = *most};
-  if (const auto trials = compare_trials(*most->result, *least->result, length)) {
-    found.compared = *trials;
-    found.clear = trials->apart.value_or(false);
-  } else if (has_seeds(section.arms)) {
-    found.compared = compare(most->accuracy, least->accuracy);
-    found.clear = found.compared.apart.value_or(false);
-  } else {
-    found.clear = least->cell.high < most->cell.low;
-  }
-  return found;
-}
-
-/// Of every length: who answers best and worst, or that noise leaves it open.
-std::string comparison(const LinedUp<TaskResult>& section, const std::vector<std::string>& arms) {
-  std::string told, open;
-  bool trials = false, intervals = false;  // by which noise leaves it open
-  for (const int64_t length : lengths_of(section)) {
-    const std::optional<Extremes> found = extremes_at(section, arms, length);
-    if (!found) continue;
-    const std::string where = length_name(any_of(section), length);
-    const std::string least = percent(found->least.cell.accuracy),
-                      most = percent(found->most.cell.accuracy);
-    if (found->clear) {
-      told += (told.empty() ? "" : "; ") + ("at " + where) + ", " + found->most.arm +
-              " answers best (" + most + " %), " + found->least.arm + " worst (" + least + " %" +
-              found->compared.text("%.0f", 100) + ")";
-    } else {
-      const bool paired = found->compared.pairing == Pairing::kTrials;
-      trials = trials || paired;
-      intervals = intervals || !paired;
-      open += (open.empty() ? "" : ", ") + ("at " + where) + " (" + least + " % in " +
-              found->least.arm + ", " + most + " % in " + found->most.arm +
-              found->compared.text("%.0f", 100) + ")";
-    }
-  }
-  if (told.empty() && open.empty()) return "share of right answers.";
-  if (open.empty()) return told + ".";
-  const bool seeds = has_seeds(section.arms);
-  std::string noise = seeds ? noise_name(seeds) : "";
-  if (intervals) noise += noise.empty() ? "their 95 % intervals, which overlap" : "";
-  if (trials) {
-    noise += (noise.empty() ? "" : " or, where paired, ") +
-             std::string("the exact test of McNemar at 95 % (graded scores: Student's t)");
-  }
-  return told + (told.empty() ? "" : "; ") + "not told apart " + open + ": " +
-         seeds_name(section.arms) + ", by " + noise + ".";
-}
-
 }  // namespace
-
-TaskCell pooled_cell(const TaskResult& result, int64_t length, double depth_low, double depth_high,
-                     const std::string* part) {
-  if (!result.of_seeds.empty()) {  // parts are no seeds: pooled in each before their spread
-    std::vector<TaskCell> seeds;
-    for (const Named<TaskResult>& seed : result.of_seeds) {
-      seeds.push_back(pooled_cell(seed.value, length, depth_low, depth_high, part));
-    }
-    return mean_cell(seeds);
-  }
-  TaskCell sum{.length = length, .depth_low = depth_low, .depth_high = depth_high};
-  int64_t cells = 0;
-  double squares = 0;
-  for (const TaskCell& cell : result.cells) {
-    if (cell.length != length || cell.depth_low != depth_low || cell.depth_high != depth_high ||
-        cell.trials == 0 || (part != nullptr && cell.part != *part)) {
-      continue;
-    }
-    const auto trials = static_cast<double>(cell.trials);
-    sum.trials += cell.trials;
-    sum.accuracy += trials * cell.accuracy;
-    sum.exact += trials * cell.exact;
-    squares += std::pow(trials * (cell.high - cell.low) / 2, 2);
-    if (++cells == 1) {
-      sum.low = cell.low;
-      sum.high = cell.high;
-    }
-  }
-  if (cells == 0) return sum;
-  const auto trials = static_cast<double>(sum.trials);
-  sum.accuracy /= trials;
-  sum.exact /= trials;
-  if (cells == 1) return sum;
-  const bool answers = std::abs(sum.accuracy - sum.exact) < 1e-9;
-  // Answers that are right or wrong count alike in all parts; else half widths add up in squares.
-  const double half = std::sqrt(squares) / trials;
-  const Interval interval =
-      answers ? wilson_interval(sum.accuracy, sum.trials)
-              : Interval{std::max(0.0, sum.accuracy - half), std::min(1.0, sum.accuracy + half)};
-  sum.low = interval.low;
-  sum.high = interval.high;
-  return sum;
-}
 
 std::vector<LinedUp<TaskResult>> task_sections(const std::vector<RunFolder>& runs) {
   std::vector<LinedUp<TaskResult>> all;
@@ -307,69 +217,48 @@ std::vector<LinedUp<TaskResult>> task_sections(const std::vector<RunFolder>& run
 }
 
 std::string task_title(const LinedUp<TaskResult>& section) {
-  const TaskScoring& scoring = scoring_of(any_of(section));
+  const TaskScoring& scoring = scoring_of(section);
   const bool is_named = !section.name.empty() && section.name != scoring.name();
   return scoring.title() + (is_named ? ": " + section.name : "");
 }
 
 std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures, size_t index) {
   const std::vector<std::string>& arms = figures.arms();
-  const TaskScoring& scoring = scoring_of(any_of(section));
-  const std::vector<int64_t> lengths = lengths_of(section);
-  Plot plot{.name = core::message("t", index, "all"),
-            .x_label = scoring.axis(),
-            .over_positions = scoring.unit().empty(),
-            .least = 0,
-            .most = 100,
-            .marks = {},
-            .lines = {}};
-  if (const int64_t trained = shortest_training(section.arms); trained > 0) plot.marks = {trained};
-  std::set<std::string> parts;
-  for (const TaskResult* arm : section.arms) {
-    if (arm == nullptr) continue;
-    for (const TaskCell& cell : arm->cells) parts.insert(cell.part);
+  const SharedParts shared(section);
+  std::string out = "<section>\n<h2>" + escape_html(task_title(section)) + "</h2>\n" +
+                    shortages_html(section, arms);
+  for (const std::string& text : {unlike_arms(section), escape_html(shared.sentence(arms))}) {
+    if (!text.empty()) out += "<p class=\"soft\">" + text + "</p>\n";
   }
-  const auto drawn = [&](const std::string& name, const std::string& title,
-                         const std::string* part) {
-    Plot own = plot;
-    own.name = core::message("t", index, name);
-    for (size_t i = 0; i < arms.size(); ++i) {
-      if (section.arms[i] == nullptr) continue;
-      own.lines.push_back(line_of(static_cast<int>(i), *section.arms[i], lengths, part));
-    }
-    return figures.figure(own, title, "Bands: " + interval_name(section) + ".");
-  };
-  std::vector<std::vector<Identity>> measured;
-  for (const TaskResult* arm : section.arms) {
-    if (arm != nullptr) measured.push_back(measured_of(*arm));
+  if (shared.comparable()) {
+    const std::string title = "Right " + scoring_of(section).scored() + " by length, %";
+    out += curves(shared.section(), figures, core::message("t", index, "all"), title, nullptr);
   }
-  std::string out = "<section>\n<h2>" + escape_html(task_title(section)) + "</h2>\n";
-  out += shortages_html(section, arms);
-  if (const std::string differs = unlike_html(measured); !differs.empty()) {
-    out += "<p class=\"soft\">" + differs + "</p>\n";
-  }
-  out += drawn("all", "Right " + scoring.scored() + " by length, %", nullptr);
+  const std::set<std::string> parts = parts_of(section);
   int number = 0;
   for (const std::string& part : parts) {
-    if (parts.size() > 1) out += drawn(core::message("p", number++), escape_html(part), &part);
+    if (parts.size() < 2) break;
+    const std::string name = core::message("t", index, "p", number++);
+    out += curves(section, figures, name, escape_html(part), &part);
   }
-  return out + table(section, arms) + maps(section, arms) + "</section>\n";
+  const TaskVerdicts verdicts = shared.comparable() ? judge_task(shared.section()) : TaskVerdicts{};
+  return out + table(shared.section(), verdicts, arms) + maps(shared.section(), arms) +
+         "</section>\n";
 }
 
 std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
                                        const std::vector<std::string>& arms) {
-  std::vector<std::string> sentences{comparison(section, arms)};
+  const SharedParts shared(section);
+  std::vector<std::string> sentences;
+  if (shared.comparable()) {
+    const TaskVerdicts verdicts = judge_task(shared.section());
+    sentences.push_back(verdict_sentence(shared.section(), verdicts, arms));
+  } else {
+    sentences.push_back("nothing is compared, as the arms have no part in common.");
+  }
+  if (const std::string parts = shared.sentence(arms); !parts.empty()) sentences.push_back(parts);
   for (size_t i = 0; i < arms.size(); ++i) {
-    const TaskResult* arm = section.arms[i];
-    if (arm == nullptr) continue;
-    std::string sentence = arms[i] + ": ";
-    for (const int64_t length : lengths_of(section)) {
-      const TaskCell cell = pooled_cell(*arm, length, 0, 1);
-      if (cell.trials == 0) continue;
-      sentence += (sentence.ends_with(": ") ? "" : ", ") + percent(cell.accuracy) + " % at " +
-                  length_name(*arm, length);
-    }
-    sentences.push_back(sentence + ".");
+    if (section.arms[i] != nullptr) sentences.push_back(accuracies(shared.section(), i, arms[i]));
   }
   return sentences;
 }

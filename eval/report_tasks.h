@@ -7,6 +7,7 @@
 #include "eval/figure.h"
 #include "eval/line_up.h"
 #include "eval/run_folder.h"
+#include "eval/task_section.h"
 #include "eval/tasks/task_result.h"
 
 namespace longhaul::eval {
@@ -21,11 +22,5 @@ std::string task_html(const LinedUp<TaskResult>& section, const Figures& figures
 /// Plain sentences (not escaped), the comparison of all arms first.
 std::vector<std::string> task_findings(const LinedUp<TaskResult>& section,
                                        const std::vector<std::string>& arms);
-
-/// The mean over parts (or of this one) of the cells of one length and these depths, weighted by
-/// trials; nothing where there were no trials. Of a mean over seeds: mean_cell of that in each
-/// seed.
-TaskCell pooled_cell(const TaskResult& result, int64_t length, double depth_low, double depth_high,
-                     const std::string* part = nullptr);
 
 }  // namespace longhaul::eval

@@ -46,13 +46,12 @@ TEST(TaskFindings, SayWhoAnswersBestBeyondTheIntervals) {
   const auto clear = task_findings({.name = "", .arms = {&bad, nullptr, &good}}, {"a", "b", "c"});
   ASSERT_EQ(clear.size(), 3u);
   EXPECT_EQ(clear[0],
-            "at 2k, c answers best (90 %), a worst (25 %); not told apart at 512 (100 % in a, 100 "
-            "% in c): one run each, by their 95 % intervals, which overlap.");
+            "at 2k, c answers best (90 %), a worst (25 %); not told apart at 512: one run each, "
+            "by their 95 % intervals, which overlap.");
   EXPECT_EQ(clear[1], "a: 100 % at 512, 25 % at 2k.");
   const auto alike = task_findings({.name = "", .arms = {&near, &good}}, {"a", "b"});
   EXPECT_EQ(alike[0],
-            "not told apart at 512 (100 % in a, 100 % in b), at 2k (88 % in a, 90 % in b): one run "
-            "each, by their 95 % intervals, which overlap.");
+            "not told apart at 512 and 2k: one run each, by their 95 % intervals, which overlap.");
   EXPECT_EQ(task_findings({.name = "", .arms = {&good}}, {"a"})[0], "share of right answers.");
 }
 
@@ -75,10 +74,10 @@ TEST(TaskFindings, JudgeEveryLengthAndCallNoNoiseAlike) {
                    noisy = arm({0.01, 0.85}, 0.01), two = arm({0.01, 0.03}, 0.01);
   EXPECT_THAT(
       task_findings({.name = "", .arms = {&good, &bad}}, {"a", "b"})[0],
-      HasSubstr("at 1k, a answers best (91 %), b worst (31 %); not told apart at 2k (1 % in "
-                "a, 1 % in b): 3 seeds, by what seeds differ by"));
+      HasSubstr("at 1k, a answers best (91 %), b worst (31 %); not told apart at 2k: 3 seeds, by "
+                "what seeds differ by"));
   EXPECT_THAT(task_findings({.name = "", .arms = {&noisy, &two}}, {"a", "b"})[0],
-              HasSubstr("not told apart at 1k (2 % in b, 43 % in a), at 2k"));
+              HasSubstr("not told apart at 1k and 2k: 2 seeds, by"));
   EXPECT_THAT(task_findings({.name = "", .arms = {&good, &noisy}}, {"a", "b"})[0],
               HasSubstr(": 2 to 3 seeds, by"));
 }

@@ -209,7 +209,7 @@ TEST(Report, HoldsEveryArmPlotsAndTables) {
   EXPECT_GE(count_of(page, "stroke='var(--arm-0)'"), 4u);
   EXPECT_GE(count_of(page, "stroke='var(--arm-1)'"), 4u);
   EXPECT_EQ(count_of(page, "trained to 128"), 2u);
-  EXPECT_NE(page.find("<code>initial_state.source</code>"), std::string::npos);
+  EXPECT_NE(page.find("<code>initial_<wbr>state.<wbr>source</code>"), std::string::npos);
   EXPECT_NE(page.find("<td class=\"beyond best\">● 7.389"), std::string::npos);
   EXPECT_EQ(page.find("What is missing"), std::string::npos);
   // Self-contained: nothing is fetched, nothing runs.
