@@ -186,8 +186,8 @@ class TaskMeasure final : public Measure {
                               .training_length = job.training_length,
                               .start = job.start,
                               .continuation = job.continuation};
-    if (row_ > 0 && job.options.training_length == 0) {
-      options.training_length = kind_->longest_trained(row_);
+    if (job.options.training_length == 0 && (row_ > 0 || !scoring_->unit().empty())) {
+      options.training_length = row_ > 0 ? kind_->longest_trained(row_) : 0;  // not in tokens
     }
     for (const int64_t length : lengths_) options.lengths.push_back(kind_->prompt_of(length));
     SettingNotes settings;

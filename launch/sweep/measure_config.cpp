@@ -190,7 +190,10 @@ class MeasureReader {
       bool is_set = false;
       const std::string wrong = read_scalar(node, is_set);
       if (!wrong.empty()) report(node.line, path, wrong);
-      return is_set ? std::vector{word} : std::vector<std::string>{};
+      if (is_set) return {word};
+      // --instruction and --no-instruction: off is not the same as not given.
+      const bool has_opposite = known.get_lnames().size() > 1;
+      return has_opposite ? std::vector{word + "=false"} : std::vector<std::string>{};
     }
     std::vector<const YamlNode*> values;
     if (node.kind == Kind::kSequence && is_list) {

@@ -48,6 +48,13 @@ TEST(SweepMeasures, AreCommandsOfEval) {
                                                    "--trials=3", "--tokenizer=byte"));
   EXPECT_THAT(sweep.measures[1].numbers("lengths"), ElementsAre(16, 32));
   EXPECT_THAT(parse("measures: [copy: ]\n").measures[0].words, IsEmpty());
+  const auto words = [](const std::string& options) {
+    return parse("measures: [babilong: {lengths: 0, " + options + "}]\n").measures[0].words;
+  };
+  EXPECT_THAT(words("instruction: false, stories: [a, b]"),
+              ElementsAre("--lengths=0", "--instruction=false", "--stories=a", "--stories=b"));
+  EXPECT_THAT(words("instruction: true"), ElementsAre("--lengths=0", "--instruction"));
+  EXPECT_THAT(words("no_instruction: true"), ElementsAre("--lengths=0", "--no-instruction"));
 }
 
 TEST(SweepMeasures, WhatEvalWouldRefuseIsToldWithItsLineAndKey) {

@@ -89,14 +89,23 @@ TEST_F(BabilongOfProgram, WhatWasTrainedOnIsTold) {
 }
 
 TEST_F(TaskMeasureOfProgram, CopyCountsInLetters) {
-  write("run.yaml", model_and("{kind: copy, length: 30, sequences: 1, copy: {letters: 9, longest: "
-                              "6}}"));
+  write("run.yaml", model_and("{kind: copy, length: 30, sequences: 1, copy: {letters: 9, shortest: "
+                              "5, longest: 6}}"));
   ASSERT_EQ(run("train run.yaml").exit_code, 0);
   const auto how = measured("copy --model run --trials 1");
   EXPECT_EQ(how.at("--letters"), "9");
   EXPECT_EQ(how.at("lengths"), "5 8 11 14 17 20 23 26 ");  // 3 to 24 letters, and 2
   // What training rows hold decides nothing here.
   EXPECT_EQ(measured("copy --model run --trials 1 --longest 4").at("task "), how.at("task "));
+  const auto trained_length = [&](const std::string& arguments) {
+    EXPECT_EQ(run("eval copy --trials 1 --json result.json --model " + arguments).exit_code, 0);
+    return eval::read_task_result(folder_ / "result.json").training_length;
+  };
+  EXPECT_EQ(trained_length("run"), 6);
+  std::filesystem::remove(folder_ / "result.json");
+  ASSERT_EQ(run("train run.yaml data.kind=passkey data.length=300 run.folder=other").exit_code, 0);
+  EXPECT_EQ(trained_length("other --letters 9 --lengths 3"), 0);  // 300 are no letters
+  std::filesystem::remove(folder_ / "result.json");
   expect_refused("eval copy --model run --lengths 3,0", "--lengths: must be at least 1, is 0");
   expect_refused("eval copy --model run --letters 1", "--letters: must be from 2 to 999999, is 1");
   expect_refused("eval passkey --model . --lengths 300 --depths 0,0", "--depths: 0 is given twice");
