@@ -18,7 +18,7 @@ cd "$source"
 
 launcher=$(command -v ccache || true)
 compiler="$launcher ${CLANG:-clang++-14}"
-flags="-std=c++20 -O1 -g1 -I$source -I$folder/proto -fsanitize=fuzzer,address,undefined
+flags="-std=c++20 -O1 -g1 -I$source -I$folder/proto -I$folder/kinds -fsanitize=fuzzer,address,undefined
        -fno-sanitize-recover=all"
 
 # The sources that a target runs, and the libraries beside them.
@@ -33,21 +33,26 @@ sources_of() {
       model/config.cpp kernels/core/shape.cpp ;;
     state_spaces) echo model/checkpoint/state_spaces/state_spaces_config.cpp \
       model/checkpoint/{config_reader,config_rules,json_reading}.cpp model/config.cpp ;;
-    token_folder) echo data/{token_folder,manifest,file_io}.cpp "$folder/proto/data/token_folder.pb.cc" ;;
-    tokenizer_json) echo data/bpe/*.cpp data/{utf8,end_of_document,file_io,json_part}.cpp ;;
-    babi_file) echo data/{tasks/babi_file,text_stream,file_io}.cpp ;;
+    token_folder) echo data/{token_folder,document_index,manifest,file_io,tokenizer,tokenizer_files}.cpp \
+      kernels/core/random_access_file.cpp "$folder/proto/data/token_folder.pb.cc" ;;
+    tokenizer_json) echo data/bpe/*.cpp data/{utf8,end_of_document,file_io,json_part,tokenizer,tokenizer_files}.cpp \
+      kernels/core/random_access_file.cpp ;;
+    babi_file) echo data/{tasks/babi_file,text_stream,file_io}.cpp kernels/core/random_access_file.cpp ;;
     token_files) echo data/token_files/{flat,npy,megatron}.cpp ;;
     run_config) echo launch/{run_config,run_rules,yaml_builder,yaml_document,yaml_reader,field_list,utf8}.cpp \
-      model/config.cpp ;;
+      launch/{task_settings,babilong_kind}.cpp data/tasks/{task_kind,kinds/*}.cpp model/config.cpp ;;
     *) echo "run.sh: no target '$1'" >&2; return 2 ;;
   esac
 }
+# What a target never calls need not be linked.
+unlinked='-no-pie -Wl,--unresolved-symbols=ignore-all'
 libraries_of() {
   case $1 in
-    token_folder) echo -lprotobuf -lz -lglog ;;
-    run_config) echo -lyaml-cpp -lglog ;;
+    token_folder) echo -lprotobuf -lz -lglog $unlinked ;;
+    # Of kinds of task only the settings are asked.
+    run_config) echo -lyaml-cpp -lglog $unlinked ;;
     babi_file) echo -lz -lzstd -lglog ;;
-    tokenizer_json) echo -lpcre2-8 -licuuc -lz -lglog ;;
+    tokenizer_json) echo -lpcre2-8 -licuuc -lz -lglog $unlinked ;;
     *) echo -lglog ;;
   esac
 }
@@ -58,6 +63,12 @@ build() {
   if [ "$target" = token_folder ]; then
     mkdir -p "$folder/proto"
     protoc -I. --cpp_out="$folder/proto" data/token_folder.proto
+  fi
+  if [ "$target" = run_config ]; then
+    mkdir -p "$folder/kinds/data"
+    for file in data/tasks/kinds/*.cpp; do
+      echo "LONGHAUL_KIND($(basename "${file%.cpp}"))"
+    done >"$folder/kinds/data/task_kinds.inc"
   fi
   for file in tests/fuzz/${target}_fuzz.cpp $sources; do
     object=$folder/$target-$(basename "${file%.*}").o
