@@ -93,7 +93,7 @@ summary { cursor: pointer; color: var(--soft); }
   --arm-1: #d55e00; --arm-2: #008f6a; --arm-3: #b8538f; --arm-4: #c98a00; --arm-5: #3d3d3d;
   --arm-6: #3ba0dd; --arm-7: #7a5230; }
   body { font-size: 10pt; } main { max-width: none; padding: 0; }
-  figure, table, .seen { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  figure, table, .seen { break-inside: avoid; } h2, h3, h4, h3 + p { break-after: avoid; }
   .narrow-scroll { overflow: visible; } th, td { padding: .2rem .35rem; }
   table { font-size: 8pt; } }
 )";
