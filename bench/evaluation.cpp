@@ -25,13 +25,6 @@ namespace {
 
 using namespace longhaul;
 
-std::unique_ptr<data::TaskKind> kind_of(const std::string& name) {
-  for (auto& kind : data::make_task_kinds()) {
-    if (kind->name() == name) return kind->for_evaluation();
-  }
-  throw core::Error("no task " + name);
-}
-
 /// Sets every option that is yes or no.
 class Flags final : public core::FieldVisitor {
  public:
@@ -147,13 +140,10 @@ class Measures {
   }
   std::unique_ptr<eval::AnswerScorer> scorer_of(const std::string& name, const data::Task& task,
                                                 bool with_flags = false) const {
-    for (const auto& scoring : eval::make_task_scorings()) {
-      if (scoring->name() != name) continue;
-      Flags flags;
-      if (with_flags) scoring->visit(flags);
-      return scoring->make(task, &data_.tokenizer());
-    }
-    throw core::Error("no scoring of " + name);
+    const auto scoring = eval::make_task_scoring(name);
+    Flags flags;
+    if (with_flags) scoring->visit(flags);
+    return scoring->make(task, &data_.tokenizer());
   }
 
   /// `run` for each batch of this rank's sequences, with the rows of it.
@@ -233,8 +223,10 @@ class Measures {
   const data::RecallTask recall_{.keys = 128, .values = 64, .reach = 16};
   const eval::Sequences sequences_ = eval::recall_sequences(recall_, options_);
   const bench::TrialData data_{options_.length};
-  const std::unique_ptr<data::TaskKind> copy_kind_ = kind_of("copy");
-  const std::unique_ptr<data::Task> passkey_ = made(*kind_of("passkey")), copy_ = made(*copy_kind_);
+  const std::unique_ptr<data::TaskKind> copy_kind_ = data::make_task_kind("copy")->for_evaluation();
+  const std::unique_ptr<data::Task> passkey_ =
+                                        made(*data::make_task_kind("passkey")->for_evaluation()),
+                                    copy_ = made(*copy_kind_);
   const std::unique_ptr<eval::AnswerScorer> passkey_scorer_ = scorer_of("passkey", *passkey_),
                                             babilong_scorer_ =
                                                 scorer_of("babilong", data_.babilong()),

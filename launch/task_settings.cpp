@@ -1,6 +1,6 @@
 #include "launch/task_settings.h"
 
-#include <algorithm>
+#include <set>
 #include <utility>
 
 #include "launch/babilong_kind.h"
@@ -27,11 +27,16 @@ TaskSettings& TaskSettings::operator=(const TaskSettings& other) {
 }
 
 bool is_path_of_task(const std::string& path) {
-  return std::ranges::any_of(task_kinds(), [&](const auto& kind) {
-    return std::ranges::any_of(data::settings_of(*kind), [&](const data::Setting& setting) {
-      return setting.is_path && path == "data." + kind->name() + "." + setting.name;
-    });
-  });
+  static const std::set<std::string> paths = [] {
+    std::set<std::string> all;
+    for (const auto& kind : task_kinds()) {
+      for (const auto& [name, is_path] : data::settings_of(*kind)) {
+        if (is_path) all.insert("data." + kind->name() + "." + name);
+      }
+    }
+    return all;
+  }();
+  return paths.contains(path);
 }
 
 }  // namespace longhaul::launch

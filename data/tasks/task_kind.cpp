@@ -69,6 +69,13 @@ TaskKinds make_task_kinds() {
   return kinds;
 }
 
+std::unique_ptr<TaskKind> make_task_kind(const std::string& name) {
+  for (auto& kind : make_task_kinds()) {
+    if (kind->name() == name) return std::move(kind);
+  }
+  return nullptr;
+}
+
 std::vector<Setting> settings_of(const TaskKind& kind) {
   SettingList list;
   kind.clone()->visit(list);

@@ -81,6 +81,7 @@ class TaskKind {
 using TaskKinds = std::vector<std::unique_ptr<TaskKind>>;
 /// One of each file of data/tasks/kinds, by name, with their default settings.
 TaskKinds make_task_kinds();
+std::unique_ptr<TaskKind> make_task_kind(const std::string& name);  ///< nullptr: none
 
 struct Setting {
   std::string name;

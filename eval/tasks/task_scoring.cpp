@@ -1,6 +1,7 @@
 #include "eval/tasks/task_scoring.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "eval/plot.h"
 #include "kernels/core/error.h"
@@ -18,6 +19,13 @@ std::vector<std::unique_ptr<TaskScoring>> make_task_scorings() {
 #include "eval/task_scorings.inc"
 #undef LONGHAUL_KIND
   return scorings;
+}
+
+std::unique_ptr<TaskScoring> make_task_scoring(const std::string& name) {
+  for (auto& scoring : make_task_scorings()) {
+    if (scoring->name() == name) return std::move(scoring);
+  }
+  return nullptr;
 }
 
 const std::vector<std::unique_ptr<TaskScoring>>& task_scorings() {

@@ -33,7 +33,8 @@ class TaskScoring {
 
 /// One of each file of eval/tasks/scorings, by name, as they are by default.
 std::vector<std::unique_ptr<TaskScoring>> make_task_scorings();
-const std::vector<std::unique_ptr<TaskScoring>>& task_scorings();  ///< the same, made once
+std::unique_ptr<TaskScoring> make_task_scoring(const std::string& name);  ///< nullptr: none
+const std::vector<std::unique_ptr<TaskScoring>>& task_scorings();         ///< the same, made once
 /// nullptr: there is none.
 const TaskScoring* find_task_scoring(const std::string& name);
 

@@ -232,11 +232,9 @@ class TaskMeasure final : public Measure {
 std::vector<std::unique_ptr<Measure>> make_task_measures() {
   std::vector<std::unique_ptr<Measure>> measures;
   for (const auto& kind : task_kinds()) {
-    auto scorings = eval::make_task_scorings();
-    const auto own = std::ranges::find_if(
-        scorings, [&](const auto& each) { return each->name() == kind->name(); });
-    CHECK(own != scorings.end()) << kind->name() << " has no file in eval/tasks/scorings";
-    measures.push_back(std::make_unique<TaskMeasure>(*kind, std::move(*own)));
+    auto scoring = eval::make_task_scoring(kind->name());
+    CHECK(scoring != nullptr) << kind->name() << " has no file in eval/tasks/scorings";
+    measures.push_back(std::make_unique<TaskMeasure>(*kind, std::move(scoring)));
   }
   return measures;
 }

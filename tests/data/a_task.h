@@ -13,7 +13,7 @@
 
 namespace longhaul::data::testing {
 
-/// Sets whole numbers by name.
+/// Sets whole numbers and flags by name.
 class SetNumbers final : public core::FieldVisitor {
  public:
   explicit SetNumbers(std::map<std::string, int64_t> numbers) : numbers_(std::move(numbers)) {}
@@ -21,31 +21,36 @@ class SetNumbers final : public core::FieldVisitor {
     for (const auto& [name, value] : numbers_) ADD_FAILURE() << "no setting " << name;
   }
   void field(const char* name, int64_t& value, const char*, const Rule<int64_t>&) override {
-    const auto found = numbers_.find(name);
-    if (found == numbers_.end()) return;
-    value = found->second;
-    numbers_.erase(found);
+    set(name, value);
   }
+  void field(const char* name, bool& value, const char*) override { set(name, value); }
   void field(const char*, double&, const char*, const Rule<double>&) override {}
-  void field(const char*, bool&, const char*) override {}
   void path(const char*, std::string&, const char*) override {}
   void paths(const char*, std::vector<std::string>&, const char*) override {}
 
  private:
+  template <class T>
+  void set(const char* name, T& value) {
+    const auto found = numbers_.find(name);
+    if (found == numbers_.end()) return;
+    value = static_cast<T>(found->second);
+    numbers_.erase(found);
+  }
+
   std::map<std::string, int64_t> numbers_;
 };
 
 /// Of data/tasks/kinds.
 inline std::unique_ptr<TaskKind> a_kind(const std::string& name,
                                         const std::map<std::string, int64_t>& settings = {}) {
-  for (auto& kind : make_task_kinds()) {
-    if (kind->name() != name) continue;
-    SetNumbers numbers(settings);
-    kind->visit(numbers);
-    return std::move(kind);
+  auto kind = make_task_kind(name);
+  if (kind == nullptr) {
+    ADD_FAILURE() << "no kind of task is " << name;
+    return nullptr;
   }
-  ADD_FAILURE() << "no kind of task is " << name;
-  return nullptr;
+  SetNumbers numbers(settings);
+  kind->visit(numbers);
+  return kind;
 }
 
 inline std::unique_ptr<Task> a_task(const std::string& kind,

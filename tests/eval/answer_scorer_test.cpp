@@ -6,6 +6,7 @@
 #include <set>
 
 #include "eval/tasks/task_scoring.h"
+#include "tests/data/a_task.h"
 
 namespace longhaul::eval {
 namespace {
@@ -24,35 +25,13 @@ class Labelled final : public data::Task {
   std::set<std::string> labels_;
 };
 
-/// Sets what it is told of by name.
-class Choose final : public core::FieldVisitor {
- public:
-  explicit Choose(std::map<std::string, int64_t> values) : values_(std::move(values)) {}
-  void field(const char* name, int64_t& value, const char*, const Rule<int64_t>&) override {
-    if (values_.contains(name)) value = values_.at(name);
-  }
-  void field(const char* name, bool& value, const char*) override {
-    if (values_.contains(name)) value = values_.at(name) != 0;
-  }
-  void field(const char*, double&, const char*, const Rule<double>&) override {}
-  void path(const char*, std::string&, const char*) override {}
-  void paths(const char*, std::vector<std::string>&, const char*) override {}
-
- private:
-  std::map<std::string, int64_t> values_;
-};
-
 std::unique_ptr<AnswerScorer> scorer_of(const std::string& kind, const data::Tokenizer* tokenizer,
                                         const std::map<std::string, int64_t>& options = {},
                                         const std::set<std::string>& labels = {}) {
-  for (const auto& scoring : make_task_scorings()) {
-    if (scoring->name() != kind) continue;
-    Choose choose(options);
-    scoring->visit(choose);
-    return scoring->make(Labelled(labels), tokenizer);
-  }
-  ADD_FAILURE() << kind;
-  return nullptr;
+  const auto scoring = make_task_scoring(kind);
+  data::testing::SetNumbers numbers(options);
+  scoring->visit(numbers);
+  return scoring->make(Labelled(labels), tokenizer);
 }
 
 class AnswerScorerTest : public ::testing::Test {
