@@ -20,8 +20,11 @@ double parameter_estimate(const ModelConfig& config) {
   const auto real = [](int64_t value) { return static_cast<double>(value); };
   const double inner = real(config.heads) * real(config.head_dim);
   const double channels = inner + 2 * real(config.groups) * real(config.state_dim);
+  // Mamba-1's B, C and decays are of every channel.
+  const double of_channels =
+      config.is_mamba1() ? inner * (2 * real(config.dt_rank) + 3 * real(config.state_dim)) : 0;
   const double layer = real(config.width) * (2 * inner + channels + real(config.heads)) +
-                       channels * (real(config.conv_width) + 1) +
+                       of_channels + channels * (real(config.conv_width) + 1) +
                        3 * real(config.width) * real(config.mlp_width);
   return real(config.vocabulary) * real(config.width) * (config.tied ? 1 : 2) +
          real(config.layers) * layer;
@@ -40,6 +43,24 @@ void ModelConfig::validate(const std::string& key, core::Problems& problems) con
   };
   if (groups >= 1 && heads >= 1 && heads % groups != 0) {
     report("heads", "must be a multiple of groups (", groups, "), is ", heads);
+  }
+  // What an architecture has not, and would ignore.
+  const auto only = [&](const char* field, const auto& value, const auto& needed) {
+    if (value == needed) return;
+    report(field, "must be ", needed, " in a ", enum_names(architecture)[is_mamba1()],
+           " model, is ", value);
+  };
+  if (is_mamba1()) {
+    const ModelConfig usual;
+    only("head_dim", head_dim, 1);
+    only("groups", groups, 1);
+    only("mlp_width", mlp_width, 0);
+    only("dt_low", dt_low, usual.dt_low);
+    only("dt_high", dt_high, usual.dt_high);
+    only("a_low", a_low, usual.a_low);
+    only("a_high", a_high, usual.a_high);
+  } else {
+    only("dt_rank", dt_rank, 0);
   }
   if (vocabulary > kMostTokens) {
     report("vocabulary", "must be at most ", kMostTokens, ", is ", vocabulary);
