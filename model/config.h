@@ -57,7 +57,7 @@ struct ModelConfig {
 
   template <class V>
   void visit(V& v) {
-    v.field("architecture", architecture, "the kind of recurrent layers");
+    v.field("architecture", architecture, "mamba2 | mamba1");
     v.field("vocabulary", vocabulary, "rows of the embedding; 0: as the data needs",
             core::AtLeast{0});
     v.field("width", width, "model width", core::AtLeast{1});
