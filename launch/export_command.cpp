@@ -18,7 +18,7 @@
 #include "launch/output_place.h"
 #include "launch/run_folder.h"
 #include "model/checkpoint/byte_tokenizer.h"
-#include "model/checkpoint/gguf/gguf_mamba2.h"
+#include "model/checkpoint/gguf/gguf_model.h"
 #include "model/checkpoint/model_folder.h"
 
 namespace longhaul::launch {

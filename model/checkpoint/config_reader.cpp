@@ -64,6 +64,16 @@ int64_t ConfigReader::integer(Keys keys, int64_t absent) {
   return absent;
 }
 
+int64_t ConfigReader::integer_or_auto(Keys keys) {
+  std::string key;
+  const json* value = find(keys, key);
+  if (value == nullptr || *value == "auto") return 0;
+  const int64_t given = integer(keys, 1);
+  if (given >= 1) return given;
+  problem(key, core::message("expected \"auto\" or a number from 1 on, is ", given));
+  return 0;
+}
+
 double ConfigReader::number(Keys keys, double absent) {
   std::string key;
   const json* value = find(keys, key);

@@ -10,7 +10,7 @@
 #include "kernels/core/random.h"
 #include "model/architecture.h"
 #include "model/checkpoint/gguf/gguf_header.h"
-#include "model/checkpoint/gguf/gguf_mamba2.h"
+#include "model/checkpoint/gguf/gguf_model.h"
 #include "model/checkpoint/gguf/q8_0.h"
 #include "model/checkpoint/model_writing.h"
 #include "tests/model/scratch_folder.h"

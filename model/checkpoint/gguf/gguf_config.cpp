@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "kernels/core/error.h"
-#include "model/checkpoint/gguf/gguf_mamba2.h"
+#include "model/checkpoint/gguf/gguf_model.h"
 #include "model/checkpoint/json_reading.h"
 
 namespace longhaul::model {
