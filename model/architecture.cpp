@@ -25,8 +25,7 @@ std::vector<Parameter> parameters_of(const ModelConfig& config) {
 }
 
 std::vector<StateSpec> state_specs_of_layer(const ModelConfig& config, int64_t layer) {
-  return config.is_mamba1() ? mamba1_state_specs(config, layer)
-                            : mamba2_state_specs(config, layer);
+  return config.is_mamba1() ? mamba1_state_specs(config, layer) : mamba2_state_specs(config, layer);
 }
 
 std::vector<StateSpec> state_specs_of(const ModelConfig& config) {
@@ -50,8 +49,9 @@ std::unique_ptr<BlockMemory> make_block_memory(const ModelConfig& config,
   return std::make_unique<Mamba2Memory>(config, extents, tally);
 }
 
-int64_t shared_bytes_needed(core::DeviceKind device, core::DType dtype) {
-  return kernels::ssd_block_bytes(device, dtype);
+int64_t shared_bytes_needed(const ModelConfig& config, core::DeviceKind device, core::DType dtype) {
+  // The scan's blocks take less than any GPU has.
+  return config.is_mamba1() ? 0 : kernels::ssd_block_bytes(device, dtype);
 }
 
 }  // namespace longhaul::model

@@ -40,8 +40,7 @@ struct BlockWeight {
 /// The parameters of one layer, by what their names have after "backbone.layers.N.".
 class BlockWeights {
  public:
-  BlockWeights(ParameterSet& parameters, int64_t layer)
-      : parameters_(parameters), layer_(layer) {}
+  BlockWeights(ParameterSet& parameters, int64_t layer) : parameters_(parameters), layer_(layer) {}
 
   BlockWeight operator()(const std::string& name) const;
   /// In the state dtype, whatever the model computes in.

@@ -27,9 +27,7 @@ class BlockTally : public BlockMemory {
     return tally_.tensor(state_dtype(), {extents_.rows(), width});
   }
   core::DType state_dtype() const { return core::state_dtype(extents_.dtype); }
-  int64_t state_elements() const {
-    return extents_.batch * config_.inner() * config_.state_dim;
-  }
+  int64_t state_elements() const { return extents_.batch * config_.inner() * config_.state_dim; }
   Block state() { return tally_.tensor(state_dtype(), {state_elements()}); }
   Block log_decays() { return tally_.tensor(state_dtype(), {extents_.batch, decays_}); }
   /// Buffers of an exchange of states, in use until it is finished.

@@ -8,8 +8,8 @@
 
 namespace longhaul::model {
 
-/// Those of one layer, whose names begin with `layer` ("backbone.layers.3."). Names of the MLP, which
-/// transformers lacks, are mamba_ssm's ("norm2.weight", "mlp.fc1.weight", "mlp.fc2.weight").
+/// Those of one layer, whose names begin with `layer` ("backbone.layers.3."). Names of the MLP,
+/// which transformers lacks, are mamba_ssm's ("norm2.weight", "mlp.fc1.weight", "mlp.fc2.weight").
 void append_mamba2_layer(const ModelConfig& config, const std::string& layer,
                          std::vector<Parameter>& list);
 

@@ -42,17 +42,16 @@ void SegmentConvolution::backward(Context& context, const BlockBackward& args, c
   const TensorView dboundary = view_or_absent(args.dinitial, kConv);
   Tensor dhalo;
   if (exchange) dhalo = Tensor(context, core::state_dtype(x.dtype()), tail(args.batch));
-  kernels::causal_conv1d_backward(context,
-                                  {.x = x,
-                                   .weight = weight_.value,
-                                   .bias = bias_.value,
-                                   .initial_state = view_or_absent(args.entering, kConv),
-                                   .dy = dy,
-                                   .dfinal_state = view_or_absent(args.dfinal, kConv),
-                                   .dx = dx,
-                                   .dweight = weight_.gradient,
-                                   .dbias = bias_.gradient,
-                                   .dinitial_state = exchange ? dhalo.view() : dboundary});
+  kernels::causal_conv1d_backward(context, {.x = x,
+                                            .weight = weight_.value,
+                                            .bias = bias_.value,
+                                            .initial_state = view_or_absent(args.entering, kConv),
+                                            .dy = dy,
+                                            .dfinal_state = view_or_absent(args.dfinal, kConv),
+                                            .dx = dx,
+                                            .dweight = weight_.gradient,
+                                            .dbias = bias_.gradient,
+                                            .dinitial_state = exchange ? dhalo.view() : dboundary});
   if (exchange) args.parallel->halo->start_backward(dhalo, dx, dboundary)->finish();
 }
 
