@@ -114,7 +114,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
     if (is_kept(config.initial_state, spec.kind)) plan.passed_bytes += bytes;
   }
   plan.checkpoint = checkpoint_bytes(config, plan);
-  plan.block_bytes = model::shared_bytes_needed(plan.device, dtype);
+  plan.block_bytes = model::shared_bytes_needed(shape, plan.device, dtype);
 
   trainer::TrainerConfig settings = trainer_config(config, plan.device);
   settings.exchange = plan.exchange;

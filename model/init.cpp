@@ -32,10 +32,14 @@ class ElementInit {
     if (ends_with("norm.weight") || ends_with("norm2.weight") || ends_with("norm_f.weight"))
       return 1.0;
     if (ends_with("mixer.D")) return 1.0;
+    if (ends_with("A_log") && config_.is_mamba1()) {  // S4D-real: the n-th element decays as n
+      return std::log(1.0 + static_cast<double>(index % static_cast<uint64_t>(config_.state_dim)));
+    }
     if (ends_with("A_log")) {
       return std::log(config_.a_low + (config_.a_high - config_.a_low) * core::uniform(key, index));
     }
-    if (ends_with("dt_bias")) return time_step_bias(core::uniform(key, index));
+    if (ends_with("dt_bias") || ends_with("dt_proj.bias"))
+      return time_step_bias(core::uniform(key, index));
     if (ends_with("conv1d.bias"))
       return (2 * core::uniform(key, index) - 1) /
              std::sqrt(static_cast<double>(config_.conv_width));
