@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/core/error.h"
@@ -15,11 +16,22 @@ namespace longhaul::eval {
 
 namespace {
 
-/// A configuration's visitor: all fields as text.
+/// A configuration's visitor: all fields as text. Those that came with Mamba-1 are left out where
+/// they say nothing, so that earlier fingerprints stay.
 struct FieldText {
   std::string text;
   template <class T, class... More>
   void field(const char* name, const T& value, More&&...) {
+    if constexpr (std::is_enum_v<T>) {
+      if (value != T{}) add(name, enum_names(value)[static_cast<size_t>(value)]);
+    } else if (std::string_view(name) != "dt_rank" || value != T{}) {
+      add(name, value);
+    }
+  }
+
+ private:
+  template <class T>
+  void add(const char* name, const T& value) {
     text += core::message(name, "=", value, " ");
   }
 };
