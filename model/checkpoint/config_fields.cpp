@@ -78,12 +78,12 @@ void read_heads(ConfigReader& reader, bool fla, ModelConfig& config) {
 void read_channels(ConfigReader& reader, ModelConfig& config) {
   config.head_dim = 1;
   constexpr double kRounding = 1e-3;
-  const double inner = std::trunc(inner_width(reader, config) + kRounding);
+  const double exact = inner_width(reader, config), inner = std::trunc(exact + kRounding);
   if (inner >= 1 && inner < kWidest) {
     config.heads = static_cast<int64_t>(inner);
   } else if (config.width >= 1) {
     reader.problem("expand",
-                   message("hidden_size · expand is ", inner, ", expected 1 to ", kWidest));
+                   message("hidden_size · expand is ", exact, ", expected 1 to ", kWidest));
     return;
   }
   if (reader.integer({"intermediate_size"}, config.heads) != config.heads) {
