@@ -103,7 +103,6 @@ void read_mamba2(ConfigReader& reader, bool fla, ModelConfig& config) {
   config.chunk = reader.integer({"chunk_size"}, 256);
   std::tie(config.dt_low, config.dt_high) =
       reader.range({"time_step_limit", "dt_limit"}, {0, std::numeric_limits<double>::infinity()});
-  std::tie(config.a_low, config.a_high) = reader.range({"A_init_range"}, {1, 16});
 }
 
 }  // namespace
@@ -138,6 +137,7 @@ ModelConfig read_model_fields(ConfigReader& reader, Architecture architecture, b
   config.dt_min = reader.number({"time_step_min", "dt_min"}, 1e-3);
   config.dt_max = reader.number({"time_step_max", "dt_max"}, 0.1);
   config.dt_floor = reader.number({"time_step_floor", "dt_init_floor"}, 1e-4);
+  std::tie(config.a_low, config.a_high) = reader.range({"A_init_range"}, {1, 16});
   if (config.is_mamba1()) {
     read_mamba1(reader, config);
   } else {

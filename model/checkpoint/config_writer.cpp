@@ -62,9 +62,6 @@ void write_mamba2(ObjectText& out, const ModelConfig& config) {
   if (has_mlp) out.integer("d_intermediate", config.mlp_width);
   out.boolean("rms_norm", true);
   out.range("time_step_limit", config.dt_low, config.dt_high);
-  if (config.a_low != 1 || config.a_high != 16) {
-    out.range("A_init_range", config.a_low, config.a_high);
-  }
 }
 
 }  // namespace
@@ -91,6 +88,9 @@ std::string model_config_json(const ModelConfig& config, const std::string& dtyp
   out.number("time_step_min", config.dt_min);
   out.number("time_step_max", config.dt_max);
   out.number("time_step_floor", config.dt_floor);
+  if (config.a_low != 1 || config.a_high != 16) {
+    out.range("A_init_range", config.a_low, config.a_high);
+  }
   out.number("initializer_range", 0.1);
   out.boolean("rescale_prenorm_residual", false);
   out.boolean("use_cache", true);

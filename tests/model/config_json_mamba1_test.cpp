@@ -159,6 +159,8 @@ TEST(ConfigJsonMamba1, RoundTripsEveryField) {
   config.dt_min = 1.0 / 3000;
   config.dt_max = 0.7;
   config.dt_floor = 1e-7;
+  config.a_low = 0.5;
+  config.a_high = 30;
   EXPECT_EQ(printed(parse(model_config_json(config, "float32"))), printed(config));
 }
 
