@@ -136,4 +136,17 @@ Workspace ssd_backward_workspace(const SsdExtents& extents) {
   return workspace;
 }
 
+Workspace selective_scan_forward_workspace(const ScanExtents& e) {
+  return e.device == DeviceKind::kCpu ? cpu::selective_scan_forward_workspace(e) : Workspace{};
+}
+Workspace selective_scan_map_workspace(const ScanExtents& e) {
+  return e.device == DeviceKind::kCpu ? cpu::selective_scan_map_workspace(e) : Workspace{};
+}
+Workspace selective_scan_backward_workspace(const ScanExtents& e) {
+  return e.device == DeviceKind::kCpu ? cpu::selective_scan_backward_workspace(e) : Workspace{};
+}
+Workspace selective_scan_backward_map_workspace(const ScanExtents& e) {
+  return e.device == DeviceKind::kCpu ? cpu::selective_scan_backward_map_workspace(e) : Workspace{};
+}
+
 }  // namespace longhaul::kernels
