@@ -23,7 +23,8 @@ constexpr const char* kRun =
 
 class Mamba1Conversion : public Conversion {
  protected:
-  Mamba1Conversion() {
+  void SetUp() override {
+    Conversion::SetUp();
     write("run.yaml", kRun);
     const Result result = run("train run.yaml");
     EXPECT_EQ(result.exit_code, 0) << result.err;
