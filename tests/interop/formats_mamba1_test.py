@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, FalconMambaConfig, FalconMambaForCausalLM
+from transformers import (AutoModelForCausalLM, FalconMambaConfig, FalconMambaForCausalLM,
+                          MambaConfig, MambaForCausalLM)
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from comparison import assert_alike
 from model_files import (EMBEDDING, FILE_TYPES, GGML, THEIR_EMBEDDING, TYPES, refusal, same_bits,
@@ -116,7 +118,7 @@ def test_gguf_package_reads_our_file(longhaul, base, tmp_path, dtype):
             is_matrix = False  # rows of 5 elements, blocks of 32
         assert tensor.tensor_type == (GGML[dtype] if is_matrix else GGML["float32"]), tensor.name
         if tensor.name.endswith("ssm_a"):
-            np.testing.assert_array_max_ulp(tensor.data, -np.exp(value), maxulp=1)
+            np.testing.assert_array_max_ulp(tensor.data, -np.exp(value), maxulp=2)
         else:
             stored = gguf.quants.quantize(value, tensor.tensor_type)
             assert tensor.data.tobytes() == stored.tobytes(), tensor.name
@@ -152,9 +154,14 @@ def test_we_read_what_the_gguf_package_writes(longhaul, tmp_path):
 
 
 def test_transformers_reads_our_gguf(longhaul, base, tmp_path):
-    longhaul.run("export", "--model", base, "--format", "gguf", "--tokenizer", "byte", "--out",
-                 tmp_path / "model.gguf")
-    model = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="model.gguf").eval()
+    """By the function beneath from_pretrained, which wants accelerate for it."""
+    path = tmp_path / "model.gguf"
+    longhaul.run("export", "--model", base, "--format", "gguf", "--tokenizer", "byte", "--out", path)
+    config = MambaConfig(**load_gguf_checkpoint(path)["config"])
+    model = MambaForCausalLM(config).eval()
+    tensors = load_gguf_checkpoint(path, return_tensors=True, model_to_load=model)["tensors"]
+    result = model.load_state_dict(tensors, strict=False)
+    assert not result.unexpected_keys and set(result.missing_keys) <= {"lm_head.weight"}
     tokens = torch.randint(0, 264, (2, 20), generator=torch.Generator().manual_seed(1))
     ours = longhaul.forward(tmp_path, base, tokens)["logits"]
     with torch.no_grad():

@@ -290,7 +290,9 @@ TEST_F(Mamba1Formats, WhatIsWrongInAGgufFileIsNamed) {
               AllOf(HasSubstr("\"blk.0.ssm_x.weight\": is [20, 128], expected [21, 128]"),
                     HasSubstr("\"blk.0.ssm_dt.weight\": is [128, 4], expected [128, 5]")));
   EXPECT_THAT(with_number("mamba.ssm.time_step_rank", 4, ~0u), HasSubstr("ssm_dt.weight\": is"));
-  EXPECT_THAT(with_number("mamba.ssm.inner_size", 128, ~0u), HasSubstr("parameters, the most is"));
+  EXPECT_THAT(with_number("mamba.ssm.inner_size", 128, ~0u),
+              HasSubstr("expected [8589934590, 64]"));
+  EXPECT_THAT(with_number("mamba.ssm.state_size", 8, ~0u), HasSubstr("parameters, the most is"));
   EXPECT_THAT(with_number("mamba.ssm.state_size", 8, 9),
               HasSubstr("\"blk.0.ssm_a\": is [128, 8], expected [128, 9]"));
 }
