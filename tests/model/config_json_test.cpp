@@ -54,7 +54,12 @@ struct Print {
   template <class T, class... Rule>
   void field(const char* name, const T& value, const char*, const Rule&...) {
     out.precision(17);
-    out << name << " = " << value << "\n";
+    out << name << " = ";
+    if constexpr (std::is_enum_v<T>) {
+      out << enum_names(value)[static_cast<size_t>(value)] << "\n";
+    } else {
+      out << value << "\n";
+    }
   }
 };
 std::string printed(ModelConfig config) {
