@@ -16,19 +16,13 @@ namespace longhaul::eval {
 
 namespace {
 
-<<<<<<< HEAD
 /// A configuration's visitor: all fields as text. Fingerprints of Mamba-2 are as they were when it
 /// was the only architecture.
-=======
-/// A configuration's visitor: all fields as text. Those that came with Mamba-1 are left out where
-/// they say nothing, so that earlier fingerprints stay.
->>>>>>> m1-formats
 struct FieldText {
   bool is_mamba2 = false;
   std::string text;
   template <class T, class... More>
   void field(const char* name, const T& value, More&&...) {
-<<<<<<< HEAD
     const std::string_view field_name = name;
     if (is_mamba2 && (field_name == "architecture" || field_name == "dt_rank")) return;
     if constexpr (std::is_enum_v<T>) {
@@ -36,19 +30,6 @@ struct FieldText {
     } else {
       text += core::message(name, "=", value, " ");
     }
-=======
-    if constexpr (std::is_enum_v<T>) {
-      if (value != T{}) add(name, enum_names(value)[static_cast<size_t>(value)]);
-    } else if (std::string_view(name) != "dt_rank" || value != T{}) {
-      add(name, value);
-    }
-  }
-
- private:
-  template <class T>
-  void add(const char* name, const T& value) {
-    text += core::message(name, "=", value, " ");
->>>>>>> m1-formats
   }
 };
 
