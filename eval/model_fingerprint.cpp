@@ -16,28 +16,25 @@ namespace longhaul::eval {
 
 namespace {
 
-/// A configuration's visitor: all fields as text. Those that came with Mamba-1 are left out where
-/// they say nothing, so that earlier fingerprints stay.
+/// A configuration's visitor: all fields as text. Fingerprints of Mamba-2 are as they were when it
+/// was the only architecture.
 struct FieldText {
+  bool is_mamba2 = false;
   std::string text;
   template <class T, class... More>
   void field(const char* name, const T& value, More&&...) {
+    const std::string_view field_name = name;
+    if (is_mamba2 && (field_name == "architecture" || field_name == "dt_rank")) return;
     if constexpr (std::is_enum_v<T>) {
-      if (value != T{}) add(name, enum_names(value)[static_cast<size_t>(value)]);
-    } else if (std::string_view(name) != "dt_rank" || value != T{}) {
-      add(name, value);
+      text += core::message(name, "=", enum_names(value)[static_cast<size_t>(value)], " ");
+    } else {
+      text += core::message(name, "=", value, " ");
     }
-  }
-
- private:
-  template <class T>
-  void add(const char* name, const T& value) {
-    text += core::message(name, "=", value, " ");
   }
 };
 
 std::string fields_of(model::ModelConfig config) {
-  FieldText fields;
+  FieldText fields{.is_mamba2 = config.architecture == model::Architecture::kMamba2, .text = {}};
   config.visit(fields);
   return fields.text;
 }

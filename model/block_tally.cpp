@@ -19,7 +19,7 @@ std::vector<int64_t> BlockTally::exchange_buffers(bool forward) const {
        .ranks = extents_.sequence_ranks,
        .position = forward ? extents_.sequence_rank : last - extents_.sequence_rank,
        .boundary = forward,
-       .log_decays = extents_.batch * decays_,
+       .log_decays = extents_.batch * config_.log_decays(),
        .elements = state_elements(),
        .dtype = state_dtype()});
 }

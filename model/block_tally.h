@@ -14,10 +14,9 @@ class BlockTally : public BlockMemory {
  public:
   using Block = core::MemoryTally::Block;
 
-  /// All but `decays`, the log-decays of a sequence's recurrent state, outlive it.
-  BlockTally(const ModelConfig& config, const StepExtents& extents, core::MemoryTally& tally,
-             int64_t decays)
-      : config_(config), extents_(extents), tally_(tally), decays_(decays) {}
+  /// All three outlive it.
+  BlockTally(const ModelConfig& config, const StepExtents& extents, core::MemoryTally& tally)
+      : config_(config), extents_(extents), tally_(tally) {}
 
   int64_t exchange_bytes() const override;
 
@@ -29,7 +28,9 @@ class BlockTally : public BlockMemory {
   core::DType state_dtype() const { return core::state_dtype(extents_.dtype); }
   int64_t state_elements() const { return extents_.batch * config_.inner() * config_.state_dim; }
   Block state() { return tally_.tensor(state_dtype(), {state_elements()}); }
-  Block log_decays() { return tally_.tensor(state_dtype(), {extents_.batch, decays_}); }
+  Block log_decays() {
+    return tally_.tensor(state_dtype(), {extents_.batch, config_.log_decays()});
+  }
   /// Buffers of an exchange of states, in use until it is finished.
   std::vector<Block> exchange(bool forward);
   void row_sums(int64_t width);
@@ -45,8 +46,6 @@ class BlockTally : public BlockMemory {
   int64_t halo_bytes() const;
   std::vector<int64_t> exchange_buffers(bool forward) const;
   std::vector<int64_t> halo_buffers() const;
-
-  int64_t decays_;
 };
 
 }  // namespace longhaul::model

@@ -49,6 +49,8 @@ struct ModelConfig {
   bool is_mamba1() const { return architecture == Architecture::kMamba1; }
   int64_t conv_channels() const { return is_mamba1() ? inner() : inner() + 2 * groups * state_dim; }
   int64_t in_projection() const { return inner() + conv_channels() + (is_mamba1() ? 0 : heads); }
+  /// Of a layer's recurrent state: a number for each part of it that decays alike.
+  int64_t log_decays() const { return is_mamba1() ? inner() * state_dim : heads; }
   /// Of Mamba-1.
   int64_t time_step_rank() const { return dt_rank > 0 ? dt_rank : (width + 15) / 16; }
   /// Of the residual stream, in a model that computes in `dtype`.

@@ -11,8 +11,7 @@ namespace longhaul::model {
 
 class Mamba1Memory final : public BlockTally {
  public:
-  Mamba1Memory(const ModelConfig& config, const StepExtents& extents, core::MemoryTally& tally)
-      : BlockTally(config, extents, tally, config.inner() * config.state_dim) {}
+  using BlockTally::BlockTally;
 
   /// Names as in Mamba1Activations.
   struct Activations final : Kept {

@@ -13,8 +13,7 @@ int64_t mamba2_chunk(const ModelConfig& config, core::DeviceKind device, core::D
 
 class Mamba2Memory final : public BlockTally {
  public:
-  Mamba2Memory(const ModelConfig& config, const StepExtents& extents, core::MemoryTally& tally)
-      : BlockTally(config, extents, tally, config.heads) {}
+  using BlockTally::BlockTally;
 
   /// Names as in Mamba2Activations.
   struct Activations final : Kept {
