@@ -192,7 +192,9 @@ nlohmann::ordered_json ssm_json(const ModelConfig& config) {
   unless("dt_max", config.dt_max, 0.1);
   unless("dt_init_floor", config.dt_floor, 1e-4);
   if (config.is_mamba1()) {
-    unless("dt_rank", config.dt_rank, 0);
+    ModelConfig automatic = config;
+    automatic.dt_rank = 0;
+    unless("dt_rank", config.time_step_rank(), automatic.time_step_rank());
     return ssm;
   }
   unless("headdim", config.head_dim, 64);
