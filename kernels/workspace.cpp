@@ -82,6 +82,11 @@ int64_t ssd_block_bytes(DeviceKind device, core::DType dtype) {
   return dtype == core::DType::kBF16 ? cuda::kSharedOfSmallDevices : cuda::kSharedOfFullDevices;
 }
 
+int64_t scan_block_bytes(DeviceKind device, core::DType dtype, int64_t state) {
+  if (device == DeviceKind::kCpu) return 0;
+  return cuda::scan::gradient_shared_bytes(cuda::scan::state_tiles(state), core::size_of(dtype));
+}
+
 Workspace row_sums_workspace(DeviceKind device, int64_t rows, int64_t width, core::DType dtype) {
   const int64_t blocks =
       device == DeviceKind::kCpu ? core::RowBlocks(rows).count() : core::device_row_blocks(rows);

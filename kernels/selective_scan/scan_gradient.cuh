@@ -24,20 +24,12 @@ struct Gradient {
 /// A block of threads: 64 channels of a run.
 template <class T>
 struct GradientBlock {
-  static constexpr int kThreads = 256, kWidth = kBackwardChannels, kWarps = kThreads / 32;
-  static constexpr int kOwn = 4, kTokens = 8, kParts = kChunk / kTokens;
+  static constexpr int kThreads = kGradientThreads, kWidth = kBackwardChannels,
+                       kWarps = kThreads / 32;
+  static constexpr int kOwn = kStates / 4, kTokens = kPartTokens, kParts = kChunkParts;
   static constexpr int kColumnThreads = kThreads / kWidth;
   static_assert(kWarps * 8 == kWidth && kOwn * 4 == kStates);
   static_assert(kTokens * kRowSums == kThreads);
-
-  /// Tokens whose sums over states are held: of all tiles before the last, those of a chunk.
-  __host__ __device__ static constexpr int held(int tiles) { return tiles > 1 ? kChunk : kTokens; }
-  static int64_t shared_bytes(int tiles) {
-    const int64_t floats = kChunk * kWidth + 2 * kChunk * kStates + 2 * held(tiles) * kWidth +
-                           kWarps * kTokens * kRowSums + (kParts - 1) * kThreads * kOwn;
-    return floats * static_cast<int64_t>(sizeof(float)) +
-           2 * kChunk * kWidth * static_cast<int64_t>(sizeof(T));
-  }
 
   const Gradient<T>& args;
   const Geometry& g;
@@ -69,8 +61,8 @@ struct GradientBlock {
         dy(memory.take<T>(kChunk * kWidth)),
         B(memory.take<float>(kChunk * kStates)),
         C(memory.take<float>(kChunk * kStates)),
-        dinput(memory.take<float>(held(tiles) * kWidth)),
-        dlog(memory.take<float>(held(tiles) * kWidth)),
+        dinput(memory.take<float>(held_tokens(tiles) * kWidth)),
+        dlog(memory.take<float>(held_tokens(tiles) * kWidth)),
         row_sums(memory.take<float>(kWarps * kTokens * kRowSums)),
         saved(memory.take<float>((kParts - 1) * kThreads * kOwn)) {
     if (!column_is_there()) return;

@@ -91,7 +91,7 @@ void backward(core::Context& context, const SelectiveScanBackward& args) {
   core::launch(context,
                {.blocks = g.batch * g.runs * blocks,
                 .threads = Block::kThreads,
-                .shared_bytes = Block::shared_bytes(g.tiles())},
+                .shared_bytes = gradient_shared_bytes(g.tiles(), int64_t{sizeof(T)})},
                gradient_kernel<T>,
                Gradient<T>{.in = in,
                            .dy = Tokens<const T>(args.dy),

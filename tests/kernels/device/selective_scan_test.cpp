@@ -18,6 +18,12 @@ using core::TensorView;
 /// bf16 rounds what is read and y, dx, ddt, dB and dC at the end; all between is fp32.
 constexpr Precision kPrecisions[] = {{DType::kF32, 3e-5}, {DType::kBF16, 8e-3}};
 
+/// A state above 16 takes more shared memory than small devices have.
+bool device_takes(DType dtype, int64_t state) {
+  return core::cuda_shared_bytes(kCuda) >=
+         kernels::scan_block_bytes(core::DeviceKind::kCuda, dtype, state);
+}
+
 /// Besides those of the CPU, of few blocks of threads, and so of runs of one chunk: one run of two
 /// chunks, and four of five.
 std::vector<ScanShape> device_shapes() {
@@ -32,6 +38,7 @@ class ScanOnDevice : public DeviceTest, public ::testing::WithParamInterface<Sca
 TEST_P(ScanOnDevice, IsTheRecurrenceAndItsAdjoint) {
   core::Context context(kCuda);
   for (const Precision& precision : kPrecisions) {
+    if (!device_takes(precision.dtype, GetParam().sizes.state)) continue;
     for (const ScanLayout layout : {ScanLayout::kSeparate, ScanLayout::kSlices}) {
       SCOPED_TRACE(name_of(precision.dtype));
       const ScanCase c(context, precision.dtype, GetParam(), scan_inputs(GetParam()), layout);
@@ -45,6 +52,7 @@ TEST_P(ScanOnDevice, IsTheRecurrenceAndItsAdjoint) {
 
 TEST_P(ScanOnDevice, WorkspaceIsWhatIsTaken) {
   const ScanSizes& n = GetParam().sizes;
+  if (n.batch > 100 || !device_takes(DType::kBF16, n.state)) return;  // the former is slow
   core::Context context(kCuda);
   const ScanCase c(context, DType::kBF16, GetParam(), scan_inputs(GetParam()));
   const kernels::ScanExtents extents{.device = core::DeviceKind::kCuda,
@@ -90,10 +98,23 @@ TEST_F(Scan, RunsAreAsManyAsTheDeviceTakesAtOnce) {
   EXPECT_EQ(chunk_runs(1, 0, 17, true), 1);
 }
 
+TEST_F(Scan, TakesNoMoreSharedMemoryThanSmallDevicesHave) {
+  for (const DType dtype : {DType::kF32, DType::kBF16}) {
+    const auto bytes = [&](int64_t state) {
+      return kernels::scan_block_bytes(core::DeviceKind::kCuda, dtype, state);
+    };
+    EXPECT_LE(bytes(16), kernels::cuda::kSharedOfSmallDevices);
+    EXPECT_GT(bytes(17), kernels::cuda::kSharedOfSmallDevices);
+    EXPECT_LE(bytes(1000), kernels::cuda::kSharedOfFullDevices);
+  }
+  EXPECT_EQ(kernels::scan_block_bytes(core::DeviceKind::kCpu, DType::kF32, 16), 0);
+}
+
 /// final = a ⊙ h_in + h_ext with a = exp(log_decay), and the same a carries the gradient back.
 TEST_F(Scan, TheMapSaysWhatTheSegmentDoesToAnyState) {
   core::Context context(kCuda);
   for (const ScanShape& shape : {ScanShape{{2, 200, 70, 6}}, {{1, 40, 9, 16}}, {{1, 70, 5, 20}}}) {
+    if (!device_takes(DType::kF32, shape.sizes.state)) continue;
     const ScanCase c(context, DType::kF32, shape, scan_inputs(shape));
     c.run(context);
     const auto whole_decay = values_of(c.log_decay);
@@ -246,6 +267,7 @@ TEST_F(Scan, DecayRateBeyondTheTypeForgetsWithoutNaN) {
 TEST_F(Scan, AnEmptySegmentHandsStatesOn) {
   core::Context context(kCuda);
   for (const int64_t state : {5, 16, 40}) {
+    if (!device_takes(DType::kF32, state)) continue;
     const ScanShape shape{{2, 0, 7, state}};
     const ScanCase c(context, DType::kF32, shape, scan_inputs(shape));
     c.run(context);
