@@ -1,6 +1,7 @@
-// Every op of a Mamba-2 training step by itself, at the shapes of a model: time, and the share of
-// what the machine can do (bytes the op cannot do without over its copying rate, or useful
-// floating-point operations over its matrix rate), both measured in the same run.
+// Every op of a Mamba-2 training step by itself, at the shapes of a model, and the selective scan
+// of a Mamba-1: time, and the share of what the machine can do (bytes the op cannot do without over
+// its copying rate, or useful floating-point operations over its matrix rate), both measured in the
+// same run.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include "bench/cudnn/cudnn_ops.h"
 #include "bench/support/device_bench.h"
 #include "bench/support/machine.h"
+#include "bench/support/scan_arguments.h"
 #include "bench/support/shapes.h"
 #include "dist/mpi_communicator.h"
 #include "kernels/conv1d/causal_conv1d.h"
@@ -21,6 +23,7 @@
 #include "kernels/norm/gated_rms_norm.h"
 #include "kernels/norm/rms_norm.h"
 #include "kernels/optimizer/adamw.h"
+#include "kernels/selective_scan/selective_scan.h"
 #include "kernels/ssd/ssd.h"
 #include "launch/command_options.h"
 #include "launch/rank_session.h"
@@ -48,6 +51,7 @@ class Ops {
     add_norms();
     add_conv();
     add_ssd();
+    add_scan();
     add_loss();
     add_adamw();
     const std::string missing = bench::cudnn_unavailable_reason(context);
@@ -218,6 +222,19 @@ class Ops {
         bytes_of({forward.x, forward.dt, forward.B, forward.C, forward.chunk_states, backward.dy,
                   backward.dx, backward.ddt, backward.dB, backward.dC}),
         work.backward, [=, this] { kernels::ssd_backward(context_, backward); });
+  }
+
+  /// Of a Mamba-1 as wide: at the shape of 1.3b that of mamba-1.4b.
+  void add_scan() {
+    const bench::ScanArguments scan = bench::scan_arguments(
+        {.model = [this](const core::Shape& shape) { return model(shape); },
+         .state = [this](const core::Shape& shape, double deviation,
+                         double mean) { return state(shape, deviation, mean); }},
+        batch_, length_, c_.inner(), 16);
+    add("selective_scan forward", scan.forward_bytes, 0,
+        [=, this] { kernels::selective_scan_forward(context_, scan.forward); });
+    add("selective_scan backward", scan.backward_bytes, 0,
+        [=, this] { kernels::selective_scan_backward(context_, scan.backward); });
   }
 
   void add_loss() {

@@ -22,6 +22,10 @@ namespace longhaul::kernels {
 inline constexpr int64_t kScanChunk = 64;
 inline int64_t scan_chunks(int64_t length) { return (length + kScanChunk - 1) / kScanChunk; }
 
+/// Bytes of shared memory that a block of threads takes at most; 0 on the CPU. A state above 16
+/// takes more than devices of 99 KiB have.
+int64_t scan_block_bytes(core::DeviceKind device, core::DType dtype, int64_t state);
+
 struct SelectiveScanForward {
   core::TensorView x, dt, dt_bias, A_log, B, C, D;
   core::TensorView initial_state;  ///< or absent (0)

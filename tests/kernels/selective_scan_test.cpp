@@ -316,6 +316,7 @@ INSTANTIATE_TEST_SUITE_P(Decay, ScanExtremes,
                          ::testing::Values(ScanExtreme{"no_time_passes", -40, 0},
                                            ScanExtreme{"time_below_a_denormal_float", -120, 2},
                                            ScanExtreme{"forgets_all_at_a_token", 40, 4},
+                                           ScanExtreme{"time_beyond_the_range_of_e_to_it", 1000, 1},
                                            ScanExtreme{"forgets_almost_nothing", -3, -12},
                                            ScanExtreme{"subnormal_after_some_tokens", 3, 2.3}),
                          [](const auto& info) { return info.param.name; });
@@ -329,6 +330,11 @@ TEST(Scan, DecayRateBeyondTheTypeForgetsWithoutNaN) {
   EXPECT_TRUE(close(c.y, reference_scan(kShape.sizes, c.rounded_inputs()).y, 2e-5));
   for (const double v : values_of(c.log_decay)) EXPECT_LT(v, -1e30);
   for (const double v : values_of(c.dA_log)) EXPECT_EQ(v, 0);
+  std::fill(inputs.dt.begin(), inputs.dt.end(), -200.0);  // time steps of 0
+  const ScanCase still(context, DType::kF32, kShape, inputs);
+  kernels::selective_scan_forward(context, still.forward());
+  EXPECT_TRUE(bit_equal(still.final_state, still.initial_state));
+  EXPECT_TRUE(close(still.log_decay, std::vector<double>(still.log_decay.elements(), 0.0), 0));
 }
 
 TEST(Scan, OutputsDoNotSeeLaterTokens) {
