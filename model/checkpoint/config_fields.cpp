@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <tuple>
+#include <vector>
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/config_rules.h"
