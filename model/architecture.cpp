@@ -3,6 +3,7 @@
 #include <string>
 #include <utility>
 
+#include "kernels/selective_scan/selective_scan.h"
 #include "kernels/ssd/ssd.h"
 #include "model/mamba1_block.h"
 #include "model/mamba1_memory.h"
@@ -50,8 +51,8 @@ std::unique_ptr<BlockMemory> make_block_memory(const ModelConfig& config,
 }
 
 int64_t shared_bytes_needed(const ModelConfig& config, core::DeviceKind device, core::DType dtype) {
-  // The scan's blocks take less than any GPU has.
-  return config.is_mamba1() ? 0 : kernels::ssd_block_bytes(device, dtype);
+  return config.is_mamba1() ? kernels::scan_block_bytes(device, dtype, config.state_dim)
+                            : kernels::ssd_block_bytes(device, dtype);
 }
 
 }  // namespace longhaul::model
