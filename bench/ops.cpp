@@ -50,7 +50,8 @@ class Ops {
     add_linear();
     add_norms();
     add_conv();
-    add_ssd();
+    if (!c_.is_mamba1()) add_gated_norm();
+    if (!c_.is_mamba1()) add_ssd();
     add_scan();
     add_loss();
     add_adamw();
@@ -129,6 +130,8 @@ class Ops {
                                             .dresidual = dresidual,
                                             .dweight = dweight});
     });
+  }
+  void add_gated_norm() {
     const TensorView inner = model({rows(), c_.inner()}), z = model({rows(), c_.inner()});
     const TensorView out = model({rows(), c_.inner()}), wide = model({c_.inner()});
     const TensorView group_rstd = state({rows(), c_.groups}), dwide = state({c_.inner()});
@@ -224,13 +227,13 @@ class Ops {
         work.backward, [=, this] { kernels::ssd_backward(context_, backward); });
   }
 
-  /// Of a Mamba-1 as wide: at the shape of 1.3b that of mamba-1.4b.
+  /// At a Mamba-2's shape of a Mamba-1 as wide: at that of 1.3b, mamba-1.4b's.
   void add_scan() {
     const bench::ScanArguments scan = bench::scan_arguments(
         {.model = [this](const core::Shape& shape) { return model(shape); },
          .state = [this](const core::Shape& shape, double deviation,
                          double mean) { return state(shape, deviation, mean); }},
-        batch_, length_, c_.inner(), 16);
+        batch_, length_, c_.inner(), c_.is_mamba1() ? c_.state_dim : 16);
     add("selective_scan forward", scan.forward_bytes, 0,
         [=, this] { kernels::selective_scan_forward(context_, scan.forward); });
     add("selective_scan backward", scan.backward_bytes, 0,
@@ -346,14 +349,13 @@ void report(const Op& op, double seconds, const bench::Ceilings& ceilings,
 
 int main(int argc, char** argv) {
   longhaul::bench::end_on_errors("bench_ops");
-  CLI::App app{"Every op of a Mamba-2 training step by itself; one JSON object a line"};
+  CLI::App app{"Every op of a training step by itself; one JSON object a line"};
   std::string shape = "mamba2-130m", only;
   launch::ComputeOptions compute;
   bench::Repetition repetition;
   int64_t batch = 1, length = 2048, chunk = 0;
   std::string device = "auto", dtype = "fp32";
-  app.add_option("--shape", shape, "recall | text | mamba2-130m | 370m | 780m | 1.3b | 2.7b")
-      ->check(CLI::IsMember(bench::shapes()));
+  app.add_option("--shape", shape, "a model's sizes")->check(CLI::IsMember(bench::shapes()));
   app.add_option("--batch", batch, "sequences")->capture_default_str();
   app.add_option("--length", length, "tokens of a sequence")->capture_default_str();
   app.add_option("--chunk", chunk, "SSD chunk; 0: the shape's");
