@@ -249,6 +249,18 @@ TEST_F(Scan, ExtremesStayFiniteAndExact) {
   }
 }
 
+/// Where e^{−Δ} is 1 but for some last bits.
+TEST_F(Scan, SmallTimeStepsHaveExactGradients) {
+  core::Context context(kCuda);
+  const ScanShape shape{{1, 20, 6, 16}};
+  ScanInputs inputs = scan_inputs(shape);
+  std::fill(inputs.dt.begin(), inputs.dt.end(), -12.0);
+  std::fill(inputs.dt_bias.begin(), inputs.dt_bias.end(), 0);
+  const ScanCase c(context, DType::kF32, shape, inputs);
+  c.run(context);
+  c.expect_gradients(1e-5);
+}
+
 TEST_F(Scan, DecayRateBeyondTheTypeForgetsWithoutNaN) {
   core::Context context(kCuda);
   const ScanShape shape{{1, 70, 6, 16}};
