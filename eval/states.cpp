@@ -34,11 +34,11 @@ struct HeadLayout {
       if (specs[i].kind != model::StateKind::kRecurrent) continue;
       states.push_back(i);
       first_head.push_back(heads);
-      groups.push_back(specs[i].groups);
+      groups.push_back(specs[i].heads);
       layers.push_back(specs[i].layer);
-      const int64_t of_head = specs[i].shape.elements() / specs[i].groups;
+      const int64_t of_head = specs[i].shape.elements() / specs[i].heads;
       elements.push_back(static_cast<double>(of_head));
-      heads += static_cast<size_t>(specs[i].groups);
+      heads += static_cast<size_t>(specs[i].heads);
     }
   }
   size_t place(size_t position, size_t head) const { return 2 * (position * heads + head); }

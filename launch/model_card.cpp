@@ -112,9 +112,10 @@ void append_training(std::ostringstream& out, const ModelCard& card, const RunCo
   if (progress.tokens) out << "| tokens | " << *progress.tokens << " |\n";
   const model::ModelConfig& config = card.stored.config;
   out << "| length of training sequences | " << run.data.batch.length << " |\n| data | "
-      << data_of(run) << " |\n| peak rate | " << run.optimizer.rate
-      << " |\n| architecture | Mamba-2, " << config.layers << " layers of width " << config.width
-      << " |\n| parameters | " << elements_of(card.stored.tensors) << " (" << card.types << ") |\n";
+      << data_of(run) << " |\n| peak rate | " << run.optimizer.rate << " |\n| architecture | "
+      << (config.is_mamba1() ? "Mamba-1, " : "Mamba-2, ") << config.layers << " layers of width "
+      << config.width << " |\n| parameters | " << elements_of(card.stored.tensors) << " ("
+      << card.types << ") |\n";
 }
 
 /// Tells what was measured of the card's model. A run holds evaluations of all its checkpoints.
@@ -249,10 +250,9 @@ std::string model_card(const ModelCard& card) {
   eval::RunFolder folder = has_results ? eval::read_run_folder(card.run) : eval::RunFolder{};
   OfModel(card).keep(folder);
   std::ostringstream out;
-  out << "---\nlibrary_name: " << card.library
-      << "\npipeline_tag: text-generation\ntags:\n- mamba2\n"
-         "- length-generalization\n- longhaul\n---\n\n# "
-      << card.name << "\n\n"
+  out << "---\nlibrary_name: " << card.library << "\npipeline_tag: text-generation\ntags:\n- "
+      << (card.stored.config.is_mamba1() ? "mamba" : "mamba2")
+      << "\n- length-generalization\n- longhaul\n---\n\n# " << card.name << "\n\n"
       << (run.model.from.empty() ? "Trained" : "Post-trained")
       << " with longhaul, which trains recurrent language models to work far beyond the length of "
          "their training sequences.\n\n";

@@ -82,8 +82,10 @@ RunConfig resolve(const RunConfig& config, int64_t ranks, int64_t data_vocabular
   if (loaded) {
     shape = model::read_model_config(config.model.from);
   } else {
-    if (resolved.model.shape.vocabulary == 0) resolved.model.shape.vocabulary = data_vocabulary;
-    shape = resolved.model.shape;
+    model::ModelConfig& given = resolved.model.shape;
+    if (given.vocabulary == 0) given.vocabulary = data_vocabulary;
+    if (given.is_mamba1()) given.dt_rank = given.time_step_rank();
+    shape = given;
   }
   if (shape.vocabulary < data_vocabulary) {
     throw core::InputError(message(loaded ? "model.from" : "model.shape.vocabulary",
@@ -114,7 +116,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
     if (is_kept(config.initial_state, spec.kind)) plan.passed_bytes += bytes;
   }
   plan.checkpoint = checkpoint_bytes(config, plan);
-  plan.block_bytes = model::shared_bytes_needed(plan.device, dtype);
+  plan.block_bytes = model::shared_bytes_needed(shape, plan.device, dtype);
 
   trainer::TrainerConfig settings = trainer_config(config, plan.device);
   settings.exchange = plan.exchange;

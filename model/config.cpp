@@ -57,8 +57,6 @@ void ModelConfig::validate(const std::string& key, core::Problems& problems) con
     only("mlp_width", mlp_width, 0);
     only("dt_low", dt_low, usual.dt_low);
     only("dt_high", dt_high, usual.dt_high);
-    only("a_low", a_low, usual.a_low);
-    only("a_high", a_high, usual.a_high);
   } else {
     only("dt_rank", dt_rank, 0);
   }

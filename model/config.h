@@ -42,12 +42,15 @@ struct ModelConfig {
   double norm_epsilon = 1e-5;
   double dt_low = 0, dt_high = std::numeric_limits<double>::infinity();  ///< clamp of the step size
   double dt_min = 1e-3, dt_max = 0.1, dt_floor = 1e-4;  ///< initialisation of dt_bias
-  double a_low = 1, a_high = 16;                        ///< initialisation of A
+  double a_low = 1,
+         a_high = 16;  ///< initialisation of A: between; mamba1: evenly from to, by state
 
   int64_t inner() const { return heads * head_dim; }
   bool is_mamba1() const { return architecture == Architecture::kMamba1; }
   int64_t conv_channels() const { return is_mamba1() ? inner() : inner() + 2 * groups * state_dim; }
   int64_t in_projection() const { return inner() + conv_channels() + (is_mamba1() ? 0 : heads); }
+  /// Of a layer's recurrent state: a number for each part of it that decays alike.
+  int64_t log_decays() const { return is_mamba1() ? inner() * state_dim : heads; }
   /// Of Mamba-1.
   int64_t time_step_rank() const { return dt_rank > 0 ? dt_rank : (width + 15) / 16; }
   /// Of the residual stream, in a model that computes in `dtype`.
@@ -83,8 +86,11 @@ struct ModelConfig {
     v.field("dt_min", dt_min, "initialisation: smallest step size", core::Above{0});
     v.field("dt_max", dt_max, "initialisation: largest step size", core::Above{0});
     v.field("dt_floor", dt_floor, "initialisation: floor of the step size", core::Above{0});
-    v.field("a_low", a_low, "initialisation: smallest decay rate", core::Above{0});
-    v.field("a_high", a_high, "initialisation: largest decay rate", core::Above{0});
+    v.field("a_low", a_low,
+            "initialisation: smallest decay rate (mamba1: of a channel's first state)",
+            core::Above{0});
+    v.field("a_high", a_high, "initialisation: largest decay rate (mamba1: of its last)",
+            core::Above{0});
   }
   /// Rules across fields.
   void validate(const std::string& key, core::Problems& problems) const;
