@@ -95,7 +95,6 @@ struct GradientBlock {
   }
 
   __device__ void chunk(int c, int tile) {
-    __syncthreads();
     load_tokens(c);
     load_rows(g, args.in.B, place.b, c, tile * kStates, B);
     load_rows(g, args.in.C, place.b, c, tile * kStates, C);

@@ -6,6 +6,8 @@
 #include <limits>
 
 #include "kernels/core/error.h"
+#include "kernels/core/memory_tally.h"
+#include "kernels/workspace.h"
 #include "tests/support/compare.h"
 #include "tests/support/random_tensor.h"
 
@@ -221,6 +223,36 @@ void ScanCase::expect_gradients(double tolerance) const {
     EXPECT_NEAR(found.dA_log[i], expected.dA_log[i], tolerance * expected.dA_log_terms[i])
         << "dA_log " << i;
   }
+}
+
+void ScanCase::expect_workspaces(core::Context& context) const {
+  const ScanSizes& n = shape.sizes;
+  const kernels::ScanExtents extents{.device = context.device().kind,
+                                     .batch = n.batch,
+                                     .length = n.length,
+                                     .channels = n.channels,
+                                     .state = n.state,
+                                     .dtype = x.dtype(),
+                                     .threads = context.threads()};
+  const auto expect_taken = [&](const kernels::Workspace& expected, const auto& work) {
+    core::MemoryPool& pool = context.pool();
+    pool.reset_peak();
+    const int64_t before = pool.bytes_in_use();
+    work();
+    core::MemoryTally tally;
+    tally.op(expected);
+    EXPECT_EQ(pool.peak_bytes() - before, tally.peak());
+  };
+  using namespace kernels;
+  expect_taken(selective_scan_forward_workspace(extents),
+               [&] { selective_scan_forward(context, forward()); });
+  expect_taken(selective_scan_map_workspace(extents), [&] {
+    selective_scan_map(context, forward(), {log_decay, state_from_zero});
+  });
+  expect_taken(selective_scan_backward_workspace(extents),
+               [&] { selective_scan_backward(context, backward()); });
+  expect_taken(selective_scan_backward_map_workspace(extents),
+               [&] { selective_scan_backward_map(context, backward(), dstate_from_zero); });
 }
 
 std::vector<double> entering_states(const ScanShape& shape, const ScanOutputs& reference) {

@@ -49,6 +49,8 @@ class ScanCase {
 
   void expect_forward(double tolerance) const;
   void expect_gradients(double tolerance) const;
+  /// Every form takes from the pool what kernels/workspace.h says.
+  void expect_workspaces(core::Context& context) const;
 
   ScanShape shape;
   core::TensorView x, dt, B, C, y, dy, dx, ddt, dB, dC;

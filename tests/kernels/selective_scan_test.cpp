@@ -8,8 +8,6 @@
 #include <cmath>
 
 #include "kernels/core/error.h"
-#include "kernels/core/memory_tally.h"
-#include "kernels/workspace.h"
 #include "tests/kernels/scan_case.h"
 #include "tests/support/compare.h"
 #include "tests/support/gradient_check.h"
@@ -49,29 +47,7 @@ TEST_P(ScanShapes, SlicesOfWiderBuffersGiveTheSameBits) {
 }
 
 TEST_P(ScanShapes, WorkspaceIsWhatIsTaken) {
-  const ScanSizes& n = GetParam().sizes;
-  const ScanCase c(context, DType::kF32, GetParam(), inputs);
-  const kernels::ScanExtents extents{
-      .batch = n.batch, .length = n.length, .channels = n.channels, .state = n.state};
-  const auto expect_taken = [&](const kernels::Workspace& expected, const auto& work) {
-    core::MemoryPool& pool = context.pool();
-    pool.reset_peak();
-    const int64_t before = pool.bytes_in_use();
-    work();
-    core::MemoryTally tally;
-    tally.op(expected);
-    EXPECT_EQ(pool.peak_bytes() - before, tally.peak());
-  };
-  using namespace kernels;
-  expect_taken(selective_scan_forward_workspace(extents),
-               [&] { selective_scan_forward(context, c.forward()); });
-  expect_taken(selective_scan_map_workspace(extents), [&] {
-    selective_scan_map(context, c.forward(), {c.log_decay, c.state_from_zero});
-  });
-  expect_taken(selective_scan_backward_workspace(extents),
-               [&] { selective_scan_backward(context, c.backward()); });
-  expect_taken(selective_scan_backward_map_workspace(extents),
-               [&] { selective_scan_backward_map(context, c.backward(), c.dstate_from_zero); });
+  ScanCase(context, DType::kF32, GetParam(), inputs).expect_workspaces(context);
 }
 
 INSTANTIATE_TEST_SUITE_P(Scan, ScanShapes, ::testing::ValuesIn(scan_shapes()),

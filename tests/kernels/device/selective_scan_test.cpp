@@ -1,9 +1,7 @@
 // The selective scan on the device against the plain recurrence in double and its adjoint.
 #include "kernels/selective_scan/selective_scan.h"
 
-#include "kernels/core/memory_tally.h"
 #include "kernels/selective_scan/scan_sizes.h"
-#include "kernels/workspace.h"
 #include "tests/kernels/device/device_test.h"
 #include "tests/kernels/scan_case.h"
 #include "tests/support/random_tensor.h"
@@ -54,32 +52,7 @@ TEST_P(ScanOnDevice, WorkspaceIsWhatIsTaken) {
   const ScanSizes& n = GetParam().sizes;
   if (n.batch > 100 || !device_takes(DType::kBF16, n.state)) return;  // the former is slow
   core::Context context(kCuda);
-  const ScanCase c(context, DType::kBF16, GetParam(), scan_inputs(GetParam()));
-  const kernels::ScanExtents extents{.device = core::DeviceKind::kCuda,
-                                     .batch = n.batch,
-                                     .length = n.length,
-                                     .channels = n.channels,
-                                     .state = n.state,
-                                     .dtype = DType::kBF16};
-  const auto expect_taken = [&](const kernels::Workspace& expected, const auto& work) {
-    core::MemoryPool& pool = context.pool();
-    pool.reset_peak();
-    const int64_t before = pool.bytes_in_use();
-    work();
-    core::MemoryTally tally;
-    tally.op(expected);
-    EXPECT_EQ(pool.peak_bytes() - before, tally.peak());
-  };
-  using namespace kernels;
-  expect_taken(selective_scan_forward_workspace(extents),
-               [&] { selective_scan_forward(context, c.forward()); });
-  expect_taken(selective_scan_map_workspace(extents), [&] {
-    selective_scan_map(context, c.forward(), {c.log_decay, c.state_from_zero});
-  });
-  expect_taken(selective_scan_backward_workspace(extents),
-               [&] { selective_scan_backward(context, c.backward()); });
-  expect_taken(selective_scan_backward_map_workspace(extents),
-               [&] { selective_scan_backward_map(context, c.backward(), c.dstate_from_zero); });
+  ScanCase(context, DType::kBF16, GetParam(), scan_inputs(GetParam())).expect_workspaces(context);
 }
 
 INSTANTIATE_TEST_SUITE_P(Scan, ScanOnDevice, ::testing::ValuesIn(device_shapes()),
@@ -247,6 +220,18 @@ TEST_F(Scan, ExtremesStayFiniteAndExact) {
     c.expect_forward(4e-5);
     c.expect_gradients(4e-5);
   }
+}
+
+/// Where e^{−Δ} is 1 but for some last bits.
+TEST_F(Scan, SmallTimeStepsHaveExactGradients) {
+  core::Context context(kCuda);
+  const ScanShape shape{{1, 20, 6, 16}};
+  ScanInputs inputs = scan_inputs(shape);
+  std::fill(inputs.dt.begin(), inputs.dt.end(), -12.0);
+  std::fill(inputs.dt_bias.begin(), inputs.dt_bias.end(), 0);
+  const ScanCase c(context, DType::kF32, shape, inputs);
+  c.run(context);
+  c.expect_gradients(1e-5);
 }
 
 TEST_F(Scan, DecayRateBeyondTheTypeForgetsWithoutNaN) {
