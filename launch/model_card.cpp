@@ -56,14 +56,15 @@ std::string rounded(double value, const char* format) {
   return text;
 }
 
-std::string method(trainer::InitialStateConfig config) {
+std::string method(const trainer::InitialStateConfig& config, const model::ModelConfig& shape) {
   switch (config.source) {
     case trainer::SourceKind::kZero:
       return "training from zero states";
     case trainer::SourceKind::kNoise:
       return "training from states of random noise";
     case trainer::SourceKind::kFittedNoise:
-      return "training from noise fitted to the final states, layer by layer and head by head";
+      return message("training from noise fitted to the final states, layer by layer and ",
+                     shape.is_mamba1() ? "channel by channel" : "head by head");
     case trainer::SourceKind::kStatePassing:
       return "state passing: training from the final states of unrelated sequences";
     case trainer::SourceKind::kTbtt:
@@ -106,7 +107,8 @@ void append_training(std::ostringstream& out, const ModelCard& card, const RunCo
   const bool from_scratch = run.model.from.empty();
   out << "| | |\n|---|---|\n| base model | "
       << (from_scratch ? "none: trained from scratch" : "`" + name_of_folder(run.model.from) + "`")
-      << " |\n| method | " << method(run.initial_state) << " |\n| steps | " << progress.steps;
+      << " |\n| method | " << method(run.initial_state, card.stored.config) << " |\n| steps | "
+      << progress.steps;
   if (progress.steps < run.schedule.steps) out << " of " << run.schedule.steps;
   out << " |\n";
   if (progress.tokens) out << "| tokens | " << *progress.tokens << " |\n";

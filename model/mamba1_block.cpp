@@ -143,7 +143,7 @@ void Mamba1Block::scan(Context& context, const BlockForward& args, Mamba1Activat
     forward.log_decay = {};
     forward.initial_state = act.initial_ssm = act.entering_ssm;
   }
-  // Generation goes on in the same memory: what entered is copied before it is overwritten.
+  // final_state may be the memory of initial: what entered is copied before it is overwritten.
   if (const TensorView entering = view_or_absent(args.entering, kSsm)) {
     copy_or_zero(context, act.initial_ssm, entering);
   }

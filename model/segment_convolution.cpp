@@ -25,15 +25,15 @@ void SegmentConvolution::forward(Context& context, const BlockForward& args, con
     args.parallel->halo->start_forward(x, initial, halo)->finish();
     initial = halo;
   }
+  if (const TensorView entering = view_or_absent(args.entering, kConv)) {
+    copy_or_zero(context, initial, entering);
+  }
   kernels::causal_conv1d_forward(context, {.x = x,
                                            .weight = weight_.value,
                                            .bias = bias_.value,
                                            .initial_state = initial,
                                            .y = y,
                                            .final_state = view_or_absent(args.final_state, kConv)});
-  if (const TensorView entering = view_or_absent(args.entering, kConv)) {
-    copy_or_zero(context, initial, entering);
-  }
 }
 
 void SegmentConvolution::backward(Context& context, const BlockBackward& args, const TensorView& x,

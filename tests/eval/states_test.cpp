@@ -73,7 +73,8 @@ void expect_moments(const MomentsByPosition& found, size_t at, const std::vector
 class StatesOnMesh : public ::testing::TestWithParam<Way> {
  protected:
   /// Of rank 0; the same on all.
-  StateStatistics evaluate(const data::TokenFolder& folder) const {
+  StateStatistics evaluate(const data::TokenFolder& folder,
+                           const model::ModelConfig& config = tiny_config(kVocabulary)) const {
     const CurveOptions options{.length = kLength,
                                .sequences = kSequences,
                                .piece = GetParam().piece,
@@ -86,7 +87,7 @@ class StatesOnMesh : public ::testing::TestWithParam<Way> {
         GetParam().mesh.data * GetParam().mesh.sequence, [&](dist::Communicator& world) {
           const dist::Mesh mesh(world, GetParam().mesh);
           core::Context context({}, 1);
-          model::LanguageModel model(context, tiny_config(kVocabulary), core::DType::kF64);
+          model::LanguageModel model(context, config, core::DType::kF64);
           model::initialize(model, 3);
           auto own = evaluate_states(mesh, model, text_sequences(folder, options), options);
           const std::lock_guard lock(mutex);
@@ -183,6 +184,45 @@ TEST_P(StatesOnMesh, DecayIsThatOfTheState) {
     EXPECT_LT(of_head.log_decay, -1e-4);
     EXPECT_NEAR(std::exp(of_head.log_decay * of_head.memory()), 1 / std::exp(1.0), 1e-12);
   }
+}
+
+// A Mamba-1 has no heads: a layer's log-decay is the mean of its elements', each found as above.
+TEST_P(StatesOnMesh, DecayOfMamba1IsTheMeanOfItsElements) {
+  const testing::ScratchFolder scratch;
+  const data::TokenFolder folder(write_tokens(scratch, 300));
+  model::ModelConfig config = tiny_config(kVocabulary);
+  config.architecture = model::Architecture::kMamba1;
+  config.heads = config.inner();
+  config.head_dim = 1;
+  const StateStatistics found = evaluate(folder, config);
+  ASSERT_EQ(found.heads.size(), 2u);
+  core::Context context({}, 1);
+  model::LanguageModel model(context, config, core::DType::kF64);
+  model::initialize(model, 3);
+  std::vector<double> means;  // of layer 0, each sequence
+  for (int64_t begin : data::find_long_windows(folder, kLength, kSequences, 9).begins) {
+    std::vector<int32_t> sequence(kLength);
+    folder.read(begin, sequence);
+    double sum = 0;
+    model::RecurrentState carried = model.make_state(1);
+    for (const int32_t token : sequence) {
+      const auto tokens = core::Tensor::from(context, std::vector<int32_t>{token}, {1, 1});
+      model::RecurrentState other = carried.clone(context), after = model.make_state(1),
+                            other_after = model.make_state(1);
+      const int64_t elements = other[0].elements();
+      for (int64_t i = 0; i < elements; ++i) other[0].data<double>()[i] += 1;
+      model.forward({.tokens = tokens, .initial = &carried, .final_state = &after});
+      model.forward({.tokens = tokens, .initial = &other, .final_state = &other_after});
+      for (int64_t i = 0; i < elements; ++i) {
+        sum += std::log(other_after[0].data<double>()[i] - after[0].data<double>()[i]) /
+               static_cast<double>(elements * kLength);
+      }
+      carried = std::move(after);
+    }
+    means.push_back(sum);
+  }
+  EXPECT_NEAR(found.heads[0].log_decay, plain_moments(means).mean, 1e-10);
+  EXPECT_LT(found.heads[0].log_decay, -1e-2);
 }
 
 INSTANTIATE_TEST_SUITE_P(
