@@ -66,9 +66,11 @@ dist::ExchangeAlgorithm exchange_of(const RunConfig& config, const model::ModelC
     return config.parallel.exchange;
   }
   const int64_t elements = plan.rows * model::largest_state(model::state_specs_of(shape));
-  return dist::cheapest_exchange({.ranks = plan.mesh.sequence,
-                                  .state_bytes = elements * core::size_of(core::DType::kF32),
-                                  .free_messages = plan.device == core::DeviceKind::kCpu});
+  return dist::cheapest_exchange(
+      {.ranks = plan.mesh.sequence,
+       .state_bytes = elements * core::size_of(core::DType::kF32),
+       .log_decay_bytes = plan.rows * shape.log_decays() * core::size_of(core::DType::kF32),
+       .free_messages = plan.device == core::DeviceKind::kCpu});
 }
 
 }  // namespace
@@ -84,7 +86,7 @@ RunConfig resolve(const RunConfig& config, int64_t ranks, int64_t data_vocabular
   } else {
     model::ModelConfig& given = resolved.model.shape;
     if (given.vocabulary == 0) given.vocabulary = data_vocabulary;
-    if (given.is_mamba1()) given.dt_rank = given.time_step_rank();
+    given.settle();
     shape = given;
   }
   if (shape.vocabulary < data_vocabulary) {
@@ -136,8 +138,11 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
   plan.parameter_traffic = shards ? one_way : 0;
   if (sequence > 1) {
     const int directions = config.parallel.gradient == GradientMode::kFull ? 2 : 1;
-    plan.exchange_traffic =
-        batch.accumulation * batch.segments * directions * plan.rows * plan.state_bytes;
+    const bool with_decays = plan.exchange != dist::ExchangeAlgorithm::kChain;
+    const int64_t decays =
+        shape.layers * shape.log_decays() * core::size_of(core::state_dtype(dtype));
+    plan.exchange_traffic = batch.accumulation * batch.segments * directions * plan.rows *
+                            (plan.state_bytes + (with_decays ? decays : 0));
   }
   return plan;
 }

@@ -37,6 +37,13 @@ double state_estimate(const ModelConfig& config) {
 
 }  // namespace
 
+void ModelConfig::settle() {
+  if (!is_mamba1()) return;
+  heads = inner();
+  head_dim = 1;
+  dt_rank = time_step_rank();
+}
+
 void ModelConfig::validate(const std::string& key, core::Problems& problems) const {
   const auto report = [&](const char* field, const auto&... parts) {
     problems.push_back(message(key, key.empty() ? "" : ".", field, ": ", parts...));
@@ -52,7 +59,6 @@ void ModelConfig::validate(const std::string& key, core::Problems& problems) con
   };
   if (is_mamba1()) {
     const ModelConfig usual;
-    only("head_dim", head_dim, 1);
     only("groups", groups, 1);
     only("mlp_width", mlp_width, 0);
     only("dt_low", dt_low, usual.dt_low);

@@ -20,8 +20,9 @@ inline const std::vector<std::string_view>& enum_names(Architecture) {
   return names;
 }
 
-/// Names follow transformers' Mamba2Config where it has one; inner width E = heads · head_dim. A
-/// Mamba-1 has heads of one channel, each with a time step and decays of its own.
+/// Names follow transformers' Mamba2Config where it has one; inner width E = heads · head_dim,
+/// which is all that a Mamba-1 takes of the two: each of its channels has a time step and decays of
+/// its own.
 struct ModelConfig {
   Architecture architecture = Architecture::kMamba2;
   int64_t vocabulary = 257;
@@ -65,14 +66,17 @@ struct ModelConfig {
             core::AtLeast{0});
     v.field("width", width, "model width", core::AtLeast{1});
     v.field("layers", layers, "number of blocks", core::AtLeast{1});
-    v.field("heads", heads, "heads of a block; inner width is heads × head_dim", core::AtLeast{1});
-    v.field("head_dim", head_dim, "channels of a head; mamba1: 1", core::AtLeast{1});
+    v.field("heads", heads, "heads of a block; inner width is heads × head_dim (all of a mamba1)",
+            core::AtLeast{1});
+    v.field("head_dim", head_dim, "channels of a head", core::AtLeast{1});
     v.field("state_dim", state_dim, "state size of a channel", core::AtLeast{1});
-    v.field("groups", groups, "groups of heads that share B and C", core::AtLeast{1});
-    v.field("dt_rank", dt_rank, "mamba1: rank of the projection to time steps; 0: width / 16",
+    v.field("groups", groups, "groups of heads that share B and C; mamba1: 1", core::AtLeast{1});
+    v.field("dt_rank", dt_rank,
+            "mamba1: rank of the projection to time steps; 0: width / 16, rounded up",
             core::AtLeast{0});
     v.field("conv_width", conv_width, "taps of the causal convolution", core::Within{1, 8});
-    v.field("chunk", chunk, "tokens of an SSD chunk; a matter of speed (a GPU may take 128)",
+    v.field("chunk", chunk,
+            "mamba2: tokens of an SSD chunk; a matter of speed (a GPU may take 128)",
             core::Within{1, 1024});
     v.field("mlp_width", mlp_width, "inner width of the gated MLP after each mixer; 0: none",
             core::AtLeast{0});
@@ -89,9 +93,13 @@ struct ModelConfig {
     v.field("a_low", a_low,
             "initialisation: smallest decay rate (mamba1: of a channel's first state)",
             core::Above{0});
-    v.field("a_high", a_high, "initialisation: largest decay rate (mamba1: of its last)",
+    v.field("a_high", a_high,
+            "initialisation: largest decay rate (mamba1: of its last; S4D-real: state_dim)",
             core::Above{0});
   }
+  /// Puts what can be said in several ways as checkpoints say it: a Mamba-1 has heads of one
+  /// channel and a rank. For a valid config.
+  void settle();
   /// Rules across fields.
   void validate(const std::string& key, core::Problems& problems) const;
 };

@@ -111,7 +111,8 @@ void Mamba1Block::scan(Context& context, const BlockForward& args, Mamba1Activat
   }
   if (staged || args.log_decay) act.log_decay = Tensor(context, state_dtype_, {args.batch, E, N});
   act.y = Tensor(context, dtype_, {args.batch * args.length, E});
-  act.initial_ssm = view_or_absent(args.initial, kSsm);
+  TensorView initial = view_or_absent(args.initial, kSsm);
+  Tensor arriving;
   kernels::SelectiveScanForward forward{.x = tokens(act.convolved),
                                         .dt = tokens(act.dt),
                                         .dt_bias = dt_bias_.value,
@@ -119,7 +120,7 @@ void Mamba1Block::scan(Context& context, const BlockForward& args, Mamba1Activat
                                         .B = tokens(columns.B),
                                         .C = tokens(columns.C),
                                         .D = D_.value,
-                                        .initial_state = act.initial_ssm,
+                                        .initial_state = initial,
                                         .y = tokens(act.y),
                                         .final_state = view_or_absent(args.final_state, kSsm),
                                         .chunk_states = act.chunk_states,
@@ -127,25 +128,26 @@ void Mamba1Block::scan(Context& context, const BlockForward& args, Mamba1Activat
   if (args.parallel == nullptr) {
     project_z(context, act);
   } else {
-    act.entering_ssm = Tensor(context, state_dtype_, {args.batch, E, N});
+    arriving = Tensor(context, state_dtype_, {args.batch, E, N});
     Tensor from_zero(context, state_dtype_, {args.batch, E, N});
     kernels::selective_scan_map(context, forward,
                                 {.log_decay = act.log_decay, .state_from_zero = from_zero});
     const Shape decays{args.batch, E * N};  // each element of the state has its own
-    const auto exchange = args.parallel->states->start(
-        {.direction = dist::Direction::kForward,
-         .log_decay = act.log_decay.view().reshape(decays),
-         .state = from_zero.view().reshape(decays),
-         .boundary = act.initial_ssm ? act.initial_ssm.reshape(decays) : TensorView{},
-         .incoming = act.entering_ssm.view().reshape(decays)});
+    const auto exchange =
+        args.parallel->states->start({.direction = dist::Direction::kForward,
+                                      .log_decay = act.log_decay.view().reshape(decays),
+                                      .state = from_zero.view().reshape(decays),
+                                      .boundary = initial ? initial.reshape(decays) : TensorView{},
+                                      .incoming = arriving.view().reshape(decays)});
     project_z(context, act);  // while the states travel
     exchange->finish();
     forward.log_decay = {};
-    forward.initial_state = act.initial_ssm = act.entering_ssm;
+    forward.initial_state = initial = arriving;
+    if (!args.parallel->full_gradient && !args.log_decay) release(act.log_decay);
   }
   // final_state may be the memory of initial: what entered is copied before it is overwritten.
   if (const TensorView entering = view_or_absent(args.entering, kSsm)) {
-    copy_or_zero(context, act.initial_ssm, entering);
+    copy_or_zero(context, initial, entering);
   }
   kernels::selective_scan_forward(context, forward);
   if (args.log_decay) average_decay(context, act.log_decay, args.log_decay);

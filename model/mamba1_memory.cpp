@@ -40,12 +40,14 @@ void Mamba1Memory::scan(Activations& act, bool keep, bool exchanges) {
   }
   if (extents_.is_parallel() && (keep || exchanges)) act.log_decay = log_decays();
   act.y = rows_of(config_.inner());
+  Block arriving;
   if (exchanges) {
-    act.entering_ssm = state();
+    arriving = state();
     const Block from_zero = state();
     tally_.op(kernels::selective_scan_map_workspace(scan_extents()));
     const std::vector<Block> under_way = exchange(true);
     act.z = rows_of(config_.inner());
+    if (!extents_.full_gradient) act.log_decay.release();
   } else {
     act.z = rows_of(config_.inner());
   }

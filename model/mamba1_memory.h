@@ -15,7 +15,7 @@ class Mamba1Memory final : public BlockTally {
 
   /// Names as in Mamba1Activations.
   struct Activations final : Kept {
-    Block normed, rstd, x, z, convolved, dtBC, dt, y, chunk_states, log_decay, entering_ssm, gated;
+    Block normed, rstd, x, z, convolved, dtBC, dt, y, chunk_states, log_decay, gated;
   };
   std::unique_ptr<Kept> forward(bool keep, bool exchanges) override;
   void backward(Kept& kept) override;

@@ -16,8 +16,6 @@ struct Mamba2Activations final : BlockActivations {
   core::Tensor chunk_states;       // [batch, chunks, H, P, N]
   core::Tensor log_decay;          // [batch, H]; sequence-parallel only
   core::Tensor gated, gated_rstd;  // [rows, E], [rows, G]
-  core::Tensor entering_ssm;       // the state from the rank before; sequence-parallel only
-  core::TensorView initial_ssm;    // what the segment started from; absent: zeros
   // MLP
   core::Tensor residual_mid;       // [rows, D]: between mixer and MLP
   core::Tensor normed2, rstd2;     // [rows, D], [rows]

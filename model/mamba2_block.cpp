@@ -131,14 +131,15 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
   const bool wanted = args.keep || staged;
   const int64_t chunks = kernels::ssd_chunks(args.length, chunk(context));
   if (wanted) act.chunk_states = Tensor(context, dtype_, {args.batch, chunks, H, P, N});
-  act.initial_ssm = view_or_absent(args.initial, kSsm);
+  TensorView initial = view_or_absent(args.initial, kSsm);
+  Tensor arriving;
   kernels::SsdForward ssd{.x = in.x,
                           .dt = act.dt.view().reshape({args.batch, args.length, H}),
                           .A_log = A_log_.value,
                           .B = in.B,
                           .C = in.C,
                           .D = D_.value,
-                          .initial_state = act.initial_ssm,
+                          .initial_state = initial,
                           .chunk = chunk(context),
                           .y = act.y.view().reshape({args.batch, args.length, H, P}),
                           .final_state = view_or_absent(args.final_state, kSsm),
@@ -148,28 +149,28 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
     kernels::ssd_forward(context, ssd);
   } else {
     act.log_decay = Tensor(context, state_dtype_, {args.batch, H});
-    act.entering_ssm = Tensor(context, state_dtype_, {args.batch, H, P, N});
     Tensor from_zero(context, state_dtype_, {args.batch, H, P, N});
     kernels::ssd_forward_map(context, ssd,
                              {.log_decay = act.log_decay, .state_from_zero = from_zero});
     std::unique_ptr<dist::StateExchange::Run> exchange;
     if (args.parallel != nullptr) {
+      arriving = Tensor(context, state_dtype_, {args.batch, H, P, N});
       exchange = args.parallel->states->start({.direction = dist::Direction::kForward,
                                                .log_decay = act.log_decay,
                                                .state = from_zero,
-                                               .boundary = act.initial_ssm,
-                                               .incoming = act.entering_ssm});
+                                               .boundary = initial,
+                                               .incoming = arriving});
     }
     kernels::ssd_forward_intra(context, ssd);  // while the states travel
     if (exchange != nullptr) {
       exchange->finish();
-      ssd.initial_state = act.initial_ssm = act.entering_ssm;
+      ssd.initial_state = initial = arriving;
     }
     kernels::ssd_forward_inter(context, ssd);
     if (args.log_decay) core::copy(context, act.log_decay, args.log_decay);
   }
   if (const TensorView entering = view_or_absent(args.entering, kSsm)) {
-    copy_or_zero(context, act.initial_ssm, entering);
+    copy_or_zero(context, initial, entering);
   }
 }
 

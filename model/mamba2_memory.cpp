@@ -62,13 +62,15 @@ void Mamba2Memory::scan(Activations& act, bool keep, bool exchanges) {
     act.chunk_states = tally_.tensor(extents_.dtype, {extents_.batch, chunks, config_.heads,
                                                       config_.head_dim, config_.state_dim});
   }
-  Block from_zero;
+  Block from_zero, arriving;
   std::vector<Block> under_way;
   if (has_map) {
     act.log_decay = log_decays();
-    act.entering_ssm = state();
     from_zero = state();
-    if (exchanges) under_way = exchange(true);
+    if (exchanges) {
+      arriving = state();
+      under_way = exchange(true);
+    }
   }
   tally_.op(
       kernels::ssd_forward_workspace(ssd_extents(config_, extents_, keep || exchanges, has_map)));

@@ -18,7 +18,7 @@ class Mamba2Memory final : public BlockTally {
   /// Names as in Mamba2Activations.
   struct Activations final : Kept {
     Block normed, rstd, zxbcdt, xBC, dt, y, chunk_states, log_decay, gated, gated_rstd,
-        entering_ssm, residual_mid, normed2, rstd2, fc1_out, gate_out;
+        residual_mid, normed2, rstd2, fc1_out, gate_out;
   };
   std::unique_ptr<Kept> forward(bool keep, bool exchanges) override;
   void backward(Kept& kept) override;

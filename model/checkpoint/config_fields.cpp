@@ -145,7 +145,7 @@ ModelConfig read_model_fields(ConfigReader& reader, Architecture architecture, b
     read_mamba2(reader, fla, config);
   }
   check_model_rules(reader, config, kKeyOfField);
-  if (reader.problems().empty()) settle_rank(config);
+  if (reader.problems().empty()) config.settle();
   return config;
 }
 

@@ -16,10 +16,4 @@ using KeyOfField = std::pair<std::string_view, std::string_view>;
 /// field without a key is told by its own name.
 void check_model_rules(ConfigReader& reader, ModelConfig& config, std::span<const KeyOfField> keys);
 
-/// Of a config that keeps the rules: Mamba-1's rank as a number, as a resolved run has it, so that
-/// equal models have equal configurations.
-inline void settle_rank(ModelConfig& config) {
-  if (config.is_mamba1()) config.dt_rank = config.time_step_rank();
-}
-
 }  // namespace longhaul::model

@@ -86,6 +86,10 @@ std::vector<PlannedRun> cases() {
                  .batch = batch_of(96, 16),
                  .mesh = {1, 3},
                  .exchange = Algorithm::kChain});
+  PlannedRun truncated{
+      .name = "mamba1_truncated", .model = mamba1, .batch = batch_of(96, 16), .mesh = {1, 2}};
+  truncated.full_gradient = false;
+  all.push_back(truncated);
   PlannedRun more{
       .name = "sequence_truncated", .model = planned_model(), .batch = batch, .mesh = {1, 2}};
   more.full_gradient = false;

@@ -150,7 +150,7 @@ ModelConfig read_gguf_config(const GgufHeader& header, const std::string& name) 
   core::Problems problems = keys.problems();
   if (problems.empty()) config.validate(name, problems);
   if (!problems.empty()) throw core::InputError(problems);
-  settle_rank(config);
+  config.settle();
   return config;
 }
 

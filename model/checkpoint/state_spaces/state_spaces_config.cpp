@@ -247,7 +247,7 @@ ModelConfig parse_state_spaces_config(std::string_view text, const std::string& 
   throw_if_any(reader, ssm);
   check_model_rules(reader, config, kKeyOfField);
   throw_if_any(reader, ssm);
-  settle_rank(config);
+  config.settle();
   return config;
 }
 
