@@ -54,6 +54,11 @@ struct BlockForward {
   bool keep = false;  ///< keep activations for backward
   /// Run again on its own, but backward will exchange state gradients: keep the segment's map too.
   bool keep_map = false;
+
+  /// [batch · length, width] as [batch, length, width].
+  core::TensorView tokens(const core::TensorView& rows) const {
+    return rows.unflatten_first(batch, length);
+  }
 };
 
 /// dresidual, of the model's dtype: in, the gradient at residual_out; out, the gradient at
@@ -68,6 +73,10 @@ struct BlockBackward {
   StateViews dinitial;
   const SequenceParallel* parallel = nullptr;
   bool overwrite_gradients = false;
+
+  core::TensorView tokens(const core::TensorView& rows) const {
+    return rows.unflatten_first(batch, length);
+  }
 };
 
 class Block {

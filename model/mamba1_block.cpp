@@ -70,8 +70,7 @@ std::unique_ptr<BlockActivations> Mamba1Block::forward(Context& context, const B
                                     .bias = in_proj_bias_.rows(0, E).value,
                                     .y = act->x});
   act->convolved = Tensor(context, dtype_, {rows, E});
-  conv_.forward(context, args, act->x.view().unflatten_first(args.batch, args.length),
-                act->convolved.view().unflatten_first(args.batch, args.length));
+  conv_.forward(context, args, args.tokens(act->x), args.tokens(act->convolved));
   act->dtBC = Tensor(context, dtype_, {rows, config_.time_step_rank() + 2 * config_.state_dim});
   kernels::linear_forward(
       context, {.x = act->convolved, .weight = x_proj_.value, .bias = {}, .y = act->dtBC});
@@ -100,9 +99,6 @@ void Mamba1Block::project_z(Context& context, Mamba1Activations& act) const {
 
 void Mamba1Block::scan(Context& context, const BlockForward& args, Mamba1Activations& act) const {
   const int64_t E = config_.inner(), N = config_.state_dim;
-  const auto tokens = [&args](const TensorView& rows) {
-    return rows.unflatten_first(args.batch, args.length);
-  };
   const Columns columns = columns_of(act.dtBC);
   const bool staged = args.keep_map || args.parallel != nullptr;
   if (args.keep) {
@@ -113,15 +109,15 @@ void Mamba1Block::scan(Context& context, const BlockForward& args, Mamba1Activat
   act.y = Tensor(context, dtype_, {args.batch * args.length, E});
   TensorView initial = view_or_absent(args.initial, kSsm);
   Tensor arriving;
-  kernels::SelectiveScanForward forward{.x = tokens(act.convolved),
-                                        .dt = tokens(act.dt),
+  kernels::SelectiveScanForward forward{.x = args.tokens(act.convolved),
+                                        .dt = args.tokens(act.dt),
                                         .dt_bias = dt_bias_.value,
                                         .A_log = A_log_.value,
-                                        .B = tokens(columns.B),
-                                        .C = tokens(columns.C),
+                                        .B = args.tokens(columns.B),
+                                        .C = args.tokens(columns.C),
                                         .D = D_.value,
                                         .initial_state = initial,
-                                        .y = tokens(act.y),
+                                        .y = args.tokens(act.y),
                                         .final_state = view_or_absent(args.final_state, kSsm),
                                         .chunk_states = act.chunk_states,
                                         .log_decay = act.log_decay};

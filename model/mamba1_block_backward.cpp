@@ -60,9 +60,6 @@ void Mamba1Block::backward(Context& context, const BlockBackward& args, BlockAct
 void Mamba1Block::scan_backward(Context& context, const BlockBackward& args, Mamba1Activations& act,
                                 Gradients& grad) const {
   const int64_t rows = args.batch * args.length, E = config_.inner(), N = config_.state_dim;
-  const auto tokens = [&args](const TensorView& view) {
-    return view.unflatten_first(args.batch, args.length);
-  };
   grad.normed = Tensor(context, dtype_, {rows, config_.width});
   const auto z_backward = [&] {
     kernels::linear_backward(context, {.x = act.normed,
@@ -74,15 +71,15 @@ void Mamba1Block::scan_backward(Context& context, const BlockBackward& args, Mam
                                        .overwrite_dweight = args.overwrite_gradients});
     release(grad.z);
   };
-  kernels::SelectiveScanBackward backward{.x = tokens(act.convolved),
-                                          .dt = tokens(act.dt),
+  kernels::SelectiveScanBackward backward{.x = args.tokens(act.convolved),
+                                          .dt = args.tokens(act.dt),
                                           .dt_bias = dt_bias_.value,
                                           .A_log = A_log_.value,
-                                          .B = tokens(columns_of(act.dtBC).B),
-                                          .C = tokens(columns_of(act.dtBC).C),
+                                          .B = args.tokens(columns_of(act.dtBC).B),
+                                          .C = args.tokens(columns_of(act.dtBC).C),
                                           .D = D_.value,
                                           .chunk_states = act.chunk_states,
-                                          .dy = tokens(grad.y),
+                                          .dy = args.tokens(grad.y),
                                           .dfinal_state = view_or_absent(args.dfinal, kSsm),
                                           .ddt_bias = dt_bias_.gradient,
                                           .dA_log = A_log_.gradient,
@@ -110,10 +107,10 @@ void Mamba1Block::scan_backward(Context& context, const BlockBackward& args, Mam
   grad.convolved = Tensor(context, dtype_, {rows, E});
   grad.dtBC = Tensor(context, dtype_, act.dtBC.shape());
   grad.dt = Tensor(context, dtype_, {rows, E});
-  backward.dx = tokens(grad.convolved);
-  backward.ddt = tokens(grad.dt);
-  backward.dB = tokens(columns_of(grad.dtBC).B);
-  backward.dC = tokens(columns_of(grad.dtBC).C);
+  backward.dx = args.tokens(grad.convolved);
+  backward.ddt = args.tokens(grad.dt);
+  backward.dB = args.tokens(columns_of(grad.dtBC).B);
+  backward.dC = args.tokens(columns_of(grad.dtBC).C);
   kernels::selective_scan_backward(context, backward);
   release(grad.y, act.chunk_states, act.dt);
 }
@@ -122,9 +119,6 @@ void Mamba1Block::scan_backward(Context& context, const BlockBackward& args, Mam
 void Mamba1Block::inputs_backward(Context& context, const BlockBackward& args,
                                   Mamba1Activations& act, Gradients& grad) const {
   const int64_t rows = args.batch * args.length, E = config_.inner();
-  const auto tokens = [&args](const TensorView& view) {
-    return view.unflatten_first(args.batch, args.length);
-  };
   kernels::linear_backward(context, {.x = columns_of(act.dtBC).dt,
                                      .weight = dt_proj_.value,
                                      .dy = grad.dt,
@@ -143,7 +137,7 @@ void Mamba1Block::inputs_backward(Context& context, const BlockBackward& args,
                                      .add_to_dx = true});
   release(grad.dtBC, act.convolved);
   Tensor dx(context, dtype_, {rows, E});
-  conv_.backward(context, args, tokens(act.x), tokens(grad.convolved), tokens(dx));
+  conv_.backward(context, args, args.tokens(act.x), args.tokens(grad.convolved), args.tokens(dx));
   release(grad.convolved, act.x);
   kernels::linear_backward(context, {.x = act.normed,
                                      .weight = in_proj_.rows(0, E).value,

@@ -85,8 +85,7 @@ std::unique_ptr<BlockActivations> Mamba2Block::forward(Context& context, const B
       {.x = act->normed, .weight = in_proj_.value, .bias = in_proj_bias_.value, .y = act->zxbcdt});
   const Columns columns = columns_of(act->zxbcdt);
   act->xBC = Tensor(context, dtype_, {rows, config_.conv_channels()});
-  conv_.forward(context, args, columns.xBC.unflatten_first(args.batch, args.length),
-                act->xBC.view().unflatten_first(args.batch, args.length));
+  conv_.forward(context, args, args.tokens(columns.xBC), args.tokens(act->xBC));
   act->dt = Tensor(context, state_dtype_, {rows, config_.heads});
   kernels::time_step_forward(context, {.raw = columns.dt,
                                        .bias = dt_bias_.value,

@@ -64,11 +64,8 @@ void Mamba2Block::backward(Context& context, const BlockBackward& args, BlockAct
                                         .high = config_.dt_high,
                                         .draw = columns_of(grad.dzxbcdt).dt,
                                         .dbias = dt_bias_.gradient});
-  const auto tokens = [&args](const TensorView& rows) {
-    return rows.unflatten_first(args.batch, args.length);
-  };
-  conv_.backward(context, args, tokens(columns_of(act.zxbcdt).xBC), tokens(grad.dxBC),
-                 tokens(columns_of(grad.dzxbcdt).xBC));
+  conv_.backward(context, args, args.tokens(columns_of(act.zxbcdt).xBC), args.tokens(grad.dxBC),
+                 args.tokens(columns_of(grad.dzxbcdt).xBC));
   release(grad.dxBC, act.xBC);
 
   Tensor dnormed(context, dtype_, {rows, config_.width});
