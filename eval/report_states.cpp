@@ -161,7 +161,7 @@ std::string table_caption(const Kinds& kinds, bool of_seeds) {
                     kinds.heads ? "a head's" : "an element's", " mean log-decay.");
   if (kinds.layers) {
     out += core::message(
-        kinds.both() ? " Where layers are counted" : " Here",
+        kinds.both() ? " Where layers are counted," : " Here",
         " every element of a layer's state has a decay of its own (Mamba-1): shortest and longest "
         "are those of all elements, median is the layers' median of their elements' medians "
         "(geometric means over sequences), and longer than the training length is a share of all "

@@ -211,7 +211,7 @@ TEST(StatesHtml, HeadsAndLayersOfOneTableAreToldApart) {
   EXPECT_THAT(html, HasSubstr("<td>4 heads</td><td>2</td><td>6</td><td>1000</td><td>1</td>"));
   EXPECT_THAT(html, HasSubstr("<td>2 layers</td><td>1</td><td>40</td><td>4000</td><td>18.8 %</td>"
                               "<td>0</td><td>none</td>"));
-  EXPECT_THAT(html, HasSubstr("Where layers are counted every element"));
+  EXPECT_THAT(html, HasSubstr("Where layers are counted, every element"));
   EXPECT_THAT(html, HasSubstr("Outliers: heads or layers whose"));
   EXPECT_THAT(html, HasSubstr("<h3>Memory of each head or layer</h3>"));
   EXPECT_THAT(html, HasSubstr("<title>layer 0 head 1: 1000 tokens until 1/e</title>"));
