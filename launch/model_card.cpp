@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "eval/head_memory.h"
 #include "eval/model_fingerprint.h"
 #include "eval/run_folder.h"
 #include "kernels/core/error.h"
@@ -212,8 +213,9 @@ std::string states_line(const eval::StateStatistics& states) {
   return message(line, ": standard deviation ", rounded(states.pooled.deviation.front(), "%.4g"),
                  " at ", states.positions.front(), ", ",
                  rounded(states.pooled.deviation.back(), "%.4g"), " at ", states.positions.back(),
-                 " tokens; outlying heads at the end: ", eval::outlier_heads(states).size(), " of ",
-                 states.heads.size());
+                 " tokens; outlying ", eval::head_word(states),
+                 "s at the end: ", eval::outlier_heads(states).size(), " of ", states.heads.size(),
+                 eval::has_elements(states) ? "; " + eval::memory_text(states) : "");
 }
 
 /// Over all depths.

@@ -46,9 +46,8 @@ struct BlockForward {
   /// Written if given: the states that entered this rank's segment (without `parallel`: initial),
   /// from which the segment can be run again on its own.
   StateViews entering;
-  /// Written if given: [batch, heads] in the state dtype, the sum of the recurrent state's
-  /// log-decays over this rank's segment; where the elements of a head have decays of their own,
-  /// their mean.
+  /// Written if given: [batch, StateSpec::decays] in the state dtype, the sums of the recurrent
+  /// state's log-decays over this rank's segment.
   core::TensorView log_decay;
   const SequenceParallel* parallel = nullptr;
   bool keep = false;  ///< keep activations for backward

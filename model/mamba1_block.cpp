@@ -1,10 +1,8 @@
 #include "model/mamba1_block.h"
 
-#include "kernels/core/dispatch.h"
 #include "kernels/linear/linear.h"
 #include "kernels/mlp/swiglu.h"
 #include "kernels/norm/rms_norm.h"
-#include "kernels/state/state_ops.h"
 #include "model/mamba1_activations.h"
 
 namespace longhaul::model {
@@ -39,7 +37,8 @@ std::vector<StateSpec> mamba1_state_specs(const ModelConfig& config, int64_t lay
            .shape = {config.inner(), config.state_dim},
            .kind = StateKind::kRecurrent,
            .layer = layer,
-           .groups = config.inner()},
+           .groups = config.inner(),
+           .decays = config.log_decays()},
           {.name = "conv" + suffix,
            .shape = {config.conv_width - 1, config.inner()},
            .kind = StateKind::kConv,
@@ -105,7 +104,9 @@ void Mamba1Block::scan(Context& context, const BlockForward& args, Mamba1Activat
     act.chunk_states =
         Tensor(context, state_dtype_, {args.batch, kernels::scan_chunks(args.length), E, N});
   }
-  if (staged || args.log_decay) act.log_decay = Tensor(context, state_dtype_, {args.batch, E, N});
+  TensorView log_decay;  // [batch, E, N]
+  if (args.log_decay) log_decay = args.log_decay.reshape({args.batch, E, N});
+  if (staged) act.log_decay = Tensor(context, state_dtype_, {args.batch, E, N});
   act.y = Tensor(context, dtype_, {args.batch * args.length, E});
   TensorView initial = view_or_absent(args.initial, kSsm);
   Tensor arriving;
@@ -120,7 +121,7 @@ void Mamba1Block::scan(Context& context, const BlockForward& args, Mamba1Activat
                                         .y = args.tokens(act.y),
                                         .final_state = view_or_absent(args.final_state, kSsm),
                                         .chunk_states = act.chunk_states,
-                                        .log_decay = act.log_decay};
+                                        .log_decay = staged ? act.log_decay.view() : log_decay};
   if (args.parallel == nullptr) {
     project_z(context, act);
   } else {
@@ -146,25 +147,7 @@ void Mamba1Block::scan(Context& context, const BlockForward& args, Mamba1Activat
     copy_or_zero(context, initial, entering);
   }
   kernels::selective_scan_forward(context, forward);
-  if (args.log_decay) average_decay(context, act.log_decay, args.log_decay);
-}
-
-/// [batch, E, N] → [batch, 1]. For measurements: it waits for the device.
-void Mamba1Block::average_decay(Context& context, const TensorView& log_decay,
-                                const TensorView& average) const {
-  const int64_t batch = log_decay.extent(0), count = log_decay.elements() / batch;
-  std::vector<double> sums(static_cast<size_t>(batch), 0), squares(sums);
-  const auto host = [&](std::vector<double>& values) {
-    return TensorView(values.data(), core::DType::kF64, {batch});
-  };
-  kernels::state_moments(context, {.states = {log_decay.reshape({1, batch, count})},
-                                   .sum = host(sums),
-                                   .sum_of_squares = host(squares)});
-  core::dispatch_float("average_decay", average.dtype(), [&]<class T>(T) {
-    std::vector<T> means;
-    for (const double sum : sums) means.push_back(static_cast<T>(sum / static_cast<double>(count)));
-    core::copy(context, Tensor::from(context, means, {batch, 1}), average);
-  });
+  if (staged && log_decay) core::copy(context, act.log_decay, log_decay);
 }
 
 // Products as 2 per multiply-add; the scan: decay, input and state 5, output 2 for each element of

@@ -44,8 +44,6 @@ class Mamba1Block final : public Block {
 
   void project_z(core::Context& context, Mamba1Activations& act) const;
   void scan(core::Context& context, const BlockForward& args, Mamba1Activations& act) const;
-  void average_decay(core::Context& context, const core::TensorView& log_decay,
-                     const core::TensorView& average) const;
 
   struct Gradients;
   void scan_backward(core::Context& context, const BlockBackward& args, Mamba1Activations& act,

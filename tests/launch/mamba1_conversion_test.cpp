@@ -11,6 +11,7 @@ namespace longhaul::launch {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -65,6 +66,21 @@ TEST_F(Mamba1Conversion, TheModelCardNamesIt) {
                     HasSubstr("| architecture | Mamba-1, 1 layers of width 16 |"),
                     HasSubstr("for token in input_ids.split(1, dim=1)"),
                     Not(HasSubstr("model(input_ids, cache"))));
+}
+
+TEST_F(Mamba1Conversion, TheModelCardTellsWhatElementsRemember) {
+  const Result measured =
+      run("eval states --model run/model --length 64 --sequences 2 --json "
+          "run/evaluation/states.json");
+  ASSERT_EQ(measured.exit_code, 0) << measured.err;
+  const std::string memory =
+      "memory of the elements of 1 layers, tokens until 1/e: shortest [0-9.e+-]+, median "
+      "[0-9.e+-]+, longest [0-9.e+-]+; [0-9.e+-]+ % remember longer than the training length, 16\n";
+  EXPECT_THAT(measured.out, ContainsRegex(memory));
+  EXPECT_THAT(measured.out, Not(HasSubstr("head")));
+  expect_done("export --model run --tokenizer none --out hf", "hf: ");
+  EXPECT_THAT(text_of(folder_ / "hf/README.md"),
+              ContainsRegex(" tokens; outlying layers at the end: 0 of 1; " + memory));
 }
 
 }  // namespace
