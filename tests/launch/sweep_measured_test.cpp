@@ -46,13 +46,13 @@ class MeasuredSweep : public ::testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   void read(const std::string& yaml) {
-    sweep_ = parse_sweep_config("base: " + (folder_ / "base.yaml").string() +
-                                    "\nfolder: " + (folder_ / "s").string() +
-                                    "\nvalues: {optimizer.rate: [1]}\nretries: 1\n" + yaml,
-                                "sweep.yaml");
+    sweep_ = parse_sweep_config(
+        "base: " + (folder_ / "base.yaml").string() + "\nfolder: " + (folder_ / "s").string() +
+            "\nvalues: {optimizer.rate: [" + rates_ + "]}\nretries: 1\n" + yaml,
+        "sweep.yaml");
     list_ = expand_arms(sweep_);
   }
-  const Arm& arm(int seed) { return list_.recipes[0].arms[static_cast<size_t>(seed - 1)]; }
+  const Arm& arm(int seed) { return list_.recipes[recipe_].arms[static_cast<size_t>(seed - 1)]; }
   void train(int seed, int step = 50) {
     const fs::path run = arm_folder(sweep_, arm(seed).name);
     const fs::path checkpoint = run / "checkpoints" / ("step-" + std::to_string(step));
@@ -79,6 +79,17 @@ class MeasuredSweep : public ::testing::Test {
     }
     end_measure(sweep_, arm(seed));
   }
+  /// As the pool does it.
+  void give_up(int seed, size_t number) {
+    const MeasureConfig& measure = sweep_.measures.at(number);
+    begin_measure(sweep_, arm(seed), measure);
+    ArmRecord record = read_arm_record(record_file(sweep_, arm(seed).name));
+    record.failures = 2;
+    record.failure = measure.name + ": exit code 1";
+    record.failed_measure = measure.name;
+    write_arm_record(record_file(sweep_, arm(seed).name), record);
+    give_up_measure(sweep_, arm(seed), measure);
+  }
   /// "ARM→MEASURE", of what is to be trained "ARM→".
   std::vector<std::string> next() {
     std::vector<std::string> all;
@@ -91,6 +102,8 @@ class MeasuredSweep : public ::testing::Test {
   }
 
   fs::path folder_;
+  std::string rates_ = "1";
+  size_t recipe_ = 0;  ///< that the functions above are of
   SweepConfig sweep_;
   ArmList list_;
   Standing standing_;
@@ -164,23 +177,12 @@ TEST_F(MeasuredSweep, AFailureIsOfItsMeasureAlone) {
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→text", "rate=1,seed=2→text"));
 }
 
-/// As the pool does it.
 TEST_F(MeasuredSweep, AllMeasuresAreTriedAndAllFailuresKept) {
   train(1);
   train(2);
-  const auto give_up = [&](size_t which) {
-    const MeasureConfig& measure = sweep_.measures.at(which);
-    begin_measure(sweep_, arm(1), measure);
-    ArmRecord record = read_arm_record(record_file(sweep_, arm(1).name));
-    record.failures = 2;
-    record.failure = measure.name + ": exit code 1";
-    record.failed_measure = measure.name;
-    write_arm_record(record_file(sweep_, arm(1).name), record);
-    give_up_measure(sweep_, arm(1), measure);
-  };
-  give_up(0);
+  give_up(1, 0);
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→passkey", "rate=1,seed=2→text"));
-  give_up(1);
+  give_up(1, 1);
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=2→text"));
   EXPECT_TRUE(standing_.arms[0][0].has_failed);
   const ArmRecord record = read_arm_record(record_file(sweep_, arm(1).name));
@@ -206,6 +208,54 @@ TEST_F(MeasuredSweep, RecipesAreRankedByTheNumber) {
   EXPECT_NEAR(best.deviation, (std::exp(2.0) - std::exp(1.0)) / std::sqrt(2.0), 1e-9);
   EXPECT_THAT(recipe_table(sweep_, {best}), HasSubstr("perplexity (text)"));
   EXPECT_THAT(best_recipe_yaml(sweep_, {best}).value(), HasSubstr("perplexity (text) 5.05"));
+}
+
+TEST_F(MeasuredSweep, AFailedMeasureBesideTheMetricCostsNoRecipeItsPlace) {
+  rates_ = "1, 2";
+  read("seeds: [1]\n" + std::string(kTwoMeasures) + "metric: {measure: text, name: perplexity}\n");
+  for (recipe_ = 0; recipe_ < 2; ++recipe_) {
+    train(1);
+    measure(1, 0, static_cast<double>(recipe_));
+  }
+  recipe_ = 0;
+  give_up(1, 1);
+  next();
+  auto results = sweep_results(sweep_, list_, standing_);
+  ASSERT_EQ(results[0].recipe->name, "rate=1");  // rate=2 is not measured to the end
+  EXPECT_EQ(results[0].state, RecipeState::kFailed);
+  EXPECT_EQ(results[0].metric, 1.0);
+  EXPECT_THAT(results[0].failed_measures, ElementsAre("passkey"));
+  recipe_ = 1;
+  measure(1, 1);
+  next();
+  results = sweep_results(sweep_, list_, standing_);
+  EXPECT_EQ(results[0].recipe->name, "rate=1");
+  EXPECT_THAT(recipe_table(sweep_, results), AllOf(HasSubstr("rate=1  failed: passkey    50"),
+                                                   HasSubstr("rate=2             done ")));
+  EXPECT_THAT(best_recipe_yaml(sweep_, results).value(), HasSubstr("rate=1, perplexity (text) 1."));
+  // Where it is the metric's measure that failed, there is nothing to rank by.
+  fs::remove(file(1, 0));
+  give_up(1, 0);
+  next();
+  results = sweep_results(sweep_, list_, standing_);
+  EXPECT_EQ(results[1].recipe->name, "rate=2");
+  EXPECT_FALSE(results[1].metric.has_value());
+}
+
+TEST_F(MeasuredSweep, AFailedMeasureChangesNoDecisionOfHalving) {
+  rates_ = "1, 2";
+  read("seeds: [1]\n" + std::string(kTwoMeasures) +
+       "metric: {window: 1}\nhalving: {steps: [25], keep: 0.5}\n");
+  for (recipe_ = 0; recipe_ < 2; ++recipe_) {
+    train(1, recipe_ == 0 ? 50 : 25);
+    std::ofstream(fs::path(arm_folder(sweep_, arm(1).name)) / "metrics.jsonl")
+        << R"({"kind":"train","step":"25","loss":)" << recipe_ << "}\n";
+  }
+  recipe_ = 0;
+  give_up(1, 0);
+  give_up(1, 1);
+  EXPECT_THAT(next(), IsEmpty());
+  EXPECT_THAT(standing_.ended_at, ElementsAre(0, 25));
 }
 
 TEST_F(MeasuredSweep, StatusShowsWhatIsMeasured) {
