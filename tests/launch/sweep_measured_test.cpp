@@ -12,6 +12,7 @@
 #include "eval/perplexity.h"
 #include "kernels/core/error.h"
 #include "launch/sweep/arm_command.h"
+#include "launch/sweep/arm_pool.h"
 #include "launch/sweep/standing.h"
 #include "launch/sweep/sweep_report.h"
 #include "launch/sweep/sweep_run.h"
@@ -311,6 +312,44 @@ TEST_F(MeasuredSweep, WhatDoesNotSuitTheRunOrIsNotThereIsRefusedAtTheStart) {
               ElementsAre(HasSubstr("measures.copy: ")));
   EXPECT_THAT(refusals("measures: [babilong: {lengths: 0}]\n"),
               ElementsAre("measures.babilong: --stories: is not given, and no run names stories"));
+}
+
+TEST_F(MeasuredSweep, AnArmTakesTheMemoryOfTrainingOrOfItsLargestMeasure) {
+  const auto memory = [&](const std::string& measure) {
+    read(measure.empty() ? "" : "measures: [" + measure + "]\n");
+    return arm_memory(sweep_, list_);
+  };
+  const int64_t training = memory("");
+  EXPECT_EQ(memory("recall: {length: 64, sequences: 1}"), training);
+  const int64_t large = memory("recall: {length: 65536, sequences: 64, piece: 65536, batch: 64}");
+  EXPECT_GT(large, 10 * training);
+  // No more than there is to be read.
+  EXPECT_EQ(memory("recall: {length: 65536, sequences: 64, piece: 99999, batch: 99}"), large);
+  EXPECT_EQ(memory("recall: {length: 65536, sequences: 99, piece: 65536, batch: 64}"), large);
+  EXPECT_EQ(memory("recall: {length: 65536, sequences: 1, piece: 65536, batch: 64}"),
+            memory("recall: {length: 99999, sequences: 9, piece: 65536, batch: 1}"));
+  EXPECT_EQ(memory("states: {length: 65536, sequences: 64, piece: 65536, batch: 64}"), large);
+  // As many suffixes side by side as there are, in pieces as large together.
+  EXPECT_NEAR(
+      static_cast<double>(memory("effrem: {length: 9999999, sequences: 1, piece: 65536, batch: "
+                                 "64}")) /
+          static_cast<double>(large),
+      1, 0.1);
+  const std::string passkey = "passkey: {tokenizer: byte, piece: 65536, batch: 64, lengths: ";
+  EXPECT_EQ(memory(passkey + "[9, 65536]}"), large);
+  EXPECT_EQ(memory(passkey + "9}"), training);
+  // Windows fill a piece side by side.
+  EXPECT_NEAR(static_cast<double>(memory("perplexity: {data: tokens, length: 65536, sequences: 64, "
+                                         "piece: 65536, batch: 64, window: 1024}")) /
+                  static_cast<double>(large),
+              1, 0.1);
+  // Ranks that share a sequence share its pieces.
+  sweep_.ranks = 2;
+  sweep_.measures[0].words = {"--length=65536", "--sequences=64", "--piece=65536", "--batch=64"};
+  const double apart = static_cast<double>(arm_memory(sweep_, list_));
+  sweep_.measures[0].words.emplace_back("--sequence-ranks=2");
+  EXPECT_NEAR(static_cast<double>(arm_memory(sweep_, list_)) / apart, 1.0, 0.2);
+  EXPECT_NEAR(apart / static_cast<double>(large), 1.0, 0.1);
 }
 
 TEST_F(MeasuredSweep, SeedsAddedLaterKeepTheArmThatIsTrained) {
