@@ -268,7 +268,9 @@ class ExportCommand : public Command {
                                "(then llama.cpp takes token ids only)"));
     }
     if (is_byte_tokenizer(data::name_of_tokenizer_file(file))) {
-      return model::byte_gguf_tokenizer(config.vocabulary);
+      model::GgufTokenizer tokenizer = model::byte_gguf_tokenizer(config.vocabulary);
+      model::read_chat_template(folder, tokenizer);
+      return tokenizer;
     }
     return model::read_gguf_tokenizer(folder, config.vocabulary, pre_tokenizer_);
   }

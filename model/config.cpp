@@ -22,7 +22,8 @@ double parameter_estimate(const ModelConfig& config) {
   const double channels = inner + 2 * real(config.groups) * real(config.state_dim);
   // Mamba-1's B, C and decays are of every channel.
   const double of_channels =
-      config.is_mamba1() ? inner * (2 * real(config.dt_rank) + 3 * real(config.state_dim)) : 0;
+      config.is_mamba1() ? inner * (2 * real(config.time_step_rank()) + 3 * real(config.state_dim))
+                         : 0;
   const double layer = real(config.width) * (2 * inner + channels + real(config.heads)) +
                        of_channels + channels * (real(config.conv_width) + 1) +
                        3 * real(config.width) * real(config.mlp_width);

@@ -209,9 +209,12 @@ def test_tokenizer_in_gguf(longhaul, tmp_path, pre):
     config = configuration(vocab_size=size + 7, hidden_size=64, num_heads=4, head_dim=32)
     write_folder(tmp_path / "model", config, random_weights(config))
     tokenizer.save(str(tmp_path / "model" / "tokenizer.json"))
+    chat = "{{ messages[0].content }}\n"
+    (tmp_path / "model" / "chat_template.jinja").write_text(chat)
     longhaul.run("export", "--model", tmp_path / "model", "--format", "gguf", "--out",
                  tmp_path / "model.gguf")
     fields = gguf.GGUFReader(tmp_path / "model.gguf").fields
+    assert fields[gguf.Keys.Tokenizer.CHAT_TEMPLATE].contents() == chat
     tokens = fields["tokenizer.ggml.tokens"].contents()
     types = fields["tokenizer.ggml.token_type"].contents()
     assert tokens[:size] == [tokenizer.id_to_token(i) for i in range(size)]
@@ -228,6 +231,7 @@ def test_tokenizer_in_gguf(longhaul, tmp_path, pre):
     for text in ["the brown  fox's 12345", "\n\t jumps — öäü家", "    <|endoftext|>it"]:
         assert back.encode(text).ids == tokenizer.encode(text).ids
     assert json.loads((tmp_path / "back" / "config.json").read_text())["eos_token_id"] == 0
+    assert AutoTokenizer.from_pretrained(tmp_path / "back").chat_template == chat
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])

@@ -15,6 +15,7 @@ namespace {
 
 using core::DType;
 using core::Shape;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -192,6 +193,23 @@ INSTANTIATE_TEST_SUITE_P(Types, ParameterSets, ::testing::Values(DType::kF32, DT
 TEST(ParameterSetsDeathTest, TwoOfOneNameAreABugOfOurs) {
   core::Context context(core::Device{}, 1);
   EXPECT_DEATH(ParameterSet(context, DType::kF32, {{"a", {1}}, {"a", {2}}}), "called a");
+}
+
+TEST(ModelConfig, AnAutomaticRankCountsAsItsNumber) {
+  ModelConfig config;
+  config.architecture = Architecture::kMamba1;
+  config.head_dim = config.groups = config.layers = 1;
+  config.width = 740000;  // too large a model with its rank only
+  config.heads = 2 * config.width;
+  const auto problems = [&](int64_t rank) {
+    core::Problems found;
+    config.dt_rank = rank;
+    config.validate("model", found);
+    return found;
+  };
+  EXPECT_THAT(problems(0), ElementsAre(HasSubstr("model.width: the model would have about 4.5")));
+  EXPECT_EQ(problems(0), problems(config.width / 16));
+  EXPECT_THAT(problems(1), IsEmpty());
 }
 
 struct Rule {
