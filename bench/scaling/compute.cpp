@@ -29,7 +29,7 @@ class Ops {
         K_(as_double(config.conv_width)),
         F_(as_double(config.mlp_width)),
         Q_(as_double(std::min(config.chunk, tokens.length))),
-        dtBC_(as_double(config.time_step_rank() + 2 * config.state_dim)) {}
+        inputs_(as_double(config.time_step_rank() + 2 * config.state_dim)) {}
 
   OpWork rms_norm() const { return memory("rms_norm forward", (r_ + e_) * D_ + 4); }
   OpWork rms_norm_backward() const { return memory("rms_norm backward", (r_ + 3 * e_) * D_ + 4); }
@@ -98,8 +98,8 @@ class Ops {
   double F() const { return F_; }
   double projected() const { return projected_; }
   /// Of Mamba-1: columns of x_proj's output, and of them dt's.
-  double dtBC() const { return dtBC_; }
-  double rank() const { return dtBC_ - 2 * N_; }
+  double inputs() const { return inputs_; }
+  double rank() const { return inputs_ - 2 * N_; }
 
  private:
   /// Per token: the selective scan's kept states in fp32.
@@ -113,13 +113,14 @@ class Ops {
     return {name, OpKind::kScan, t_ * flops, t_ * bytes, launches};
   }
 
-  double t_, e_, r_, D_, E_, H_, N_, G_, C_, projected_, K_, F_, Q_, dtBC_;
+  double t_, e_, r_, D_, E_, H_, N_, G_, C_, projected_, K_, F_, Q_, inputs_;
 };
 
 LayerWork mamba1_forward(const Ops& ops, bool exchanges) {
   LayerWork work{
       .to_halo = {ops.rms_norm(), ops.linear(ops.D(), ops.E())},
-      .to_exchange = {ops.conv(), ops.linear(ops.E(), ops.dtBC()), ops.linear(ops.rank(), ops.E())},
+      .to_exchange = {ops.conv(), ops.linear(ops.E(), ops.inputs()),
+                      ops.linear(ops.rank(), ops.E())},
       .meanwhile = {ops.linear(ops.D(), ops.E())},
       .rest = {ops.selective_scan(), ops.swiglu(ops.E()), ops.linear_onto_residual(ops.E())}};
   if (exchanges) work.to_exchange.push_back(ops.selective_scan_map());
@@ -129,7 +130,7 @@ LayerWork mamba1_forward(const Ops& ops, bool exchanges) {
 LayerWork mamba1_backward(const Ops& ops, bool exchanges) {
   LayerWork work{
       .to_halo = {ops.selective_scan_backward(), ops.linear_backward(ops.rank(), ops.E()),
-                  ops.linear_backward(ops.E(), ops.dtBC()), ops.conv_backward()},
+                  ops.linear_backward(ops.E(), ops.inputs()), ops.conv_backward()},
       .to_exchange = {ops.linear_backward(ops.E(), ops.D()), ops.swiglu_backward(ops.E())},
       .meanwhile = {ops.linear_backward(ops.D(), ops.E())},
       .rest = {ops.linear_backward(ops.D(), ops.E()), ops.rms_norm_backward()}};

@@ -114,8 +114,11 @@ struct OfChannels {
 template <class T>
 [[gnu::flatten]] OfChannels<T> retreat(int64_t width, const TokenColumn<T>& token,
                                        const StateColumn<T>& state, T B, T C) {
-  const auto [delta, input, dy, dinput, dlog] = token;
-  const auto [A, decay, before, h, gradient, sum] = state;
+  // No structured bindings: clang has none of them in OpenMP's regions.
+  const T *delta = token.delta, *input = token.input, *dy = token.dy;
+  T *dinput = token.dinput, *dlog = token.dlog;
+  const T *A = state.A, *decay = state.decay, *before = state.before, *h = state.h;
+  T *gradient = state.g, *sum = state.sum;
   T dB = 0, dC = 0;
 #pragma omp simd reduction(+ : dB, dC)
   for (int64_t c = 0; c < width; ++c) {
