@@ -1,4 +1,4 @@
-"""Training speed and memory of longhaul against transformers' Mamba-2 on the CPU.
+"""Training speed and memory of longhaul against transformers' Mamba-2 and Mamba on the CPU.
 
 The same weights, batch, threads, precision (fp32) and optimizer in both programs, by turns in one
 run; the losses of every step must agree. bench/compare_transformers builds and starts this.
@@ -21,13 +21,18 @@ SOURCES = pathlib.Path(__file__).resolve().parent
 END_OF_DOCUMENT = 256  # of longhaul's byte tokenizer
 QUIET = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
 
-SHAPES = {
-    "small": {"vocab_size": 4096, "hidden_size": 256, "num_hidden_layers": 4, "num_heads": 8},
-    "130m": {"vocab_size": 50288, "hidden_size": 768, "num_hidden_layers": 24, "num_heads": 24},
-}
 # As all released models.
-COMMON = {"head_dim": 64, "state_size": 128, "n_groups": 1, "tie_word_embeddings": True,
-          "initializer_range": 0.02}
+MAMBA2 = {"model_type": "mamba2", "head_dim": 64, "state_size": 128, "n_groups": 1,
+          "tie_word_embeddings": True, "initializer_range": 0.02}
+MAMBA1 = {"model_type": "mamba", "state_size": 16, "initializer_range": 0.02}
+SMALL = {"vocab_size": 4096, "hidden_size": 256, "num_hidden_layers": 4}
+SHAPES = {
+    "small": MAMBA2 | SMALL | {"num_heads": 8},
+    "130m": MAMBA2 | {"vocab_size": 50288, "hidden_size": 768, "num_hidden_layers": 24,
+                      "num_heads": 24},
+    "mamba1-small": MAMBA1 | SMALL,
+    "mamba1-130m": MAMBA1 | {"vocab_size": 50280, "hidden_size": 768, "num_hidden_layers": 24},
+}
 
 
 def run_to_end(command, threads, **options):
@@ -49,7 +54,7 @@ class Comparison:
         self.folder, self.options = folder, options
         self.tokens_per_step = options.length * options.sequences
         self.side = [sys.executable, SOURCES / "transformers_side.py", "--model", folder / "model"]
-        config = SHAPES[shape] | COMMON | {"chunk_size": options.chunk}
+        config = SHAPES[shape] | {"chunk_size": options.chunk}
         subprocess.run([*self.side, "make", "--config", json.dumps(config)], check=True)
         # A document of `length` bytes and its end are one window: every step has the same batch.
         letters = random.Random(0).choices(range(32, 127), k=options.length)
@@ -125,10 +130,10 @@ def machine():
 def parse_options():
     parser = argparse.ArgumentParser(prog="bench/compare_transformers", description=__doc__)
     parser.add_argument("--program", required=True, type=pathlib.Path, help=argparse.SUPPRESS)
-    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["small", "130m"])
     parser.add_argument("--length", type=int, default=2048, help="tokens of a sequence")
     parser.add_argument("--sequences", type=int, default=1, help="of the batch")
-    parser.add_argument("--chunk", type=int, default=256, help="chunk_size of the model")
+    parser.add_argument("--chunk", type=int, default=256, help="chunk_size of a Mamba-2")
     parser.add_argument("--steps", type=int, default=5, help="of each round, the warm-up's too")
     parser.add_argument("--warmup", type=int, default=1, help="steps that are not timed")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each program")

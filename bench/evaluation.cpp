@@ -248,7 +248,7 @@ int main(int argc, char** argv) {
   Timing timing;
   launch::ComputeOptions compute{.device = "cpu"};
   eval::CurveOptions options{.length = 16384, .sequences = 8, .piece = 2048, .batch = 8};
-  app.add_option("--shape", name, "recall | text | mamba2-130m to 2.7b")
+  app.add_option("--shape", name, "recall | text | mamba2-130m to 2.7b | mamba1-130m to 2.8b")
       ->check(CLI::IsMember(bench::shapes()));
   app.add_option("--length", options.length,
                  "tokens of a sequence, of a prompt, of a string with its copy")

@@ -24,9 +24,9 @@ import time
 
 SOURCES = pathlib.Path(__file__).resolve().parent
 # Tests that take seconds each under compute-sanitizer: the SSD by rows in bf16, with one head a block of threads and with
-# several; and, for memcheck, by tiles, and the other ops.
-BY_ROWS = "*OnDevice*b2_l15_*:*OnDevice*b1_l36_*:*OnDevice*b1_l128_h40*"
-QUICK = BY_ROWS + ":*OnDevice*b1_l11_*:FlatOps*:RowOps*"
+# several, and the selective scan; and, for memcheck, the SSD by tiles, and the other ops.
+SHARING = "*OnDevice*b2_l15_*:*OnDevice*b1_l36_*:*OnDevice*b1_l128_h40*:*ScanOnDevice*b2_l65_*:*ScanOnDevice*b2_l9_*"
+QUICK = SHARING + ":*OnDevice*b1_l11_*:FlatOps*:RowOps*"
 # Teams of OpenMP threads that spin while they wait take the processors from each other, by a factor of ten.
 PASSIVE = {"OMP_WAIT_POLICY": "passive"}
 
@@ -174,7 +174,7 @@ def sanitizer(run):
     tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
     if not pathlib.Path(tool).exists():
         return run.result["left_out"].append("compute-sanitizer: not on this machine")
-    for check, chosen in (("racecheck", BY_ROWS), ("memcheck", QUICK)):
+    for check, chosen in (("racecheck", SHARING), ("memcheck", QUICK)):
         run.part(f"compute-sanitizer {check}",
                  [tool, "--tool", check, "--error-exitcode", 9, "--target-processes", "all",
                   run.program("kernels_gpu_tests"), f"--gtest_filter={chosen}", "--gtest_brief=1"], 60,
@@ -248,6 +248,7 @@ def on_gpu(run):
     step(run, "mamba2-370m", 16)
     step(run, "mamba2-780m", 8)
     step(run, "mamba2-2.7b", 8, "--recompute")
+    step(run, "mamba1-1.4b", 8)
     # Where starting kernels is what takes the time: few tokens. With and without a recording.
     step(run, "mamba2-130m", 1)
     step(run, "mamba2-130m", 1, "--cuda-graphs")

@@ -1,6 +1,7 @@
-// Every op of a Mamba-2 training step by itself, at the shapes of a model: time, and the share of
-// what the machine can do (bytes the op cannot do without over its copying rate, or useful
-// floating-point operations over its matrix rate), both measured in the same run.
+// Every op of a Mamba-2 training step by itself, at the shapes of a model, and the selective scan
+// of a Mamba-1: time, and the share of what the machine can do (bytes the op cannot do without over
+// its copying rate, or useful floating-point operations over its matrix rate), both measured in the
+// same run.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include "bench/cudnn/cudnn_ops.h"
 #include "bench/support/device_bench.h"
 #include "bench/support/machine.h"
+#include "bench/support/scan_arguments.h"
 #include "bench/support/shapes.h"
 #include "dist/mpi_communicator.h"
 #include "kernels/conv1d/causal_conv1d.h"
@@ -21,6 +23,7 @@
 #include "kernels/norm/gated_rms_norm.h"
 #include "kernels/norm/rms_norm.h"
 #include "kernels/optimizer/adamw.h"
+#include "kernels/selective_scan/selective_scan.h"
 #include "kernels/ssd/ssd.h"
 #include "launch/command_options.h"
 #include "launch/rank_session.h"
@@ -47,7 +50,9 @@ class Ops {
     add_linear();
     add_norms();
     add_conv();
-    add_ssd();
+    if (!c_.is_mamba1()) add_gated_norm();
+    if (!c_.is_mamba1()) add_ssd();
+    add_scan();
     add_loss();
     add_adamw();
     const std::string missing = bench::cudnn_unavailable_reason(context);
@@ -125,6 +130,8 @@ class Ops {
                                             .dresidual = dresidual,
                                             .dweight = dweight});
     });
+  }
+  void add_gated_norm() {
     const TensorView inner = model({rows(), c_.inner()}), z = model({rows(), c_.inner()});
     const TensorView out = model({rows(), c_.inner()}), wide = model({c_.inner()});
     const TensorView group_rstd = state({rows(), c_.groups}), dwide = state({c_.inner()});
@@ -218,6 +225,19 @@ class Ops {
         bytes_of({forward.x, forward.dt, forward.B, forward.C, forward.chunk_states, backward.dy,
                   backward.dx, backward.ddt, backward.dB, backward.dC}),
         work.backward, [=, this] { kernels::ssd_backward(context_, backward); });
+  }
+
+  /// At a Mamba-2's shape of a Mamba-1 as wide: at that of 1.3b, mamba-1.4b's.
+  void add_scan() {
+    const bench::ScanArguments scan = bench::scan_arguments(
+        {.model = [this](const core::Shape& shape) { return model(shape); },
+         .state = [this](const core::Shape& shape, double deviation,
+                         double mean) { return state(shape, deviation, mean); }},
+        batch_, length_, c_.inner(), c_.is_mamba1() ? c_.state_dim : 16);
+    add("selective_scan forward", scan.forward_bytes, 0,
+        [=, this] { kernels::selective_scan_forward(context_, scan.forward); });
+    add("selective_scan backward", scan.backward_bytes, 0,
+        [=, this] { kernels::selective_scan_backward(context_, scan.backward); });
   }
 
   void add_loss() {
@@ -329,14 +349,13 @@ void report(const Op& op, double seconds, const bench::Ceilings& ceilings,
 
 int main(int argc, char** argv) {
   longhaul::bench::end_on_errors("bench_ops");
-  CLI::App app{"Every op of a Mamba-2 training step by itself; one JSON object a line"};
+  CLI::App app{"Every op of a training step by itself; one JSON object a line"};
   std::string shape = "mamba2-130m", only;
   launch::ComputeOptions compute;
   bench::Repetition repetition;
   int64_t batch = 1, length = 2048, chunk = 0;
   std::string device = "auto", dtype = "fp32";
-  app.add_option("--shape", shape, "recall | text | mamba2-130m | 370m | 780m | 1.3b | 2.7b")
-      ->check(CLI::IsMember(bench::shapes()));
+  app.add_option("--shape", shape, "a model's sizes")->check(CLI::IsMember(bench::shapes()));
   app.add_option("--batch", batch, "sequences")->capture_default_str();
   app.add_option("--length", length, "tokens of a sequence")->capture_default_str();
   app.add_option("--chunk", chunk, "SSD chunk; 0: the shape's");

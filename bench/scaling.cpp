@@ -43,7 +43,8 @@ struct Job {
   int64_t ranks = 8, length = 32768, sequences = 128;
 
   void describe(CLI::App& app) {
-    app.add_option("--model", model, "mamba2-130m … mamba2-2.7b, recall, text, or a model's folder")
+    app.add_option("--model", model,
+                   "mamba2-130m … 2.7b, mamba1-130m … 2.8b, recall, text, or a model's folder")
         ->capture_default_str();
     app.add_option("--ranks", ranks, "all of them")->capture_default_str()->check(kRanks);
     app.add_option("--length", length, "tokens of a sequence")

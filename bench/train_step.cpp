@@ -102,7 +102,9 @@ int main(int argc, char** argv) {
   Timing timing;
   launch::ComputeOptions compute{.device = "cpu"};
   int64_t length = 0, sequences = 0, chunk = 0;
-  app.add_option("--shape", name, "recall | text | mamba2-130m | 370m | 780m | 1.3b | 2.7b")
+  app.add_option("--shape", name,
+                 "recall | text | mamba2-130m, 370m, 780m, 1.3b, 2.7b | mamba1-130m, 370m, 790m, "
+                 "1.4b, 2.8b")
       ->check(CLI::IsMember(bench::shapes()));
   app.add_option("--steps", timing.steps, "timed steps; the fastest counts");
   app.add_option("--length", length, "tokens of a sequence (0: the shape's)");

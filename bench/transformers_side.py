@@ -12,12 +12,13 @@ import pathlib
 import time
 
 import torch
-from transformers import Mamba2Config, Mamba2ForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM
 
 
 def make(arguments):
     torch.manual_seed(0)
-    Mamba2ForCausalLM(Mamba2Config(**json.loads(arguments.config))).save_pretrained(arguments.model)
+    config = AutoConfig.for_model(**json.loads(arguments.config))
+    AutoModelForCausalLM.from_config(config).save_pretrained(arguments.model)
 
 
 def optimizer_of(model, rate):
@@ -32,7 +33,7 @@ def optimizer_of(model, rate):
 
 def train(arguments):
     torch.set_num_threads(arguments.threads)
-    model = Mamba2ForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).train()
+    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=torch.float32).train()
     optimizer = optimizer_of(model, arguments.rate)
     tokens = torch.tensor(json.loads(arguments.tokens.read_text()))
     for _ in range(arguments.steps):

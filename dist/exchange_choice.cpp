@@ -25,6 +25,8 @@ ExchangeAlgorithm cheapest_exchange(const ExchangeQuestion& question) {
   if (question.ranks < 2) return ExchangeAlgorithm::kAllGather;
   const auto bytes = static_cast<double>(question.state_bytes);
   const double travel = bytes / kLinkRate, apply = bytes / kApplyRate;
+  // A chain passes states alone.
+  const double map_travel = travel + static_cast<double>(question.log_decay_bytes) / kLinkRate;
   const double own = question.free_messages ? kOwnTime : kNotedOwnTime;
   const double before = question.ranks - 1;
   const double rounds = std::bit_width(static_cast<unsigned>(question.ranks - 1));
@@ -32,8 +34,8 @@ ExchangeAlgorithm cheapest_exchange(const ExchangeQuestion& question) {
 
   // Log-decays and state, a message each; NCCL passes them along a ring in one go.
   const double sends = question.free_messages ? 2 * kOwnTime : kOwnTime;
-  const double all_gather = kLatency + before * (sends + travel + apply);
-  const double log_step = rounds * (kLatency + own + travel + 2 * apply);
+  const double all_gather = kLatency + before * (sends + map_travel + apply);
+  const double log_step = rounds * (kLatency + own + map_travel + 2 * apply);
   const double hop = kLatency + own + (travel + apply) / blocks;
   const double chain = blocks * own + travel + apply + before * hop / kLayers;
   if (all_gather <= log_step && all_gather <= chain) return ExchangeAlgorithm::kAllGather;

@@ -55,12 +55,14 @@ class SoloRun final : public StateExchange::Run {
 }  // namespace
 
 StateExchange::StateExchange(core::Context& context, Communicator& group,
-                             ExchangeAlgorithm algorithm, int64_t typical_elements)
+                             ExchangeAlgorithm algorithm, int64_t typical_elements,
+                             int64_t typical_log_decays)
     : context_(context), group_(group), algorithm_(algorithm) {
   if (algorithm_ == ExchangeAlgorithm::kAutomatic) {
     algorithm_ =
         cheapest_exchange({.ranks = group.size(),
                            .state_bytes = typical_elements * core::size_of(core::DType::kF32),
+                           .log_decay_bytes = typical_log_decays * core::size_of(core::DType::kF32),
                            .free_messages = group.has_free_messages()});
   }
 }

@@ -27,7 +27,8 @@ inline const std::vector<std::string_view>& enum_names(ExchangeAlgorithm) {
 /// in the order of their sums.
 struct ExchangeQuestion {
   int ranks = 1;
-  int64_t state_bytes = 0;    ///< of one exchange, a rank's
+  int64_t state_bytes = 0;  ///< of one exchange, a rank's
+  int64_t log_decay_bytes = 0;
   bool free_messages = true;  ///< Communicator::has_free_messages of the group
 };
 ExchangeAlgorithm cheapest_exchange(const ExchangeQuestion& question);
@@ -54,9 +55,9 @@ inline constexpr int kReservedTags = 16384;
 class StateExchange {
  public:
   /// `group` must outlive the exchange. kAutomatic is settled here for fp32 states of
-  /// `typical_elements`; see algorithm() for the choice.
+  /// `typical_elements` with so many log-decays; see algorithm() for the choice.
   StateExchange(core::Context& context, Communicator& group, ExchangeAlgorithm algorithm,
-                int64_t typical_elements = 0);
+                int64_t typical_elements = 0, int64_t typical_log_decays = 0);
   ~StateExchange();
 
   ExchangeAlgorithm algorithm() const { return algorithm_; }

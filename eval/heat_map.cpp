@@ -47,16 +47,16 @@ std::string heat_map(const std::vector<HeatCell>& cells, const HeatScale& scale,
   }
   if (rows == 0) return "";
   const int64_t cell = std::clamp<int64_t>(280 / columns, 4, 28), margin = 40, top = 16;
-  std::string out = core::message("<svg class=\"heat\" viewBox=\"0 0 ",
-                                  std::max<int64_t>(320, margin + columns * cell), " ",
-                                  top + rows * cell, "\" role=\"img\" aria-label=\"",
-                                  escape_html(row_name), " by ", escape_html(column_name), "\">");
+  std::string out = core::message(
+      "<svg class=\"heat\" viewBox=\"0 0 ", std::max<int64_t>(320, margin + columns * cell), " ",
+      top + rows * cell, "\" role=\"img\" aria-label=\"", escape_html(row_name),
+      column_name.empty() ? "" : " by ", escape_html(column_name), "\">");
   const auto text = [&](int64_t x, int64_t y, const std::string& anchor, const std::string& what) {
     out += core::message("<text x=\"", x, "\" y=\"", y, "\" text-anchor=\"", anchor, "\">",
                          escape_html(what), "</text>");
   };
   text(0, 11, "start", row_name);
-  text(margin, 11, "start", column_name + " 0");
+  if (!column_name.empty()) text(margin, 11, "start", column_name + " 0");
   if (columns > 1) {
     text(margin + columns * cell, 11, "end", core::message(columns - 1));
   }

@@ -23,7 +23,8 @@ struct HeatScale {
 /// Over all finite values above 0 of all maps that are to be compared.
 HeatScale scale_over(const std::vector<std::vector<HeatCell>>& maps);
 
-/// `row_name`, `column_name`: what rows and columns are, singular ("layer").
+/// `row_name`, `column_name`: what rows and columns are, singular ("layer"); column_name "": there
+/// is one column, which is not named.
 std::string heat_map(const std::vector<HeatCell>& cells, const HeatScale& scale,
                      const std::string& row_name, const std::string& column_name);
 /// The colours with the numbers at their ends.

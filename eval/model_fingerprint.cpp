@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/core/error.h"
@@ -15,17 +16,25 @@ namespace longhaul::eval {
 
 namespace {
 
-/// A configuration's visitor: all fields as text.
+/// A configuration's visitor: all fields as text. Fingerprints of Mamba-2 are as they were when it
+/// was the only architecture.
 struct FieldText {
+  bool is_mamba2 = false;
   std::string text;
   template <class T, class... More>
   void field(const char* name, const T& value, More&&...) {
-    text += core::message(name, "=", value, " ");
+    const std::string_view field_name = name;
+    if (is_mamba2 && (field_name == "architecture" || field_name == "dt_rank")) return;
+    if constexpr (std::is_enum_v<T>) {
+      text += core::message(name, "=", enum_names(value)[static_cast<size_t>(value)], " ");
+    } else {
+      text += core::message(name, "=", value, " ");
+    }
   }
 };
 
 std::string fields_of(model::ModelConfig config) {
-  FieldText fields;
+  FieldText fields{.is_mamba2 = config.architecture == model::Architecture::kMamba2, .text = {}};
   config.visit(fields);
   return fields.text;
 }

@@ -102,12 +102,12 @@ void PositionSums::add_states(core::Context& context, int64_t position,
     if (specs_[i].kind != model::StateKind::kRecurrent) continue;
     const auto layer = std::lower_bound(layers_.begin(), layers_.end(), specs_[i].layer);
     const size_t place = place_of_states(point, static_cast<size_t>(layer - layers_.begin()));
-    const std::vector<HeadMoments> heads = head_moments(context, state[i], specs_[i].groups);
-    const size_t groups = static_cast<size_t>(specs_[i].groups);
-    for (size_t at = 0; at < heads.size(); ++at) {
-      double* sums = &numbers[at / groups * static_cast<size_t>(width()) + place];
-      sums[0] += heads[at].sum;
-      sums[1] += heads[at].squares;
+    const std::vector<HeadMoments> moments = head_moments(context, state[i], specs_[i].heads);
+    const auto heads = static_cast<size_t>(specs_[i].heads);
+    for (size_t at = 0; at < moments.size(); ++at) {
+      double* sums = &numbers[at / heads * static_cast<size_t>(width()) + place];
+      sums[0] += moments[at].sum;
+      sums[1] += moments[at].squares;
     }
   }
 }

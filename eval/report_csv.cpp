@@ -30,7 +30,8 @@ std::vector<std::string> bucket_columns() {
 struct Tables {
   CsvTable positions{bucket_columns()}, reaches{bucket_columns()};
   CsvTable states{columns({"position", "mean", "deviation", "deviation_error", "norm"})};
-  CsvTable heads{columns({"layer", "head", "log_decay", "log_decay_error", "memory"})};
+  CsvTable heads{columns({"layer", "head", "log_decay", "log_decay_error", "memory",
+                          "shortest_memory", "longest_memory", "beyond"})};
   CsvTable head_states{columns({"layer", "head", "position", "mean", "deviation", "norm"})};
   CsvTable questions{columns({"task", "part", "length", "depth_low", "depth_high", "trials",
                               "accuracy", "low", "high", "exact"})};
@@ -71,6 +72,13 @@ void add_result(Tables& tables, const Cells& begin, const EffRem& effrem) {
   }
 }
 
+/// Of a head whose elements share its decay they say nothing.
+Cells element_cells(const HeadStates& head) {
+  if (!head.elements) return {"", "", ""};
+  const ElementMemory& own = *head.elements;
+  return {own.shortest, own.longest, std::isnan(own.beyond) ? CsvCell("") : CsvCell(own.beyond)};
+}
+
 void add_result(Tables& tables, const Cells& begin, const StateStatistics& states) {
   for (size_t i = 0; i < states.positions.size(); ++i) {
     const MomentsByPosition& all = states.pooled;
@@ -79,8 +87,10 @@ void add_result(Tables& tables, const Cells& begin, const StateStatistics& state
          all.norm[i]});
   }
   for (const HeadStates& head : states.heads) {
-    add(tables.heads, begin,
-        {head.layer, head.head, head.log_decay, head.log_decay_error, head.memory()});
+    Cells row{head.layer, head.head, head.log_decay, head.log_decay_error, head.memory()};
+    const Cells of_elements = element_cells(head);
+    row.insert(row.end(), of_elements.begin(), of_elements.end());
+    add(tables.heads, begin, row);
     for (size_t i = 0; i < states.positions.size(); ++i) {
       const MomentsByPosition& own = head.moments;
       add(tables.head_states, begin,

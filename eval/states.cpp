@@ -1,12 +1,14 @@
 #include "eval/states.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <set>
 #include <span>
 
 #include "eval/first_state.h"
+#include "eval/head_memory.h"
 #include "eval/piece_run.h"
 #include "eval/state_sums.h"
 #include "kernels/core/error.h"
@@ -26,46 +28,60 @@ std::vector<int64_t> state_positions(int64_t length, int64_t training_length) {
 namespace {
 
 /// The recurrent states of a model, and where a sequence's numbers lie: Σ and Σ of squares of each
-/// position and head, then Σ of log-decays of each head.
+/// position and head, then Σ of log-decays of each head (the mean over its elements, where each has
+/// its own), then what is kept of these elements.
 struct HeadLayout {
   HeadLayout(const std::vector<model::StateSpec>& specs, std::vector<int64_t> at)
       : positions(std::move(at)) {
     for (size_t i = 0; i < specs.size(); ++i) {
       if (specs[i].kind != model::StateKind::kRecurrent) continue;
       states.push_back(i);
-      first_head.push_back(heads);
-      groups.push_back(specs[i].groups);
+      first_head.push_back(all_heads);
+      heads.push_back(specs[i].heads);
+      decays.push_back(specs[i].decays);
       layers.push_back(specs[i].layer);
-      const int64_t of_head = specs[i].shape.elements() / specs[i].groups;
+      const int64_t of_head = specs[i].shape.elements() / specs[i].heads;
       elements.push_back(static_cast<double>(of_head));
-      heads += static_cast<size_t>(specs[i].groups);
+      all_heads += static_cast<size_t>(specs[i].heads);
+      any_elements = any_elements || of_elements(states.size() - 1);
     }
   }
-  size_t place(size_t position, size_t head) const { return 2 * (position * heads + head); }
+  /// Whether a head of this state has more than one decay.
+  bool of_elements(size_t state) const { return decays[state] > heads[state]; }
+  size_t decays_of_head(size_t state) const {
+    return static_cast<size_t>(decays[state] / heads[state]);
+  }
+  size_t place(size_t position, size_t head) const { return 2 * (position * all_heads + head); }
   size_t place_of_decay(size_t head) const { return place(positions.size(), 0) + head; }
-  size_t width() const { return place_of_decay(heads); }
+  size_t place_of_elements(size_t head) const {
+    return place_of_decay(all_heads) + (any_elements ? kElementNumbers * head : 0);
+  }
+  size_t width() const { return place_of_elements(all_heads); }
 
   std::vector<int64_t> positions;
-  size_t heads = 0;
-  // Of each recurrent state: its place among all states, first head, heads, layer, and the elements
-  // of a head.
+  size_t all_heads = 0;
+  bool any_elements = false;
+  // Of each recurrent state: its place among all states, first head, heads, decays, layer, and the
+  // elements of a head.
   std::vector<size_t> states, first_head;
-  std::vector<int64_t> groups, layers;
+  std::vector<int64_t> heads, decays, layers;
   std::vector<double> elements;
 };
 
 /// A batch of sequences, piece by piece, all ranks of a sequence group in step.
 class StatesBatch {
  public:
-  StatesBatch(PieceRun& pieces, model::LanguageModel& model, const CurveOptions& options,
-              const HeadLayout& layout)
-      : pieces_(pieces),
+  StatesBatch(dist::Communicator& group, PieceRun& pieces, model::LanguageModel& model,
+              const CurveOptions& options, const HeadLayout& layout)
+      : group_(group),
+        pieces_(pieces),
         model_(model),
         context_(model.context()),
         options_(options),
-        layout_(layout) {}
+        layout_(layout),
+        element_decays_(layout.states.size()) {}
 
-  /// numbers [readers, width]
+  /// Once. numbers [readers, width]
   void run(const Readers& readers, std::span<double> numbers, BatchWatch& watch) {
     model::RecurrentState state =
         first_state(model_, options_.start, static_cast<int64_t>(readers.size()));
@@ -81,6 +97,9 @@ class StatesBatch {
       watch.advance(static_cast<double>(end) / static_cast<double>(options_.length));
       begin = end;
     }
+    for (size_t i = 0; i < element_decays_.size(); ++i) {
+      if (layout_.of_elements(i)) add_elements(i, readers.size(), numbers);
+    }
   }
 
  private:
@@ -93,40 +112,73 @@ class StatesBatch {
         core::Tensor::from(context_, own.tokens, {batch, piece.segment.length()});
     std::vector<core::Tensor> decays;
     model::ForwardPass pass{.tokens = tokens};
-    for (int64_t groups : layout_.groups) {
-      decays.emplace_back(context_, core::state_dtype(model_.dtype()), core::Shape{batch, groups});
+    for (int64_t count : layout_.decays) {
+      decays.emplace_back(context_, core::state_dtype(model_.dtype()), core::Shape{batch, count});
       pass.log_decays.push_back(decays.back());
     }
     pieces_.forward(piece, pass, state);
     for (size_t i = 0; i < decays.size(); ++i) {
-      const std::vector<double> sums = doubles_of(context_, decays[i]);
-      const auto groups = static_cast<size_t>(layout_.groups[i]);
-      for (size_t at = 0; at < sums.size(); ++at) {
-        const size_t head = layout_.first_head[i] + at % groups;
-        numbers[at / groups * layout_.width() + layout_.place_of_decay(head)] += sums[at];
-      }
+      add_decays(i, doubles_of(context_, decays[i]), numbers);
+    }
+  }
+
+  /// sums [batch, decays of the state]
+  void add_decays(size_t state, const std::vector<double>& sums, std::span<double> numbers) {
+    const auto decays = static_cast<size_t>(layout_.decays[state]);
+    const size_t of_head = layout_.decays_of_head(state);
+    for (size_t at = 0; at < sums.size(); ++at) {
+      const size_t head = layout_.first_head[state] + at % decays / of_head;
+      numbers[at / decays * layout_.width() + layout_.place_of_decay(head)] +=
+          sums[at] / static_cast<double>(of_head);
+    }
+    if (!layout_.of_elements(state)) return;
+    std::vector<double>& own = element_decays_[state];
+    own.resize(sums.size());
+    for (size_t at = 0; at < sums.size(); ++at) own[at] += sums[at];
+  }
+
+  /// Collective over the group, after the last piece.
+  void add_elements(size_t state, size_t batch, std::span<double> numbers) {
+    std::vector<double>& sums = element_decays_[state];
+    sums.resize(batch * static_cast<size_t>(layout_.decays[state]));  // of a rank without tokens
+    if (group_.size() > 1) {
+      group_.all_reduce_sum({sums.data(), core::DType::kF64, {static_cast<int64_t>(sums.size())}});
+    }
+    if (group_.rank() != 0) return;  // numbers add up over the group
+    const size_t of_head = layout_.decays_of_head(state);
+    const auto heads = static_cast<size_t>(layout_.heads[state]);
+    for (size_t at = 0; at < batch * heads; ++at) {
+      const size_t head = layout_.first_head[state] + at % heads;
+      summarize_elements(
+          std::span(sums).subspan(at * of_head, of_head), options_.length, options_.training_length,
+          numbers.subspan(at / heads * layout_.width() + layout_.place_of_elements(head))
+              .first<kElementNumbers>());
     }
   }
 
   void add_states(size_t position, const model::RecurrentState& state, std::span<double> numbers) {
     for (size_t i = 0; i < layout_.states.size(); ++i) {
-      const auto groups = static_cast<size_t>(layout_.groups[i]);
+      const auto heads = static_cast<size_t>(layout_.heads[i]);
       const std::vector<HeadMoments> moments =
-          head_moments(context_, state[layout_.states[i]], layout_.groups[i]);
+          head_moments(context_, state[layout_.states[i]], layout_.heads[i]);
       for (size_t at = 0; at < moments.size(); ++at) {
-        const size_t head = layout_.first_head[i] + at % groups;
-        double* sums = &numbers[at / groups * layout_.width() + layout_.place(position, head)];
+        const size_t head = layout_.first_head[i] + at % heads;
+        double* sums = &numbers[at / heads * layout_.width() + layout_.place(position, head)];
         sums[0] = moments[at].sum;
         sums[1] = moments[at].squares;
       }
     }
   }
 
+  dist::Communicator& group_;
   PieceRun& pieces_;
   model::LanguageModel& model_;
   core::Context& context_;
   const CurveOptions& options_;
   const HeadLayout& layout_;
+  /// Of each state whose elements have decays of their own, [batch, decays]: their sums over this
+  /// rank's tokens.
+  std::vector<std::vector<double>> element_decays_;
 };
 
 /// From all sequences' numbers to the statistics.
@@ -141,9 +193,11 @@ class Summary {
   void run() {
     for (size_t i = 0; i < layout_.states.size(); ++i) {
       out_.layers.push_back({.layer = layout_.layers[i], .moments = {}});
-      for (int64_t head = 0; head < layout_.groups[i]; ++head) {
+      for (int64_t head = 0; head < layout_.heads[i]; ++head) {
         out_.heads.push_back({.layer = layout_.layers[i], .head = head, .moments = {}});
-        find_decay(layout_.first_head[i] + static_cast<size_t>(head), out_.heads.back());
+        const size_t index = layout_.first_head[i] + static_cast<size_t>(head);
+        find_decay(index, out_.heads.back());
+        if (layout_.of_elements(i)) out_.heads.back().elements = elements_of(index);
       }
     }
     for (size_t position = 0; position < layout_.positions.size(); ++position) add(position);
@@ -167,7 +221,7 @@ class Summary {
     std::vector<StateMoments> by_sequence(sequences_);
     for (size_t i = 0; i < layout_.states.size(); ++i) {
       StateMoments of_layer;
-      for (size_t h = 0; h < static_cast<size_t>(layout_.groups[i]); ++h) {
+      for (size_t h = 0; h < static_cast<size_t>(layout_.heads[i]); ++h) {
         const size_t head = layout_.first_head[i] + h;
         StateMoments of_head;
         for (size_t s = 0; s < sequences_; ++s) {
@@ -199,6 +253,15 @@ class Summary {
     out.log_decay_error = standard_error(means);
   }
 
+  ElementMemory elements_of(size_t head) const {
+    std::array<double, kElementNumbers> sums{};
+    for (size_t s = 0; s < sequences_; ++s) {
+      const double* own = &numbers_[s * layout_.width() + layout_.place_of_elements(head)];
+      for (size_t i = 0; i < sums.size(); ++i) sums[i] += own[i];
+    }
+    return element_memory(sums, sequences_, out_.training_length);
+  }
+
   const HeadLayout& layout_;
   std::span<const double> numbers_;
   size_t sequences_;
@@ -219,7 +282,7 @@ StateStatistics evaluate_states(const dist::Mesh& mesh, model::LanguageModel& mo
       .width = static_cast<int64_t>(layout.width()),
       .batch = options.batch,
       .run = [&](int64_t first, int64_t count, std::span<double> numbers, BatchWatch& watch) {
-        StatesBatch(pieces, model, options, layout)
+        StatesBatch(mesh.sequence_group(), pieces, model, options, layout)
             .run(readers_of(sequences, first, count), numbers, watch);
       }};
   const Continuation continuation = continuation_of("states", options, sequences, mesh, model);

@@ -1,10 +1,11 @@
 // Statistics of the recurrent (SSM) states by position: pooled, of each layer and of each head; and
-// how long each head remembers.
+// how long each head remembers, or its elements where each has a decay of its own.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,17 +28,31 @@ struct LayerStates {
   MomentsByPosition moments;
 };
 
+/// Tokens until what a token left in the state has fallen to 1/e, at this mean log-decay; infinite
+/// where nothing decays.
+inline double memory_at(double log_decay) {
+  // A sum of zeros is +0, whose quotient would be −∞.
+  return log_decay == 0 ? std::numeric_limits<double>::infinity() : -1 / log_decay;
+}
+
+/// Memories (memory_at) of the elements of a head that have decays of their own, each at its mean
+/// log-decay in a sequence; over sequences the geometric mean.
+struct ElementMemory {
+  double shortest = 0, median = 0, longest = 0;
+  /// Share of elements that remember longer than the training length; NaN where that is not known.
+  double beyond = 0;
+};
+
+/// Of a Mamba-1 every layer is one head.
 struct HeadStates {
   int64_t layer = 0, head = 0;
-  /// Mean over tokens of the log-decay ℓ_t = dt_t A ≤ 0, and its standard error over sequences.
+  /// Mean over tokens (and elements, where each has its own) of the log-decay ℓ_t = dt_t A ≤ 0, and
+  /// its standard error over sequences.
   double log_decay = 0, log_decay_error = 0;
   MomentsByPosition moments;
-  /// Tokens until what a token left in the state has fallen to 1/e, at the mean log-decay;
-  /// infinite where nothing decays.
-  double memory() const {
-    // A sum of zeros is +0, whose quotient would be −∞.
-    return log_decay == 0 ? std::numeric_limits<double>::infinity() : -1 / log_decay;
-  }
+  std::optional<ElementMemory> elements = {};  ///< absent where they all decay alike
+  /// Where elements have decays of their own, the median's.
+  double memory() const { return elements ? elements->median : memory_at(log_decay); }
 };
 
 struct StateStatistics {

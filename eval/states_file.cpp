@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <optional>
 
 #include "eval/formatted.h"
-#include "eval/median.h"
+#include "eval/head_memory.h"
 #include "eval/states.h"
 #include "eval/states.pb.h"
 #include "eval/stored_json.h"
@@ -26,6 +26,20 @@ MomentsByPosition moments_of(const proto::Moments& from) {
   return {.mean = {from.mean().begin(), from.mean().end()},
           .deviation = {from.deviation().begin(), from.deviation().end()},
           .norm = {from.norm().begin(), from.norm().end()}};
+}
+
+void store(const ElementMemory& from, proto::ElementMemory& to) {
+  to.set_shortest(from.shortest);
+  to.set_median(from.median);
+  to.set_longest(from.longest);
+  if (!std::isnan(from.beyond)) to.set_beyond(from.beyond);
+}
+
+ElementMemory elements_of(const proto::ElementMemory& from) {
+  return {.shortest = from.shortest(),
+          .median = from.median(),
+          .longest = from.longest(),
+          .beyond = from.has_beyond() ? from.beyond() : std::nan("")};
 }
 
 /// What is wrong with a file that parsed, or "".
@@ -52,36 +66,25 @@ std::string flaw(const proto::StateStatistics& states) {
   return whole ? "" : core::message("does not hold ", positions, " numbers for each position");
 }
 
-/// The middle, and the ends.
 std::string memories(const StateStatistics& states) {
-  std::vector<double> memory;
-  for (const HeadStates& head : states.heads) {
-    const double own = head.memory();
-    memory.push_back(std::isnan(own) ? std::numeric_limits<double>::infinity() : own);
-  }
-  std::sort(memory.begin(), memory.end());
-  std::string out =
-      formatted("memory of %zu heads, tokens until 1/e: shortest %.4g, median %.4g, longest %.4g\n",
-                memory.size(), memory.front(), median(memory), memory.back());
-  if (states.training_length == 0) return out;
-  const auto beyond = std::count_if(memory.begin(), memory.end(), [&](double tokens) {
-    return !(tokens <= static_cast<double>(states.training_length));
-  });
-  return out + formatted("%lld heads remember longer than the training length, %lld\n",
-                         static_cast<long long>(beyond),
-                         static_cast<long long>(states.training_length));
+  const std::string text = memory_text(states) + "\n";
+  const std::optional<double> beyond = memory_summary(states).beyond;
+  if (!beyond || has_elements(states)) return text;
+  return text + formatted("%.0f heads remember longer than the training length, %lld\n", *beyond,
+                          static_cast<long long>(states.training_length));
 }
 
 std::string outliers(const StateStatistics& states) {
   constexpr size_t kShown = 10;
   const std::vector<OutlierHead> found = outlier_heads(states);
-  std::string out = formatted("outliers by deviation at the end: %zu heads%s\n", found.size(),
-                              found.size() > kShown ? ", the furthest:" : "");
+  std::string out =
+      core::message("outliers by deviation at the end: ", found.size(), " ", head_word(states), "s",
+                    found.size() > kShown ? ", the furthest:" : "", "\n");
   for (size_t i = 0; i < std::min(kShown, found.size()); ++i) {
     const HeadStates& head = states.heads[found[i].index];
-    out += formatted("  layer %lld head %lld: deviation %.4g, memory %.4g tokens\n",
-                     static_cast<long long>(head.layer), static_cast<long long>(head.head),
-                     head.moments.deviation.back(), head.memory());
+    out += "  " + head_name(head) +
+           formatted(": deviation %.4g, memory %.4g tokens\n", head.moments.deviation.back(),
+                     head.memory());
   }
   return out;
 }
@@ -112,6 +115,7 @@ void write_states(const std::filesystem::path& file, const StateStatistics& stat
     to.set_log_decay(head.log_decay);
     if (!std::isnan(head.log_decay_error)) to.set_log_decay_error(head.log_decay_error);
     store(head.moments, *to.mutable_moments());
+    if (head.elements) store(*head.elements, *to.mutable_elements());
   }
   write_json(file, out);
 }
@@ -138,6 +142,7 @@ StateStatistics read_states(const std::filesystem::path& file) {
                             .log_decay_error = error_of(head.has_log_decay_error(),
                                                         head.log_decay_error(), from.sequences()),
                             .moments = moments_of(head.moments())});
+    if (head.has_elements()) states.heads.back().elements = elements_of(head.elements());
   }
   return states;
 }

@@ -10,6 +10,7 @@
 #include "kernels/norm/gated_rms_norm.h"
 #include "kernels/norm/rms_norm.h"
 #include "kernels/optimizer/adamw.h"
+#include "kernels/selective_scan/selective_scan.h"
 #include "kernels/ssd/ssd.h"
 #include "kernels/ssd/time_step.h"
 #include "kernels/state/state_ops.h"
@@ -45,6 +46,14 @@ void ssd_backward_map(Context&, const SsdBackward&, const TensorView&) { unavail
 void ssd_backward_intra(Context&, const SsdBackward&) { unavailable(); }
 void ssd_backward_inter(Context&, const SsdBackward&) { unavailable(); }
 void ssd_step(Context&, const SsdStep&) { unavailable(); }
+void selective_scan_forward(Context&, const SelectiveScanForward&) { unavailable(); }
+void selective_scan_map(Context&, const SelectiveScanForward&, const SelectiveScanMap&) {
+  unavailable();
+}
+void selective_scan_backward(Context&, const SelectiveScanBackward&) { unavailable(); }
+void selective_scan_backward_map(Context&, const SelectiveScanBackward&, const TensorView&) {
+  unavailable();
+}
 void swiglu_forward(Context&, const SwigluForward&) { unavailable(); }
 void swiglu_backward(Context&, const SwigluBackward&) { unavailable(); }
 LossSum linear_cross_entropy(Context&, const LinearCrossEntropy&) { unavailable(); }

@@ -6,6 +6,8 @@
 #include "kernels/core/row_blocks.h"
 #include "kernels/cuda_sizes.h"
 #include "kernels/loss/linear_cross_entropy.h"
+#include "kernels/selective_scan/scan_sizes.h"
+#include "kernels/selective_scan/selective_scan.h"
 #include "kernels/ssd/ssd.h"
 
 namespace longhaul::kernels {
@@ -54,6 +56,17 @@ struct DeviceSsd {
   }
 };
 
+/// Arrays of the selective scan on a device (scan_device.cuh).
+struct DeviceScan {
+  int64_t blocks, runs, steps, states;  ///< blocks: of channels
+
+  DeviceScan(const ScanExtents& e, int64_t width, bool entering)
+      : blocks(cuda::scan::channel_blocks(e.channels, width)),
+        runs(cuda::scan::chunk_runs(e.batch * blocks, scan_chunks(e.length), e.state, entering)),
+        steps(e.batch * runs * e.channels * kSingle),
+        states(steps * e.state) {}
+};
+
 }  // namespace
 
 int64_t ssd_best_chunk(DeviceKind device, core::DType dtype, int64_t head_dim, int64_t state,
@@ -67,6 +80,11 @@ int64_t ssd_best_chunk(DeviceKind device, core::DType dtype, int64_t head_dim, i
 int64_t ssd_block_bytes(DeviceKind device, core::DType dtype) {
   if (device == DeviceKind::kCpu) return 0;
   return dtype == core::DType::kBF16 ? cuda::kSharedOfSmallDevices : cuda::kSharedOfFullDevices;
+}
+
+int64_t scan_block_bytes(DeviceKind device, core::DType dtype, int64_t state) {
+  if (device == DeviceKind::kCpu) return 0;
+  return cuda::scan::gradient_shared_bytes(cuda::scan::state_tiles(state), core::size_of(dtype));
 }
 
 Workspace row_sums_workspace(DeviceKind device, int64_t rows, int64_t width, core::DType dtype) {
@@ -134,6 +152,31 @@ Workspace ssd_backward_workspace(const SsdExtents& extents) {
                       size.dgram,  size.group_sums, size.run_states, size.run_decays};
   if (!extents.scratch_given) workspace.push_back(size.states);
   return workspace;
+}
+
+Workspace selective_scan_forward_workspace(const ScanExtents& e) {
+  if (e.device == DeviceKind::kCpu) return cpu::selective_scan_forward_workspace(e);
+  const DeviceScan size(e, cuda::scan::kForwardChannels, true);
+  return size.runs > 1 ? Workspace{size.steps, size.states} : Workspace{size.steps};
+}
+Workspace selective_scan_map_workspace(const ScanExtents& e) {
+  if (e.device == DeviceKind::kCpu) return cpu::selective_scan_map_workspace(e);
+  const DeviceScan size(e, cuda::scan::kForwardChannels, false);
+  return {size.steps, size.states};
+}
+Workspace selective_scan_backward_workspace(const ScanExtents& e) {
+  if (e.device == DeviceKind::kCpu) return cpu::selective_scan_backward_workspace(e);
+  const DeviceScan size(e, cuda::scan::kBackwardChannels, true);
+  const int64_t rows = size.blocks * e.batch * e.length * cuda::scan::state_tiles(e.state) *
+                       cuda::scan::kRowSums * kSingle;
+  const int64_t sums = e.batch * size.runs * e.channels * (e.state + 2) * kSingle;
+  if (size.runs == 1) return {rows, sums};
+  return {size.steps, size.states, rows, sums};
+}
+Workspace selective_scan_backward_map_workspace(const ScanExtents& e) {
+  if (e.device == DeviceKind::kCpu) return cpu::selective_scan_backward_map_workspace(e);
+  const DeviceScan size(e, cuda::scan::kForwardChannels, false);
+  return {size.steps, size.states};
 }
 
 }  // namespace longhaul::kernels

@@ -45,9 +45,24 @@ struct SsdExtents {
 Workspace ssd_forward_workspace(const SsdExtents& extents);
 Workspace ssd_backward_workspace(const SsdExtents& extents);
 
+struct ScanExtents {
+  DeviceKind device = DeviceKind::kCpu;
+  int64_t batch = 0, length = 0, channels = 0, state = 0;
+  core::DType dtype = core::DType::kF32;
+  int threads = 1;
+};
+Workspace selective_scan_forward_workspace(const ScanExtents& extents);
+Workspace selective_scan_map_workspace(const ScanExtents& extents);
+Workspace selective_scan_backward_workspace(const ScanExtents& extents);
+Workspace selective_scan_backward_map_workspace(const ScanExtents& extents);
+
 namespace cpu {
 Workspace ssd_forward_workspace(const SsdExtents& extents);
 Workspace ssd_backward_workspace(const SsdExtents& extents);
+Workspace selective_scan_forward_workspace(const ScanExtents& extents);
+Workspace selective_scan_map_workspace(const ScanExtents& extents);
+Workspace selective_scan_backward_workspace(const ScanExtents& extents);
+Workspace selective_scan_backward_map_workspace(const ScanExtents& extents);
 }  // namespace cpu
 
 }  // namespace longhaul::kernels

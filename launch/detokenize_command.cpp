@@ -46,7 +46,7 @@ class DetokenizeCommand : public Command {
 
   int run(RankSession&) override {
     if (tokenizer_.empty()) tokenizer_ = kept_tokenizer();
-    const auto tokenizer = data::make_tokenizer(tokenizer_);
+    const auto tokenizer = make_given_tokenizer("--tokenizer", tokenizer_);
     const data::TokenDataOptions given = options_;
     if (options_.vocabulary == 0) options_.vocabulary = tokenizer->vocabulary();
     const auto data = data::open_token_data(data_, options_);

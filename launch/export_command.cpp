@@ -18,7 +18,7 @@
 #include "launch/output_place.h"
 #include "launch/run_folder.h"
 #include "model/checkpoint/byte_tokenizer.h"
-#include "model/checkpoint/gguf/gguf_mamba2.h"
+#include "model/checkpoint/gguf/gguf_model.h"
 #include "model/checkpoint/model_folder.h"
 
 namespace longhaul::launch {
@@ -148,7 +148,7 @@ class ExportCommand : public Command {
     if (format_ == "gguf") {
       std::cout << "llama.cpp has no way to start from it; longhaul has (--initial-state)\n";
     } else {
-      std::cout << how_to_load(output_, kLearnedStateFile);
+      std::cout << how_to_load(output_, kLearnedStateFile, model.config());
     }
     std::cout << std::flush;
   }
@@ -225,7 +225,9 @@ class ExportCommand : public Command {
                    .library = format_ == "hf" ? "transformers" : "mamba-ssm",
                    .types = types,
                    .initial_state = ""};
-    if (!state_source_.empty()) card.initial_state = how_to_load(folder, kLearnedStateFile);
+    if (!state_source_.empty()) {
+      card.initial_state = how_to_load(folder, kLearnedStateFile, stored.config);
+    }
     return model_card(card);
   }
 
@@ -266,7 +268,9 @@ class ExportCommand : public Command {
                                "(then llama.cpp takes token ids only)"));
     }
     if (is_byte_tokenizer(data::name_of_tokenizer_file(file))) {
-      return model::byte_gguf_tokenizer(config.vocabulary);
+      model::GgufTokenizer tokenizer = model::byte_gguf_tokenizer(config.vocabulary);
+      model::read_chat_template(folder, tokenizer);
+      return tokenizer;
     }
     return model::read_gguf_tokenizer(folder, config.vocabulary, pre_tokenizer_);
   }

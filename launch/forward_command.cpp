@@ -133,8 +133,9 @@ class ForwardCommand : public Command {
         ->required();
     command_->add_option("--out", output_, "safetensors to write")->required();
     command_->add_option("--initial-state", initial_,
-                         "safetensors with ssm.LAYER F32 [batch, heads, head_dim, state] and "
-                         "conv.LAYER F32 [batch, d_conv - 1, channels]; [1, ...] is every "
+                         "safetensors with ssm.LAYER F32 [batch, heads, head_dim, state] (Mamba-1: "
+                         "[batch, channels, state]) and conv.LAYER F32 [batch, d_conv - 1, "
+                         "channels]; [1, ...] is every "
                          "sequence's; default: zeros");
     command_->add_flag("--grad", grad_,
                        "loss and every gradient too, the initial state's included");

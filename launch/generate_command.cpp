@@ -122,7 +122,7 @@ class GenerateCommand : public Command {
     if (!prompt_ids_.empty()) return continue_ids(session);
     if (tokenizer_.empty())
       tokenizer_ = tokenizer_of_model(model_, model::read_model_config(model_).vocabulary);
-    const auto tokenizer = data::make_tokenizer(tokenizer_, end_of_document_);
+    const auto tokenizer = make_given_tokenizer("--tokenizer", tokenizer_, end_of_document_);
     if (!other_tokenizer_) {
       expect_same_tokenizer({"--tokenizer", tokenizer->name()}, tokenizer_known_to(model_),
                             "--other-tokenizer");

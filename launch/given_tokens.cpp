@@ -20,12 +20,32 @@ std::string identity_of(const std::string& name) {
   if (identity == "byte" || is_byte_file) return "byte";
   return identity.starts_with('(') ? identity : "";
 }
+
+/// What the problem begins with, if that is `from`.
+void rename(std::string& problem, const std::string& from, const std::string& to) {
+  if (problem.starts_with(from + ": ")) problem.replace(0, from.size(), to);
+}
 }  // namespace
 
 bool is_byte_tokenizer(const std::string& name) { return identity_of(name) == "byte"; }
 
 NamedTokenizer tokenizer_known_to(const std::filesystem::path& model) {
   return {.by = "the model " + model.string(), .name = tokens_of_model(model)};
+}
+
+std::unique_ptr<data::Tokenizer> make_given_tokenizer(const std::string& by,
+                                                      const std::string& specification,
+                                                      const std::string& end_of_document) {
+  try {
+    return data::make_tokenizer(specification, end_of_document);
+  } catch (const core::InputError& error) {
+    core::Problems problems = error.problems();
+    for (std::string& problem : problems) {
+      rename(problem, "tokenizer", by);
+      rename(problem, "end of document", "--end-of-document");
+    }
+    throw core::InputError(problems);
+  }
 }
 
 void expect_same_tokenizer(const NamedTokenizer& found, const NamedTokenizer& expected,

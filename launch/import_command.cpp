@@ -61,11 +61,11 @@ class ImportCommand : public Command {
   void describe(CLI::App& program) override {
     command_ = program.add_subcommand("import", "Makes a model folder of another program's model");
     command_
-        ->add_option(
-            "--from", source_,
-            "run, or folder of transformers, flash-linear-attention (Mamba-2) or state-spaces "
-            "(config.json with model.safetensors or pytorch_model.bin), or GGUF file; "
-            "recognised by what is in it")
+        ->add_option("--from", source_,
+                     "run, or folder of transformers, flash-linear-attention (Mamba, Mamba-2) or "
+                     "state-spaces "
+                     "(config.json with model.safetensors or pytorch_model.bin), or GGUF file; "
+                     "recognised by what is in it")
         ->required();
     command_
         ->add_option("--out", output_,

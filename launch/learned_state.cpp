@@ -153,9 +153,16 @@ bool remove_learned_state(const fs::path& file) {
   return fs::remove(file);
 }
 
-std::string how_to_load(const fs::path& folder, const std::string& file) {
+std::string how_to_load(const fs::path& folder, const std::string& file,
+                        const model::ModelConfig& config) {
   const fs::path whole = folder.has_filename() ? folder : folder.parent_path();  // "NAME/"
   const std::string model = whole.filename().string();
+  const std::string step =
+      config.is_mamba1()
+          ? "# Token by token: with several at once transformers' Mamba begins from zeros.\n"
+            "logits = torch.cat([model(token, cache=cache, use_cache=True).logits\n"
+            "                    for token in input_ids.split(1, dim=1)], dim=1)\n"
+          : "logits = model(input_ids, cache=cache, use_cache=True).logits\n";
   return message(
       "In longhaul: `longhaul forward --model ", model, " --initial-state ", model, "/", file,
       " …`, and in the same way `longhaul generate` and every `longhaul eval`.\n\nIn transformers "
@@ -175,8 +182,8 @@ std::string how_to_load(const fs::path& folder, const std::string& file) {
       "    conv = torch.nn.functional.pad(state[f\"conv.{i}\"].transpose(1, 2), (1, 0))\n"
       "    cache.update_conv_state(conv.to(model.dtype), i, "
       "conv_kernel_size=model.config.conv_kernel)\n"
-      "    cache.update_recurrent_state(state[f\"ssm.{i}\"].to(model.dtype), i)\n"
-      "logits = model(input_ids, cache=cache, use_cache=True).logits\n```\n");
+      "    cache.update_recurrent_state(state[f\"ssm.{i}\"].to(model.dtype), i)\n",
+      step, "```\n");
 }
 
 }  // namespace longhaul::launch

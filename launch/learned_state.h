@@ -37,7 +37,8 @@ void write_learned_state(const std::filesystem::path& file, const model::Languag
 /// or what is there is something else.
 bool remove_learned_state(const std::filesystem::path& file);
 
-/// How to start from `file`, for people, as Markdown.
-std::string how_to_load(const std::filesystem::path& folder, const std::string& file);
+/// How to start a model of this configuration from `file`, for people, as Markdown.
+std::string how_to_load(const std::filesystem::path& folder, const std::string& file,
+                        const model::ModelConfig& config);
 
 }  // namespace longhaul::launch

@@ -9,6 +9,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "eval/head_memory.h"
 #include "eval/model_fingerprint.h"
 #include "eval/run_folder.h"
 #include "kernels/core/error.h"
@@ -56,14 +57,15 @@ std::string rounded(double value, const char* format) {
   return text;
 }
 
-std::string method(trainer::InitialStateConfig config) {
+std::string method(const trainer::InitialStateConfig& config, const model::ModelConfig& shape) {
   switch (config.source) {
     case trainer::SourceKind::kZero:
       return "training from zero states";
     case trainer::SourceKind::kNoise:
       return "training from states of random noise";
     case trainer::SourceKind::kFittedNoise:
-      return "training from noise fitted to the final states, layer by layer and head by head";
+      return message("training from noise fitted to the final states, layer by layer and ",
+                     shape.is_mamba1() ? "channel by channel" : "head by head");
     case trainer::SourceKind::kStatePassing:
       return "state passing: training from the final states of unrelated sequences";
     case trainer::SourceKind::kTbtt:
@@ -106,15 +108,17 @@ void append_training(std::ostringstream& out, const ModelCard& card, const RunCo
   const bool from_scratch = run.model.from.empty();
   out << "| | |\n|---|---|\n| base model | "
       << (from_scratch ? "none: trained from scratch" : "`" + name_of_folder(run.model.from) + "`")
-      << " |\n| method | " << method(run.initial_state) << " |\n| steps | " << progress.steps;
+      << " |\n| method | " << method(run.initial_state, card.stored.config) << " |\n| steps | "
+      << progress.steps;
   if (progress.steps < run.schedule.steps) out << " of " << run.schedule.steps;
   out << " |\n";
   if (progress.tokens) out << "| tokens | " << *progress.tokens << " |\n";
   const model::ModelConfig& config = card.stored.config;
   out << "| length of training sequences | " << run.data.batch.length << " |\n| data | "
-      << data_of(run) << " |\n| peak rate | " << run.optimizer.rate
-      << " |\n| architecture | Mamba-2, " << config.layers << " layers of width " << config.width
-      << " |\n| parameters | " << elements_of(card.stored.tensors) << " (" << card.types << ") |\n";
+      << data_of(run) << " |\n| peak rate | " << run.optimizer.rate << " |\n| architecture | "
+      << (config.is_mamba1() ? "Mamba-1, " : "Mamba-2, ") << config.layers << " layers of width "
+      << config.width << " |\n| parameters | " << elements_of(card.stored.tensors) << " ("
+      << card.types << ") |\n";
 }
 
 /// Tells what was measured of the card's model. A run holds evaluations of all its checkpoints.
@@ -209,8 +213,9 @@ std::string states_line(const eval::StateStatistics& states) {
   return message(line, ": standard deviation ", rounded(states.pooled.deviation.front(), "%.4g"),
                  " at ", states.positions.front(), ", ",
                  rounded(states.pooled.deviation.back(), "%.4g"), " at ", states.positions.back(),
-                 " tokens; outlying heads at the end: ", eval::outlier_heads(states).size(), " of ",
-                 states.heads.size());
+                 " tokens; outlying ", eval::head_word(states),
+                 "s at the end: ", eval::outlier_heads(states).size(), " of ", states.heads.size(),
+                 eval::has_elements(states) ? "; " + eval::memory_text(states) : "");
 }
 
 /// Over all depths.
@@ -249,10 +254,9 @@ std::string model_card(const ModelCard& card) {
   eval::RunFolder folder = has_results ? eval::read_run_folder(card.run) : eval::RunFolder{};
   OfModel(card).keep(folder);
   std::ostringstream out;
-  out << "---\nlibrary_name: " << card.library
-      << "\npipeline_tag: text-generation\ntags:\n- mamba2\n"
-         "- length-generalization\n- longhaul\n---\n\n# "
-      << card.name << "\n\n"
+  out << "---\nlibrary_name: " << card.library << "\npipeline_tag: text-generation\ntags:\n- "
+      << (card.stored.config.is_mamba1() ? "mamba" : "mamba2")
+      << "\n- length-generalization\n- longhaul\n---\n\n# " << card.name << "\n\n"
       << (run.model.from.empty() ? "Trained" : "Post-trained")
       << " with longhaul, which trains recurrent language models to work far beyond the length of "
          "their training sequences.\n\n";

@@ -66,9 +66,11 @@ dist::ExchangeAlgorithm exchange_of(const RunConfig& config, const model::ModelC
     return config.parallel.exchange;
   }
   const int64_t elements = plan.rows * model::largest_state(model::state_specs_of(shape));
-  return dist::cheapest_exchange({.ranks = plan.mesh.sequence,
-                                  .state_bytes = elements * core::size_of(core::DType::kF32),
-                                  .free_messages = plan.device == core::DeviceKind::kCpu});
+  return dist::cheapest_exchange(
+      {.ranks = plan.mesh.sequence,
+       .state_bytes = elements * core::size_of(core::DType::kF32),
+       .log_decay_bytes = plan.rows * shape.log_decays() * core::size_of(core::DType::kF32),
+       .free_messages = plan.device == core::DeviceKind::kCpu});
 }
 
 }  // namespace
@@ -82,8 +84,10 @@ RunConfig resolve(const RunConfig& config, int64_t ranks, int64_t data_vocabular
   if (loaded) {
     shape = model::read_model_config(config.model.from);
   } else {
-    if (resolved.model.shape.vocabulary == 0) resolved.model.shape.vocabulary = data_vocabulary;
-    shape = resolved.model.shape;
+    model::ModelConfig& given = resolved.model.shape;
+    if (given.vocabulary == 0) given.vocabulary = data_vocabulary;
+    given.settle();
+    shape = given;
   }
   if (shape.vocabulary < data_vocabulary) {
     throw core::InputError(message(loaded ? "model.from" : "model.shape.vocabulary",
@@ -114,7 +118,7 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
     if (is_kept(config.initial_state, spec.kind)) plan.passed_bytes += bytes;
   }
   plan.checkpoint = checkpoint_bytes(config, plan);
-  plan.block_bytes = model::shared_bytes_needed(plan.device, dtype);
+  plan.block_bytes = model::shared_bytes_needed(shape, plan.device, dtype);
 
   trainer::TrainerConfig settings = trainer_config(config, plan.device);
   settings.exchange = plan.exchange;
@@ -134,8 +138,11 @@ RunPlan plan_run(const RunConfig& config, const model::ModelConfig& shape, int64
   plan.parameter_traffic = shards ? one_way : 0;
   if (sequence > 1) {
     const int directions = config.parallel.gradient == GradientMode::kFull ? 2 : 1;
-    plan.exchange_traffic =
-        batch.accumulation * batch.segments * directions * plan.rows * plan.state_bytes;
+    const bool with_decays = plan.exchange != dist::ExchangeAlgorithm::kChain;
+    const int64_t decays =
+        shape.layers * shape.log_decays() * core::size_of(core::state_dtype(dtype));
+    plan.exchange_traffic = batch.accumulation * batch.segments * directions * plan.rows *
+                            (plan.state_bytes + (with_decays ? decays : 0));
   }
   return plan;
 }

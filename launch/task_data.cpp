@@ -23,7 +23,7 @@ TaskData::TaskData(const RunConfig& config, const data::TokenDataOptions& option
   const bool evaluates = use == Use::kEvaluation;
   const auto kind = evaluates ? data.task()->for_evaluation() : data.task()->clone();
   if (kind->has_words()) {
-    tokenizer_ = data::make_tokenizer(tokenizer_of(config));
+    tokenizer_ = make_given_tokenizer("data.tokenizer", tokenizer_of(config));
     if (!config.model.from.empty() && !data.other_tokenizer) {
       expect_same_tokenizer({"data.tokenizer", tokenizer_->name()},
                             tokenizer_known_to(config.model.from), "data.other_tokenizer: true");

@@ -11,6 +11,7 @@
 #include "kernels/core/error.h"
 #include "launch/command.h"
 #include "launch/command_options.h"
+#include "launch/given_tokens.h"
 #include "launch/progress_bar.h"
 
 namespace longhaul::launch {
@@ -71,7 +72,7 @@ class TokenizeCommand : public Command {
 
   int run(RankSession& session) override {
     check_share();
-    const auto tokenizer = data::make_tokenizer(tokenizer_, end_of_document_);
+    const auto tokenizer = make_given_tokenizer("--tokenizer", tokenizer_, end_of_document_);
     ProgressBar bar("tokenize");
     data::TokenizeJob job;
     job.inputs.assign(inputs_.begin(), inputs_.end());

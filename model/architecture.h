@@ -1,5 +1,5 @@
-// All that the rest of the system asks of an architecture. Mamba-2 is the only one so far: behind
-// these functions lies model/mamba2_*, which nobody else includes.
+// All that the rest of the system asks of an architecture. Behind these functions lie
+// model/mamba2_* and model/mamba1_*, which nobody else includes.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +35,6 @@ std::unique_ptr<BlockMemory> make_block_memory(const ModelConfig& config,
                                                core::MemoryTally& tally);
 
 /// Bytes of a GPU's shared memory that one block of threads of its kernels needs; 0 on the CPU.
-int64_t shared_bytes_needed(core::DeviceKind device, core::DType dtype);
+int64_t shared_bytes_needed(const ModelConfig& config, core::DeviceKind device, core::DType dtype);
 
 }  // namespace longhaul::model

@@ -46,13 +46,18 @@ struct BlockForward {
   /// Written if given: the states that entered this rank's segment (without `parallel`: initial),
   /// from which the segment can be run again on its own.
   StateViews entering;
-  /// Written if given: [batch, groups] in the state dtype, the sum of the recurrent state's
-  /// log-decays over this rank's segment.
+  /// Written if given: [batch, StateSpec::decays] in the state dtype, the sums of the recurrent
+  /// state's log-decays over this rank's segment.
   core::TensorView log_decay;
   const SequenceParallel* parallel = nullptr;
   bool keep = false;  ///< keep activations for backward
   /// Run again on its own, but backward will exchange state gradients: keep the segment's map too.
   bool keep_map = false;
+
+  /// [batch · length, width] as [batch, length, width].
+  core::TensorView tokens(const core::TensorView& rows) const {
+    return rows.unflatten_first(batch, length);
+  }
 };
 
 /// dresidual, of the model's dtype: in, the gradient at residual_out; out, the gradient at
@@ -67,6 +72,10 @@ struct BlockBackward {
   StateViews dinitial;
   const SequenceParallel* parallel = nullptr;
   bool overwrite_gradients = false;
+
+  core::TensorView tokens(const core::TensorView& rows) const {
+    return rows.unflatten_first(batch, length);
+  }
 };
 
 class Block {

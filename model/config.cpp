@@ -20,8 +20,12 @@ double parameter_estimate(const ModelConfig& config) {
   const auto real = [](int64_t value) { return static_cast<double>(value); };
   const double inner = real(config.heads) * real(config.head_dim);
   const double channels = inner + 2 * real(config.groups) * real(config.state_dim);
+  // Mamba-1's B, C and decays are of every channel.
+  const double of_channels =
+      config.is_mamba1() ? inner * (2 * real(config.time_step_rank()) + 3 * real(config.state_dim))
+                         : 0;
   const double layer = real(config.width) * (2 * inner + channels + real(config.heads)) +
-                       channels * (real(config.conv_width) + 1) +
+                       of_channels + channels * (real(config.conv_width) + 1) +
                        3 * real(config.width) * real(config.mlp_width);
   return real(config.vocabulary) * real(config.width) * (config.tied ? 1 : 2) +
          real(config.layers) * layer;
@@ -34,12 +38,34 @@ double state_estimate(const ModelConfig& config) {
 
 }  // namespace
 
+void ModelConfig::settle() {
+  if (!is_mamba1()) return;
+  heads = inner();
+  head_dim = 1;
+  dt_rank = time_step_rank();
+}
+
 void ModelConfig::validate(const std::string& key, core::Problems& problems) const {
   const auto report = [&](const char* field, const auto&... parts) {
     problems.push_back(message(key, key.empty() ? "" : ".", field, ": ", parts...));
   };
   if (groups >= 1 && heads >= 1 && heads % groups != 0) {
     report("heads", "must be a multiple of groups (", groups, "), is ", heads);
+  }
+  // What an architecture has not, and would ignore.
+  const auto only = [&](const char* field, const auto& value, const auto& needed) {
+    if (value == needed) return;
+    report(field, "must be ", needed, " in a ", enum_names(architecture)[is_mamba1()],
+           " model, is ", value);
+  };
+  if (is_mamba1()) {
+    const ModelConfig usual;
+    only("groups", groups, 1);
+    only("mlp_width", mlp_width, 0);
+    only("dt_low", dt_low, usual.dt_low);
+    only("dt_high", dt_high, usual.dt_high);
+  } else {
+    only("dt_rank", dt_rank, 0);
   }
   if (vocabulary > kMostTokens) {
     report("vocabulary", "must be at most ", kMostTokens, ", is ", vocabulary);

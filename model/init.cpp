@@ -32,10 +32,9 @@ class ElementInit {
     if (ends_with("norm.weight") || ends_with("norm2.weight") || ends_with("norm_f.weight"))
       return 1.0;
     if (ends_with("mixer.D")) return 1.0;
-    if (ends_with("A_log")) {
-      return std::log(config_.a_low + (config_.a_high - config_.a_low) * core::uniform(key, index));
-    }
-    if (ends_with("dt_bias")) return time_step_bias(core::uniform(key, index));
+    if (ends_with("A_log")) return std::log(decay_rate(key, index));
+    if (ends_with("dt_bias") || ends_with("dt_proj.bias"))
+      return time_step_bias(core::uniform(key, index));
     if (ends_with("conv1d.bias"))
       return (2 * core::uniform(key, index) - 1) /
              std::sqrt(static_cast<double>(config_.conv_width));
@@ -45,6 +44,15 @@ class ElementInit {
 
  private:
   bool ends_with(std::string_view suffix) const { return name_.ends_with(suffix); }
+
+  /// Mamba-1's are those of S4D-real, n + 1 for the n-th of 16.
+  double decay_rate(const core::RandomKey& key, uint64_t index) const {
+    const double range = config_.a_high - config_.a_low;
+    if (!config_.is_mamba1()) return config_.a_low + range * core::uniform(key, index);
+    const auto states = static_cast<uint64_t>(config_.state_dim);
+    const double steps = std::max(1.0, static_cast<double>(states - 1));
+    return config_.a_low + range * static_cast<double>(index % states) / steps;
+  }
 
   /// dt log-uniform in [dt_min, dt_max]; the bias is its inverse softplus.
   double time_step_bias(double u) const {

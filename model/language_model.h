@@ -49,8 +49,8 @@ struct ForwardPass {
   core::TensorView predicted;    ///< [batch, length] I32, or absent: most likely next token
   core::TensorView logits;       ///< [batch, length, vocabulary] or absent
   core::TensorView last_logits;  ///< [batch, vocabulary] (or state dtype) or absent: of the last
-  /// For each layer [batch, heads], state dtype: the sum of log-decays over the tokens (under
-  /// SequenceParallel: over this rank's); or empty.
+  /// For each layer [batch, decays] (StateSpec), state dtype: the sums of log-decays over the
+  /// tokens (under SequenceParallel: over this rank's); or empty.
   std::vector<core::TensorView> log_decays;
 };
 

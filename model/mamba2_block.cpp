@@ -1,8 +1,5 @@
 #include "model/mamba2_block.h"
 
-#include <glog/logging.h>
-
-#include "kernels/conv1d/causal_conv1d.h"
 #include "kernels/linear/linear.h"
 #include "kernels/mlp/swiglu.h"
 #include "kernels/norm/gated_rms_norm.h"
@@ -19,55 +16,26 @@ using core::Shape;
 using core::Tensor;
 using core::TensorView;
 
-namespace {
-
-void copy_or_zero(Context& context, const TensorView& source, const TensorView& target) {
-  if (source) {
-    core::copy(context, source, target);
-  } else {
-    core::set_zero(context, target);
-  }
-}
-
-}  // namespace
-
 Mamba2Block::Mamba2Block(const ModelConfig& config, int64_t layer, ParameterSet& parameters)
     : config_(config),
       layer_(layer),
       parameters_(parameters),
       dtype_(parameters.dtype()),
       state_dtype_(core::state_dtype(dtype_)),
-      norm_(weight("norm.weight")),
-      in_proj_(weight("mixer.in_proj.weight")),
-      in_proj_bias_(weight("mixer.in_proj.bias")),
-      conv_(weight("mixer.conv1d.weight")),
-      conv_bias_(weight("mixer.conv1d.bias")),
-      dt_bias_(exact_weight("mixer.dt_bias")),
-      A_log_(exact_weight("mixer.A_log")),
-      D_(exact_weight("mixer.D")),
-      gated_norm_(weight("mixer.norm.weight")),
-      out_proj_(weight("mixer.out_proj.weight")),
-      out_proj_bias_(weight("mixer.out_proj.bias")),
-      norm2_(weight("norm2.weight")),
-      fc1_(weight("mlp.fc1.weight")),
-      fc2_(weight("mlp.fc2.weight")) {
-  const Shape taps{config_.conv_channels(), config_.conv_width};  // stored as [channels, 1, K]
-  conv_.value = conv_.value.reshape(taps);
-  conv_.gradient = conv_.gradient.reshape(taps);
-}
-
-Mamba2Block::Weight Mamba2Block::weight(const std::string& name) const {
-  const Parameter* parameter =
-      parameters_.find("backbone.layers." + std::to_string(layer_) + "." + name);
-  if (parameter == nullptr) return {};
-  return {parameters_.operand(*parameter), parameters_.gradient(*parameter), parameter};
-}
-
-Mamba2Block::Weight Mamba2Block::exact_weight(const std::string& name) const {
-  Weight result = weight(name);
-  if (result.value) result.value = parameters_.value(*result.parameter);
-  return result;
-}
+      weights_(parameters, layer),
+      norm_(weights_("norm.weight")),
+      in_proj_(weights_("mixer.in_proj.weight")),
+      in_proj_bias_(weights_("mixer.in_proj.bias")),
+      dt_bias_(weights_.exact("mixer.dt_bias")),
+      A_log_(weights_.exact("mixer.A_log")),
+      D_(weights_.exact("mixer.D")),
+      gated_norm_(weights_("mixer.norm.weight")),
+      out_proj_(weights_("mixer.out_proj.weight")),
+      out_proj_bias_(weights_("mixer.out_proj.bias")),
+      norm2_(weights_("norm2.weight")),
+      fc1_(weights_("mlp.fc1.weight")),
+      fc2_(weights_("mlp.fc2.weight")),
+      conv_(weights_("mixer.conv1d.weight"), weights_("mixer.conv1d.bias")) {}
 
 std::vector<StateSpec> mamba2_state_specs(const ModelConfig& config, int64_t layer) {
   const std::string suffix = "." + std::to_string(layer);
@@ -75,12 +43,13 @@ std::vector<StateSpec> mamba2_state_specs(const ModelConfig& config, int64_t lay
            .shape = {config.heads, config.head_dim, config.state_dim},
            .kind = StateKind::kRecurrent,
            .layer = layer,
-           .groups = config.heads},
+           .groups = config.heads,
+           .heads = config.heads,
+           .decays = config.log_decays()},
           {.name = "conv" + suffix,
            .shape = {config.conv_width - 1, config.conv_channels()},
            .kind = StateKind::kConv,
-           .layer = layer,
-           .groups = 1}};
+           .layer = layer}};
 }
 
 Mamba2Block::Columns Mamba2Block::columns_of(const TensorView& zxbcdt) const {
@@ -115,8 +84,9 @@ std::unique_ptr<BlockActivations> Mamba2Block::forward(Context& context, const B
   kernels::linear_forward(
       context,
       {.x = act->normed, .weight = in_proj_.value, .bias = in_proj_bias_.value, .y = act->zxbcdt});
-  convolve(context, args, *act);
   const Columns columns = columns_of(act->zxbcdt);
+  act->xBC = Tensor(context, dtype_, {rows, config_.conv_channels()});
+  conv_.forward(context, args, args.tokens(columns.xBC), args.tokens(act->xBC));
   act->dt = Tensor(context, state_dtype_, {rows, config_.heads});
   kernels::time_step_forward(context, {.raw = columns.dt,
                                        .bias = dt_bias_.value,
@@ -150,31 +120,6 @@ std::unique_ptr<BlockActivations> Mamba2Block::forward(Context& context, const B
   return args.keep ? std::move(act) : nullptr;
 }
 
-// The K−1 rows before the segment come from the caller or, within a sequence group, from the ranks
-// before.
-void Mamba2Block::convolve(Context& context, const BlockForward& args,
-                           Mamba2Activations& act) const {
-  const Shape rows{args.batch, args.length, config_.conv_channels()};
-  const Shape tail{args.batch, config_.conv_width - 1, config_.conv_channels()};
-  TensorView x = columns_of(act.zxbcdt).xBC.unflatten_first(args.batch, args.length);
-  act.initial_conv = view_or_absent(args.initial, kConv);
-  if (args.parallel != nullptr) {
-    act.halo = Tensor(context, state_dtype_, tail);
-    args.parallel->halo->start_forward(x, act.initial_conv, act.halo)->finish();
-    act.initial_conv = act.halo;
-  }
-  act.xBC = Tensor(context, dtype_, {args.batch * args.length, config_.conv_channels()});
-  kernels::causal_conv1d_forward(context, {.x = x,
-                                           .weight = conv_.value,
-                                           .bias = conv_bias_.value,
-                                           .initial_state = act.initial_conv,
-                                           .y = act.xBC.view().reshape(rows),
-                                           .final_state = view_or_absent(args.final_state, kConv)});
-  if (const TensorView entering = view_or_absent(args.entering, kConv)) {
-    copy_or_zero(context, act.initial_conv, entering);
-  }
-}
-
 int64_t Mamba2Block::chunk(const Context& context) const {
   return mamba2_chunk(config_, context.device().kind, dtype_);
 }
@@ -186,14 +131,15 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
   const bool wanted = args.keep || staged;
   const int64_t chunks = kernels::ssd_chunks(args.length, chunk(context));
   if (wanted) act.chunk_states = Tensor(context, dtype_, {args.batch, chunks, H, P, N});
-  act.initial_ssm = view_or_absent(args.initial, kSsm);
+  TensorView initial = view_or_absent(args.initial, kSsm);
+  Tensor arriving;
   kernels::SsdForward ssd{.x = in.x,
                           .dt = act.dt.view().reshape({args.batch, args.length, H}),
                           .A_log = A_log_.value,
                           .B = in.B,
                           .C = in.C,
                           .D = D_.value,
-                          .initial_state = act.initial_ssm,
+                          .initial_state = initial,
                           .chunk = chunk(context),
                           .y = act.y.view().reshape({args.batch, args.length, H, P}),
                           .final_state = view_or_absent(args.final_state, kSsm),
@@ -203,28 +149,28 @@ void Mamba2Block::scan(Context& context, const BlockForward& args, Mamba2Activat
     kernels::ssd_forward(context, ssd);
   } else {
     act.log_decay = Tensor(context, state_dtype_, {args.batch, H});
-    act.entering_ssm = Tensor(context, state_dtype_, {args.batch, H, P, N});
     Tensor from_zero(context, state_dtype_, {args.batch, H, P, N});
     kernels::ssd_forward_map(context, ssd,
                              {.log_decay = act.log_decay, .state_from_zero = from_zero});
     std::unique_ptr<dist::StateExchange::Run> exchange;
     if (args.parallel != nullptr) {
+      arriving = Tensor(context, state_dtype_, {args.batch, H, P, N});
       exchange = args.parallel->states->start({.direction = dist::Direction::kForward,
                                                .log_decay = act.log_decay,
                                                .state = from_zero,
-                                               .boundary = act.initial_ssm,
-                                               .incoming = act.entering_ssm});
+                                               .boundary = initial,
+                                               .incoming = arriving});
     }
     kernels::ssd_forward_intra(context, ssd);  // while the states travel
     if (exchange != nullptr) {
       exchange->finish();
-      ssd.initial_state = act.initial_ssm = act.entering_ssm;
+      ssd.initial_state = initial = arriving;
     }
     kernels::ssd_forward_inter(context, ssd);
     if (args.log_decay) core::copy(context, act.log_decay, args.log_decay);
   }
   if (const TensorView entering = view_or_absent(args.entering, kSsm)) {
-    copy_or_zero(context, act.initial_ssm, entering);
+    copy_or_zero(context, initial, entering);
   }
 }
 
@@ -268,22 +214,14 @@ void Mamba2Block::mlp_forward(Context& context, const TensorView& residual_out,
   kernels::linear_forward(context,
                           {.x = act.normed2, .weight = fc1_.value, .bias = {}, .y = act.fc1_out});
   act.gate_out = Tensor(context, dtype_, {rows, F});
-  kernels::swiglu_forward(context, {.x = act.fc1_out, .y = act.gate_out});
+  kernels::swiglu_forward(context, {.value = act.fc1_out.view().slice(1, 0, F),
+                                    .gate = act.fc1_out.view().slice(1, F, 2 * F),
+                                    .y = act.gate_out});
   kernels::linear_forward(context, {.x = act.gate_out,
                                     .weight = fc2_.value,
                                     .bias = {},
                                     .addend = act.residual_mid,
                                     .y = residual_out});
-}
-
-int64_t Mamba2Block::parameters_begin() const {
-  return parameters_.find("backbone.layers." + std::to_string(layer_) + ".norm.weight")->begin;
-}
-
-int64_t Mamba2Block::parameters_end() const {
-  const Parameter* next =
-      parameters_.find("backbone.layers." + std::to_string(layer_ + 1) + ".norm.weight");
-  return (next ? next : parameters_.find("backbone.norm_f.weight"))->begin;
 }
 
 // Products as 2 per multiply-add; SSD, in the chunks that it is run in, with the causal half of

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include "model/block.h"
+#include "model/block_details.h"
 #include "model/config.h"
 #include "model/parameters.h"
+#include "model/segment_convolution.h"
 
 namespace longhaul::model {
 
@@ -30,16 +32,11 @@ class Mamba2Block final : public Block {
   std::unique_ptr<BlockActivations> forward(core::Context& context,
                                             const BlockForward& args) override;
   void backward(core::Context& context, const BlockBackward& args, BlockActivations& kept) override;
-  int64_t parameters_begin() const override;
-  int64_t parameters_end() const override;
+  int64_t parameters_begin() const override { return weights_.begin(); }
+  int64_t parameters_end() const override { return weights_.end(); }
   double flops_per_token() const override;
 
  private:
-  /// A parameter's value and gradient; absent where the model has none.
-  struct Weight {
-    core::TensorView value, gradient;
-    const Parameter* parameter = nullptr;
-  };
   /// Column ranges of in_proj's output: z | x B C | dt.
   struct Columns {
     core::TensorView z, xBC, dt;
@@ -48,13 +45,9 @@ class Mamba2Block final : public Block {
     core::TensorView x, B, C;
   };
 
-  Weight weight(const std::string& name) const;
-  /// In the state dtype, whatever the model computes in.
-  Weight exact_weight(const std::string& name) const;
   Columns columns_of(const core::TensorView& zxbcdt) const;
   SsdViews ssd_views(const core::TensorView& xBC, int64_t batch, int64_t length) const;
 
-  void convolve(core::Context& context, const BlockForward& args, Mamba2Activations& act) const;
   void scan(core::Context& context, const BlockForward& args, Mamba2Activations& act) const;
   void step(core::Context& context, const BlockForward& args, Mamba2Activations& act) const;
   void mlp_forward(core::Context& context, const core::TensorView& residual_out,
@@ -65,8 +58,6 @@ class Mamba2Block final : public Block {
                     Mamba2Activations& act) const;
   void scan_backward(core::Context& context, const BlockBackward& args, Mamba2Activations& act,
                      Gradients& grad) const;
-  void convolve_backward(core::Context& context, const BlockBackward& args, Mamba2Activations& act,
-                         Gradients& grad) const;
 
   int64_t chunk(const core::Context& context) const;
 
@@ -74,8 +65,10 @@ class Mamba2Block final : public Block {
   int64_t layer_;
   ParameterSet& parameters_;
   core::DType dtype_, state_dtype_;
-  Weight norm_, in_proj_, in_proj_bias_, conv_, conv_bias_, dt_bias_, A_log_, D_, gated_norm_,
-      out_proj_, out_proj_bias_, norm2_, fc1_, fc2_;
+  BlockWeights weights_;
+  BlockWeight norm_, in_proj_, in_proj_bias_, dt_bias_, A_log_, D_, gated_norm_, out_proj_,
+      out_proj_bias_, norm2_, fc1_, fc2_;
+  SegmentConvolution conv_;
 };
 
 }  // namespace longhaul::model

@@ -1,5 +1,4 @@
 // Gradients of the Mamba-2 block, in the reverse order of mamba2_block.cpp.
-#include "kernels/conv1d/causal_conv1d.h"
 #include "kernels/linear/linear.h"
 #include "kernels/mlp/swiglu.h"
 #include "kernels/norm/gated_rms_norm.h"
@@ -15,16 +14,6 @@ using core::Context;
 using core::Shape;
 using core::Tensor;
 using core::TensorView;
-
-namespace {
-
-/// Memory goes back to the pool as soon as backward has passed, for the layers below.
-template <class... Tensors>
-void release(Tensors&... tensors) {
-  ((tensors = Tensor{}), ...);
-}
-
-}  // namespace
 
 /// Gradients on their way down the block, named as the activations.
 struct Mamba2Block::Gradients {
@@ -75,7 +64,9 @@ void Mamba2Block::backward(Context& context, const BlockBackward& args, BlockAct
                                         .high = config_.dt_high,
                                         .draw = columns_of(grad.dzxbcdt).dt,
                                         .dbias = dt_bias_.gradient});
-  convolve_backward(context, args, act, grad);
+  conv_.backward(context, args, args.tokens(columns_of(act.zxbcdt).xBC), args.tokens(grad.dxBC),
+                 args.tokens(columns_of(grad.dzxbcdt).xBC));
+  release(grad.dxBC, act.xBC);
 
   Tensor dnormed(context, dtype_, {rows, config_.width});
   kernels::linear_backward(context, {.x = act.normed,
@@ -106,7 +97,11 @@ void Mamba2Block::mlp_backward(Context& context, const BlockBackward& args,
                                      .dbias = {},
                                      .overwrite_dweight = args.overwrite_gradients});
   Tensor dfc1_out(context, dtype_, {rows, 2 * F});
-  kernels::swiglu_backward(context, {.x = act.fc1_out, .dy = dgate_out, .dx = dfc1_out});
+  kernels::swiglu_backward(context, {.value = act.fc1_out.view().slice(1, 0, F),
+                                     .gate = act.fc1_out.view().slice(1, F, 2 * F),
+                                     .dy = dgate_out,
+                                     .dvalue = dfc1_out.view().slice(1, 0, F),
+                                     .dgate = dfc1_out.view().slice(1, F, 2 * F)});
   Tensor dnormed2(context, dtype_, {rows, config_.width});
   kernels::linear_backward(context, {.x = act.normed2,
                                      .weight = fc1_.value,
@@ -170,34 +165,6 @@ void Mamba2Block::scan_backward(Context& context, const BlockBackward& args, Mam
     kernels::ssd_backward_inter(context, ssd);
   }
   release(grad.dy, act.chunk_states);
-}
-
-void Mamba2Block::convolve_backward(Context& context, const BlockBackward& args,
-                                    Mamba2Activations& act, Gradients& grad) const {
-  const Shape rows{args.batch, args.length, config_.conv_channels()};
-  const TensorView x = columns_of(act.zxbcdt).xBC.unflatten_first(args.batch, args.length);
-  const TensorView dx = columns_of(grad.dzxbcdt).xBC.unflatten_first(args.batch, args.length);
-  const bool exchange = args.parallel != nullptr && args.parallel->full_gradient;
-  TensorView dinitial = view_or_absent(args.dinitial, kConv);
-  const TensorView dboundary = dinitial;
-  Tensor dhalo;
-  if (exchange) {
-    dhalo = Tensor(context, state_dtype_,
-                   {args.batch, config_.conv_width - 1, config_.conv_channels()});
-    dinitial = dhalo;
-  }
-  kernels::causal_conv1d_backward(context, {.x = x,
-                                            .weight = conv_.value,
-                                            .bias = conv_bias_.value,
-                                            .initial_state = view_or_absent(args.entering, kConv),
-                                            .dy = grad.dxBC.view().reshape(rows),
-                                            .dfinal_state = view_or_absent(args.dfinal, kConv),
-                                            .dx = dx,
-                                            .dweight = conv_.gradient,
-                                            .dbias = conv_bias_.gradient,
-                                            .dinitial_state = dinitial});
-  if (exchange) args.parallel->halo->start_backward(dhalo, dx, dboundary)->finish();
-  release(grad.dxBC, act.xBC);
 }
 
 }  // namespace longhaul::model

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "model/config.h"
@@ -7,8 +8,9 @@
 
 namespace longhaul::model {
 
-/// As parameters_of of architecture.h. Names of the MLP, which transformers lacks, are mamba_ssm's
-/// ("norm2.weight", "mlp.fc1.weight", "mlp.fc2.weight").
-std::vector<Parameter> mamba2_parameters(const ModelConfig& config);
+/// Those of one layer, whose names begin with `layer` ("backbone.layers.3."). Names of the MLP,
+/// which transformers lacks, are mamba_ssm's ("norm2.weight", "mlp.fc1.weight", "mlp.fc2.weight").
+void append_mamba2_layer(const ModelConfig& config, const std::string& layer,
+                         std::vector<Parameter>& list);
 
 }  // namespace longhaul::model

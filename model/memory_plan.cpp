@@ -79,4 +79,20 @@ StepMemory plan_step(const ModelConfig& config, const StepExtents& extents, Memo
   return memory;
 }
 
+void plan_forward(const ModelConfig& config, const StepExtents& extents, MemoryTally& tally) {
+  const core::Shape rows{extents.rows(), config.width};
+  const auto residual = [&] { return tally.tensor(config.residual_dtype(extents.dtype), rows); };
+  const auto block = make_block_memory(config, extents, tally);
+  MemoryTally::Block stream = residual();
+  for (int64_t layer = 0; layer < config.layers; ++layer) {
+    MemoryTally::Block next = residual();
+    block->forward(false, extents.is_parallel());
+    stream = std::move(next);
+  }
+  const MemoryTally::Block hidden = tally.tensor(extents.dtype, rows);
+  const auto rstd = tally.tensor(core::state_dtype(extents.dtype), {extents.rows()});
+  tally.op(kernels::linear_cross_entropy_workspace(extents.device, extents.rows(),
+                                                   config.vocabulary, extents.dtype));
+}
+
 }  // namespace longhaul::model

@@ -1,5 +1,5 @@
-// The memory of a training step, known before anything is allocated: the allocations of
-// LanguageModel::forward_backward, replayed.
+// The memory of a training step or of a forward pass, known before anything is allocated: the
+// allocations of LanguageModel, replayed.
 #pragma once
 
 #include <cstdint>
@@ -42,5 +42,8 @@ struct StepMemory {
 };
 StepMemory plan_step(const ModelConfig& config, const StepExtents& extents,
                      core::MemoryTally& tally);
+
+/// LanguageModel::forward with labels: nothing is kept.
+void plan_forward(const ModelConfig& config, const StepExtents& extents, core::MemoryTally& tally);
 
 }  // namespace longhaul::model

@@ -14,13 +14,17 @@ namespace longhaul::model {
 enum class StateKind : uint8_t { kRecurrent, kConv };
 
 /// One state tensor of a model: its name ("ssm.0", "conv.0"), its shape for one sequence, and how
-/// many groups (heads) its first extent makes for statistics and fitted noise (conv: 1).
+/// many groups its first extent makes for fitted noise (heads; of a Mamba-1, channels; conv: 1) and
+/// for statistics (heads; a Mamba-1 has none: 1; conv: 1). decays: into how many equal parts, in
+/// order, its elements fall that decay alike (heads; of a Mamba-1, every element; conv: 0).
 struct StateSpec {
   std::string name;
   core::Shape shape;
   StateKind kind = StateKind::kRecurrent;
   int64_t layer = 0;
   int64_t groups = 1;
+  int64_t heads = 1;
+  int64_t decays = 0;
 };
 
 /// Elements of the largest state: what one exchange between ranks passes on, a sequence.

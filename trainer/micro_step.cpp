@@ -39,9 +39,9 @@ MicroStep::MicroStep(const TrainerConfig& config, const TrainerParts& parts, int
                                          " segments on ", ranks, " sequence ranks"));
   }
   if (ranks > 1) {
-    exchange_ =
-        std::make_unique<dist::StateExchange>(context_, mesh_.sequence_group(), config.exchange,
-                                              rows * model::largest_state(model_.state_specs()));
+    exchange_ = std::make_unique<dist::StateExchange>(
+        context_, mesh_.sequence_group(), config.exchange,
+        rows * model::largest_state(model_.state_specs()), rows * model_.config().log_decays());
   }
   for (int i = 0; i < count; ++i) {
     const dist::Segment whole = dist::segment_of(length_, count, i);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/selective_scan/selective_scan.h"
+
 namespace longhaul::bench {
 
 namespace {
@@ -22,11 +24,12 @@ class Ops {
         H_(as_double(config.heads)),
         N_(as_double(config.state_dim)),
         G_(as_double(tokens.groups > 0 ? tokens.groups : config.groups)),
-        C_(E_ + 2 * G_ * N_),
+        C_(config.is_mamba1() ? E_ : E_ + 2 * G_ * N_),
         projected_(as_double(config.in_projection())),
         K_(as_double(config.conv_width)),
         F_(as_double(config.mlp_width)),
-        Q_(as_double(std::min(config.chunk, tokens.length))) {}
+        Q_(as_double(std::min(config.chunk, tokens.length))),
+        inputs_(as_double(config.time_step_rank() + 2 * config.state_dim)) {}
 
   OpWork rms_norm() const { return memory("rms_norm forward", (r_ + e_) * D_ + 4); }
   OpWork rms_norm_backward() const { return memory("rms_norm backward", (r_ + 3 * e_) * D_ + 4); }
@@ -42,8 +45,8 @@ class Ops {
   OpWork gated_norm_backward() const {
     return memory("gated_rms_norm backward", e_ * 5 * E_ + 4 * G_);
   }
-  OpWork swiglu() const { return memory("swiglu forward", e_ * 3 * F_); }
-  OpWork swiglu_backward() const { return memory("swiglu backward", e_ * 5 * F_); }
+  OpWork swiglu(double width) const { return memory("swiglu forward", e_ * 3 * width); }
+  OpWork swiglu_backward(double width) const { return memory("swiglu backward", e_ * 5 * width); }
 
   OpWork linear(double in, double out) const {
     return {"linear forward", OpKind::kLinear, t_ * 2 * in * out,
@@ -79,12 +82,28 @@ class Ops {
     return scan("ssd backward", 6 * E_ * N_, e_ * (E_ + 2 * G_ * N_) + 4 * H_ + states(), 3);
   }
 
+  // Mamba-1's scan: x, dt, B, C and y once; backward twice the sums, and the states again.
+  OpWork selective_scan() const {
+    return scan("selective_scan forward", 7 * E_ * N_, e_ * (3 * E_ + 2 * N_) + kept_states(), 3);
+  }
+  OpWork selective_scan_map() const {
+    return scan("selective_scan map", 5 * E_ * N_, e_ * (2 * E_ + N_), 2);
+  }
+  OpWork selective_scan_backward() const {
+    return scan("selective_scan backward", 19 * E_ * N_, e_ * (5 * E_ + 4 * N_) + kept_states(), 4);
+  }
+
   double D() const { return D_; }
   double E() const { return E_; }
   double F() const { return F_; }
   double projected() const { return projected_; }
+  /// Of Mamba-1: columns of x_proj's output, and of them dt's.
+  double inputs() const { return inputs_; }
+  double rank() const { return inputs_ - 2 * N_; }
 
  private:
+  /// Per token: the selective scan's kept states in fp32.
+  double kept_states() const { return 4 * E_ * N_ / as_double(kernels::kScanChunk); }
   /// Per token: chunk states in fp32.
   double states() const { return 4 * E_ * N_ / Q_; }
   OpWork memory(const char* name, double bytes, double flops = 0) const {
@@ -94,19 +113,42 @@ class Ops {
     return {name, OpKind::kScan, t_ * flops, t_ * bytes, launches};
   }
 
-  double t_, e_, r_, D_, E_, H_, N_, G_, C_, projected_, K_, F_, Q_;
+  double t_, e_, r_, D_, E_, H_, N_, G_, C_, projected_, K_, F_, Q_, inputs_;
 };
+
+LayerWork mamba1_forward(const Ops& ops, bool exchanges) {
+  LayerWork work{
+      .to_halo = {ops.rms_norm(), ops.linear(ops.D(), ops.E())},
+      .to_exchange = {ops.conv(), ops.linear(ops.E(), ops.inputs()),
+                      ops.linear(ops.rank(), ops.E())},
+      .meanwhile = {ops.linear(ops.D(), ops.E())},
+      .rest = {ops.selective_scan(), ops.swiglu(ops.E()), ops.linear_onto_residual(ops.E())}};
+  if (exchanges) work.to_exchange.push_back(ops.selective_scan_map());
+  return work;
+}
+
+LayerWork mamba1_backward(const Ops& ops, bool exchanges) {
+  LayerWork work{
+      .to_halo = {ops.selective_scan_backward(), ops.linear_backward(ops.rank(), ops.E()),
+                  ops.linear_backward(ops.E(), ops.inputs()), ops.conv_backward()},
+      .to_exchange = {ops.linear_backward(ops.E(), ops.D()), ops.swiglu_backward(ops.E())},
+      .meanwhile = {ops.linear_backward(ops.D(), ops.E())},
+      .rest = {ops.linear_backward(ops.D(), ops.E()), ops.rms_norm_backward()}};
+  if (exchanges) work.to_exchange.push_back(ops.selective_scan_map());
+  return work;
+}
 
 }  // namespace
 
 LayerWork forward_work(const ModelConfig& config, ElementType dtype, const RankTokens& tokens) {
   const Ops ops(config, dtype, tokens);
+  if (config.is_mamba1()) return mamba1_forward(ops, tokens.exchanges);
   LayerWork work{.to_halo = {ops.rms_norm(), ops.linear(ops.D(), ops.projected())},
                  .to_exchange = {ops.conv(), ops.time_step(), ops.ssd_map()},
                  .meanwhile = {ops.ssd_intra()},
                  .rest = {ops.ssd_inter(), ops.gated_norm(), ops.linear_onto_residual(ops.E())}};
   if (config.mlp_width > 0) {
-    for (const OpWork& op : {ops.rms_norm(), ops.linear(ops.D(), 2 * ops.F()), ops.swiglu(),
+    for (const OpWork& op : {ops.rms_norm(), ops.linear(ops.D(), 2 * ops.F()), ops.swiglu(ops.F()),
                              ops.linear_onto_residual(ops.F())}) {
       work.rest.push_back(op);
     }
@@ -116,6 +158,7 @@ LayerWork forward_work(const ModelConfig& config, ElementType dtype, const RankT
 
 LayerWork backward_work(const ModelConfig& config, ElementType dtype, const RankTokens& tokens) {
   const Ops ops(config, dtype, tokens);
+  if (config.is_mamba1()) return mamba1_backward(ops, tokens.exchanges);
   LayerWork work{
       .to_halo = {ops.ssd_inter_backward(), ops.time_step_backward(), ops.conv_backward()},
       .to_exchange = {ops.linear_backward(ops.E(), ops.D()), ops.gated_norm_backward(),
@@ -123,7 +166,7 @@ LayerWork backward_work(const ModelConfig& config, ElementType dtype, const Rank
       .meanwhile = {ops.ssd_intra_backward()},
       .rest = {ops.linear_backward(ops.D(), ops.projected()), ops.rms_norm_backward()}};
   if (config.mlp_width > 0) {
-    for (const OpWork& op : {ops.linear_backward(ops.F(), ops.D()), ops.swiglu_backward(),
+    for (const OpWork& op : {ops.linear_backward(ops.F(), ops.D()), ops.swiglu_backward(ops.F()),
                              ops.linear_backward(ops.D(), 2 * ops.F()), ops.rms_norm_backward()}) {
       work.to_exchange.push_back(op);
     }

@@ -31,8 +31,9 @@ struct LayerWork {
 /// What a rank has of a micro-step.
 struct RankTokens {
   double tokens = 0;
-  int64_t length = 1;  ///< of its segment: a shorter one than a chunk is one chunk
-  int64_t groups = 0;  ///< of B and C that convolution and SSD see; 0: the model's
+  int64_t length = 1;      ///< of its segment: a shorter one than a chunk is one chunk
+  int64_t groups = 0;      ///< of B and C that convolution and SSD see; 0: the model's
+  bool exchanges = false;  ///< states travel: Mamba-1's segment map is then a pass of its own
 };
 
 LayerWork forward_work(const model::ModelConfig& config, ElementType dtype,

@@ -82,7 +82,9 @@ int64_t kept_layers(const StepQuestion& q) {
 double element_bytes(const Device& device) { return as_double(core::size_of(device.element())); }
 
 PassCase pass_of(const StepQuestion& q, const Device& device) {
-  RankTokens tokens{.tokens = as_double(q.rows() * q.segment()), .length = q.segment()};
+  RankTokens tokens{.tokens = as_double(q.rows() * q.segment()),
+                    .length = q.segment(),
+                    .exchanges = q.mesh.sequence > 1};
   if (q.sharing == Sharing::kHeads) {  // whole sequences of fewer heads, at least a group a rank
     tokens.length = q.batch.length;
     tokens.groups = std::max<int64_t>(q.model.groups, q.mesh.sequence);
@@ -102,7 +104,7 @@ PassCase pass_of(const StepQuestion& q, const Device& device) {
           .backward = seconds_of(device, backward_work(q.model, device.dtype, tokens)),
           .head_s = seconds_of(device, head_work(q.model, device.dtype, tokens)),
           .exchange = {.state_bytes = state,
-                       .log_decay_bytes = as_double(q.rows() * q.model.heads) * kFp32,
+                       .log_decay_bytes = as_double(q.rows() * q.model.log_decays()) * kFp32,
                        .apply_s = seconds_of(device, apply)},
           .halo_bytes =
               as_double(q.rows() * (q.model.conv_width - 1) * q.model.conv_channels()) * kFp32,
@@ -240,6 +242,9 @@ std::string misfit(const StepQuestion& q) {
   if (q.batch.length / q.mesh.sequence < q.model.conv_width) {
     return message(q.batch.length, " tokens leave a rank of ", q.mesh.sequence,
                    " fewer than the convolution's ", q.model.conv_width);
+  }
+  if (q.sharing == Sharing::kHeads && q.model.is_mamba1()) {
+    return "B, C and dt of a mamba1 model are sums over all channels: ranks cannot share heads";
   }
   if (q.sharing == Sharing::kHeads && q.model.heads % q.mesh.sequence != 0) {
     return message(q.model.heads, " heads cannot be shared by ", q.mesh.sequence, " ranks");

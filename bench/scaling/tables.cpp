@@ -75,7 +75,7 @@ double exchange_alone(const TableSetting& setting, const model::ModelConfig& con
                       .group = {.ranks = ranks},
                       .algorithm = algorithm,
                       .size = {.state_bytes = state,
-                               .log_decay_bytes = 4.0 * static_cast<double>(config.heads),
+                               .log_decay_bytes = 4.0 * static_cast<double>(config.log_decays()),
                                .apply_s = seconds_of(setting.device, apply)}},
                      {.begin = zeros, .wait = zeros});
   return *std::max_element(done.begin(), done.end());

@@ -19,6 +19,19 @@ Shape released(int64_t width, int64_t layers) {
           2};
 }
 
+/// A released Mamba-1: expansion 2, state 16.
+Shape released_mamba1(int64_t width, int64_t layers) {
+  return {{.architecture = model::Architecture::kMamba1,
+           .vocabulary = 50280,
+           .width = width,
+           .layers = layers,
+           .heads = 2 * width,
+           .head_dim = 1,
+           .state_dim = 16},
+          2048,
+          2};
+}
+
 Shape small(int64_t vocabulary, int64_t width, int64_t heads, int64_t state) {
   return {{.vocabulary = vocabulary,
            .width = width,
@@ -35,10 +48,12 @@ Shape small(int64_t vocabulary, int64_t width, int64_t heads, int64_t state) {
 
 const std::map<std::string, Shape>& shapes() {
   static const std::map<std::string, Shape> all{
-      {"recall", small(224, 64, 2, 64)},   {"text", small(257, 128, 4, 128)},
-      {"mamba2-130m", released(768, 24)},  {"mamba2-370m", released(1024, 48)},
-      {"mamba2-780m", released(1536, 48)}, {"mamba2-1.3b", released(2048, 48)},
-      {"mamba2-2.7b", released(2560, 64)},
+      {"recall", small(224, 64, 2, 64)},          {"text", small(257, 128, 4, 128)},
+      {"mamba2-130m", released(768, 24)},         {"mamba2-370m", released(1024, 48)},
+      {"mamba2-780m", released(1536, 48)},        {"mamba2-1.3b", released(2048, 48)},
+      {"mamba2-2.7b", released(2560, 64)},        {"mamba1-130m", released_mamba1(768, 24)},
+      {"mamba1-370m", released_mamba1(1024, 48)}, {"mamba1-790m", released_mamba1(1536, 48)},
+      {"mamba1-1.4b", released_mamba1(2048, 48)}, {"mamba1-2.8b", released_mamba1(2560, 64)},
   };
   return all;
 }

@@ -13,7 +13,8 @@ struct Shape {
   model::ModelConfig config;
   int64_t length = 64, sequences = 64;  ///< sequences: of a step, over all ranks
 };
-/// recall and text, the quickstart's; mamba2-130m to mamba2-2.7b, the released ones.
+/// recall and text, the quickstart's; mamba2-130m to mamba2-2.7b and mamba1-130m to mamba1-2.8b,
+/// the released ones.
 const std::map<std::string, Shape>& shapes();
 
 /// Useful floating-point operations of the recurrence (two a multiply-add): causal pairs only,

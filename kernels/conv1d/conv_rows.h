@@ -4,20 +4,14 @@
 
 #include <algorithm>
 #include <type_traits>
-#include <utility>
 #include <vector>
 
 #include "kernels/core/tensor.h"
+#include "kernels/core/unrolled.h"
 
 namespace longhaul::kernels::cpu {
 
-/// body(0), …, body(N − 1) with constant arguments. A loop would leave small arrays in memory, and
-/// the loop over channels around it scalar.
-template <int N, class Body>
-inline void unrolled(const Body& body) {
-  [&]<int... I>(std::integer_sequence<int, I...>) { (body(std::integral_constant<int, I>{}), ...); }
-  (std::make_integer_sequence<int, N>{});
-}
+using core::unrolled;
 
 /// Rows computed at once, so that they share the loads of x and of the taps. Only what models are
 /// trained with is worth the compile time: fp32 with four taps.

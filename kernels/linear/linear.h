@@ -15,12 +15,13 @@ struct LinearForward {
 };
 void linear_forward(core::Context& context, const LinearForward& args);
 
-/// dx = dy W (overwritten, may be absent); dweight += dyᵀ x, or = with overwrite_dweight, where
-/// what was there is not read; dbias += Σ_rows dy (either may be absent).
+/// dx = dy W, or += with add_to_dx (may be absent); dweight += dyᵀ x, or = with overwrite_dweight,
+/// where what was there is not read; dbias += Σ_rows dy (either may be absent).
 struct LinearBackward {
   core::TensorView x, weight, dy;
   core::TensorView dx, dweight, dbias;
   bool overwrite_dweight = false;
+  bool add_to_dx = false;
 };
 void linear_backward(core::Context& context, const LinearBackward& args);
 

@@ -80,6 +80,7 @@ void backward(core::Context& context, const LinearBackward& args) {
                           .lda = leading(args.dy),
                           .b = args.weight.data<T>(),
                           .ldb = leading(args.weight),
+                          .beta = args.add_to_dx ? T(1) : T(0),
                           .c = args.dx.data<T>(),
                           .ldc = leading(args.dx)});
   }

@@ -62,7 +62,12 @@ void linear_forward(core::Context& context, const LinearForward& args) {
 }
 
 void linear_backward(core::Context& context, const LinearBackward& args) {
-  if (args.dx) gemm(context, {.a = args.dy, .b = args.weight, .c = args.dx});
+  if (args.dx) {
+    gemm(context, {.a = args.dy,
+                   .b = args.weight,
+                   .addend = args.add_to_dx ? args.dx : core::TensorView{},
+                   .c = args.dx});
+  }
   if (args.dweight) {
     gemm(context, {.transpose_a = true,
                    .a = args.dy,

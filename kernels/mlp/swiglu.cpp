@@ -7,9 +7,10 @@ namespace longhaul::kernels {
 void swiglu_forward(core::Context& context, const SwigluForward& args) {
   core::check_rank("swiglu y", args.y, 2);
   const core::DType dtype = args.y.dtype();
-  const int64_t rows = args.y.extent(0), width = args.y.extent(1);
-  core::check_contiguous(context, "swiglu x", args.x, dtype, {rows, 2 * width});
-  core::check_contiguous(context, "swiglu y", args.y, dtype, {rows, width});
+  const core::Shape& shape = args.y.shape();
+  core::check_rows(context, "swiglu value", args.value, dtype, shape);
+  core::check_rows(context, "swiglu gate", args.gate, dtype, shape);
+  core::check_rows(context, "swiglu y", args.y, dtype, shape);
   return context.device().is_cpu() ? cpu::swiglu_forward(context, args)
                                    : cuda::swiglu_forward(context, args);
 }
@@ -17,10 +18,12 @@ void swiglu_forward(core::Context& context, const SwigluForward& args) {
 void swiglu_backward(core::Context& context, const SwigluBackward& args) {
   core::check_rank("swiglu dy", args.dy, 2);
   const core::DType dtype = args.dy.dtype();
-  const int64_t rows = args.dy.extent(0), width = args.dy.extent(1);
-  core::check_contiguous(context, "swiglu x", args.x, dtype, {rows, 2 * width});
-  core::check_contiguous(context, "swiglu dy", args.dy, dtype, {rows, width});
-  core::check_contiguous(context, "swiglu dx", args.dx, dtype, {rows, 2 * width});
+  const core::Shape& shape = args.dy.shape();
+  core::check_rows(context, "swiglu value", args.value, dtype, shape);
+  core::check_rows(context, "swiglu gate", args.gate, dtype, shape);
+  core::check_rows(context, "swiglu dy", args.dy, dtype, shape);
+  core::check_rows(context, "swiglu dvalue", args.dvalue, dtype, shape);
+  core::check_rows(context, "swiglu dgate", args.dgate, dtype, shape);
   return context.device().is_cpu() ? cpu::swiglu_backward(context, args)
                                    : cuda::swiglu_backward(context, args);
 }

@@ -1,4 +1,4 @@
-// The gate of the optional MLP: y = value ⊙ silu(gate), where x = [value | gate].
+// The gate of an MLP or of a mixer without a norm: y = value ⊙ silu(gate).
 #pragma once
 
 #include "kernels/core/context.h"
@@ -6,15 +6,15 @@
 
 namespace longhaul::kernels {
 
-/// x [rows, 2·width], y [rows, width].
+/// All [rows, width] of one dtype; rows may have a stride.
 struct SwigluForward {
-  core::TensorView x, y;
+  core::TensorView value, gate, y;
 };
 void swiglu_forward(core::Context& context, const SwigluForward& args);
 
-/// dx [rows, 2·width] overwritten.
+/// dvalue and dgate are overwritten.
 struct SwigluBackward {
-  core::TensorView x, dy, dx;
+  core::TensorView value, gate, dy, dvalue, dgate;
 };
 void swiglu_backward(core::Context& context, const SwigluBackward& args);
 

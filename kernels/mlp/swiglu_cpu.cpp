@@ -7,14 +7,19 @@ namespace longhaul::kernels::cpu {
 namespace {
 
 template <class T>
+T* row_of(const core::TensorView& view, int64_t row) {
+  return view.data<T>() + row * view.stride(0);
+}
+
+template <class T>
 void forward(core::Context& context, const SwigluForward& args) {
   const int64_t width = args.y.extent(1);
   core::parallel_ranges(context, args.y.extent(0), 1 + 8192 / (width + 1),
                         [&](int64_t begin, int64_t end) {
                           for (int64_t r = begin; r < end; ++r) {
-                            const T* value = args.x.data<T>() + r * 2 * width;
-                            const T* gate = value + width;
-                            T* y = args.y.data<T>() + r * width;
+                            const T* value = row_of<T>(args.value, r);
+                            const T* gate = row_of<T>(args.gate, r);
+                            T* y = row_of<T>(args.y, r);
 #pragma omp simd
                             for (int64_t i = 0; i < width; ++i)
                               y[i] = value[i] * core::silu(gate[i]);
@@ -28,11 +33,11 @@ void backward(core::Context& context, const SwigluBackward& args) {
   core::parallel_ranges(context, args.dy.extent(0), 1 + 8192 / (width + 1),
                         [&](int64_t begin, int64_t end) {
                           for (int64_t r = begin; r < end; ++r) {
-                            const T* value = args.x.data<T>() + r * 2 * width;
-                            const T* gate = value + width;
-                            const T* dy = args.dy.data<T>() + r * width;
-                            T* dvalue = args.dx.data<T>() + r * 2 * width;
-                            T* dgate = dvalue + width;
+                            const T* value = row_of<T>(args.value, r);
+                            const T* gate = row_of<T>(args.gate, r);
+                            const T* dy = row_of<T>(args.dy, r);
+                            T* dvalue = row_of<T>(args.dvalue, r);
+                            T* dgate = row_of<T>(args.dgate, r);
 #pragma omp simd
                             for (int64_t i = 0; i < width; ++i) {
                               const T z = gate[i], v = value[i], upstream = dy[i];

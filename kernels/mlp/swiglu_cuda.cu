@@ -10,36 +10,35 @@ using core::device::Pack;
 /// Item i is a pack of one row of y.
 template <class T, int N>
 struct Forward {
-  const T* x;
+  const T *value, *gate;
   T* y;
-  int64_t width;
+  int64_t width, value_stride, gate_stride, stride;
   __device__ void operator()(int64_t i) const {
     const int64_t packs = width / N, row = i / packs, column = i % packs * N;
-    const T* values = x + row * 2 * width + column;
-    auto value = Pack<T, N>::load(values);
-    const auto gate = Pack<T, N>::load(values + width);
-    for (int k = 0; k < N; ++k) value.value[k] *= core::device::silu(gate.value[k]);
-    value.store(y + row * width + column);
+    auto result = Pack<T, N>::load(value + row * value_stride + column);
+    const auto z = Pack<T, N>::load(gate + row * gate_stride + column);
+    for (int k = 0; k < N; ++k) result.value[k] *= core::device::silu(z.value[k]);
+    result.store(y + row * stride + column);
   }
 };
 
 template <class T, int N>
 struct Backward {
-  const T *x, *dy;
-  T* dx;
-  int64_t width;
+  const T *value, *gate, *dy;
+  T *dvalue, *dgate;
+  int64_t width, value_stride, gate_stride, dy_stride, dvalue_stride, dgate_stride;
   __device__ void operator()(int64_t i) const {
     const int64_t packs = width / N, row = i / packs, column = i % packs * N;
-    const int64_t at = row * 2 * width + column;
-    auto value = Pack<T, N>::load(x + at), gate = Pack<T, N>::load(x + at + width);
-    const auto upstream = Pack<T, N>::load(dy + row * width + column);
+    auto value_here = Pack<T, N>::load(value + row * value_stride + column);
+    auto gate_here = Pack<T, N>::load(gate + row * gate_stride + column);
+    const auto upstream = Pack<T, N>::load(dy + row * dy_stride + column);
     for (int k = 0; k < N; ++k) {
-      const float z = gate.value[k], v = value.value[k], s = core::device::sigmoid(z);
-      value.value[k] = upstream.value[k] * (z * s);
-      gate.value[k] = upstream.value[k] * v * core::device::silu_derivative(z, s);
+      const float z = gate_here.value[k], v = value_here.value[k], s = core::device::sigmoid(z);
+      value_here.value[k] = upstream.value[k] * (z * s);
+      gate_here.value[k] = upstream.value[k] * v * core::device::silu_derivative(z, s);
     }
-    value.store(dx + at);
-    gate.store(dx + at + width);
+    value_here.store(dvalue + row * dvalue_stride + column);
+    gate_here.store(dgate + row * dgate_stride + column);
   }
 };
 
@@ -51,9 +50,15 @@ void swiglu_forward(core::Context& context, const SwigluForward& args) {
     core::with_pack<T>(
         [&]<int N>(std::integral_constant<int, N>) {
           core::for_each(context, rows * (width / N),
-                         Forward<T, N>{args.x.data<T>(), args.y.data<T>(), width});
+                         Forward<T, N>{.value = args.value.data<T>(),
+                                       .gate = args.gate.data<T>(),
+                                       .y = args.y.data<T>(),
+                                       .width = width,
+                                       .value_stride = args.value.stride(0),
+                                       .gate_stride = args.gate.stride(0),
+                                       .stride = args.y.stride(0)});
         },
-        args.x, args.y);
+        args.value, args.gate, args.y);
   });
 }
 
@@ -62,11 +67,20 @@ void swiglu_backward(core::Context& context, const SwigluBackward& args) {
   core::dispatch_device("swiglu_backward", args.dy.dtype(), [&]<class T>(T) {
     core::with_pack<T>(
         [&]<int N>(std::integral_constant<int, N>) {
-          core::for_each(
-              context, rows * (width / N),
-              Backward<T, N>{args.x.data<T>(), args.dy.data<T>(), args.dx.data<T>(), width});
+          core::for_each(context, rows * (width / N),
+                         Backward<T, N>{.value = args.value.data<T>(),
+                                        .gate = args.gate.data<T>(),
+                                        .dy = args.dy.data<T>(),
+                                        .dvalue = args.dvalue.data<T>(),
+                                        .dgate = args.dgate.data<T>(),
+                                        .width = width,
+                                        .value_stride = args.value.stride(0),
+                                        .gate_stride = args.gate.stride(0),
+                                        .dy_stride = args.dy.stride(0),
+                                        .dvalue_stride = args.dvalue.stride(0),
+                                        .dgate_stride = args.dgate.stride(0)});
         },
-        args.x, args.dy, args.dx);
+        args.value, args.gate, args.dy, args.dvalue, args.dgate);
   });
 }
 

@@ -8,12 +8,17 @@
 #include <limits>
 #include <vector>
 
-#include "kernels/core/tensor.h"
+#include "kernels/core/scratch.h"
+#include "kernels/core/token_rows.h"
 #include "kernels/core/vector_math.h"
 #include "kernels/ssd/ssd_tile_cpu.h"
 #include "kernels/workspace.h"
 
 namespace longhaul::kernels::cpu::ssd {
+
+using core::optional_data;
+using core::Scratch;
+using core::TokenRows;
 
 struct Geometry {
   int64_t batch = 0, length = 0, heads = 0, head_dim = 0, groups = 0, state = 0;
@@ -75,50 +80,6 @@ Workspace scratch_workspace(const Geometry& g, int threads, int64_t element_size
   const int64_t at_once = std::min<int64_t>(threads, g.batch * static_cast<int64_t>(blocks.size()));
   return Workspace(static_cast<size_t>(at_once), Scratch::elements(g, heads) * element_size);
 }
-
-/// Null where the view is absent.
-template <class T>
-T* optional_data(const core::TensorView& view) {
-  return view ? view.data<T>() : nullptr;
-}
-
-/// [batch, length, …] with free batch and token strides.
-template <class T>
-struct TokenRows {
-  T* data = nullptr;
-  int64_t batch_stride = 0, token_stride = 0;
-
-  TokenRows() = default;
-  explicit TokenRows(const core::TensorView& view)
-      : data(optional_data<T>(view)), batch_stride(view.stride(0)), token_stride(view.stride(1)) {}
-  T* at(int64_t b, int64_t t) const { return data + b * batch_stride + t * token_stride; }
-};
-
-/// Cuts one allocation into the arrays that `Arrays::each(geometry, f)` names with their sizes.
-template <class T, class Arrays>
-class Scratch : public Arrays {
- public:
-  Scratch(core::Context& context, const Geometry& g, int64_t heads) {
-    memory_ = core::Tensor(context, core::kDTypeOf<T>, {elements(g, heads)});
-    T* next = memory_.data<T>();
-    Arrays::each(g, heads, [&](T*& array, int64_t size) {
-      array = next;
-      next += round_up(size);
-    });
-  }
-  static int64_t elements(const Geometry& g, int64_t heads) {
-    int64_t total = 0;
-    Arrays{}.each(g, heads, [&](T*&, int64_t size) { total += round_up(size); });
-    return total;
-  }
-
- private:
-  static int64_t round_up(int64_t size) {
-    constexpr int64_t kLine = 64 / sizeof(T);
-    return (size + kLine - 1) / kLine * kLine;
-  }
-  core::Tensor memory_;
-};
 
 /// Rows of a caller's tensor as a padded tile.
 template <class T>

@@ -10,8 +10,9 @@ class StatesMeasure : public SequencesMeasure {
  public:
   StatesMeasure()
       : SequencesMeasure(
-            "states", "Statistics of the states by position, layer and head; memory of each head") {
-  }
+            "states",
+            "Statistics of the states by position, layer and head; memory of each head (of a "
+            "Mamba-1, of each layer's elements)") {}
 
  private:
   void measure(const EvalJob& job, const eval::Sequences& sequences,

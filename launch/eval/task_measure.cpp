@@ -36,7 +36,7 @@ std::unique_ptr<data::Tokenizer> make_tokenizer(const EvalJob& job,
   const int64_t vocabulary = job.model.config().vocabulary;
   const std::string chosen =
       specification.empty() ? tokenizer_of_model(job.options.model, vocabulary) : specification;
-  auto tokenizer = data::make_tokenizer(chosen);
+  auto tokenizer = make_given_tokenizer("--tokenizer", chosen);
   if (tokenizer->vocabulary() > vocabulary) {
     throw core::InputError(core::message(job.options.model, ": has a vocabulary of ", vocabulary,
                                          ", the tokenizer '", chosen, "' needs ",

@@ -15,6 +15,7 @@
 #include "launch/run_data.h"
 #include "launch/run_plan.h"
 #include "launch/sweep/arm_command.h"
+#include "launch/sweep/measure_memory.h"
 
 namespace longhaul::launch {
 
@@ -22,28 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using core::message;
-
-/// Of all ranks of the arm that needs most.
-int64_t arm_memory(const SweepConfig& sweep, const ArmList& list) {
-  int64_t most = 0;
-  core::Problems problems;
-  for (const Recipe& recipe : list.recipes) {
-    const Arm& arm = recipe.arms.front();  // the others differ in their seed
-    try {
-      const RunData data(arm.config);
-      model::ModelConfig shape;
-      const RunConfig resolved = resolve(arm.config, sweep.ranks, data.vocabulary(), shape);
-      const RunPlan plan = plan_run(resolved, shape, sweep.ranks, static_cast<int>(sweep.threads));
-      most = std::max(most, sweep.ranks * plan.memory.peak);
-    } catch (const core::InputError& error) {
-      for (const auto& problem : error.problems()) {
-        problems.push_back(message("arm ", arm.name, ": ", problem));
-      }
-    }
-  }
-  if (!problems.empty()) throw core::InputError(problems);
-  return most;
-}
 
 /// The devices this program sees, by the names that CUDA_VISIBLE_DEVICES gives them.
 std::vector<std::string> visible_gpus() {
@@ -83,6 +62,30 @@ std::string name_of(const Target& target) {
 }
 
 }  // namespace
+
+int64_t arm_memory(const SweepConfig& sweep, const ArmList& list) {
+  int64_t most = 0;
+  core::Problems problems;
+  for (const Recipe& recipe : list.recipes) {
+    const Arm& arm = recipe.arms.front();  // the others differ in their seed
+    try {
+      const RunData data(arm.config);
+      model::ModelConfig shape;
+      const RunConfig resolved = resolve(arm.config, sweep.ranks, data.vocabulary(), shape);
+      const RunPlan plan = plan_run(resolved, shape, sweep.ranks, static_cast<int>(sweep.threads));
+      most = std::max(most, sweep.ranks * plan.memory.peak);
+      for (const MeasureConfig& measure : sweep.measures) {
+        most = std::max(most, measure_memory(sweep, measure, shape, resolved.data.batch.length));
+      }
+    } catch (const core::InputError& error) {
+      for (const auto& problem : error.problems()) {
+        problems.push_back(message("arm ", arm.name, ": ", problem));
+      }
+    }
+  }
+  if (!problems.empty()) throw core::InputError(problems);
+  return most;
+}
 
 int64_t arms_at_once(const SweepConfig& sweep, const ArmList& list) {
   const int64_t memory = arm_memory(sweep, list);

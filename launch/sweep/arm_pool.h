@@ -13,6 +13,10 @@
 
 namespace longhaul::launch {
 
+/// Bytes that all ranks of an arm take together at the highest, in training or in one of its
+/// measures; of the arm that needs most. InputError as arms_at_once.
+int64_t arm_memory(const SweepConfig& sweep, const ArmList& list);
+
 /// How many arms this machine takes at once: sweep.at_once, or as many as have processors (ranks ·
 /// threads) or GPUs (one a rank), and memory; at least one. Opens every arm's data and model
 /// on the way: InputError naming the arm where one does not suit.

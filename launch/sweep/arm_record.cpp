@@ -163,6 +163,7 @@ ArmProgress read_progress(const SweepConfig& sweep, const Arm& arm) {
       ++progress.measured;
     } else if (is_given_up(sweep, arm, measure, record)) {
       if (given_up == nullptr) given_up = &measure;
+      progress.failed_measures.push_back(measure.name);
     } else if (progress.missing == nullptr) {
       progress.missing = &measure;
     }

@@ -50,8 +50,11 @@ struct ArmProgress {
   const MeasureConfig* missing = nullptr;  ///< the first measure that is not, once it is trained;
                                            ///< those that failed for good come last
   bool has_failed = false;  ///< for good, or so often that it is not tried again; nothing is left
+  std::vector<std::string> failed_measures;  ///< names of those that are not tried again
   ArmRecord record;
 
+  /// Without this, whatever it was compared by stands: only measures failed.
+  bool has_failed_training() const { return has_failed && !is_done; }
   bool is_complete() const { return is_done && missing == nullptr; }
 };
 ArmProgress read_progress(const SweepConfig& sweep, const Arm& arm);

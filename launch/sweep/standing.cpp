@@ -45,8 +45,9 @@ void check_some_value(const SweepConfig& sweep, const Standing& standing,
   for (size_t i = 0; i < alive.size(); ++i) {
     if (values[i]) return;
     const auto& arms = standing.arms[i];
-    some_trained |= alive[i] && std::none_of(arms.begin(), arms.end(),
-                                             [](const ArmProgress& arm) { return arm.has_failed; });
+    some_trained |= alive[i] && std::none_of(arms.begin(), arms.end(), [](const ArmProgress& arm) {
+                      return arm.has_failed_training();
+                    });
   }
   if (!some_trained) return;
   throw core::InputError(
@@ -79,7 +80,7 @@ std::optional<double> recipe_metric(const SweepConfig& sweep, const Recipe& reci
                                     const std::vector<ArmProgress>& progress, int64_t step) {
   double sum = 0;
   for (size_t i = 0; i < recipe.arms.size(); ++i) {
-    if (progress[i].has_failed) return std::nullopt;
+    if (progress[i].has_failed_training()) return std::nullopt;
     const auto value = arm_metric(sweep, recipe.arms[i], step);
     if (!value) return std::nullopt;
     sum += *value;

@@ -33,7 +33,7 @@ struct Standing {
 /// there.
 Standing read_standing(const SweepConfig& sweep, const ArmList& list);
 
-/// Mean over the recipe's arms; nothing if one of them has failed or has no value.
+/// Mean over the recipe's arms; nothing if the training of one has failed or one has no value.
 std::optional<double> recipe_metric(const SweepConfig& sweep, const Recipe& recipe,
                                     const std::vector<ArmProgress>& progress, int64_t step);
 

@@ -22,15 +22,25 @@ namespace {
 namespace fs = std::filesystem;
 using core::message;
 
+void add_new(const std::vector<std::string>& names, std::vector<std::string>& all) {
+  for (const std::string& name : names) {
+    if (std::find(all.begin(), all.end(), name) == all.end()) all.push_back(name);
+  }
+}
+
 RecipeResult result_of(const SweepConfig& sweep, const Recipe& recipe,
                        const std::vector<ArmProgress>& progress, int64_t ended_at) {
   RecipeResult result{.recipe = &recipe, .step = INT64_MAX};
-  bool failed = false, done = true;
+  bool failed = false, failed_training = false, done = true, is_final = true;
   std::vector<double> values;
   for (size_t i = 0; i < recipe.arms.size(); ++i) {
     const int64_t step = ended_at > 0 ? ended_at : progress[i].step;
     failed = failed || progress[i].has_failed;
+    failed_training = failed_training || progress[i].has_failed_training();
     done = done && progress[i].is_complete();
+    is_final =
+        is_final && progress[i].is_done && (progress[i].is_complete() || progress[i].has_failed);
+    add_new(progress[i].failed_measures, result.failed_measures);
     result.step = std::min(result.step, step);
     if (const auto value = arm_metric(sweep, recipe.arms[i], step)) values.push_back(*value);
   }
@@ -38,7 +48,9 @@ RecipeResult result_of(const SweepConfig& sweep, const Recipe& recipe,
                  : done         ? RecipeState::kDone
                  : ended_at > 0 ? RecipeState::kEnded
                                 : RecipeState::kOpen;
-  if (failed || values.size() != recipe.arms.size()) return result;
+  result.is_final = is_final;
+  if (failed_training) result.failed_measures.clear();
+  if (failed_training || values.size() != recipe.arms.size()) return result;
   double sum = 0, squares = 0;
   const auto count = static_cast<double>(values.size());
   for (const double value : values) sum += value;
@@ -51,7 +63,7 @@ RecipeResult result_of(const SweepConfig& sweep, const Recipe& recipe,
 bool is_better(const SweepConfig& sweep, const RecipeResult& a, const RecipeResult& b) {
   const auto rank = [](const RecipeResult& result) {
     if (!result.metric) return result.state == RecipeState::kFailed ? 3 : 2;
-    return result.state == RecipeState::kDone ? 0 : 1;
+    return result.is_final ? 0 : 1;
   };
   if (rank(a) != rank(b)) return rank(a) < rank(b);
   if (rank(a) > 0 && a.step != b.step) return a.step > b.step;
@@ -109,6 +121,18 @@ std::optional<double> number_of(const Recipe& recipe, const std::string& key) {
                                                                   : std::nullopt;
 }
 
+std::string joined(const std::vector<std::string>& names) {
+  std::string all;
+  for (const std::string& name : names) all += (all.empty() ? "" : ", ") + name;
+  return all;
+}
+
+/// "failed: passkey" where that alone failed, and the recipe is ranked all the same.
+std::string state_with_measures(const RecipeResult& result) {
+  const bool has_names = result.state == RecipeState::kFailed && !result.failed_measures.empty();
+  return state_text(result) + (has_names ? ": " + joined(result.failed_measures) : "");
+}
+
 std::vector<std::vector<std::string>> table_rows(const SweepConfig& sweep,
                                                  const std::vector<RecipeResult>& results) {
   const std::vector<std::string> keys = keys_of(results);
@@ -117,7 +141,7 @@ std::vector<std::vector<std::string>> table_rows(const SweepConfig& sweep,
   if (has_seeds) rows[0].emplace_back("deviation");
   rows[0].insert(rows[0].end(), keys.begin(), keys.end());
   for (const RecipeResult& result : results) {
-    std::vector<std::string> row{result.recipe->name, state_text(result),
+    std::vector<std::string> row{result.recipe->name, state_with_measures(result),
                                  std::to_string(result.step), number(result.metric)};
     if (has_seeds) row.push_back(result.metric ? number(result.deviation) : "-");
     for (const std::string& key : keys) {
@@ -268,7 +292,9 @@ std::string report_page(const SweepConfig& sweep, const std::vector<RecipeResult
   const char* goal = sweep.metric.goal == MetricGoal::kMinimize ? "lowest" : "highest";
   std::string body = "<h1>" + eval::escape_html(title) + "</h1>\n";
   body += "<p class=\"soft\">" + eval::escape_html(sweep.metric.title()) + ", " + goal +
-          " first; recipes that are done come before others, those without a value last.</p>\n" +
+          " first; recipes that are done come before others, those without a value last. Where "
+          "only other "
+          "measures failed, the recipe keeps its place.</p>\n" +
           html_table(table_rows(sweep, results));
   const Colours colours(results);
   const std::vector<std::string> keys = keys_of(results);
@@ -289,7 +315,7 @@ void write_sweep_csv(const fs::path& folder, const SweepConfig& sweep,
   using Cells = std::vector<eval::CsvCell>;
   const std::vector<std::string> keys = keys_of(results);
   std::vector<std::string> columns{"recipe", "state",     "step", "metric",
-                                   "value",  "deviation", "arms"};
+                                   "value",  "deviation", "arms", "failed_measures"};
   columns.insert(columns.end(), keys.begin(), keys.end());
   eval::CsvTable recipes(columns);
   eval::CsvTable arms({"recipe", "arm", "seed", "step", "metric", "value", "failures"});
@@ -306,7 +332,8 @@ void write_sweep_csv(const fs::path& folder, const SweepConfig& sweep,
               metric,
               cell(result.metric),
               cell(has_deviation ? std::optional(result.deviation) : std::nullopt),
-              std::ssize(recipe.arms)};
+              std::ssize(recipe.arms),
+              joined(result.failed_measures)};
     for (const std::string& key : keys) {
       const std::string* value = value_of(recipe, key);
       row.emplace_back(value != nullptr ? *value : "");
@@ -327,7 +354,7 @@ std::optional<std::string> best_recipe_yaml(const SweepConfig& sweep,
                                             const std::vector<RecipeResult>& results) {
   if (results.empty()) return std::nullopt;
   const RecipeResult& best = results.front();
-  if (best.state != RecipeState::kDone || !best.metric) return std::nullopt;
+  if (!best.is_final || !best.metric) return std::nullopt;
   RunConfig config = best.recipe->arms.front().config;
   config.run.folder = (fs::path(sweep.folder) / "best").string();
   return message("# The best recipe of a sweep: ", best.recipe->name, ", ", sweep.metric.title(),

@@ -17,12 +17,14 @@ enum class RecipeState : uint8_t { kOpen, kDone, kEnded, kFailed };
 struct RecipeResult {
   const Recipe* recipe = nullptr;
   RecipeState state = RecipeState::kOpen;
+  std::vector<std::string> failed_measures;  ///< of any of its arms, where all were trained
+  bool is_final = false;         ///< trained, and nothing is left but measures that failed
   int64_t step = 0;              ///< the least of its arms'; ended: where halving ended it
   std::optional<double> metric;  ///< mean over its arms at their newest steps
   double deviation = 0;          ///< between its arms (n − 1); 0 with one arm
 };
 
-/// Sorted: done recipes first, then those that came further, then by the metric; those without a
+/// Sorted: final recipes first, then those that came further, then by the metric; those without a
 /// value behind all others, failed ones last. Points into `list`.
 std::vector<RecipeResult> sweep_results(const SweepConfig& sweep, const ArmList& list,
                                         const Standing& standing);
@@ -42,7 +44,7 @@ std::string report_page(const SweepConfig& sweep, const std::vector<RecipeResult
 void write_sweep_csv(const std::filesystem::path& folder, const SweepConfig& sweep,
                      const std::vector<RecipeResult>& results);
 
-/// The configuration of the best recipe that is done (its first arm's), with run.folder
+/// The configuration of the best recipe that is final (its first arm's), with run.folder
 /// FOLDER/best, as YAML; nothing while there is none.
 std::optional<std::string> best_recipe_yaml(const SweepConfig& sweep,
                                             const std::vector<RecipeResult>& results);

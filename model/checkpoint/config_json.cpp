@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <nlohmann/json.hpp>
 #include <string_view>
-#include <utility>
 
 #include "kernels/core/error.h"
+#include "model/checkpoint/config_fields.h"
 #include "model/checkpoint/config_reader.h"
-#include "model/checkpoint/config_rules.h"
 #include "model/checkpoint/json_reading.h"
 
 namespace longhaul::model {
@@ -19,48 +17,45 @@ namespace {
 using core::message;
 
 constexpr size_t kLargestConfig = size_t{16} << 20;
-constexpr const char* kModelType = "mamba2";
-constexpr const char* kModelTypeWithMlp = "mamba2_mlp";
 
-// Each field of ModelConfig and its key: rules speak of fields, users of keys.
-constexpr std::array<KeyOfField, 22> kKeyOfField = {{
-    {"vocabulary", "vocab_size"},     {"width", "hidden_size"},
-    {"layers", "num_hidden_layers"},  {"heads", "num_heads"},
-    {"head_dim", "head_dim"},         {"state_dim", "state_size"},
-    {"groups", "n_groups"},           {"conv_width", "conv_kernel"},
-    {"chunk", "chunk_size"},          {"mlp_width", "d_intermediate"},
-    {"tied", "tie_word_embeddings"},  {"linear_bias", "use_bias"},
-    {"conv_bias", "use_conv_bias"},   {"norm_epsilon", "layer_norm_epsilon"},
-    {"dt_low", "time_step_limit[0]"}, {"dt_high", "time_step_limit[1]"},
-    {"dt_min", "time_step_min"},      {"dt_max", "time_step_max"},
-    {"dt_floor", "time_step_floor"},  {"a_low", "A_init_range[0]"},
-    {"a_high", "A_init_range[1]"},    {"residual_in_fp32", "residual_in_fp32"},
+/// model_type and the class that a file of it names.
+struct Kind {
+  std::string_view type, class_name;
+  Architecture architecture;
+};
+constexpr std::array<Kind, 3> kKinds = {{
+    {"mamba2", "Mamba2ForCausalLM", Architecture::kMamba2},
+    {"mamba2_mlp", "Mamba2MlpForCausalLM", Architecture::kMamba2},
+    {"mamba", "MambaForCausalLM", Architecture::kMamba1},
 }};
 
-void check_architecture(ConfigReader& reader) {
+/// Mamba-2, with the problems told, where the file has another.
+Architecture read_architecture(ConfigReader& reader) {
   const std::string type = reader.string({"model_type"}, "");
-  if (type != kModelType && type != kModelTypeWithMlp) {
-    reader.problem("model_type",
-                   message("expected \"mamba2\", is ", reader.shown("model_type"),
-                           reader.has("d_model") || reader.has("ssm_cfg")
-                               ? " (d_model and ssm_cfg belong to the state-spaces layout)"
-                               : ""));
+  const auto kind =
+      std::find_if(kKinds.begin(), kKinds.end(), [&](const Kind& one) { return one.type == type; });
+  if (kind == kKinds.end()) {
+    const char* hint = "";
+    if (type == "falcon_mamba") {
+      hint = " (which norms B, C and the time step: not supported)";
+    } else if (reader.has("d_model") || reader.has("ssm_cfg")) {
+      hint = " (d_model and ssm_cfg belong to the state-spaces layout)";
+    }
+    reader.problem("model_type", message("expected \"mamba2\" or \"mamba\", is ",
+                                         reader.shown("model_type"), hint));
+    return Architecture::kMamba2;
   }
-  const auto architectures = reader.strings({"architectures"});
-  const auto is_ours = [](const std::string& name) {
-    return name == "Mamba2ForCausalLM" || name == "Mamba2MlpForCausalLM";
+  const auto names = reader.strings({"architectures"});
+  const auto fits = [&](const std::string& name) {
+    return std::any_of(kKinds.begin(), kKinds.end(), [&](const Kind& one) {
+      return one.class_name == name && one.architecture == kind->architecture;
+    });
   };
-  if (!architectures.empty() && std::none_of(architectures.begin(), architectures.end(), is_ours)) {
-    reader.problem("architectures",
-                   message("expected \"Mamba2ForCausalLM\", is ", reader.shown("architectures")));
+  if (!names.empty() && std::none_of(names.begin(), names.end(), fits)) {
+    reader.problem("architectures", message("expected ", in_quotes(kind->class_name), ", is ",
+                                            reader.shown("architectures")));
   }
-}
-
-/// Not by norm_before_gate, which released models of transformers have too.
-bool spelled_as_fla(const ConfigReader& reader) {
-  const auto keys = {"norm_eps",      "rmsnorm",  "dt_min",    "dt_max",
-                     "dt_init_floor", "dt_limit", "D_has_hdim"};
-  return std::any_of(keys.begin(), keys.end(), [&](const char* key) { return reader.has(key); });
+  return kind->architecture;
 }
 
 /// A line for each key that says something else than what the model computes.
@@ -96,58 +91,13 @@ void check_unsupported(ConfigReader& reader, bool fla) {
   }
 }
 
-/// flash-linear-attention derives the heads; transformers takes both and wants them to agree.
-void read_heads(ConfigReader& reader, bool fla, ModelConfig& config) {
-  const double inner = reader.number({"expand"}, 2) * static_cast<double>(config.width);
-  config.head_dim = reader.integer({"head_dim"}, 64);
-  const double derived = inner / static_cast<double>(std::max<int64_t>(config.head_dim, 1));
-  const bool derivable = derived >= 1 && derived < 1e12;
-  config.heads = reader.integer({"num_heads"}, fla && derivable ? std::llround(derived) : 128);
-  if (!reader.has("expand") && reader.has("num_heads") && reader.has("head_dim")) return;
-  const double given = static_cast<double>(config.heads) * static_cast<double>(config.head_dim);
-  // A fractional `expand` carries rounding.
-  if (!(std::fabs(given - inner) < 0.5)) {
-    reader.problem("expand", message("hidden_size · expand is ", inner,
-                                     ", but num_heads · head_dim is ", given));
-  }
-}
-
-ModelConfig read_fields(ConfigReader& reader, bool fla) {
-  for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "n_groups"}) {
-    if (fla && !reader.has(key)) {
-      reader.problem(key, "absent; transformers and flash-linear-attention differ in its default");
-    }
-  }
-  ModelConfig config;
-  config.vocabulary = reader.integer({"vocab_size"}, 32768);
-  config.width = reader.integer({"hidden_size"}, 4096);
-  config.layers = reader.integer({"num_hidden_layers"}, 64);
-  read_heads(reader, fla, config);
-  config.state_dim = reader.integer({"state_size"}, 128);
-  config.groups = reader.integer({"n_groups"}, 8);
-  config.conv_width = reader.integer({"conv_kernel"}, 4);
-  config.chunk = reader.integer({"chunk_size"}, 256);
-  config.mlp_width = reader.integer({"d_intermediate"}, 0);
-  config.tied = reader.boolean({"tie_word_embeddings"}, false);
-  config.linear_bias = reader.boolean({"use_bias"}, false);
-  config.conv_bias = reader.boolean({"use_conv_bias"}, true);
-  config.residual_in_fp32 = reader.boolean({"residual_in_fp32"}, true);
-  config.norm_epsilon = reader.number({"layer_norm_epsilon", "norm_eps"}, 1e-5);
-  const double infinity = std::numeric_limits<double>::infinity();
-  std::tie(config.dt_low, config.dt_high) =
-      reader.range({"time_step_limit", "dt_limit"}, {0, infinity});
-  config.dt_min = reader.number({"time_step_min", "dt_min"}, 1e-3);
-  config.dt_max = reader.number({"time_step_max", "dt_max"}, 0.1);
-  config.dt_floor = reader.number({"time_step_floor", "dt_init_floor"}, 1e-4);
-  std::tie(config.a_low, config.a_high) = reader.range({"A_init_range"}, {1, 16});
-  return config;
-}
-
 /// Of what a config.json leaves out, by the library that it belongs to.
 TokenIds default_token_ids(const ConfigReader& reader) {
   // state-spaces: the GPT-NeoX tokenizer's, which all released models of it use.
-  if (!reader.has("model_type")) return {.pad = "0", .bos = "0", .eos = "0"};
+  const TokenIds neox = {.pad = "0", .bos = "0", .eos = "0"};
+  if (!reader.has("model_type")) return neox;
   if (spelled_as_fla(reader)) return {.pad = "0", .bos = "1", .eos = "2"};
+  if (reader.shown("model_type") == "\"mamba\"") return neox;
   return {.pad = "1", .bos = "0", .eos = "2"};
 }
 
@@ -164,14 +114,13 @@ ModelConfig parse_model_config(std::string_view text, const std::string& name,
     throw core::InputError(message(name, ": expected a JSON object, is ", shown(root)));
   }
   ConfigReader reader(root, name);
-  check_architecture(reader);
+  const Architecture architecture = read_architecture(reader);
   // Another architecture's keys would only be misunderstood.
   if (!reader.problems().empty()) throw core::InputError(reader.problems());
   const bool fla = spelled_as_fla(reader);
   check_unsupported(reader, fla);
   const std::vector<std::string> ignored = ignored_keys(reader, fla, name);
-  ModelConfig config = read_fields(reader, fla);
-  check_model_rules(reader, config, kKeyOfField);
+  ModelConfig config = read_model_fields(reader, architecture, fla);
   if (!reader.problems().empty()) throw core::InputError(reader.problems());
   if (notes != nullptr) *notes = ignored;
   return config;

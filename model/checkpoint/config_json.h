@@ -1,4 +1,4 @@
-// config.json of transformers' Mamba-2; also in flash-linear-attention's spelling.
+// config.json of transformers' Mamba and Mamba-2; also in flash-linear-attention's spelling.
 #pragma once
 
 #include <string>

@@ -64,6 +64,15 @@ int64_t ConfigReader::integer(Keys keys, int64_t absent) {
   return absent;
 }
 
+int64_t ConfigReader::integer_or_auto(Keys keys) {
+  std::string key;
+  const json* value = find(keys, key);
+  if (value == nullptr || *value == "auto") return 0;
+  const int64_t given = value->is_number_integer() ? integer(keys, 1) : 0;
+  if (given < 1) wrong_type(key, *value, "\"auto\" or a whole number from 1 on");
+  return given;
+}
+
 double ConfigReader::number(Keys keys, double absent) {
   std::string key;
   const json* value = find(keys, key);

@@ -23,6 +23,8 @@ class ConfigReader {
   bool has(const char* key) const;  ///< there, and not null
   /// The value, or what it is when absent. A wrong type is a problem and gives `absent`.
   int64_t integer(Keys keys, int64_t absent);
+  /// 0 for "auto" and when absent; other numbers below 1 are a problem.
+  int64_t integer_or_auto(Keys keys);
   double number(Keys keys, double absent);
   bool boolean(Keys keys, bool absent);
   std::string string(Keys keys, const std::string& absent);

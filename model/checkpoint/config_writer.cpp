@@ -35,37 +35,56 @@ class ObjectText {
   std::string text_;
 };
 
+void write_expand(ObjectText& out, const ModelConfig& config) {
+  if (config.inner() % config.width == 0) {
+    return out.integer("expand", config.inner() / config.width);
+  }
+  out.number("expand", static_cast<double>(config.inner()) / static_cast<double>(config.width));
+}
+
+void write_mamba1(ObjectText& out, const ModelConfig& config) {
+  out.line("architectures", "[\"MambaForCausalLM\"]");
+  out.string("model_type", "mamba");
+  write_expand(out, config);
+  out.integer("intermediate_size", config.inner());
+  out.integer("time_step_rank", config.time_step_rank());
+}
+
+void write_mamba2(ObjectText& out, const ModelConfig& config) {
+  const bool has_mlp = config.mlp_width > 0;
+  out.line("architectures", has_mlp ? "[\"Mamba2MlpForCausalLM\"]" : "[\"Mamba2ForCausalLM\"]");
+  out.string("model_type", has_mlp ? "mamba2_mlp" : "mamba2");
+  out.integer("num_heads", config.heads);
+  out.integer("head_dim", config.head_dim);
+  write_expand(out, config);
+  out.integer("n_groups", config.groups);
+  out.integer("chunk_size", config.chunk);
+  if (has_mlp) out.integer("d_intermediate", config.mlp_width);
+  out.boolean("rms_norm", true);
+  out.range("time_step_limit", config.dt_low, config.dt_high);
+}
+
 }  // namespace
 
 std::string model_config_json(const ModelConfig& config, const std::string& dtype,
                               const TokenIds& tokens) {
-  const bool has_mlp = config.mlp_width > 0;
   ObjectText out;
-  out.line("architectures", has_mlp ? "[\"Mamba2MlpForCausalLM\"]" : "[\"Mamba2ForCausalLM\"]");
-  out.string("model_type", has_mlp ? "mamba2_mlp" : "mamba2");
+  if (config.is_mamba1()) {
+    write_mamba1(out, config);
+  } else {
+    write_mamba2(out, config);
+  }
   out.integer("vocab_size", config.vocabulary);
   out.integer("hidden_size", config.width);
   out.integer("num_hidden_layers", config.layers);
-  out.integer("num_heads", config.heads);
-  out.integer("head_dim", config.head_dim);
-  if (config.inner() % config.width == 0) {
-    out.integer("expand", config.inner() / config.width);
-  } else {
-    out.number("expand", static_cast<double>(config.inner()) / static_cast<double>(config.width));
-  }
   out.integer("state_size", config.state_dim);
-  out.integer("n_groups", config.groups);
   out.integer("conv_kernel", config.conv_width);
-  out.integer("chunk_size", config.chunk);
-  if (has_mlp) out.integer("d_intermediate", config.mlp_width);
   out.boolean("use_bias", config.linear_bias);
   out.boolean("use_conv_bias", config.conv_bias);
   out.boolean("tie_word_embeddings", config.tied);
   out.string("hidden_act", "silu");
-  out.boolean("rms_norm", true);
   out.number("layer_norm_epsilon", config.norm_epsilon);
   out.boolean("residual_in_fp32", config.residual_in_fp32);
-  out.range("time_step_limit", config.dt_low, config.dt_high);
   out.number("time_step_min", config.dt_min);
   out.number("time_step_max", config.dt_max);
   out.number("time_step_floor", config.dt_floor);
@@ -75,7 +94,7 @@ std::string model_config_json(const ModelConfig& config, const std::string& dtyp
   out.number("initializer_range", 0.1);
   out.boolean("rescale_prenorm_residual", false);
   out.boolean("use_cache", true);
-  // For what is left out transformers takes 1, 0 and 2, for null none.
+  // What is left out has a default in transformers; null is none.
   out.line("pad_token_id", tokens.pad);
   out.line("bos_token_id", tokens.bos);
   out.line("eos_token_id", tokens.eos);

@@ -1,5 +1,6 @@
 // A model folder in the Hugging Face layout: config.json and model.safetensors (one file, or shards
-// with model.safetensors.index.json). Names and keys: transformers' Mamba2ForCausalLM.
+// with model.safetensors.index.json). Names and keys: transformers' MambaForCausalLM and
+// Mamba2ForCausalLM.
 #pragma once
 
 #include <cstdint>

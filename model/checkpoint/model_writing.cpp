@@ -34,9 +34,9 @@ void check_replaceable(const fs::path& folder) {
   if (!fs::is_directory(folder, error)) return;  // FolderReplacement refuses a file
   if (fs::is_empty(folder, error)) return;
   const auto refuse = [&](const std::string& why) {
-    throw core::InputError(message(folder.string(),
-                                   ": exists, is not empty and is no Mamba-2 model folder (", why,
-                                   "): not replaced"));
+    throw core::InputError(message(
+        folder.string(), ": exists, is not empty and is no folder of a Mamba or Mamba-2 model (",
+        why, "): not replaced"));
   };
   if (!fs::exists(folder / kWeightFile, error) && !fs::exists(folder / kIndexFile, error)) {
     refuse(message("no ", kWeightFile));

@@ -35,7 +35,7 @@ struct WriteOptions {
 void write_model_folder(const ModelConfig& config, const std::vector<TensorStream>& tensors,
                         const std::filesystem::path& folder, const WriteOptions& options);
 
-/// What transformers' Mamba-2 cannot express of the model, a line each.
+/// What transformers cannot express of the model, a line each.
 std::vector<std::string> beyond_transformers(const ModelConfig& config);
 
 enum class StateSpacesContainer { kTorch, kSafetensors };

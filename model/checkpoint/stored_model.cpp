@@ -7,7 +7,7 @@
 #include "kernels/core/random_access_file.h"
 #include "model/architecture.h"
 #include "model/checkpoint/config_json.h"
-#include "model/checkpoint/gguf/gguf_mamba2.h"
+#include "model/checkpoint/gguf/gguf_model.h"
 #include "model/checkpoint/json_reading.h"
 #include "model/checkpoint/parameter_matching.h"
 #include "model/checkpoint/safetensors_tensors.h"

@@ -1,4 +1,4 @@
-// Names of Mamba-2's tensors that more than one format needs.
+// Names of tensors that more than one format needs.
 #pragma once
 
 #include <string>

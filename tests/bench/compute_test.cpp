@@ -40,6 +40,23 @@ TEST(Work, IsTheModelsOwnCount) {
   }
 }
 
+TEST(Work, IsTheModelsOwnCountOfMamba1) {
+  model::ModelConfig config{.architecture = model::Architecture::kMamba1,
+                            .vocabulary = 19,
+                            .width = 24,
+                            .layers = 3,
+                            .heads = 40,
+                            .head_dim = 1,
+                            .state_dim = 8};
+  core::Context context(core::Device{}, 1);
+  const model::LanguageModel own(context, config, core::DType::kF32);
+  RankTokens one{.tokens = 1, .length = 64};
+  const double head = flops_of(head_work(config, ElementType::kF32, one)) / 3;
+  EXPECT_DOUBLE_EQ(3 * forward_flops(config, one) + head, own.flops_per_token());
+  one.exchanges = true;  // a pass over dt, x and B more
+  EXPECT_GT(3 * forward_flops(config, one) + head, own.flops_per_token());
+}
+
 // Counted by hand for mamba2-1.3b at Q = 256: in_proj 34.87 M, out_proj 16.78 M, SSD 3.18 M
 // (causal).
 TEST(Work, OfThe1300MillionModel) {

@@ -1,5 +1,6 @@
 #include "bench/scaling/prediction.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -147,6 +148,15 @@ TEST(Predicted, MeshesThatDoNotSuitAreRefused) {
   StepQuestion heads = question_of({1, 3}, ExchangeAlgorithm::kChain);
   heads.sharing = Sharing::kHeads;
   EXPECT_EQ(misfit(heads), "8 heads cannot be shared by 3 ranks");
+  model::ModelConfig mamba1 = kModel;
+  mamba1.architecture = model::Architecture::kMamba1;
+  EXPECT_THAT(misfit({.model = mamba1,
+                      .network = kNetwork,
+                      .device = kDevice,
+                      .mesh = {1, 2},
+                      .batch = {.length = 256, .sequences = 8},
+                      .sharing = Sharing::kHeads}),
+              ::testing::HasSubstr("ranks cannot share heads"));
 }
 
 TEST(Search, IsTheBestOfAllThatFit) {

@@ -45,5 +45,14 @@ TEST(ExchangeChoice, RoundsAndMessagesAreCountedExactly) {
   EXPECT_EQ(over_mpi(2, 4 * kMiB), ExchangeAlgorithm::kAllGather);
 }
 
+TEST(ExchangeChoice, AChainWhereLogDecaysAreAsLargeAsTheState) {
+  // 16 sequences of mamba-130m, 8 of mamba-2.8b: the layers of a Mamba-1.
+  for (const int64_t bytes : {int64_t{16} * 1536 * 16 * 4, int64_t{8} * 5120 * 16 * 4}) {
+    EXPECT_NE(over_mpi(2, bytes), ExchangeAlgorithm::kChain);
+    EXPECT_EQ(cheapest_exchange({.ranks = 2, .state_bytes = bytes, .log_decay_bytes = bytes}),
+              ExchangeAlgorithm::kChain);
+  }
+}
+
 }  // namespace
 }  // namespace longhaul::dist

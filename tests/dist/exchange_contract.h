@@ -314,12 +314,15 @@ inline void repeated_exchanges_give_the_same_bits(Communicator& group) {
 inline void automatic_is_one_choice_for_all(Communicator& group) {
   core::Context context({}, 1);
   for (int64_t elements : {1, 20000}) {
-    const StateExchange exchange(context, group, ExchangeAlgorithm::kAutomatic, elements);
+    const int64_t log_decays = elements / 2;
+    const StateExchange exchange(context, group, ExchangeAlgorithm::kAutomatic, elements,
+                                 log_decays);
     const auto choice = static_cast<double>(exchange.algorithm());
     EXPECT_NE(exchange.algorithm(), ExchangeAlgorithm::kAutomatic);
     EXPECT_EQ(exchange.algorithm(),
               dist::cheapest_exchange({.ranks = group.size(),
                                        .state_bytes = 4 * elements,
+                                       .log_decay_bytes = 4 * log_decays,
                                        .free_messages = group.has_free_messages()}));
     EXPECT_EQ(group.max(choice), -group.max(-choice));
   }

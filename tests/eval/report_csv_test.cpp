@@ -78,6 +78,28 @@ TEST(ReportCsv, HoldsMeansAndEverySeed) {
   EXPECT_FALSE(std::filesystem::exists(folder.path() / "csv" / "effrem.csv"));
 }
 
+TEST(ReportCsv, HoldsWhatElementsRememberWhereTheyDecayAlone) {
+  const longhaul::testing::ScratchFolder folder;
+  RunFolder run;
+  StateStatistics states{.read = "text", .length = 8};
+  states.heads = {
+      {.layer = 0, .head = 1, .log_decay = -0.5, .log_decay_error = 0.25, .moments = {}},
+      {.layer = 1, .head = 0, .log_decay = -2, .log_decay_error = 0.25, .moments = {}},
+      {.layer = 2, .head = 0, .log_decay = -2, .log_decay_error = 0.25, .moments = {}}};
+  states.heads[1].elements =
+      ElementMemory{.shortest = 0.125, .median = 30, .longest = 900, .beyond = 0.5};
+  states.heads[2].elements =
+      ElementMemory{.shortest = 0.125, .median = 30, .longest = 900, .beyond = std::nan("")};
+  run.states = {{.name = "states", .value = states}};
+  write_report_csv(folder.path(), {run}, {"a"});
+  EXPECT_EQ(longhaul::testing::read_all(folder.path() / "heads.csv"),
+            "arm,seed,seeds,evaluation,layer,head,log_decay,log_decay_error,memory,"
+            "shortest_memory,longest_memory,beyond\n"
+            "a,,1,states,0,1,-0.5,0.25,2,,,\n"
+            "a,,1,states,1,0,-2,0.25,30,0.125,900,0.5\n"
+            "a,,1,states,2,0,-2,0.25,30,0.125,900,\n");
+}
+
 TEST(SeedGroups, ArmsOfASweepAreOneByRecipe) {
   const longhaul::testing::ScratchFolder folder;
   for (const char* name : {"r=1,seed=10", "r=1,seed=2", "r=2,seed=2", "r=1", "x/seed-1",

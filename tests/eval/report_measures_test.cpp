@@ -172,6 +172,54 @@ TEST(StatesHtml, AHeadThatNeverDecaysRemembersWithoutEnd) {
   EXPECT_THAT(html, Not(HasSubstr("-inf")));
 }
 
+/// As a Mamba-1's: layers, with what their elements remember.
+StateStatistics layers_of(const std::vector<ElementMemory>& elements, double end) {
+  StateStatistics states = states_of(std::vector<double>(elements.size(), 2.0), end);
+  for (size_t i = 0; i < elements.size(); ++i) {
+    states.heads[i].layer = static_cast<int64_t>(i);
+    states.heads[i].head = 0;
+    states.heads[i].elements = elements[i];
+  }
+  return states;
+}
+
+TEST(StatesHtml, LayersAreToldByTheirElements) {
+  StateStatistics states = layers_of({{1, 30, 500, 0.25}, {3, 50, 4000, 0.125}}, 8);
+  states.heads[1].moments.deviation.back() = std::nan("");
+  const std::string html = states_html({.name = "", .arms = {&states}}, Figures({"a"}), 0);
+  EXPECT_THAT(html, HasSubstr("<h3>Memory of the elements</h3>"));
+  EXPECT_THAT(html, HasSubstr("<th scope=\"col\">layers</th>"));
+  EXPECT_THAT(html, HasSubstr("<td>2</td><td>1</td><td>40</td><td>4000</td><td>18.8 %</td>"
+                              "<td>1</td><td>layer 1 (nan)</td>"));
+  EXPECT_THAT(html, HasSubstr("Here every element of a layer's state has a decay of its own"));
+  EXPECT_THAT(html, HasSubstr("<h3>Memory of each layer</h3>"));
+  EXPECT_THAT(html, HasSubstr("<h3>Growth of each layer's deviation"));
+  EXPECT_THAT(html, HasSubstr("<title>layer 1: 50 tokens until 1/e (median of its elements; "
+                              "shortest 3, longest 4000)</title>"));
+  EXPECT_THAT(html, HasSubstr("<title>layer 0: 8 times that at the training length</title>"));
+  EXPECT_THAT(html.substr(html.find("Memory of the elements")), Not(HasSubstr("head<")));
+  EXPECT_THAT(html, Not(HasSubstr("head 0")));
+}
+
+TEST(StatesHtml, HeadsAndLayersOfOneTableAreToldApart) {
+  const StateStatistics heads = states_of({2, 4, 1000, 8}, 8),
+                        layers = layers_of({{1, 30, 500, 0.25}, {3, 50, 4000, 0.125}}, 1);
+  const std::string html =
+      states_html({.name = "", .arms = {&heads, &layers}}, Figures({"a", "b"}), 0);
+  EXPECT_THAT(html, HasSubstr("<h3>Memory of the heads and elements</h3>"));
+  EXPECT_THAT(html, HasSubstr("<th scope=\"col\">heads or layers</th>"));
+  EXPECT_THAT(html, HasSubstr("<td>4 heads</td><td>2</td><td>6</td><td>1000</td><td>1</td>"));
+  EXPECT_THAT(html, HasSubstr("<td>2 layers</td><td>1</td><td>40</td><td>4000</td><td>18.8 %</td>"
+                              "<td>0</td><td>none</td>"));
+  EXPECT_THAT(html, HasSubstr("Where layers are counted, every element"));
+  EXPECT_THAT(html, HasSubstr("Outliers: heads or layers whose"));
+  EXPECT_THAT(html, HasSubstr("<h3>Memory of each head or layer</h3>"));
+  EXPECT_THAT(html, HasSubstr("<title>layer 0 head 1: 1000 tokens until 1/e</title>"));
+  EXPECT_THAT(html, HasSubstr("<title>layer 0: 30 tokens until 1/e (median"));
+  EXPECT_EQ(count_of(html, "aria-label=\"layer by head\""), 2u);
+  EXPECT_EQ(count_of(html, "aria-label=\"layer\""), 2u);
+}
+
 TEST(StatesHtml, LostStatesAndNoTrainingLengthAreShownAsSuch) {
   StateStatistics lost = states_of({2, std::nan(""), 3, 4}, std::nan(""));
   lost.training_length = 0;

@@ -40,13 +40,21 @@ HeadValues plain_states(model::LanguageModel& model,
       const model::StateSpec& spec = model.state_specs()[i];
       if (spec.kind != model::StateKind::kRecurrent) continue;
       const auto all = testing::values_of(state[i]);
-      const size_t each = all.size() / static_cast<size_t>(spec.groups);
+      const size_t each = all.size() / static_cast<size_t>(spec.heads);
       for (size_t at = 0; at < all.size(); ++at) {
         values[{spec.layer, static_cast<int64_t>(at / each)}].push_back(all[at]);
       }
     }
   }
   return values;
+}
+
+model::ModelConfig tiny_mamba1_config() {
+  model::ModelConfig config = tiny_config(kVocabulary);
+  config.architecture = model::Architecture::kMamba1;
+  config.heads = config.inner();
+  config.head_dim = 1;
+  return config;
 }
 
 struct Moments {
@@ -72,8 +80,11 @@ void expect_moments(const MomentsByPosition& found, size_t at, const std::vector
 
 class StatesOnMesh : public ::testing::TestWithParam<Way> {
  protected:
+  void expect_states_of_prefixes(const model::ModelConfig& config, size_t heads) const;
+
   /// Of rank 0; the same on all.
-  StateStatistics evaluate(const data::TokenFolder& folder) const {
+  StateStatistics evaluate(const data::TokenFolder& folder,
+                           const model::ModelConfig& config = tiny_config(kVocabulary)) const {
     const CurveOptions options{.length = kLength,
                                .sequences = kSequences,
                                .piece = GetParam().piece,
@@ -86,7 +97,7 @@ class StatesOnMesh : public ::testing::TestWithParam<Way> {
         GetParam().mesh.data * GetParam().mesh.sequence, [&](dist::Communicator& world) {
           const dist::Mesh mesh(world, GetParam().mesh);
           core::Context context({}, 1);
-          model::LanguageModel model(context, tiny_config(kVocabulary), core::DType::kF64);
+          model::LanguageModel model(context, config, core::DType::kF64);
           model::initialize(model, 3);
           auto own = evaluate_states(mesh, model, text_sequences(folder, options), options);
           const std::lock_guard lock(mutex);
@@ -100,15 +111,15 @@ class StatesOnMesh : public ::testing::TestWithParam<Way> {
   }
 };
 
-TEST_P(StatesOnMesh, EqualTheFinalStatesOfPrefixes) {
+void StatesOnMesh::expect_states_of_prefixes(const model::ModelConfig& config, size_t heads) const {
   const testing::ScratchFolder scratch;
   const data::TokenFolder folder(write_tokens(scratch, 300));
-  const StateStatistics found = evaluate(folder);
+  const StateStatistics found = evaluate(folder, config);
   EXPECT_THAT(found.positions, ElementsAre(1, 2, 4, 8, 16, 32, 50, 64, 70));
   EXPECT_EQ(found.whole_documents, 6);
 
   core::Context context({}, 1);
-  model::LanguageModel model(context, tiny_config(kVocabulary), core::DType::kF64);
+  model::LanguageModel model(context, config, core::DType::kF64);
   model::initialize(model, 3);
   std::vector<std::vector<int32_t>> sequences;
   for (int64_t begin : data::find_long_windows(folder, kLength, kSequences, 9).begins) {
@@ -116,7 +127,7 @@ TEST_P(StatesOnMesh, EqualTheFinalStatesOfPrefixes) {
     folder.read(begin, sequences.back());
   }
   ASSERT_EQ(found.layers.size(), 2u);
-  ASSERT_EQ(found.heads.size(), 4u);
+  ASSERT_EQ(found.heads.size(), heads);
   for (size_t at = 0; at < found.positions.size(); ++at) {
     const HeadValues values = plain_states(model, sequences, found.positions[at]);
     std::vector<double> all, by_layer[2], by_sequence;
@@ -141,6 +152,14 @@ TEST_P(StatesOnMesh, EqualTheFinalStatesOfPrefixes) {
     EXPECT_NEAR(found.deviation_error[at],
                 plain_moments(by_sequence).deviation / std::sqrt(kSequences - 1.0), 1e-11);
   }
+}
+
+TEST_P(StatesOnMesh, EqualTheFinalStatesOfPrefixes) {
+  expect_states_of_prefixes(tiny_config(kVocabulary), 4);
+}
+
+TEST_P(StatesOnMesh, OfMamba1EqualTheFinalStatesOfPrefixes) {
+  expect_states_of_prefixes(tiny_mamba1_config(), 2);  // each layer one head
 }
 
 // A state alone, with no input after it, is what decays: two runs of one layer from states that
@@ -196,16 +215,18 @@ TEST(States, MemoryDoesNotGrowWithLength) {
   const auto communicator = dist::solo_communicator();
   const dist::Mesh mesh(*communicator, {});
   const data::RecallTask task{.keys = 6, .values = 5, .reach = 4};
-  const auto peak = [&](int64_t length) {
+  const auto peak = [&](const model::ModelConfig& config, int64_t length) {
     core::Context context({}, 1);
-    model::LanguageModel model(context, tiny_config(kVocabulary));
+    model::LanguageModel model(context, config);
     model::initialize(model, 3);
     context.pool().reset_peak();
     const CurveOptions options{.length = length, .sequences = 2, .piece = 64};
     evaluate_states(mesh, model, recall_sequences(task, options), options);
     return context.pool().peak_bytes();
   };
-  EXPECT_EQ(peak(512), peak(8 * 512));
+  for (const model::ModelConfig& config : {tiny_config(kVocabulary), tiny_mamba1_config()}) {
+    EXPECT_EQ(peak(config, 512), peak(config, 8 * 512));
+  }
 }
 
 StateStatistics with_deviations(const std::vector<double>& deviations) {

@@ -7,7 +7,7 @@
 
 #include "kernels/core/error.h"
 #include "model/checkpoint/gguf/gguf_header.h"
-#include "model/checkpoint/gguf/gguf_mamba2.h"
+#include "model/checkpoint/gguf/gguf_model.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace longhaul;

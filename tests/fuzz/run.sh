@@ -25,7 +25,7 @@ flags="-std=c++20 -O1 -g1 -I$source -I$folder/proto -I$folder/kinds -fsanitize=f
 sources_of() {
   case $1 in
     safetensors) echo model/checkpoint/{safetensors_header,json_reading}.cpp kernels/core/shape.cpp ;;
-    model_config) echo model/checkpoint/{config_json,config_reader,config_rules,config_writer,json_reading}.cpp \
+    model_config) echo model/checkpoint/{config_json,config_fields,config_reader,config_rules,config_writer,json_reading}.cpp \
       model/config.cpp ;;
     torch_archive) echo model/checkpoint/torch/{torch_archive,pickle_reader,pickle_machine,zip_reader}.cpp \
       model/checkpoint/{safetensors_header,json_reading}.cpp kernels/core/shape.cpp ;;

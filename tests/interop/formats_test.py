@@ -1,9 +1,7 @@
 """Files of other programs, read and written: torch's, the gguf package's, transformers'; bit for bit
 where the type stays the same."""
 
-import collections
 import json
-import subprocess
 
 import gguf
 import numpy as np
@@ -15,53 +13,12 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from comparison import assert_alike
+from model_files import (EMBEDDING, FILE_TYPES, GGML, THEIR_EMBEDDING, TYPES, refusal, same_bits,
+                         their_state_dict, write_state_spaces)
 from random_model import configuration, random_weights, write_folder
 
 CONFIG = configuration(vocab_size=264, hidden_size=64, num_heads=4, head_dim=32, state_size=16,
                        n_groups=2, chunk_size=256)
-EMBEDDING, THEIR_EMBEDDING = "backbone.embeddings.weight", "backbone.embedding.weight"
-TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-GGML = {"float32": gguf.GGMLQuantizationType.F32, "bfloat16": gguf.GGMLQuantizationType.BF16,
-        "float16": gguf.GGMLQuantizationType.F16, "q8_0": gguf.GGMLQuantizationType.Q8_0}
-
-
-def same_bits(ours, theirs):
-    assert ours.keys() == theirs.keys(), ours.keys() ^ theirs.keys()
-    for name, value in theirs.items():
-        assert ours[name].dtype == value.dtype, name
-        assert torch.equal(ours[name].contiguous().view(torch.uint8),
-                           value.contiguous().view(torch.uint8)), name
-
-
-def refusal(longhaul, *arguments):
-    result = subprocess.run(list(map(str, [longhaul.path, *arguments])), capture_output=True,
-                            text=True, timeout=600, check=False)
-    assert result.returncode == 2, result
-    return result.stderr
-
-
-def state_spaces_config(config):
-    ssm = {"layer": "Mamba2", "d_state": config["state_size"], "headdim": config["head_dim"],
-           "ngroups": config["n_groups"]}
-    return {"d_model": config["hidden_size"], "n_layer": config["num_hidden_layers"],
-            "vocab_size": config["vocab_size"] - 5, "pad_vocab_size_multiple": 8, "ssm_cfg": ssm,
-            "tie_embeddings": config["tie_word_embeddings"]}
-
-
-def write_state_spaces(folder, config, state_dict, **options):
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(state_spaces_config(config)))
-    torch.save(state_dict, folder / "pytorch_model.bin", **options)
-
-
-def their_state_dict(weights):
-    """As mamba_ssm saves it: its names, a tied head that shares the embedding's storage, versions
-    of modules attached."""
-    state = collections.OrderedDict(
-        (THEIR_EMBEDDING if name == EMBEDDING else name, value) for name, value in weights.items())
-    state["lm_head.weight"] = state[THEIR_EMBEDDING]
-    state._metadata = collections.OrderedDict({"": {"version": 1}, "backbone": {"version": 1}})
-    return state
 
 
 @pytest.fixture(name="base", scope="module")
@@ -177,7 +134,7 @@ def test_gguf_package_reads_our_file(longhaul, base, tmp_path, dtype):
         "mamba2.attention.layer_norm_rms_epsilon": float(np.float32(1e-5)),
         "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.merges": [],
         "tokenizer.ggml.eos_token_id": 256,
-        "general.file_type": {"float32": 0, "float16": 1, "q8_0": 7, "bfloat16": 32}[dtype],
+        "general.file_type": FILE_TYPES[dtype],
     }
     assert {key: values[key] for key in expected} == expected
     assert len(values["tokenizer.ggml.tokens"]) == 264
@@ -252,9 +209,12 @@ def test_tokenizer_in_gguf(longhaul, tmp_path, pre):
     config = configuration(vocab_size=size + 7, hidden_size=64, num_heads=4, head_dim=32)
     write_folder(tmp_path / "model", config, random_weights(config))
     tokenizer.save(str(tmp_path / "model" / "tokenizer.json"))
+    chat = "{{ messages[0].content }}\n"
+    (tmp_path / "model" / "chat_template.jinja").write_text(chat)
     longhaul.run("export", "--model", tmp_path / "model", "--format", "gguf", "--out",
                  tmp_path / "model.gguf")
     fields = gguf.GGUFReader(tmp_path / "model.gguf").fields
+    assert fields[gguf.Keys.Tokenizer.CHAT_TEMPLATE].contents() == chat
     tokens = fields["tokenizer.ggml.tokens"].contents()
     types = fields["tokenizer.ggml.token_type"].contents()
     assert tokens[:size] == [tokenizer.id_to_token(i) for i in range(size)]
@@ -271,6 +231,7 @@ def test_tokenizer_in_gguf(longhaul, tmp_path, pre):
     for text in ["the brown  fox's 12345", "\n\t jumps — öäü家", "    <|endoftext|>it"]:
         assert back.encode(text).ids == tokenizer.encode(text).ids
     assert json.loads((tmp_path / "back" / "config.json").read_text())["eos_token_id"] == 0
+    assert AutoTokenizer.from_pretrained(tmp_path / "back").chat_template == chat
 
 
 @pytest.mark.parametrize("kind", ["bpe", "unigram"])

@@ -10,6 +10,7 @@
 
 namespace longhaul::testing {
 
+/// Value and gate are the halves of one matrix, as in an MLP; so are their gradients.
 struct Swiglu {
   int64_t rows, width;
   core::DType dtype = core::DType::kF64;
@@ -21,7 +22,9 @@ struct Swiglu {
     core::Context context(device, 2);
     const core::Tensor x = tensor_of(context, dtype, {rows, 2 * width}, in.at("x")),
                        y(context, dtype, {rows, width});
-    kernels::swiglu_forward(context, {.x = x, .y = y});
+    kernels::swiglu_forward(context, {.value = x.view().slice(1, 0, width),
+                                      .gate = x.view().slice(1, width, 2 * width),
+                                      .y = y});
     return {{"y", values_of(y)}};
   }
   Values backward(const Values& in, const Values& up) const {
@@ -29,7 +32,11 @@ struct Swiglu {
     const core::Tensor x = tensor_of(context, dtype, {rows, 2 * width}, in.at("x")),
                        dx(context, dtype, {rows, 2 * width});
     const core::Tensor dy = tensor_of(context, dtype, {rows, width}, up.at("y"));
-    kernels::swiglu_backward(context, {.x = x, .dy = dy, .dx = dx});
+    kernels::swiglu_backward(context, {.value = x.view().slice(1, 0, width),
+                                       .gate = x.view().slice(1, width, 2 * width),
+                                       .dy = dy,
+                                       .dvalue = dx.view().slice(1, 0, width),
+                                       .dgate = dx.view().slice(1, width, 2 * width)});
     return {{"x", values_of(dx)}};
   }
 };

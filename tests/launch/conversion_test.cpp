@@ -76,8 +76,8 @@ TEST_F(Conversion, ImportRefusesWhatItCannotRead) {
   write("file", "hello");
   expect_refused("import --from file --out out", "file: is no GGUF file");
   fs::create_directory(folder_ / "theirs");
-  write("theirs/config.json", R"({"d_model": 16, "n_layer": 1, "ssm_cfg": {}})");
-  expect_refused("import --from theirs --out out", "Mamba-1");
+  write("theirs/config.json", R"({"d_model": 16, "n_layer": 1, "ssm_cfg": {"layer": "Mamba3"}})");
+  expect_refused("import --from theirs --out out", "is \"Mamba3\"");
   expect_refused("import --from theirs --out theirs", "--out: is what is imported itself");
   write("theirs/config.json",
         R"({"d_model": 16, "n_layer": 1, "ssm_cfg": {"layer": "Mamba2", "headdim": 8}})");

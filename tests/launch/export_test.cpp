@@ -103,6 +103,22 @@ TEST_F(Export, TheEndOfATokenizerThatIsOnlyCopiedIsThatOfTheConfiguration) {
   EXPECT_FALSE(json_of("hf/tokenizer_config.json").contains("eos_token"));
 }
 
+TEST_F(Export, AChatTemplateGoesThroughGguf) {
+  const std::string chat = "{% for m in messages %}«{{ m.content }}»\n{% endfor %}";
+  const auto back = [&](const std::string& model) {
+    expect_done("export --model " + model + " --format gguf --out model.gguf", "as F32");
+    expect_done("import --from model.gguf --out back", "from the GGUF format");
+    return json_of("back/tokenizer_config.json").value("chat_template", nlohmann::json());
+  };
+  write("base/tokenizer.json", tokenizer_json());
+  EXPECT_EQ(back("base"), nlohmann::json());
+  write("base/chat_template.jinja", chat);
+  EXPECT_EQ(back("base"), chat);
+  EXPECT_EQ(back("back"), chat);
+  write("base/tokenizer.json", model::byte_tokenizer_json());
+  EXPECT_EQ(back("base"), chat);
+}
+
 TEST_F(Export, FilesOfTheModelBeforeDoNotStay) {
   const std::vector<std::string> weights{"config.json", "model.safetensors", "notes.txt"};
   for (const std::string command :

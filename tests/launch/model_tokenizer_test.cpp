@@ -79,6 +79,23 @@ TEST_F(ModelTokenizer, IsAskedForWhereTheTokensAreNotKeptWithIt) {
   expect_done("export --model run --out ids --tokenizer none", "as F32");
 }
 
+TEST_F(ModelTokenizer, ThatIsNoneIsToldByTheOptionOrKeyThatNamesIt) {
+  train("run.yaml");
+  const std::string option = "longhaul: --tokenizer: is \"nosuch\", expected \"byte\"";
+  expect_refused("tokenize --tokenizer nosuch --out t text.txt", option);
+  expect_refused("detokenize tok --tokenizer nosuch", option);
+  expect_refused("generate --prompt a --model run --tokenizer nosuch", option);
+  expect_refused("eval passkey --lengths 300 --model run --tokenizer nosuch", option);
+  expect_refused("export --model run --out hf --tokenizer nosuch", "longhaul: --tokenizer: found");
+  expect_refused(
+      "train next.yaml data.kind=passkey data.folder= data.length=300 data.tokenizer=nosuch",
+      "longhaul: data.tokenizer: is \"nosuch\"");
+  expect_refused("tokenize --end-of-document z --out t text.txt",
+                 "longhaul: --end-of-document: is given, but the tokenizer \"byte\"");
+  expect_refused("tokenize --tokenizer bpe --end-of-document no --out t text.txt",
+                 "--end-of-document: is \"no\"");
+}
+
 TEST_F(ModelTokenizer, IsComparedWithThatOfTheTokens) {
   expect_done("tokenize --tokenizer bpe2 --out tok2 text.txt", "end of document: 256");
   train("run.yaml");

@@ -245,6 +245,8 @@ RunConfig changed_config() {
   Changer changer;
   config.visit(changer);
   config.model.from = "";
+  config.model.shape.architecture = model::Architecture::kMamba2;
+  config.model.shape.dt_rank = 0;  // of Mamba-1
   config.model.shape.heads = 6;
   config.model.shape.groups = 3;
   config.model.shape.dt_low = 0.05;

@@ -12,6 +12,7 @@
 #include "eval/perplexity.h"
 #include "kernels/core/error.h"
 #include "launch/sweep/arm_command.h"
+#include "launch/sweep/arm_pool.h"
 #include "launch/sweep/standing.h"
 #include "launch/sweep/sweep_report.h"
 #include "launch/sweep/sweep_run.h"
@@ -46,13 +47,13 @@ class MeasuredSweep : public ::testing::Test {
   void TearDown() override { fs::remove_all(folder_); }
 
   void read(const std::string& yaml) {
-    sweep_ = parse_sweep_config("base: " + (folder_ / "base.yaml").string() +
-                                    "\nfolder: " + (folder_ / "s").string() +
-                                    "\nvalues: {optimizer.rate: [1]}\nretries: 1\n" + yaml,
-                                "sweep.yaml");
+    sweep_ = parse_sweep_config(
+        "base: " + (folder_ / "base.yaml").string() + "\nfolder: " + (folder_ / "s").string() +
+            "\nvalues: {optimizer.rate: [" + rates_ + "]}\nretries: 1\n" + yaml,
+        "sweep.yaml");
     list_ = expand_arms(sweep_);
   }
-  const Arm& arm(int seed) { return list_.recipes[0].arms[static_cast<size_t>(seed - 1)]; }
+  const Arm& arm(int seed) { return list_.recipes[recipe_].arms[static_cast<size_t>(seed - 1)]; }
   void train(int seed, int step = 50) {
     const fs::path run = arm_folder(sweep_, arm(seed).name);
     const fs::path checkpoint = run / "checkpoints" / ("step-" + std::to_string(step));
@@ -79,6 +80,17 @@ class MeasuredSweep : public ::testing::Test {
     }
     end_measure(sweep_, arm(seed));
   }
+  /// As the pool does it.
+  void give_up(int seed, size_t number) {
+    const MeasureConfig& measure = sweep_.measures.at(number);
+    begin_measure(sweep_, arm(seed), measure);
+    ArmRecord record = read_arm_record(record_file(sweep_, arm(seed).name));
+    record.failures = 2;
+    record.failure = measure.name + ": exit code 1";
+    record.failed_measure = measure.name;
+    write_arm_record(record_file(sweep_, arm(seed).name), record);
+    give_up_measure(sweep_, arm(seed), measure);
+  }
   /// "ARM→MEASURE", of what is to be trained "ARM→".
   std::vector<std::string> next() {
     std::vector<std::string> all;
@@ -91,6 +103,8 @@ class MeasuredSweep : public ::testing::Test {
   }
 
   fs::path folder_;
+  std::string rates_ = "1";
+  size_t recipe_ = 0;  ///< that the functions above are of
   SweepConfig sweep_;
   ArmList list_;
   Standing standing_;
@@ -164,23 +178,12 @@ TEST_F(MeasuredSweep, AFailureIsOfItsMeasureAlone) {
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→text", "rate=1,seed=2→text"));
 }
 
-/// As the pool does it.
 TEST_F(MeasuredSweep, AllMeasuresAreTriedAndAllFailuresKept) {
   train(1);
   train(2);
-  const auto give_up = [&](size_t which) {
-    const MeasureConfig& measure = sweep_.measures.at(which);
-    begin_measure(sweep_, arm(1), measure);
-    ArmRecord record = read_arm_record(record_file(sweep_, arm(1).name));
-    record.failures = 2;
-    record.failure = measure.name + ": exit code 1";
-    record.failed_measure = measure.name;
-    write_arm_record(record_file(sweep_, arm(1).name), record);
-    give_up_measure(sweep_, arm(1), measure);
-  };
-  give_up(0);
+  give_up(1, 0);
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=1→passkey", "rate=1,seed=2→text"));
-  give_up(1);
+  give_up(1, 1);
   EXPECT_THAT(next(), ElementsAre("rate=1,seed=2→text"));
   EXPECT_TRUE(standing_.arms[0][0].has_failed);
   const ArmRecord record = read_arm_record(record_file(sweep_, arm(1).name));
@@ -206,6 +209,54 @@ TEST_F(MeasuredSweep, RecipesAreRankedByTheNumber) {
   EXPECT_NEAR(best.deviation, (std::exp(2.0) - std::exp(1.0)) / std::sqrt(2.0), 1e-9);
   EXPECT_THAT(recipe_table(sweep_, {best}), HasSubstr("perplexity (text)"));
   EXPECT_THAT(best_recipe_yaml(sweep_, {best}).value(), HasSubstr("perplexity (text) 5.05"));
+}
+
+TEST_F(MeasuredSweep, AFailedMeasureBesideTheMetricCostsNoRecipeItsPlace) {
+  rates_ = "1, 2";
+  read("seeds: [1]\n" + std::string(kTwoMeasures) + "metric: {measure: text, name: perplexity}\n");
+  for (recipe_ = 0; recipe_ < 2; ++recipe_) {
+    train(1);
+    measure(1, 0, static_cast<double>(recipe_));
+  }
+  recipe_ = 0;
+  give_up(1, 1);
+  next();
+  auto results = sweep_results(sweep_, list_, standing_);
+  ASSERT_EQ(results[0].recipe->name, "rate=1");  // rate=2 is not measured to the end
+  EXPECT_EQ(results[0].state, RecipeState::kFailed);
+  EXPECT_EQ(results[0].metric, 1.0);
+  EXPECT_THAT(results[0].failed_measures, ElementsAre("passkey"));
+  recipe_ = 1;
+  measure(1, 1);
+  next();
+  results = sweep_results(sweep_, list_, standing_);
+  EXPECT_EQ(results[0].recipe->name, "rate=1");
+  EXPECT_THAT(recipe_table(sweep_, results), AllOf(HasSubstr("rate=1  failed: passkey    50"),
+                                                   HasSubstr("rate=2             done ")));
+  EXPECT_THAT(best_recipe_yaml(sweep_, results).value(), HasSubstr("rate=1, perplexity (text) 1."));
+  // Where it is the metric's measure that failed, there is nothing to rank by.
+  fs::remove(file(1, 0));
+  give_up(1, 0);
+  next();
+  results = sweep_results(sweep_, list_, standing_);
+  EXPECT_EQ(results[1].recipe->name, "rate=2");
+  EXPECT_FALSE(results[1].metric.has_value());
+}
+
+TEST_F(MeasuredSweep, AFailedMeasureChangesNoDecisionOfHalving) {
+  rates_ = "1, 2";
+  read("seeds: [1]\n" + std::string(kTwoMeasures) +
+       "metric: {window: 1}\nhalving: {steps: [25], keep: 0.5}\n");
+  for (recipe_ = 0; recipe_ < 2; ++recipe_) {
+    train(1, recipe_ == 0 ? 50 : 25);
+    std::ofstream(fs::path(arm_folder(sweep_, arm(1).name)) / "metrics.jsonl")
+        << R"({"kind":"train","step":"25","loss":)" << recipe_ << "}\n";
+  }
+  recipe_ = 0;
+  give_up(1, 0);
+  give_up(1, 1);
+  EXPECT_THAT(next(), IsEmpty());
+  EXPECT_THAT(standing_.ended_at, ElementsAre(0, 25));
 }
 
 TEST_F(MeasuredSweep, StatusShowsWhatIsMeasured) {
@@ -261,6 +312,44 @@ TEST_F(MeasuredSweep, WhatDoesNotSuitTheRunOrIsNotThereIsRefusedAtTheStart) {
               ElementsAre(HasSubstr("measures.copy: ")));
   EXPECT_THAT(refusals("measures: [babilong: {lengths: 0}]\n"),
               ElementsAre("measures.babilong: --stories: is not given, and no run names stories"));
+}
+
+TEST_F(MeasuredSweep, AnArmTakesTheMemoryOfTrainingOrOfItsLargestMeasure) {
+  const auto memory = [&](const std::string& measure) {
+    read(measure.empty() ? "" : "measures: [" + measure + "]\n");
+    return arm_memory(sweep_, list_);
+  };
+  const int64_t training = memory("");
+  EXPECT_EQ(memory("recall: {length: 64, sequences: 1}"), training);
+  const int64_t large = memory("recall: {length: 65536, sequences: 64, piece: 65536, batch: 64}");
+  EXPECT_GT(large, 10 * training);
+  // No more than there is to be read.
+  EXPECT_EQ(memory("recall: {length: 65536, sequences: 64, piece: 99999, batch: 99}"), large);
+  EXPECT_EQ(memory("recall: {length: 65536, sequences: 99, piece: 65536, batch: 64}"), large);
+  EXPECT_EQ(memory("recall: {length: 65536, sequences: 1, piece: 65536, batch: 64}"),
+            memory("recall: {length: 99999, sequences: 9, piece: 65536, batch: 1}"));
+  EXPECT_EQ(memory("states: {length: 65536, sequences: 64, piece: 65536, batch: 64}"), large);
+  // As many suffixes side by side as there are, in pieces as large together.
+  EXPECT_NEAR(
+      static_cast<double>(memory("effrem: {length: 9999999, sequences: 1, piece: 65536, batch: "
+                                 "64}")) /
+          static_cast<double>(large),
+      1, 0.1);
+  const std::string passkey = "passkey: {tokenizer: byte, piece: 65536, batch: 64, lengths: ";
+  EXPECT_EQ(memory(passkey + "[9, 65536]}"), large);
+  EXPECT_EQ(memory(passkey + "9}"), training);
+  // Windows fill a piece side by side.
+  EXPECT_NEAR(static_cast<double>(memory("perplexity: {data: tokens, length: 65536, sequences: 64, "
+                                         "piece: 65536, batch: 64, window: 1024}")) /
+                  static_cast<double>(large),
+              1, 0.1);
+  // Ranks that share a sequence share its pieces.
+  sweep_.ranks = 2;
+  sweep_.measures[0].words = {"--length=65536", "--sequences=64", "--piece=65536", "--batch=64"};
+  const double apart = static_cast<double>(arm_memory(sweep_, list_));
+  sweep_.measures[0].words.emplace_back("--sequence-ranks=2");
+  EXPECT_NEAR(static_cast<double>(arm_memory(sweep_, list_)) / apart, 1.0, 0.2);
+  EXPECT_NEAR(apart / static_cast<double>(large), 1.0, 0.1);
 }
 
 TEST_F(MeasuredSweep, SeedsAddedLaterKeepTheArmThatIsTrained) {

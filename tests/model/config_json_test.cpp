@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/core/random.h"
+#include "tests/model/printed_config.h"
 #include "tests/model/scratch_folder.h"
 
 namespace longhaul::model {
@@ -18,6 +19,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using testing::input_error_of;
 using ::testing::IsEmpty;
+using testing::printed;
 
 // As transformers writes it for the released 130m model, keys that say nothing here included.
 constexpr const char* kReleased = R"({
@@ -46,21 +48,6 @@ std::string released_with(const std::vector<std::pair<std::string, std::string>>
     if (!value.empty()) root[key] = nlohmann::json::parse(value);
   }
   return root.dump();
-}
-
-/// One string of all fields, to compare configurations and name the field that differs.
-struct Print {
-  std::ostringstream out;
-  template <class T, class... Rule>
-  void field(const char* name, const T& value, const char*, const Rule&...) {
-    out.precision(17);
-    out << name << " = " << value << "\n";
-  }
-};
-std::string printed(ModelConfig config) {
-  Print print;
-  config.visit(print);
-  return print.out.str();
 }
 
 TEST(ConfigJson, ReadsAReleasedModel) {
@@ -166,8 +153,9 @@ INSTANTIATE_TEST_SUITE_P(
     Keys, RefusedValue,
     ::testing::Values(
         Refused{"OtherModel", "model_type", "\"llama\"",
-                "model_type: expected \"mamba2\", is \"llama\""},
-        Refused{"NoModel", "model_type", "", "model_type: expected \"mamba2\", is absent"},
+                "model_type: expected \"mamba2\" or \"mamba\", is \"llama\""},
+        Refused{"NoModel", "model_type", "",
+                "model_type: expected \"mamba2\" or \"mamba\", is absent"},
         Refused{"OtherArchitecture", "architectures", "[\"MambaLMHeadModel\"]",
                 "architectures: expected \"Mamba2ForCausalLM\", is [\"MambaLMHeadModel\"]"},
         Refused{"ArchitectureString", "architectures", "\"Mamba2ForCausalLM\"", "architectures"},

@@ -68,6 +68,25 @@ TEST_F(GgufTokenizerFile, SpecialTokensOfItsConfiguration) {
   EXPECT_THAT(tokenizer.merges, ElementsAre("a b"));
 }
 
+TEST_F(GgufTokenizerFile, ChatTemplateOfItsConfigurationOrOfAFile) {
+  const auto found = [&] { return read(json(kByteLevel, model())).chat_template; };
+  EXPECT_EQ(found(), "");
+  put_content(scratch_ / "chat_template.jinja", "{{ file }}\n");
+  EXPECT_EQ(found(), "{{ file }}\n");
+  put_content(scratch_ / "tokenizer_config.json", R"({"chat_template": null})");
+  EXPECT_EQ(found(), "{{ file }}\n");
+  put_content(scratch_ / "tokenizer_config.json", R"({"chat_template": "{{ config }}"})");
+  EXPECT_EQ(found(), "{{ config }}");  // as llama.cpp's converter
+  put_content(scratch_ / "tokenizer_config.json", R"({"chat_template": [
+      {"name": "tool_use", "template": "{{ tools }}"}, {"name": "default", "template": "{{ x }}"}]})");
+  EXPECT_EQ(found(), "{{ x }}");
+  EXPECT_THAT(read(json(kByteLevel, model())).notes,
+              ElementsAre(HasSubstr("chat template \"tool_use\" is left out")));
+  put_content(scratch_ / "tokenizer_config.json", "{}");
+  put_content(scratch_ / "chat_template.jinja", "\xff");
+  EXPECT_THAT(input_error_of(found), HasSubstr("chat_template.jinja: is no UTF-8"));
+}
+
 TEST_F(GgufTokenizerFile, BeginAndEndOfItsPostProcessor) {
   const auto framed = [&](const std::string& single) {
     auto root = nlohmann::json::parse(json(kByteLevel, model()));

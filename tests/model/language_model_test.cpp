@@ -51,6 +51,16 @@ std::vector<Case> cases() {
   all.push_back({.name = "one_token", .config = base, .batch = 3, .length = 1});
   all.push_back({.name = "shorter_than_conv", .config = base, .length = 2});
   all.push_back({.name = "one_chunk_exactly", .config = base, .batch = 1, .length = 4});
+  const ModelConfig mamba1 = testing::tiny_mamba1();
+  all.push_back({.name = "mamba1", .config = mamba1});
+  all.push_back({.name = "mamba1_untied_bias_recomputed", .config = mamba1, .recompute = true});
+  all.back().config.tied = false;
+  all.back().config.linear_bias = true;
+  all.push_back({.name = "mamba1_no_conv_bias_rank_by_width", .config = mamba1, .batch = 3});
+  all.back().config.conv_bias = false;
+  all.back().config.dt_rank = 0;
+  all.back().length = 2;
+  all.push_back({.name = "mamba1_two_chunks", .config = mamba1, .batch = 1, .length = 67});
   return all;
 }
 
@@ -155,9 +165,32 @@ TEST_P(ModelGradient, LogitsLossAndStatesEqualThePlainRecurrence) {
   }
 }
 
-TEST(LanguageModel, TokenByTokenEqualsParallelForm) {
+/// What holds of a model whatever its recurrence.
+class EveryArchitecture : public ::testing::TestWithParam<model::Architecture> {
+ protected:
+  ModelConfig tiny() const {
+    return GetParam() == model::Architecture::kMamba1 ? testing::tiny_mamba1()
+                                                      : testing::tiny_config();
+  }
+  /// Large enough for vectors and for more than one thread.
+  ModelConfig small() const {
+    ModelConfig config = tiny();
+    config.width = 48, config.state_dim = 16, config.chunk = 16;
+    config.heads = config.is_mamba1() ? 96 : 4, config.head_dim = config.is_mamba1() ? 1 : 16;
+    return config;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, EveryArchitecture,
+                         ::testing::Values(model::Architecture::kMamba2,
+                                           model::Architecture::kMamba1),
+                         [](const auto& info) {
+                           return std::string(enum_names(info.param)[info.index]);
+                         });
+
+TEST_P(EveryArchitecture, TokenByTokenEqualsParallelForm) {
   Context context({}, 1);
-  LanguageModel model(context, testing::tiny_config(), DType::kF64);
+  LanguageModel model(context, tiny(), DType::kF64);
   testing::randomize(model, 11);
   const int64_t batch = 2, length = 13, vocabulary = model.config().vocabulary;
   TokenBatch tokens(batch, length, vocabulary, 1);
@@ -189,9 +222,9 @@ TEST(LanguageModel, TokenByTokenEqualsParallelForm) {
 }
 
 // Any cut: state and its gradient carried across equal the whole sequence.
-TEST(LanguageModel, TwoSegmentsWithCarriedStateEqualTheWhole) {
+TEST_P(EveryArchitecture, TwoSegmentsWithCarriedStateEqualTheWhole) {
   Context context({}, 1);
-  LanguageModel model(context, testing::tiny_config(), DType::kF64);
+  LanguageModel model(context, tiny(), DType::kF64);
   testing::randomize(model, 13);
   const int64_t batch = 2, length = 14;
   TokenBatch tokens(batch, length, model.config().vocabulary, 3);
@@ -235,9 +268,9 @@ TEST(LanguageModel, TwoSegmentsWithCarriedStateEqualTheWhole) {
   }
 }
 
-TEST(LanguageModel, GradientsAreAnnouncedOnceFromTheEndAndFinal) {
+TEST_P(EveryArchitecture, GradientsAreAnnouncedOnceFromTheEndAndFinal) {
   Context context({}, 1);
-  ModelConfig config = testing::tiny_config();
+  ModelConfig config = tiny();
   config.tied = false;
   LanguageModel model(context, config, DType::kF64);
   testing::randomize(model, 17);
@@ -277,11 +310,10 @@ TEST_P(ModelGradient, OverwrittenGradientsAreThoseAddedToZeros) {
   }
 }
 
-TEST(LanguageModel, SinglePrecisionFollowsDouble) {
+TEST_P(EveryArchitecture, SinglePrecisionFollowsDouble) {
   Context context({}, 2);
-  ModelConfig config = testing::tiny_config();
-  config.width = 32, config.heads = 4, config.head_dim = 16, config.state_dim = 24,
-  config.chunk = 16;
+  ModelConfig config = small();
+  config.state_dim = 24;
   LanguageModel exact(context, config, DType::kF64), model(context, config, DType::kF32);
   testing::randomize(exact, 19);
   testing::assign(model.parameters().values(), testing::values_of(exact.parameters().values()));
@@ -297,10 +329,8 @@ TEST(LanguageModel, SinglePrecisionFollowsDouble) {
   }
 }
 
-TEST(LanguageModel, ResultsDoNotDependOnThreads) {
-  ModelConfig config = testing::tiny_config();
-  config.width = 48, config.heads = 4, config.head_dim = 16, config.state_dim = 16,
-  config.chunk = 16;
+TEST_P(EveryArchitecture, ResultsDoNotDependOnThreads) {
+  const ModelConfig config = small();
   std::vector<std::vector<double>> gradients;
   for (const int threads : {1, 2, 3}) {
     Context context({}, threads);

@@ -282,7 +282,7 @@ TEST_F(ModelFolder, ForeignFoldersAreNotReplaced) {
   std::filesystem::remove_all(folder());
   std::filesystem::create_directory(folder());
   put_content(folder() / "thesis.tex", "years of work");
-  EXPECT_THAT(input_error_of(save), HasSubstr("is no Mamba-2 model folder"));
+  EXPECT_THAT(input_error_of(save), HasSubstr("is no folder of a Mamba or Mamba-2 model"));
   put_content(folder() / "config.json", R"({"model_type": "llama"})");
   put_content(folder() / "model.safetensors", "llama");
   EXPECT_THAT(input_error_of(save), AllOf(HasSubstr("not replaced"), HasSubstr("\"llama\"")));

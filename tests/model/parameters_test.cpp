@@ -15,6 +15,7 @@ namespace {
 
 using core::DType;
 using core::Shape;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
@@ -194,6 +195,23 @@ TEST(ParameterSetsDeathTest, TwoOfOneNameAreABugOfOurs) {
   EXPECT_DEATH(ParameterSet(context, DType::kF32, {{"a", {1}}, {"a", {2}}}), "called a");
 }
 
+TEST(ModelConfig, AnAutomaticRankCountsAsItsNumber) {
+  ModelConfig config;
+  config.architecture = Architecture::kMamba1;
+  config.head_dim = config.groups = config.layers = 1;
+  config.width = 740000;  // too large a model with its rank only
+  config.heads = 2 * config.width;
+  const auto problems = [&](int64_t rank) {
+    core::Problems found;
+    config.dt_rank = rank;
+    config.validate("model", found);
+    return found;
+  };
+  EXPECT_THAT(problems(0), ElementsAre(HasSubstr("model.width: the model would have about 4.5")));
+  EXPECT_EQ(problems(0), problems(config.width / 16));
+  EXPECT_THAT(problems(1), IsEmpty());
+}
+
 struct Rule {
   const char* name;
   void (*spoil)(ModelConfig&);
@@ -211,6 +229,21 @@ TEST_P(CrossFieldRule, IsReportedOnceWithItsKey) {
   config.validate("model", problems);
   ASSERT_EQ(problems.size(), 1u) << ::testing::PrintToString(problems);
   EXPECT_THAT(problems[0], HasSubstr(GetParam().expected));
+}
+
+/// A sweep over architectures changes nothing else; checkpoints have heads of one channel.
+TEST(ModelConfig, SettlesAsCheckpointsSayIt) {
+  ModelConfig config{.architecture = Architecture::kMamba1, .width = 33, .heads = 4};
+  config.head_dim = 16;
+  config.settle();
+  EXPECT_EQ(config.heads, 64);
+  EXPECT_EQ(config.head_dim, 1);
+  EXPECT_EQ(config.dt_rank, 3);
+  config.architecture = Architecture::kMamba2;
+  config.heads = 4, config.head_dim = 16, config.dt_rank = 0;
+  config.settle();
+  EXPECT_EQ(config.heads, 4);
+  EXPECT_EQ(config.dt_rank, 0);
 }
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
@@ -235,6 +268,14 @@ INSTANTIATE_TEST_SUITE_P(
              "model.state_dim"},
         Rule{"Clamp", [](ModelConfig& c) { c.dt_low = 2, c.dt_high = 1; },
              "model.dt_low: must be at most dt_high (1), is 2"},
+        Rule{"GroupsOfMamba1",
+             [](ModelConfig& c) { c.architecture = Architecture::kMamba1, c.groups = 2; },
+             "model.groups: must be 1 in a mamba1 model, is 2"},
+        Rule{"ClampOfMamba1",
+             [](ModelConfig& c) { c.architecture = Architecture::kMamba1, c.dt_high = 2; },
+             "model.dt_high: must be inf in a mamba1 model, is 2"},
+        Rule{"RankOfMamba2", [](ModelConfig& c) { c.dt_rank = 3; },
+             "model.dt_rank: must be 0 in a mamba2 model, is 3"},
         Rule{"DtRange", [](ModelConfig& c) { c.dt_min = 1; }, "model.dt_min"},
         Rule{"ARange", [](ModelConfig& c) { c.a_low = 17; }, "model.a_low"},
         Rule{"Infinite", [](ModelConfig& c) { c.norm_epsilon = kInfinity; },

@@ -37,10 +37,13 @@ void add_to(Named& sum, const Named& part) {
 constexpr int64_t kBatch = 2;
 constexpr double kScale = 0.11;
 
+using model::Architecture;
+
 /// In fp64 so deep that several blocks are run again together (model/retention.h); what is rounded
 /// in fp32 grows with depth.
-model::ModelConfig config_for(DType dtype) {
-  model::ModelConfig config = testing::tiny_config();
+model::ModelConfig config_for(DType dtype, Architecture architecture) {
+  model::ModelConfig config =
+      architecture == Architecture::kMamba1 ? testing::tiny_mamba1() : testing::tiny_config();
   if (dtype == DType::kF64) config.width = 100, config.layers = 9;
   return config;
 }
@@ -65,11 +68,12 @@ Outcome run_segment(LanguageModel& model, TokenBatch tokens, const RecurrentStat
 }
 
 Outcome on_ranks(int ranks, const std::vector<int64_t>& lengths, ExchangeAlgorithm algorithm,
-                 bool full, bool recompute, DType dtype) {
+                 bool full, bool recompute, DType dtype,
+                 Architecture architecture = Architecture::kMamba2) {
   std::vector<Outcome> outcomes(static_cast<size_t>(ranks));
   dist::run_thread_ranks(ranks, [&](dist::Communicator& group) {
     Context context({}, 1);
-    LanguageModel model(context, config_for(dtype), dtype);
+    LanguageModel model(context, config_for(dtype, architecture), dtype);
     testing::randomize(model, 29);
     int64_t total = 0, begin = 0;
     for (int r = 0; r < ranks; ++r) {
@@ -97,9 +101,10 @@ Outcome on_ranks(int ranks, const std::vector<int64_t>& lengths, ExchangeAlgorit
 }
 
 /// One rank, no exchange. Truncated: the graph is cut at the borders of the segments.
-Outcome on_one_rank(const std::vector<int64_t>& lengths, bool full, DType dtype) {
+Outcome on_one_rank(const std::vector<int64_t>& lengths, bool full, DType dtype,
+                    Architecture architecture = Architecture::kMamba2) {
   Context context({}, 1);
-  LanguageModel model(context, config_for(dtype), dtype);
+  LanguageModel model(context, config_for(dtype, architecture), dtype);
   testing::randomize(model, 29);
   int64_t total = 0;
   for (const int64_t length : lengths) total += length;
@@ -146,13 +151,14 @@ struct Case {
 std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.name; }
 
 class SequenceParallel
-    : public ::testing::TestWithParam<std::tuple<Case, ExchangeAlgorithm, bool>> {};
+    : public ::testing::TestWithParam<std::tuple<Case, ExchangeAlgorithm, bool, Architecture>> {};
 
 TEST_P(SequenceParallel, EqualsOneRankInDouble) {
-  const auto& [c, algorithm, full] = GetParam();
-  const Outcome expected = on_one_rank(c.lengths, full, DType::kF64);
+  const auto& [c, algorithm, full, architecture] = GetParam();
+  const Outcome expected = on_one_rank(c.lengths, full, DType::kF64, architecture);
   const int ranks = static_cast<int>(c.lengths.size());
-  expect_same(on_ranks(ranks, c.lengths, algorithm, full, false, DType::kF64), expected, 1e-10);
+  expect_same(on_ranks(ranks, c.lengths, algorithm, full, false, DType::kF64, architecture),
+              expected, 1e-10);
 }
 
 std::vector<Case> segment_cases() {
@@ -163,35 +169,47 @@ std::vector<Case> segment_cases() {
           {"more_ranks_than_chunks", {2, 2, 1, 1}}};
 }
 
-INSTANTIATE_TEST_SUITE_P(Cuts, SequenceParallel,
-                         ::testing::Combine(::testing::ValuesIn(segment_cases()),
-                                            ::testing::Values(ExchangeAlgorithm::kAllGather,
-                                                              ExchangeAlgorithm::kChain,
-                                                              ExchangeAlgorithm::kLogStep),
-                                            ::testing::Bool()),
+INSTANTIATE_TEST_SUITE_P(
+    Cuts, SequenceParallel,
+    ::testing::Combine(::testing::ValuesIn(segment_cases()),
+                       ::testing::Values(ExchangeAlgorithm::kAllGather, ExchangeAlgorithm::kChain,
+                                         ExchangeAlgorithm::kLogStep),
+                       ::testing::Bool(),
+                       ::testing::Values(Architecture::kMamba2, Architecture::kMamba1)),
+    [](const auto& info) {
+      const auto algorithm = static_cast<size_t>(std::get<1>(info.param));
+      return std::get<0>(info.param).name + "_" +
+             std::string(dist::enum_names(ExchangeAlgorithm{})[algorithm]) +
+             (std::get<2>(info.param) ? "_full_" : "_truncated_") +
+             std::string(enum_names(Architecture{})[static_cast<size_t>(std::get<3>(info.param))]);
+    });
+
+class SequenceParallelVariants : public ::testing::TestWithParam<Architecture> {};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, SequenceParallelVariants,
+                         ::testing::Values(Architecture::kMamba2, Architecture::kMamba1),
                          [](const auto& info) {
-                           const auto algorithm = static_cast<size_t>(std::get<1>(info.param));
-                           return std::get<0>(info.param).name + "_" +
-                                  std::string(dist::enum_names(ExchangeAlgorithm{})[algorithm]) +
-                                  (std::get<2>(info.param) ? "_full" : "_truncated");
+                           return std::string(enum_names(info.param)[info.index]);
                          });
 
-TEST(SequenceParallelSinglePrecision, EqualsOneRank) {
+TEST_P(SequenceParallelVariants, SinglePrecisionEqualsOneRank) {
   const std::vector<int64_t> lengths{9, 5, 7};
-  expect_same(on_ranks(3, lengths, ExchangeAlgorithm::kChain, true, false, DType::kF32),
-              on_one_rank(lengths, true, DType::kF32), 1e-5);
+  expect_same(on_ranks(3, lengths, ExchangeAlgorithm::kChain, true, false, DType::kF32, GetParam()),
+              on_one_rank(lengths, true, DType::kF32, GetParam()), 1e-5);
 }
 
-TEST(SequenceParallelRecomputation, EqualsOneRank) {
+TEST_P(SequenceParallelVariants, RecomputationEqualsOneRank) {
   const std::vector<int64_t> lengths{3, 8, 6};
-  expect_same(on_ranks(3, lengths, ExchangeAlgorithm::kAllGather, true, true, DType::kF64),
-              on_one_rank(lengths, true, DType::kF64), 1e-10);
+  expect_same(
+      on_ranks(3, lengths, ExchangeAlgorithm::kAllGather, true, true, DType::kF64, GetParam()),
+      on_one_rank(lengths, true, DType::kF64, GetParam()), 1e-10);
 }
 
-TEST(SequenceParallelEmptySegment, EqualsOneRank) {
+TEST_P(SequenceParallelVariants, EmptySegmentsEqualOneRank) {
   const std::vector<int64_t> lengths{5, 0, 4, 0};
-  expect_same(on_ranks(4, lengths, ExchangeAlgorithm::kLogStep, true, false, DType::kF64),
-              on_one_rank(lengths, true, DType::kF64), 1e-10);
+  expect_same(
+      on_ranks(4, lengths, ExchangeAlgorithm::kLogStep, true, false, DType::kF64, GetParam()),
+      on_one_rank(lengths, true, DType::kF64, GetParam()), 1e-10);
 }
 
 }  // namespace

@@ -30,6 +30,15 @@ inline model::ModelConfig tiny_config() {
   return config;
 }
 
+inline model::ModelConfig tiny_mamba1() {
+  model::ModelConfig config = tiny_config();
+  config.architecture = model::Architecture::kMamba1;
+  config.heads = 13;
+  config.head_dim = config.groups = 1;
+  config.dt_rank = 3;
+  return config;
+}
+
 /// initialize() plus noise on every parameter, so that none of them sits at a special value (D = 1,
 /// bias = 0).
 inline void randomize(model::LanguageModel& model, uint64_t seed) {

@@ -65,23 +65,57 @@ Vector recur(const model::ModelConfig& config, const Layer& layer, const Vector&
   return y;
 }
 
-Vector mixer(const model::ModelConfig& config, const Layer& layer, const Vector& u, Vector& S,
-             Vector& tail) {
-  const auto E = static_cast<size_t>(config.inner());
-  const auto channels = static_cast<size_t>(config.conv_channels());
-  const auto K = static_cast<size_t>(config.conv_width), G = static_cast<size_t>(config.groups);
-  const Vector all = multiply(layer("mixer.in_proj.weight"), layer("mixer.in_proj.bias"), u);
-  tail.insert(tail.end(), all.begin() + static_cast<int64_t>(E),
-              all.begin() + static_cast<int64_t>(E + channels));  // now K rows
-  Vector xBC(channels);
+/// silu of the convolution at one token, whose row is appended to the K − 1 of `tail` before it.
+Vector convolve(const Layer& layer, const Vector& row, Vector& tail) {
+  const size_t channels = row.size();
+  tail.insert(tail.end(), row.begin(), row.end());
+  const size_t K = tail.size() / channels;
+  Vector out(channels);
   for (size_t c = 0; c < channels; ++c) {
     double pre = layer("mixer.conv1d.bias").empty() ? 0 : layer("mixer.conv1d.bias")[c];
     for (size_t j = 0; j < K; ++j) {
       pre += layer("mixer.conv1d.weight")[c * K + j] * tail[j * channels + c];
     }
-    xBC[c] = silu(pre);
+    out[c] = silu(pre);
   }
   tail.erase(tail.begin(), tail.begin() + static_cast<int64_t>(channels));
+  return out;
+}
+
+/// h_t = e^{Δ A} ⊙ h_{t−1} + Δ x Bᵀ; y = h C + D x, every channel with its own Δ and A.
+Vector mamba1_mixer(const model::ModelConfig& config, const Layer& layer, const Vector& u,
+                    Vector& S, Vector& tail) {
+  const auto E = static_cast<size_t>(config.inner()), N = static_cast<size_t>(config.state_dim);
+  const auto R = static_cast<size_t>(config.time_step_rank());
+  const Vector all = multiply(layer("mixer.in_proj.weight"), layer("mixer.in_proj.bias"), u);
+  const auto middle = all.begin() + static_cast<int64_t>(E);
+  const Vector x = convolve(layer, Vector(all.begin(), middle), tail);
+  const Vector dtBC = multiply(layer("mixer.x_proj.weight"), {}, x);
+  const Vector low(dtBC.begin(), dtBC.begin() + static_cast<int64_t>(R));
+  const Vector raw = multiply(layer("mixer.dt_proj.weight"), layer("mixer.dt_proj.bias"), low);
+  Vector y(E);
+  for (size_t e = 0; e < E; ++e) {
+    const double dt = std::log1p(std::exp(raw[e]));
+    y[e] = layer("mixer.D")[e] * x[e];
+    for (size_t n = 0; n < N; ++n) {
+      double& s = S[e * N + n];
+      s = std::exp(-dt * std::exp(layer("mixer.A_log")[e * N + n])) * s + dt * x[e] * dtBC[R + n];
+      y[e] += s * dtBC[R + N + n];
+    }
+    y[e] *= silu(all[E + e]);
+  }
+  return multiply(layer("mixer.out_proj.weight"), layer("mixer.out_proj.bias"), y);
+}
+
+Vector mamba2_mixer(const model::ModelConfig& config, const Layer& layer, const Vector& u,
+                    Vector& S, Vector& tail) {
+  const auto E = static_cast<size_t>(config.inner());
+  const auto channels = static_cast<size_t>(config.conv_channels());
+  const auto G = static_cast<size_t>(config.groups);
+  const Vector all = multiply(layer("mixer.in_proj.weight"), layer("mixer.in_proj.bias"), u);
+  const Vector row(all.begin() + static_cast<int64_t>(E),
+                   all.begin() + static_cast<int64_t>(E + channels));
+  const Vector xBC = convolve(layer, row, tail);
   const Vector dt_raw(all.begin() + static_cast<int64_t>(E + channels), all.end());
   Vector y = recur(config, layer, xBC, dt_raw, S);
   for (size_t i = 0; i < E; ++i) y[i] *= silu(all[i]);
@@ -129,6 +163,7 @@ std::vector<double> reference_logits(const model::ModelConfig& config,
       const std::string suffix = "." + std::to_string(i);
       const Layer layer{parameters, "backbone.layers" + suffix + "."};
       const Vector u = rms_norm(residual, layer("norm.weight"), config.norm_epsilon);
+      const auto mixer = config.is_mamba1() ? mamba1_mixer : mamba2_mixer;
       const Vector out = mixer(config, layer, u, state["ssm" + suffix], state["conv" + suffix]);
       for (size_t d = 0; d < D; ++d) residual[d] += out[d];
       if (config.mlp_width == 0) continue;

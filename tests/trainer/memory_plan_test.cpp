@@ -45,6 +45,10 @@ std::vector<PlannedRun> cases() {
   // The residual stream is most of what a block keeps: several are run again together.
   const auto wide_stream = changed(
       [](auto& c) { c.layers = 16, c.width = 128, c.heads = 1, c.head_dim = 16, c.state_dim = 8; });
+  const auto mamba1 = changed([](auto& c) {
+    c.architecture = model::Architecture::kMamba1;
+    c.heads = 160, c.head_dim = 1, c.state_dim = 16, c.linear_bias = true;
+  });
   const BatchConfig batch = batch_of(256, 8);
   std::vector<PlannedRun> all = {
       {"plain", planned_model(), batch, {1, 1}},
@@ -62,6 +66,10 @@ std::vector<PlannedRun> cases() {
       {"short_sequences", planned_model(), batch_of(8, 64), {1, 1}},
       {"large_state", planned_model(), batch_of(16, 32), {1, 1}, SourceKind::kStatePassing},
       {"data_ranks", planned_model(), batch, {2, 1}, SourceKind::kTbtt},
+      {"mamba1", mamba1, batch, {1, 1}, SourceKind::kFittedNoise},
+      {"mamba1_recompute", mamba1, recomputed(batch), {1, 1}, SourceKind::kStatePassing},
+      {"mamba1_segments", mamba1, in_segments(batch_of(1024, 2), 4), {1, 1}},
+      {"mamba1_sequence_recompute", mamba1, recomputed(batch), {1, 2}},
   };
   for (const auto algorithm : {Algorithm::kAllGather, Algorithm::kChain, Algorithm::kLogStep}) {
     all.push_back({.name = algorithm == Algorithm::kAllGather ? "sequence_all_gather"
@@ -73,6 +81,15 @@ std::vector<PlannedRun> cases() {
                    .source = SourceKind::kFittedNoise,
                    .exchange = algorithm});
   }
+  all.push_back({.name = "mamba1_sequence",
+                 .model = mamba1,
+                 .batch = batch_of(96, 16),
+                 .mesh = {1, 3},
+                 .exchange = Algorithm::kChain});
+  PlannedRun truncated{
+      .name = "mamba1_truncated", .model = mamba1, .batch = batch_of(96, 16), .mesh = {1, 2}};
+  truncated.full_gradient = false;
+  all.push_back(truncated);
   PlannedRun more{
       .name = "sequence_truncated", .model = planned_model(), .batch = batch, .mesh = {1, 2}};
   more.full_gradient = false;

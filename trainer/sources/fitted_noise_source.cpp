@@ -2,7 +2,8 @@
 // across all layers and heads. Then, we initialize the state with an IID Gaussian distribution
 // with mean and standard deviation fitted to the ones seen during training (using a different mean
 // / standard deviation for each layer and head)". Running E[x] and E[x²], so that the deviation is
-// that of all states seen, not the mean of the micro-steps' own. The conv state is zero.
+// that of all states seen, not the mean of the micro-steps' own. The conv state is zero. A Mamba-1,
+// which has no heads, has a mean and a deviation for each channel.
 #include <algorithm>
 #include <cmath>
 #include <utility>

@@ -4,7 +4,7 @@
 
 #include "kernels/core/error.h"
 #include "model/architecture.h"
-#include "model/checkpoint/gguf/gguf_mamba2.h"
+#include "model/checkpoint/gguf/gguf_model.h"
 #include "model/checkpoint/gguf/gguf_names.h"
 #include "model/checkpoint/gguf/q8_0.h"
 #include "model/checkpoint/json_reading.h"
@@ -17,8 +17,9 @@ using core::message;
 
 void check_expressible(const ModelConfig& config, const GgufOptions& options) {
   std::vector<std::string> problems;
+  const char* model = config.is_mamba1() ? "Mamba" : "Mamba-2";
   const auto refuse = [&](const auto&... parts) {
-    problems.push_back(message("GGUF: llama.cpp's Mamba-2 ", parts...));
+    problems.push_back(message("GGUF: llama.cpp's ", model, " ", parts...));
   };
   if (config.inner() != 2 * config.width) {
     refuse("has an inner width of twice the width, ", 2 * config.width, ", the model's is ",
@@ -53,26 +54,41 @@ int64_t file_type(GgufTensorType type) {
 }
 
 GgufKeys keys_of(const ModelConfig& config, const GgufOptions& options) {
+  const std::string architecture = gguf_architecture(config.architecture);
   GgufKeys keys;
-  keys.string("general.architecture", "mamba2");
+  keys.string("general.architecture", architecture);
   keys.string("general.type", "model");
   keys.string("general.name", options.name);
   keys.u32("general.file_type", file_type(options.type));
   if (options.type == GgufTensorType::kQ8) keys.u32("general.quantization_version", 2);
-  keys.u32("mamba2.vocab_size", config.vocabulary);
-  keys.u32("mamba2.context_length", int64_t{1} << 20);  // there is no limit; llama.cpp wants one
-  keys.u32("mamba2.embedding_length", config.width);
-  keys.u32("mamba2.feed_forward_length", 0);
-  keys.u32("mamba2.attention.head_count", 0);
-  keys.u32("mamba2.block_count", config.layers);
-  keys.u32("mamba2.ssm.conv_kernel", config.conv_width);
-  keys.u32("mamba2.ssm.inner_size", config.inner());
-  keys.u32("mamba2.ssm.state_size", config.state_dim);
-  keys.u32("mamba2.ssm.time_step_rank", config.heads);
-  keys.u32("mamba2.ssm.group_count", config.groups);
-  keys.f32("mamba2.attention.layer_norm_rms_epsilon", config.norm_epsilon);
+  const std::string prefix = architecture + ".";
+  keys.u32(prefix + "vocab_size", config.vocabulary);
+  keys.u32(prefix + "context_length", int64_t{1} << 20);  // there is no limit; llama.cpp wants one
+  keys.u32(prefix + "embedding_length", config.width);
+  keys.u32(prefix + "feed_forward_length", 0);
+  keys.u32(prefix + "attention.head_count", 0);
+  keys.u32(prefix + "block_count", config.layers);
+  keys.u32(prefix + "ssm.conv_kernel", config.conv_width);
+  keys.u32(prefix + "ssm.inner_size", config.inner());
+  keys.u32(prefix + "ssm.state_size", config.state_dim);
+  if (config.is_mamba1()) {
+    keys.u32(prefix + "ssm.time_step_rank", config.time_step_rank());
+    keys.boolean(prefix + "ssm.dt_b_c_rms", false);
+  } else {
+    keys.u32(prefix + "ssm.time_step_rank", config.heads);
+    keys.u32(prefix + "ssm.group_count", config.groups);
+  }
+  keys.f32(prefix + "attention.layer_norm_rms_epsilon", config.norm_epsilon);
   append_tokenizer(options.tokenizer, keys);
   return keys;
+}
+
+/// Rows of Mamba-1's ssm_dt.weight are often no whole blocks of Q8_0.
+GgufTensorType type_of(const GgufPlace& place, GgufTensorType wanted) {
+  if (!place.is_matrix) return GgufTensorType::kF32;
+  const bool fits =
+      wanted != GgufTensorType::kQ8 || place.shape[place.shape.rank() - 1] % kQ8Elements == 0;
+  return fits ? wanted : GgufTensorType::kF32;
 }
 
 /// −exp(A_log), rounded once.
@@ -110,7 +126,7 @@ void write_gguf_model(const ModelConfig& config, const std::vector<TensorStream>
     if (parameters[i].name.ends_with(".A_log")) tensor = decays(tensor);
     tensor.name = place.name;
     tensor.shape = place.shape;
-    stored.push_back({std::move(tensor), place.is_matrix ? options.type : GgufTensorType::kF32});
+    stored.push_back({std::move(tensor), type_of(place, options.type)});
     if (!config.conv_bias && place.name.ends_with("ssm_conv1d.weight")) {
       // llama.cpp wants the bias; zeros are the same model.
       const std::string stem = place.name.substr(0, place.name.rfind('.'));

@@ -21,6 +21,14 @@ GgufPlace gguf_place(const Parameter& parameter, const ModelConfig& config) {
     return {block + "ssm_conv1d.weight", {parameter.shape[0], parameter.shape[2]}};
   }
   if (part == "mixer.conv1d.bias") return {block + "ssm_conv1d.bias", parameter.shape};
+  if (config.is_mamba1()) {
+    if (part == "mixer.x_proj.weight") return {block + "ssm_x.weight", parameter.shape, true};
+    if (part == "mixer.dt_proj.weight") return {block + "ssm_dt.weight", parameter.shape, true};
+    if (part == "mixer.dt_proj.bias") return {block + "ssm_dt.bias", parameter.shape};
+    if (part == "mixer.A_log") return {block + "ssm_a", parameter.shape};
+    if (part == "mixer.D") return {block + "ssm_d", parameter.shape};
+    return {};
+  }
   if (part == "mixer.dt_bias") return {block + "ssm_dt.bias", parameter.shape};
   if (part == "mixer.A_log") return {block + "ssm_a", {parameter.shape[0], 1}};
   if (part == "mixer.D") return {block + "ssm_d", {parameter.shape[0], 1}};

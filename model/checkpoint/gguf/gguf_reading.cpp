@@ -5,7 +5,7 @@
 
 #include "kernels/core/error.h"
 #include "model/architecture.h"
-#include "model/checkpoint/gguf/gguf_mamba2.h"
+#include "model/checkpoint/gguf/gguf_model.h"
 #include "model/checkpoint/gguf/gguf_names.h"
 #include "model/checkpoint/json_reading.h"
 

@@ -186,6 +186,15 @@ json read_object(const std::filesystem::path& path) {
   return root;
 }
 
+bool is_utf8(const std::string& text) {
+  try {
+    json(text).dump();
+    return true;
+  } catch (const json::exception&) {
+    return false;
+  }
+}
+
 /// As data::is_byte_level.
 bool is_byte_level(const json& root) {
   const auto model = root.is_object() ? root.find("model") : root.end();
@@ -215,7 +224,21 @@ void read_special_tokens(const json& config, GgufTokenizer& tokenizer) {
     tokenizer.add_bos = flag(config, "add_bos_token", tokenizer.add_bos);
     tokenizer.add_eos = flag(config, "add_eos_token", tokenizer.add_eos);
   }
-  tokenizer.chat_template = text_of(config, "chat_template");
+}
+
+/// Of the list that a configuration may have instead of one template, the default one.
+std::string default_template(const json& templates, GgufTokenizer& tokenizer) {
+  std::string chosen;
+  for (const json& one : templates) {
+    const std::string name = text_of(one, "name");
+    if (name == "default") {
+      chosen = text_of(one, "template");
+    } else {
+      tokenizer.notes.push_back(
+          message("the chat template ", in_quotes(name), " is left out, the default one is kept"));
+    }
+  }
+  return chosen;
 }
 
 /// llama.cpp takes token 11 where a file of this kind names no end of text.
@@ -255,11 +278,29 @@ GgufTokenizer read_gguf_tokenizer(const std::filesystem::path& folder, int64_t r
   }
   const std::filesystem::path config = folder / "tokenizer_config.json";
   if (std::filesystem::exists(config)) read_special_tokens(read_object(config), tokenizer);
+  read_chat_template(folder, tokenizer);
   if (tokenizer.model == "gpt2") {
     find_end_of_text(tokenizer);
     read_frame(root, tokenizer);
   }
   return tokenizer;
+}
+
+void read_chat_template(const std::filesystem::path& folder, GgufTokenizer& tokenizer) {
+  const std::filesystem::path config = folder / "tokenizer_config.json",
+                              jinja = folder / "chat_template.jinja";
+  const json root = std::filesystem::exists(config) ? read_object(config) : json::object();
+  const json found = root.value("chat_template", json());
+  if (found.is_string()) {
+    tokenizer.chat_template = found.get<std::string>();
+  } else if (found.is_array()) {
+    tokenizer.chat_template = default_template(found, tokenizer);
+  } else if (std::filesystem::exists(jinja)) {
+    tokenizer.chat_template = core::read_file(jinja);
+    if (!is_utf8(tokenizer.chat_template)) {
+      throw core::InputError(message(jinja.string(), ": is no UTF-8, expected a template"));
+    }
+  }
 }
 
 GgufTokenizer byte_gguf_tokenizer(int64_t rows) {

@@ -53,6 +53,10 @@ GgufTokenizer read_gguf_tokenizer(const std::filesystem::path& folder, int64_t r
 /// Of a SentencePiece model file alone.
 GgufTokenizer read_gguf_pieces(const std::filesystem::path& file, int64_t rows);
 
+/// As llama.cpp's converter finds it in a tokenizer's folder: in tokenizer_config.json, else
+/// chat_template.jinja. None stays none.
+void read_chat_template(const std::filesystem::path& folder, GgufTokenizer& tokenizer);
+
 /// Bytes as tokens 0 to 255, end of document 256: byte-level BPE without merges.
 GgufTokenizer byte_gguf_tokenizer(int64_t rows);
 

@@ -48,7 +48,9 @@ TEST_F(ModelOnDevice, StepIsThatOfTheCpu) {
   with_mlp.mlp_width = narrow.mlp_width = 7;
   with_mlp.linear_bias = true;
   narrow.residual_in_fp32 = false;
-  for (const model::ModelConfig& config : {tiny_config(), with_mlp, narrow}) {
+  model::ModelConfig mamba1 = tiny_mamba1();
+  mamba1.linear_bias = true;
+  for (const model::ModelConfig& config : {tiny_config(), with_mlp, narrow, mamba1}) {
     const Values expected = run_step({}, DType::kF64, config, false);
     expect_close(run_step(kCuda, DType::kF32, config, false), expected, 1e-4);
     expect_close(run_step(kCuda, DType::kBF16, config, true), expected, 0.1);
@@ -65,9 +67,11 @@ TEST_F(ModelOnDevice, StepWithTheSizesOfMamba2IsThatOfTheCpu) {
 }
 
 TEST_F(ModelOnDevice, RecomputationAndRepetitionGiveTheSameBits) {
-  for (const DType dtype : {DType::kF32, DType::kBF16}) {
-    const Values once = run_step(kCuda, dtype, tiny_config(), false);
-    EXPECT_EQ(run_step(kCuda, dtype, tiny_config(), true), once);
+  for (const model::ModelConfig& config : {tiny_config(), tiny_mamba1()}) {
+    for (const DType dtype : {DType::kF32, DType::kBF16}) {
+      const Values once = run_step(kCuda, dtype, config, false);
+      EXPECT_EQ(run_step(kCuda, dtype, config, true), once);
+    }
   }
 }
 
@@ -139,23 +143,25 @@ TEST_F(ModelOnDevice, LastLogitsOfABf16ModelCanBeKeptInFp32) {
 
 /// Token by token with the state carried is the whole sequence.
 TEST_F(ModelOnDevice, GenerationFollowsTheSequence) {
-  core::Context context(kCuda);
-  model::LanguageModel model(context, tiny_config(), DType::kF32);
-  randomize(model, 5);
-  TokenBatch batch(1, 6, 11, 7);
-  const Tensor tokens = Tensor::copy_of(context, batch.token_view()),
-               whole(context, DType::kF32, {1, 11}), last(context, DType::kF32, {1, 11});
-  model.forward({.tokens = tokens, .labels = {}, .last_logits = whole});
-  model::RecurrentState states[2] = {model.make_state(1), model.make_state(1)};
-  for (int64_t t = 0; t < 6; ++t) {
-    const Tensor token = Tensor::copy_of(context, tokens.view().slice(1, t, t + 1));
-    model.forward({.tokens = token,
-                   .labels = {},
-                   .initial = &states[t % 2],
-                   .final_state = &states[(t + 1) % 2],
-                   .last_logits = last});
+  for (const model::ModelConfig& config : {tiny_config(), tiny_mamba1()}) {
+    core::Context context(kCuda);
+    model::LanguageModel model(context, config, DType::kF32);
+    randomize(model, 5);
+    TokenBatch batch(1, 6, 11, 7);
+    const Tensor tokens = Tensor::copy_of(context, batch.token_view()),
+                 whole(context, DType::kF32, {1, 11}), last(context, DType::kF32, {1, 11});
+    model.forward({.tokens = tokens, .labels = {}, .last_logits = whole});
+    model::RecurrentState states[2] = {model.make_state(1), model.make_state(1)};
+    for (int64_t t = 0; t < 6; ++t) {
+      const Tensor token = Tensor::copy_of(context, tokens.view().slice(1, t, t + 1));
+      model.forward({.tokens = token,
+                     .labels = {},
+                     .initial = &states[t % 2],
+                     .final_state = &states[(t + 1) % 2],
+                     .last_logits = last});
+    }
+    EXPECT_TRUE(close(last, values_of(whole), 1e-5));
   }
-  EXPECT_TRUE(close(last, values_of(whole), 1e-5));
 }
 
 }  // namespace

@@ -33,12 +33,14 @@ std::vector<PlannedRun> runs() {
                                  .head_dim = 16,
                                  .state_dim = 16,
                                  .chunk = 32};
-  model::ModelConfig mlp = small, wide = small, grouped = small, by_rows = small;
+  model::ModelConfig mlp = small, wide = small, grouped = small, by_rows = small, mamba1 = small;
   mlp.mlp_width = 80;
   wide.vocabulary = 1000, wide.tied = false;
   grouped.groups = 2, grouped.linear_bias = true, grouped.chunk = 80;
   grouped.residual_in_fp32 = false;
   by_rows.head_dim = 64, by_rows.state_dim = 128, by_rows.chunk = 256;  // ssd_best_chunk: 128
+  mamba1.architecture = model::Architecture::kMamba1;
+  mamba1.heads = 48, mamba1.head_dim = 1, mamba1.linear_bias = true;
   const auto batch = batch_of(48, 2), recomputed = batch_of(48, 2, true);
   std::vector<PlannedRun> runs{
       {"plain", small, batch, {1, 1}, Source::kNoise},
@@ -56,6 +58,9 @@ std::vector<PlannedRun> runs() {
       {"sequence_recompute", mlp, recomputed, {1, 2}, Source::kStatePassing},
       {"sequence_truncated", small, batch, {1, 2}},
       {"zero_sequence", small, batch, {2, 2}, Source::kNoise},
+      {"mamba1", mamba1, batch_of(150, 1), {1, 1}, Source::kFittedNoise},
+      {"mamba1_recompute", mamba1, recomputed, {1, 1}, Source::kStatePassing},
+      {"mamba1_sequence", mamba1, batch, {1, 3}},
   };
   for (PlannedRun& run : runs) {
     const std::string name = run.name;

@@ -1,4 +1,4 @@
-// Mamba-2 in llama.cpp's GGUF: its keys, the names and shapes of its tensors.
+// Mamba and Mamba-2 in llama.cpp's GGUF: their keys, the names and shapes of their tensors.
 #pragma once
 
 #include <filesystem>
@@ -12,21 +12,24 @@
 
 namespace longhaul::model {
 
-/// A GGUF file of architecture mamba2 as a model. A_log is the logarithm of what is stored; the
-/// bias of the convolution is always there. Throws InputError naming every missing, unexpected and
-/// mis-shaped tensor and key.
+/// A GGUF file of architecture mamba or mamba2 as a model. A_log is the logarithm of what is
+/// stored; the bias of the convolution is always there. Throws InputError naming every missing,
+/// unexpected and mis-shaped tensor and key.
 StoredModel open_gguf_model(const std::filesystem::path& path);
+/// What llama.cpp calls it: "mamba2", or "mamba" without a number.
+const char* gguf_architecture(Architecture architecture);
 /// Of the file's keys and tensors.
 ModelConfig read_gguf_config(const GgufHeader& header, const std::string& name);
 
 struct GgufOptions {
-  GgufTensorType type = GgufTensorType::kF32;  ///< of the matrices; the rest is F32
-  std::string name = "model";                  ///< general.name
+  /// Of the matrices, but for those whose rows Q8_0 cannot hold (ssm_dt.weight); the rest is F32.
+  GgufTensorType type = GgufTensorType::kF32;
+  std::string name = "model";  ///< general.name
   GgufTokenizer tokenizer;
   std::function<void(int64_t bytes)> progress = {};
 };
 /// `tensors`: one for each of parameters_of(config), in that order. Throws InputError naming
-/// all that llama.cpp's Mamba-2 cannot express.
+/// all that llama.cpp's model cannot express.
 void write_gguf_model(const ModelConfig& config, const std::vector<TensorStream>& tensors,
                       const std::filesystem::path& path, const GgufOptions& options);
 
