@@ -65,12 +65,8 @@ dist::ExchangeAlgorithm exchange_of(const RunConfig& config, const model::ModelC
   if (config.parallel.exchange != dist::ExchangeAlgorithm::kAutomatic) {
     return config.parallel.exchange;
   }
-  const int64_t elements = plan.rows * model::largest_state(model::state_specs_of(shape));
-  return dist::cheapest_exchange(
-      {.ranks = plan.mesh.sequence,
-       .state_bytes = elements * core::size_of(core::DType::kF32),
-       .log_decay_bytes = plan.rows * shape.log_decays() * core::size_of(core::DType::kF32),
-       .free_messages = plan.device == core::DeviceKind::kCpu});
+  return dist::cheapest_exchange(model::exchange_question(shape, plan.rows, plan.mesh.sequence,
+                                                          plan.device == core::DeviceKind::kCpu));
 }
 
 }  // namespace

@@ -37,6 +37,15 @@ std::vector<StateSpec> state_specs_of(const ModelConfig& config) {
   return specs;
 }
 
+dist::ExchangeQuestion exchange_question(const ModelConfig& config, int64_t rows, int ranks,
+                                         bool free_messages) {
+  const int64_t of_number = rows * core::size_of(core::DType::kF32);
+  return {.ranks = ranks,
+          .state_bytes = largest_state(state_specs_of(config)) * of_number,
+          .log_decay_bytes = config.log_decays() * of_number,
+          .free_messages = free_messages};
+}
+
 std::unique_ptr<Block> make_block(const ModelConfig& config, int64_t layer,
                                   ParameterSet& parameters) {
   if (config.is_mamba1()) return std::make_unique<Mamba1Block>(config, layer, parameters);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "dist/state_exchange.h"
 #include "kernels/core/memory_tally.h"
 #include "model/block.h"
 #include "model/block_memory.h"
@@ -24,6 +25,10 @@ std::vector<Parameter> parameters_of(const ModelConfig& config);
 /// States of a layer, and of a whole model: layer after layer.
 std::vector<StateSpec> state_specs_of_layer(const ModelConfig& config, int64_t layer);
 std::vector<StateSpec> state_specs_of(const ModelConfig& config);
+
+/// What dist::cheapest_exchange goes by for fp32 states of `rows` sequences.
+dist::ExchangeQuestion exchange_question(const ModelConfig& config, int64_t rows, int ranks,
+                                         bool free_messages);
 
 /// Layer `layer` of a model with these parameters, which outlive it.
 std::unique_ptr<Block> make_block(const ModelConfig& config, int64_t layer,

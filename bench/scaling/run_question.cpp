@@ -37,12 +37,9 @@ Prediction RunQuestion::predict(const Network& network, const Device& device) co
   if (parallel.exchange == dist::ExchangeAlgorithm::kAutomatic) {
     const int64_t rows =
         config_.data.batch.sequences / config_.data.batch.accumulation / parallel.data;
-    const int64_t elements = rows * model::largest_state(model::state_specs_of(shape_));
     question.algorithm = dist::cheapest_exchange(
-        {.ranks = static_cast<int>(parallel.sequence),
-         .state_bytes = elements * core::size_of(core::DType::kF32),
-         .log_decay_bytes = rows * shape_.log_decays() * core::size_of(core::DType::kF32),
-         .free_messages = network.collectives == Collectives::kDirect});
+        model::exchange_question(shape_, rows, static_cast<int>(parallel.sequence),
+                                 network.collectives == Collectives::kDirect));
   }
   return bench::predict(question);
 }

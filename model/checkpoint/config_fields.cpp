@@ -58,8 +58,6 @@ double inner_width(ConfigReader& reader, const ModelConfig& config) {
   return reader.number({"expand"}, 2) * static_cast<double>(config.width);
 }
 
-constexpr double kWidest = 1e12;  // small enough to calculate with; the rules allow less
-
 /// flash-linear-attention derives the heads; transformers takes both and wants them to agree.
 void read_heads(ConfigReader& reader, bool fla, ModelConfig& config) {
   const double inner = inner_width(reader, config);

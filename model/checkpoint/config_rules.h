@@ -9,6 +9,9 @@
 
 namespace longhaul::model {
 
+/// An inner width that can be calculated with before the rules, which allow less, are applied.
+inline constexpr double kWidest = 1e12;
+
 /// A field of ModelConfig and what the file at hand calls it.
 using KeyOfField = std::pair<std::string_view, std::string_view>;
 

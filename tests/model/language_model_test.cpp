@@ -168,10 +168,7 @@ TEST_P(ModelGradient, LogitsLossAndStatesEqualThePlainRecurrence) {
 /// What holds of a model whatever its recurrence.
 class EveryArchitecture : public ::testing::TestWithParam<model::Architecture> {
  protected:
-  ModelConfig tiny() const {
-    return GetParam() == model::Architecture::kMamba1 ? testing::tiny_mamba1()
-                                                      : testing::tiny_config();
-  }
+  ModelConfig tiny() const { return testing::tiny_of(GetParam()); }
   /// Large enough for vectors and for more than one thread.
   ModelConfig small() const {
     ModelConfig config = tiny();
@@ -184,9 +181,7 @@ class EveryArchitecture : public ::testing::TestWithParam<model::Architecture> {
 INSTANTIATE_TEST_SUITE_P(Kinds, EveryArchitecture,
                          ::testing::Values(model::Architecture::kMamba2,
                                            model::Architecture::kMamba1),
-                         [](const auto& info) {
-                           return std::string(enum_names(info.param)[info.index]);
-                         });
+                         [](const auto& info) { return testing::architecture_name(info.param); });
 
 TEST_P(EveryArchitecture, TokenByTokenEqualsParallelForm) {
   Context context({}, 1);

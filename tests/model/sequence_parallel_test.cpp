@@ -42,8 +42,7 @@ using model::Architecture;
 /// In fp64 so deep that several blocks are run again together (model/retention.h); what is rounded
 /// in fp32 grows with depth.
 model::ModelConfig config_for(DType dtype, Architecture architecture) {
-  model::ModelConfig config =
-      architecture == Architecture::kMamba1 ? testing::tiny_mamba1() : testing::tiny_config();
+  model::ModelConfig config = testing::tiny_of(architecture);
   if (dtype == DType::kF64) config.width = 100, config.layers = 9;
   return config;
 }
@@ -181,16 +180,14 @@ INSTANTIATE_TEST_SUITE_P(
       return std::get<0>(info.param).name + "_" +
              std::string(dist::enum_names(ExchangeAlgorithm{})[algorithm]) +
              (std::get<2>(info.param) ? "_full_" : "_truncated_") +
-             std::string(enum_names(Architecture{})[static_cast<size_t>(std::get<3>(info.param))]);
+             testing::architecture_name(std::get<3>(info.param));
     });
 
 class SequenceParallelVariants : public ::testing::TestWithParam<Architecture> {};
 
 INSTANTIATE_TEST_SUITE_P(Kinds, SequenceParallelVariants,
                          ::testing::Values(Architecture::kMamba2, Architecture::kMamba1),
-                         [](const auto& info) {
-                           return std::string(enum_names(info.param)[info.index]);
-                         });
+                         [](const auto& info) { return testing::architecture_name(info.param); });
 
 TEST_P(SequenceParallelVariants, SinglePrecisionEqualsOneRank) {
   const std::vector<int64_t> lengths{9, 5, 7};

@@ -39,6 +39,14 @@ inline model::ModelConfig tiny_mamba1() {
   return config;
 }
 
+/// The tiny model of each architecture, and its name for parameterised tests.
+inline model::ModelConfig tiny_of(model::Architecture architecture) {
+  return architecture == model::Architecture::kMamba1 ? tiny_mamba1() : tiny_config();
+}
+inline std::string architecture_name(model::Architecture architecture) {
+  return std::string(enum_names(architecture)[static_cast<size_t>(architecture)]);
+}
+
 /// initialize() plus noise on every parameter, so that none of them sits at a special value (D = 1,
 /// bias = 0).
 inline void randomize(model::LanguageModel& model, uint64_t seed) {

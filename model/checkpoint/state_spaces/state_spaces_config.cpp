@@ -105,8 +105,6 @@ void check_arguments(const nlohmann::json& given, ConfigReader& ssm, bool is_mam
   }
 }
 
-constexpr double kWidest = 1e12;  // small enough to calculate with; the rules allow less
-
 void read_mamba1(ConfigReader& ssm, double inner, ModelConfig& config) {
   config.head_dim = 1;
   if (inner >= 1 && inner < kWidest) {
